@@ -1,0 +1,33 @@
+using Orleans;
+using Orleans.Concurrency;
+
+namespace Arus.Grains;
+
+/// <summary>Who the brokers of the cluster are. One grain, key 0. A broker is one silo; its silo name is <c>broker-ID</c>.</summary>
+[Alias("arus.IClusterGrain")]
+public interface IClusterGrain : IGrainWithIntegerKey
+{
+    /// <summary>Makes a broker known, or updates what is known of it. A silo calls it at start; repeating it is harmless.</summary>
+    /// <exception cref="ArusException"><see cref="ErrorCode.DuplicateBrokerRegistration"/> when a live silo has that id already.</exception>
+    [Alias("RegisterBroker")]
+    Task<ClusterDescription> RegisterBrokerAsync(BrokerRegistration registration);
+
+    /// <summary>The cluster id and the registered brokers whose silos are alive now.</summary>
+    [Alias("Describe"), AlwaysInterleave]
+    Task<ClusterDescription> DescribeAsync();
+}
+
+/// <param name="BrokerId">1 or higher; some clients take 0 for "none".</param>
+/// <param name="SiloName">The name under which the broker's silo stands in the cluster membership.</param>
+/// <param name="Endpoints">Where Kafka clients reach it, a listener each.</param>
+/// <param name="Rack">Null unless configured: clients switch behaviour on any value.</param>
+[GenerateSerializer, Immutable, Alias("arus.BrokerRegistration")]
+public sealed record BrokerRegistration(int BrokerId, string SiloName, BrokerEndpoint[] Endpoints, string? Rack);
+
+/// <param name="Listener">The listener's name, <c>PLAINTEXT</c> unless configured.</param>
+[GenerateSerializer, Immutable, Alias("arus.BrokerEndpoint")]
+public sealed record BrokerEndpoint(string Listener, string Host, int Port);
+
+/// <param name="ControllerId">The live broker with the lowest id; -1 when none is registered. Any broker serves admin requests.</param>
+[GenerateSerializer, Immutable, Alias("arus.ClusterDescription")]
+public sealed record ClusterDescription(string ClusterId, int ControllerId, BrokerRegistration[] Brokers);

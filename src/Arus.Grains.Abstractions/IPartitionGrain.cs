@@ -1,0 +1,138 @@
+using Orleans;
+using Orleans.Concurrency;
+
+namespace Arus.Grains;
+
+/// <summary>
+/// The leader of one partition. The key is <see cref="PartitionKey.Format"/>. Calls interleave: an append waits for its group
+/// commit, and a fetch for records, without holding a turn.
+/// </summary>
+/// <remarks>
+/// Bytes travel without copies inside a silo: a caller leaves the memory of a request alone until the reply (for good, if the call
+/// failed or timed out), and never writes to the memory of a response.
+/// </remarks>
+[Alias("arus.IPartitionGrain")]
+public interface IPartitionGrain : IGrainWithStringKey
+{
+    /// <summary>
+    /// Appends in the order of <see cref="AppendRequest.Entries"/> and answers when all that was accepted is durable to the
+    /// configured degree. Calls made one after the other, without waiting, may be applied in any order.
+    /// </summary>
+    [Alias("Append"), AlwaysInterleave]
+    Task<AppendResponse> AppendAsync(AppendRequest request);
+
+    /// <summary>Reads record batches; at the end of the log it waits for more, up to <see cref="FetchRequest.MaxWaitMs"/>.</summary>
+    [Alias("Fetch"), AlwaysInterleave]
+    Task<FetchResponse> FetchAsync(FetchRequest request);
+
+    [Alias("ListOffset"), AlwaysInterleave]
+    Task<ListOffsetResponse> ListOffsetAsync(ListOffsetRequest request);
+
+    /// <summary>Where an epoch ended (KIP-101): the first offset of the next epoch, or the log's end for the current one.</summary>
+    [Alias("EpochEnd"), AlwaysInterleave]
+    Task<EpochEndResponse> GetEpochEndAsync(int currentLeaderEpoch, int leaderEpoch);
+
+    /// <summary>Removes all before <paramref name="beforeOffset"/>; -1 stands for the high watermark. Answers the new log start.</summary>
+    [Alias("DeleteRecords")]
+    Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset);
+
+    [Alias("Describe"), AlwaysInterleave]
+    Task<PartitionDescription> DescribeAsync();
+
+    /// <summary>The topic's configuration changed: read it again.</summary>
+    [Alias("Reconfigure")]
+    Task ReconfigureAsync();
+
+    /// <summary>Deletes the partition's records and state. Only the topic grain calls it.</summary>
+    [Alias("Delete")]
+    Task DeleteAsync();
+}
+
+/// <summary>A partition's grain key.</summary>
+public static class PartitionKey
+{
+    public static string Format(string topic, int partition) => $"{topic}/{partition}";
+
+    public static (string Topic, int Partition) Parse(string key)
+    {
+        int slash = key.LastIndexOf('/');
+        return slash > 0 && int.TryParse(key.AsSpan(slash + 1), out int partition) && partition >= 0
+            ? (key[..slash], partition)
+            : throw new FormatException($"'{key}' is not a partition key; it has the form topic/partition.");
+    }
+}
+
+/// <param name="RequiredAcks">0, 1 or -1 (all).</param>
+/// <param name="TimeoutMs">How long to wait for the replicas; the append may still take effect after it.</param>
+/// <param name="Entries">What to append; each is accepted or refused by itself.</param>
+[GenerateSerializer, Immutable, Alias("arus.AppendRequest")]
+public sealed record AppendRequest(short RequiredAcks, int TimeoutMs, AppendEntry[] Entries);
+
+/// <param name="Batches">One or more whole record batches (magic 2), as one unit: all are appended or none.</param>
+[GenerateSerializer, Immutable, Alias("arus.AppendEntry")]
+public readonly record struct AppendEntry(ReadOnlyMemory<byte> Batches);
+
+/// <param name="Results">One for each entry, in their order.</param>
+[GenerateSerializer, Immutable, Alias("arus.AppendResponse")]
+public sealed record AppendResponse(int LeaderEpoch, long LogStartOffset, AppendResult[] Results);
+
+/// <param name="BaseOffset">The first offset given; -1 on error. For a duplicate of an idempotent producer: the first time's offset.</param>
+/// <param name="LogAppendTimeMs">Unix milliseconds under <c>message.timestamp.type=LogAppendTime</c>; otherwise -1.</param>
+/// <param name="Message">What was wrong, for a person; null without error.</param>
+/// <param name="RecordErrors">Which records were at fault, where that is known.</param>
+[GenerateSerializer, Immutable, Alias("arus.AppendResult")]
+public readonly record struct AppendResult(
+    ErrorCode Error, long BaseOffset, long LogAppendTimeMs, string? Message = null, RecordError[]? RecordErrors = null);
+
+[GenerateSerializer, Immutable, Alias("arus.RecordError")]
+public readonly record struct RecordError(int BatchIndex, string? Message);
+
+public enum IsolationLevel : byte
+{
+    ReadUncommitted = 0,
+    ReadCommitted = 1,
+}
+
+/// <param name="Offset">The first offset wanted; the first batch of the answer may begin before it.</param>
+/// <param name="CurrentLeaderEpoch">The epoch that the caller believes in, checked; -1 to skip the check.</param>
+/// <param name="MaxBytes">No more than this, except that a first batch is returned whole when <paramref name="MinOneBatch"/>.</param>
+/// <param name="MaxWaitMs">0 to answer at once. Servers cap it at <see cref="MaxWaitLimitMs"/>.</param>
+[GenerateSerializer, Immutable, Alias("arus.FetchRequest")]
+public sealed record FetchRequest(
+    long Offset, int CurrentLeaderEpoch, int MaxBytes, bool MinOneBatch, int MaxWaitMs, IsolationLevel Isolation)
+{
+    /// <summary>Below every response timeout, so that a wait ends by itself.</summary>
+    public const int MaxWaitLimitMs = 10_000;
+}
+
+/// <param name="HighWatermark">Reads stop here; -1 on error.</param>
+/// <param name="Records">Whole batches in offset order; empty when there are none.</param>
+[GenerateSerializer, Immutable, Alias("arus.FetchResponse")]
+public sealed record FetchResponse(
+    ErrorCode Error, int LeaderEpoch, long HighWatermark, long LastStableOffset, long LogStartOffset, ReadOnlyMemory<byte>[] Records);
+
+/// <param name="Timestamp">Unix milliseconds, or one of the constants below.</param>
+[GenerateSerializer, Immutable, Alias("arus.ListOffsetRequest")]
+public sealed record ListOffsetRequest(long Timestamp, int CurrentLeaderEpoch, IsolationLevel Isolation)
+{
+    public const long Latest = -1;
+    public const long Earliest = -2;
+    public const long MaxTimestamp = -3;
+    public const long EarliestLocal = -4;
+}
+
+/// <param name="Offset">-1 when no record is as late as asked.</param>
+[GenerateSerializer, Immutable, Alias("arus.ListOffsetResponse")]
+public sealed record ListOffsetResponse(ErrorCode Error, long Offset, long Timestamp, int LeaderEpoch);
+
+[GenerateSerializer, Immutable, Alias("arus.EpochEndResponse")]
+public sealed record EpochEndResponse(ErrorCode Error, int LeaderEpoch, long EndOffset);
+
+[GenerateSerializer, Immutable, Alias("arus.DeleteRecordsResponse")]
+public sealed record DeleteRecordsResponse(ErrorCode Error, long LogStartOffset);
+
+/// <param name="Leader">The broker id of the silo that answers.</param>
+/// <param name="SizeBytes">Of the log's segments.</param>
+[GenerateSerializer, Immutable, Alias("arus.PartitionDescription")]
+public sealed record PartitionDescription(
+    ErrorCode Error, int Leader, int LeaderEpoch, long LogStartOffset, long HighWatermark, long LogEndOffset, long SizeBytes, int Segments);

@@ -1,0 +1,63 @@
+using Orleans;
+using Orleans.Concurrency;
+
+namespace Arus.Grains;
+
+/// <summary>One shard of the list of topics. The key is the shard, 0 to <see cref="TopicCatalog.Shards"/> - 1.</summary>
+[Alias("arus.ITopicCatalogGrain")]
+public interface ITopicCatalogGrain : IGrainWithIntegerKey
+{
+    [Alias("Add")]
+    Task AddAsync(TopicListing topic);
+
+    [Alias("Remove")]
+    Task RemoveAsync(string name, Guid id);
+
+    [Alias("List"), AlwaysInterleave]
+    Task<TopicListing[]> ListAsync();
+
+    /// <summary>The name that an id stands for, or null. Ask the shard that <see cref="TopicCatalog.ShardOf(Guid)"/> names.</summary>
+    [Alias("FindName"), AlwaysInterleave]
+    Task<string?> FindNameAsync(Guid id);
+}
+
+[GenerateSerializer, Immutable, Alias("arus.TopicListing")]
+public sealed record TopicListing(string Name, Guid Id, int Partitions, bool IsInternal);
+
+/// <summary>
+/// How topics are spread over catalog shards. A topic's id carries its shard in its last byte, so that an id finds its topic
+/// without a second index that could disagree with the first.
+/// </summary>
+public static class TopicCatalog
+{
+    /// <summary>Frozen: topics on disk are spread by it.</summary>
+    public const int Shards = 16;
+
+    public static int ShardOf(string topicName)
+    {
+        // FNV-1a over UTF-16 units: stable between processes, unlike string.GetHashCode.
+        uint hash = 2166136261;
+        foreach (char c in topicName)
+        {
+            hash = (hash ^ c) * 16777619;
+        }
+
+        return (int)(hash % Shards);
+    }
+
+    public static int ShardOf(Guid topicId)
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        topicId.TryWriteBytes(bytes, bigEndian: true, out _);
+        return bytes[15] % Shards;
+    }
+
+    /// <summary>Makes <paramref name="random"/> the id of a topic of that name.</summary>
+    public static Guid IdFor(string topicName, Guid random)
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        random.TryWriteBytes(bytes, bigEndian: true, out _);
+        bytes[15] = (byte)((bytes[15] & ~(Shards - 1)) | ShardOf(topicName));
+        return new Guid(bytes, bigEndian: true);
+    }
+}
