@@ -1,0 +1,67 @@
+using System.Collections.Frozen;
+using System.Globalization;
+
+namespace Arus;
+
+/// <param name="Origin">For a person: <c>default</c>, <c>topic</c>, a file's name, an environment variable or a flag.</param>
+public readonly record struct ConfigValue(string? Value, ConfigSource Source, string Origin);
+
+/// <summary>A broker's configuration: what was set at start over the defaults of <see cref="BrokerConfigs"/>. Immutable.</summary>
+public sealed class BrokerConfig
+{
+    private readonly FrozenDictionary<string, ConfigValue> _set;
+
+    /// <param name="set">Valid keys and values; <see cref="BrokerConfigs.Validate(IReadOnlyDictionary{string, ConfigValue})"/> checks them.</param>
+    public BrokerConfig(IReadOnlyDictionary<string, ConfigValue> set) => _set = set.ToFrozenDictionary(StringComparer.Ordinal);
+
+    /// <summary>Everything at its default.</summary>
+    public static BrokerConfig Default { get; } = new(new Dictionary<string, ConfigValue>());
+
+    /// <summary>A configuration with these keys set; for tests and embedding.</summary>
+    public static BrokerConfig Of(params (string Key, string Value)[] values) =>
+        new(values.ToDictionary(pair => pair.Key, pair => new ConfigValue(pair.Value, ConfigSource.StaticBroker, "code")));
+
+    /// <summary>The value of a key as it was set, or its default.</summary>
+    public ConfigValue this[string name] =>
+        _set.TryGetValue(name, out ConfigValue value) ? value
+            : BrokerConfigs.Find(name) is { } definition ? new ConfigValue(definition.Default, ConfigSource.Default, "default")
+            : throw new ArgumentException($"{name} is not a broker configuration key.", nameof(name));
+
+    /// <summary>The value that takes effect, where several keys speak of one thing: <c>log.retention.ms</c>, then minutes, then hours.</summary>
+    public ConfigValue Effective(string name)
+    {
+        ConfigValue own = this[name];
+        return own.Source != ConfigSource.Default ? own : name switch
+        {
+            BrokerConfigs.LogRetentionMs when IsSet(BrokerConfigs.LogRetentionMinutes) => Scaled(BrokerConfigs.LogRetentionMinutes, 60_000),
+            BrokerConfigs.LogRetentionMs => Scaled(BrokerConfigs.LogRetentionHours, 3_600_000),
+            BrokerConfigs.LogRollMs => Scaled(BrokerConfigs.LogRollHours, 3_600_000),
+            _ => own,
+        };
+    }
+
+    public bool IsSet(string name) => _set.ContainsKey(name);
+
+    /// <summary>Null when the key has neither a value nor a default.</summary>
+    public string? GetString(string name) => this[name].Value;
+
+    public bool GetBoolean(string name) => bool.Parse(Required(name));
+
+    public int GetInt(string name) => int.Parse(Required(name), NumberStyles.Integer, CultureInfo.InvariantCulture);
+
+    public long GetLong(string name) => long.Parse(Required(name), NumberStyles.Integer, CultureInfo.InvariantCulture);
+
+    public double GetDouble(string name) => double.Parse(Required(name), NumberStyles.Float, CultureInfo.InvariantCulture);
+
+    /// <summary>A key in milliseconds.</summary>
+    public TimeSpan GetMilliseconds(string name) => TimeSpan.FromMilliseconds(GetLong(name));
+
+    private string Required(string name) => this[name].Value ?? throw new InvalidOperationException($"{name} is not set and has no default.");
+
+    private ConfigValue Scaled(string name, long factor)
+    {
+        ConfigValue value = this[name];
+        long number = long.Parse(value.Value!, NumberStyles.Integer, CultureInfo.InvariantCulture);
+        return value with { Value = (number < 0 ? -1 : number * factor).ToString(CultureInfo.InvariantCulture) };
+    }
+}

@@ -1,0 +1,148 @@
+using System.Collections.Frozen;
+
+namespace Arus;
+
+/// <summary>
+/// The configuration keys of a broker: Kafka's names and meanings where Kafka has the key
+/// (<see href="https://kafka.apache.org/documentation/#brokerconfigs"/>), <c>arus.</c> and <c>orleans.</c> for the rest.
+/// </summary>
+public static partial class BrokerConfigs
+{
+    public const string BrokerId = "broker.id";
+    public const string BrokerRack = "broker.rack";
+    public const string Listeners = "listeners";
+    public const string AdvertisedListeners = "advertised.listeners";
+    public const string LogDir = "log.dir";
+
+    public const string NumPartitions = "num.partitions";
+    public const string DefaultReplicationFactor = "default.replication.factor";
+    public const string AutoCreateTopicsEnable = "auto.create.topics.enable";
+    public const string DeleteTopicEnable = "delete.topic.enable";
+    public const string MinInSyncReplicas = "min.insync.replicas";
+    public const string UncleanLeaderElectionEnable = "unclean.leader.election.enable";
+
+    public const string MessageMaxBytes = "message.max.bytes";
+    public const string LogSegmentBytes = "log.segment.bytes";
+    public const string LogRollMs = "log.roll.ms";
+    public const string LogRollHours = "log.roll.hours";
+    public const string LogRetentionMs = "log.retention.ms";
+    public const string LogRetentionMinutes = "log.retention.minutes";
+    public const string LogRetentionHours = "log.retention.hours";
+    public const string LogRetentionBytes = "log.retention.bytes";
+    public const string LogRetentionCheckIntervalMs = "log.retention.check.interval.ms";
+    public const string LogCleanupPolicy = "log.cleanup.policy";
+    public const string LogIndexIntervalBytes = "log.index.interval.bytes";
+    public const string LogMessageTimestampType = "log.message.timestamp.type";
+    public const string LogMessageTimestampBeforeMaxMs = "log.message.timestamp.before.max.ms";
+    public const string LogMessageTimestampAfterMaxMs = "log.message.timestamp.after.max.ms";
+    public const string LogCleanerThreads = "log.cleaner.threads";
+    public const string LogCleanerBackoffMs = "log.cleaner.backoff.ms";
+    public const string LogCleanerDeleteRetentionMs = "log.cleaner.delete.retention.ms";
+    public const string LogCleanerMinCleanableRatio = "log.cleaner.min.cleanable.ratio";
+    public const string LogCleanerMinCompactionLagMs = "log.cleaner.min.compaction.lag.ms";
+    public const string LogCleanerMaxCompactionLagMs = "log.cleaner.max.compaction.lag.ms";
+    public const string ProducerIdExpirationMs = "producer.id.expiration.ms";
+
+    public const string SocketRequestMaxBytes = "socket.request.max.bytes";
+    public const string ConnectionsMaxIdleMs = "connections.max.idle.ms";
+    public const string MaxConnections = "max.connections";
+    public const string FetchMaxBytes = "fetch.max.bytes";
+
+    public const string GroupInitialRebalanceDelayMs = "group.initial.rebalance.delay.ms";
+    public const string GroupMinSessionTimeoutMs = "group.min.session.timeout.ms";
+    public const string GroupMaxSessionTimeoutMs = "group.max.session.timeout.ms";
+    public const string GroupMaxSize = "group.max.size";
+    public const string OffsetsRetentionMinutes = "offsets.retention.minutes";
+    public const string OffsetsRetentionCheckIntervalMs = "offsets.retention.check.interval.ms";
+    public const string OffsetMetadataMaxBytes = "offset.metadata.max.bytes";
+
+    public const string Flush = "arus.flush";
+    public const string LogType = "arus.log.type";
+    public const string LogCacheBytes = "arus.log.cache.bytes";
+    public const string LogIoThreads = "arus.log.io.threads";
+    public const string MetadataDir = "arus.metadata.dir";
+    public const string HttpEndpoint = "arus.http.endpoint";
+    public const string ShutdownTimeoutMs = "arus.shutdown.timeout.ms";
+
+    public const string OrleansClusterId = "orleans.cluster.id";
+    public const string OrleansServiceId = "orleans.service.id";
+    public const string OrleansSiloPort = "orleans.silo.port";
+    public const string OrleansGatewayPort = "orleans.gateway.port";
+    public const string OrleansPrimaryEndpoint = "orleans.primary.endpoint";
+    public const string OrleansProbeTimeoutMs = "orleans.probe.timeout.ms";
+    public const string OrleansMissedProbesLimit = "orleans.missed.probes.limit";
+    public const string OrleansResponseTimeoutMs = "orleans.response.timeout.ms";
+    public const string OrleansCollectionAgeMs = "orleans.collection.age.ms";
+
+    /// <summary>Every key, in the order of its name.</summary>
+    public static IReadOnlyList<ConfigDefinition> All { get; } =
+        [.. DefineKafka().Concat(DefineArus()).OrderBy(definition => definition.Name, StringComparer.Ordinal)];
+
+    private static readonly FrozenDictionary<string, ConfigDefinition> s_byName = All.ToFrozenDictionary(definition => definition.Name);
+
+    public static ConfigDefinition? Find(string name) => s_byName.GetValueOrDefault(name);
+
+    /// <summary>Everything that is wrong with a configuration, each with the key, the value, what is allowed, and where it came from.</summary>
+    public static IReadOnlyList<string> Validate(IReadOnlyDictionary<string, ConfigValue> set)
+    {
+        var faults = new List<string>();
+        foreach ((string name, ConfigValue value) in set.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+        {
+            string? fault = Find(name) is { } definition ? definition.Validate(value.Value) : Unknown(name);
+            if (fault is not null)
+            {
+                faults.Add($"{fault} (from {value.Origin})");
+            }
+        }
+
+        if (faults.Count == 0)
+        {
+            CheckTogether(new BrokerConfig(set), faults);
+        }
+
+        return faults;
+    }
+
+    private static void CheckTogether(BrokerConfig config, List<string> faults)
+    {
+        void AtMost(string low, string high)
+        {
+            if (config.GetLong(low) > config.GetLong(high))
+            {
+                faults.Add(
+                    $"{low}={config[low].Value} (from {config[low].Origin}) is above {high}={config[high].Value} (from {config[high].Origin}); " +
+                    $"allowed: at most {high}");
+            }
+        }
+
+        AtMost(GroupMinSessionTimeoutMs, GroupMaxSessionTimeoutMs);
+        AtMost(LogCleanerMinCompactionLagMs, LogCleanerMaxCompactionLagMs);
+        AtMost(MessageMaxBytes, SocketRequestMaxBytes);
+    }
+
+    private static string Unknown(string name)
+    {
+        ConfigDefinition? near = All.MinBy(definition => Distance(definition.Name, name));
+        string hint = near is not null && Distance(near.Name, name) <= 3 ? $"; did you mean {near.Name}?" : "";
+        return $"{name} is not a configuration key{hint}";
+    }
+
+    /// <summary>Levenshtein's: the edits that make one name the other.</summary>
+    private static int Distance(string a, string b)
+    {
+        int[] row = [.. Enumerable.Range(0, b.Length + 1)];
+        for (int i = 1; i <= a.Length; i++)
+        {
+            int diagonal = row[0];
+            row[0] = i;
+            for (int j = 1; j <= b.Length; j++)
+            {
+                int above = row[j];
+                row[j] = Math.Min(Math.Min(row[j] + 1, row[j - 1] + 1), diagonal + (a[i - 1] == b[j - 1] ? 0 : 1));
+                diagonal = above;
+            }
+        }
+
+        return row[b.Length];
+    }
+}

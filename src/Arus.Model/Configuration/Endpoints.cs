@@ -1,0 +1,102 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+
+namespace Arus;
+
+/// <param name="Port">0 for any free port.</param>
+public readonly record struct HostPort(string Host, int Port)
+{
+    public override string ToString() => Host.Contains(':') ? $"[{Host}]:{Port}" : $"{Host}:{Port}";
+}
+
+/// <param name="Name">Upper case by custom: <c>PLAINTEXT</c>.</param>
+/// <param name="Host">Empty for every address of the machine.</param>
+public readonly record struct Listener(string Name, string Host, int Port)
+{
+    public override string ToString() => $"{Name}://{new HostPort(Host, Port)}";
+}
+
+/// <summary>Addresses as configuration writes them.</summary>
+public static class Endpoints
+{
+    /// <summary>Reads <c>NAME://host:port,…</c>; no two listeners may share a name or a port other than 0.</summary>
+    public static bool TryParse(string text, [NotNullWhen(true)] out Listener[]? listeners, [NotNullWhen(false)] out string? fault)
+    {
+        listeners = null;
+        var found = new List<Listener>();
+        foreach (string item in ConfigText.SplitList(text))
+        {
+            int scheme = item.IndexOf("://", StringComparison.Ordinal);
+            if (scheme <= 0 || !TryParseHostPort(item[(scheme + 3)..], out HostPort address))
+            {
+                fault = $"'{item}' does not have the form NAME://host:port";
+                return false;
+            }
+
+            found.Add(new Listener(item[..scheme], address.Host, address.Port));
+        }
+
+        fault = found.Count == 0 ? "no listener is named"
+            : found.DistinctBy(listener => listener.Name, StringComparer.OrdinalIgnoreCase).Count() != found.Count ? "two listeners share a name"
+            : null;
+        if (fault is not null)
+        {
+            return false;
+        }
+
+        listeners = [.. found];
+        return true;
+    }
+
+    /// <summary>Reads <c>host:port</c>, <c>[ipv6]:port</c> or <c>:port</c>.</summary>
+    public static bool TryParseHostPort(string text, out HostPort address)
+    {
+        address = default;
+        int colon = text.LastIndexOf(':');
+        if (colon < 0 || !ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out ushort port))
+        {
+            return false;
+        }
+
+        string host = text[..colon];
+        if (host.StartsWith('[') && host.EndsWith(']'))
+        {
+            host = host[1..^1];
+        }
+        else if (host.Contains(':'))
+        {
+            return false;
+        }
+
+        if (host.AsSpan().ContainsAny(" \t/"))
+        {
+            return false;
+        }
+
+        address = new HostPort(host, port);
+        return true;
+    }
+}
+
+/// <summary>How <c>arus.flush</c> is written.</summary>
+public static class FlushPolicyText
+{
+    private const string IntervalPrefix = "interval:";
+
+    public static bool IsValid(string text) => text is "always" or "os" || TryGetInterval(text, out _);
+
+    /// <summary>The interval of <c>interval:&lt;milliseconds&gt;</c>: 1 ms to one hour.</summary>
+    public static bool TryGetInterval(string text, out TimeSpan interval)
+    {
+        interval = default;
+        if (!text.StartsWith(IntervalPrefix, StringComparison.Ordinal)
+            || !int.TryParse(text.AsSpan(IntervalPrefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out int ms)
+            || ms is < 1 or > 3_600_000)
+        {
+            return false;
+        }
+
+        interval = TimeSpan.FromMilliseconds(ms);
+        return true;
+    }
+}
