@@ -1,0 +1,161 @@
+namespace Arus.Storage;
+
+/// <summary>
+/// The log of one partition: record batches (magic 2) in offset order, kept as the producer sent them except for the base offset,
+/// the leader epoch and, under <c>message.timestamp.type=LogAppendTime</c>, the timestamp.
+/// </summary>
+/// <remarks>
+/// <para>Thread-safe. The order of appends is the order in which <see cref="AppendAsync"/> is entered, so one logical thread calls it;
+/// it need not wait for one append before it starts the next.</para>
+/// <para>Memory that a caller passes in is read only until <see cref="AppendAsync"/>'s task completes. Memory that is handed out is
+/// never written again and stays valid for as long as it is referenced; callers must not write to it.</para>
+/// <para>An I/O error poisons the log: what was under way is answered with <see cref="ErrorCode.KafkaStorageError"/>, so are later
+/// appends, and <see cref="Failure"/> says why. Dispose it and open it again: opening recovers.</para>
+/// </remarks>
+public interface IPartitionLog : IAsyncDisposable
+{
+    TopicPartition Partition { get; }
+
+    /// <summary>The first offset that can be read; it moves with retention and <see cref="DeleteRecordsAsync"/>.</summary>
+    long LogStartOffset { get; }
+
+    /// <summary>The offset that the next record gets; what lies between the high watermark and here is not durable yet.</summary>
+    long LogEndOffset { get; }
+
+    /// <summary>Everything before it is durable to the configured <see cref="FlushPolicy"/>; reads stop here.</summary>
+    long HighWatermark { get; }
+
+    /// <summary>Bytes of all segments.</summary>
+    long SizeBytes { get; }
+
+    int SegmentCount { get; }
+
+    /// <summary>The leader epoch of the last batch; -1 while there is none.</summary>
+    int LatestEpoch { get; }
+
+    /// <summary>Why the log serves no more; null while it does.</summary>
+    Exception? Failure { get; }
+
+    /// <summary>What the log obeys; set by <see cref="Reconfigure"/>.</summary>
+    TopicConfig Config { get; }
+
+    /// <summary>
+    /// Appends the entries in their order and completes when all that was accepted is durable to the configured degree. An entry is
+    /// one or more whole batches, which are appended together or not at all; entries are accepted or refused one by one.
+    /// </summary>
+    /// <param name="entries">Left alone by the caller until the task completes.</param>
+    /// <param name="leaderEpoch">Written into the batches. Below <see cref="LatestEpoch"/>: all are refused, <see cref="ErrorCode.FencedLeaderEpoch"/>.</param>
+    /// <param name="origin">Decides what is validated and who gives the offsets.</param>
+    /// <returns>One result for each entry, in their order.</returns>
+    ValueTask<LogAppendResult[]> AppendAsync(ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin = AppendOrigin.Client);
+
+    /// <summary>
+    /// Reads whole batches from the one that holds <paramref name="offset"/> (or the next after it) up to the high watermark.
+    /// Completes synchronously when the tail cache has them.
+    /// </summary>
+    /// <param name="offset">Between the log start and the log end, otherwise <see cref="ErrorCode.OffsetOutOfRange"/>.</param>
+    /// <param name="maxBytes">No more than this, but see <paramref name="minOneBatch"/>.</param>
+    /// <param name="minOneBatch">The first batch is returned whole even when it is larger than <paramref name="maxBytes"/>.</param>
+    ValueTask<LogReadResult> ReadAsync(long offset, int maxBytes, bool minOneBatch);
+
+    /// <summary>
+    /// Waits until something can be read at <paramref name="offset"/>, that is until the high watermark passes it. Holds no thread.
+    /// </summary>
+    /// <returns>False when the time is up, the wait is cancelled (no exception), or the log closes or fails.</returns>
+    ValueTask<bool> WaitForAsync(long offset, TimeSpan timeout, CancellationToken cancellationToken = default);
+
+    /// <summary>The first record below the high watermark that is as late as <paramref name="timestamp"/> (Unix ms), or null.</summary>
+    ValueTask<LogTimestamp?> FindByTimestampAsync(long timestamp);
+
+    /// <summary>The record with the greatest timestamp, the first of them when there are several; null in an empty log.</summary>
+    ValueTask<LogTimestamp?> FindMaxTimestampAsync();
+
+    /// <summary>
+    /// The last epoch not above <paramref name="leaderEpoch"/>, and the offset after its last record (KIP-101, KIP-279): the start of
+    /// the next epoch, or the log's end for the latest. (-1, -1) when nothing is known.
+    /// </summary>
+    LogEpochEnd EpochEnd(int leaderEpoch);
+
+    /// <summary>Removes every batch that holds <paramref name="offset"/> or a later one. Durable when it completes.</summary>
+    ValueTask TruncateToAsync(long offset);
+
+    /// <summary>
+    /// Moves the log start to <paramref name="beforeOffset"/> (-1 stands for the high watermark). Durable when it completes.
+    /// </summary>
+    /// <returns>The new log start, or <see cref="ErrorCode.OffsetOutOfRange"/>.</returns>
+    ValueTask<LogDeleteResult> DeleteRecordsAsync(long beforeOffset);
+
+    /// <summary>The topic's configuration changed; the appends that follow obey it.</summary>
+    void Reconfigure(TopicConfig config);
+
+    /// <summary>
+    /// One pass of retention, compaction and expiry of idle producers, as <c>cleanup.policy</c> wants; call it every
+    /// <c>log.retention.check.interval.ms</c> or so. Passes of one log never overlap.
+    /// </summary>
+    ValueTask<LogMaintenanceResult> MaintainAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>Completes when all that was appended before is on stable storage, whatever the flush policy.</summary>
+    ValueTask FlushAsync();
+
+    /// <summary>Closes the log and deletes everything it holds.</summary>
+    ValueTask DeleteAsync();
+}
+
+/// <summary>Opens the logs of one silo; owns what they share: I/O threads, cache budget, file handles.</summary>
+public interface IPartitionLogProvider : IAsyncDisposable
+{
+    /// <summary>Opens the log, creating it when there is none, after recovery; a partition is open at most once at a time.</summary>
+    /// <param name="topicId">
+    /// Tells a topic from an earlier one of the same name: a log found with another id is set aside, not served. Empty: not checked.
+    /// </param>
+    /// <exception cref="LogException">The log cannot be opened; the message names the file and the reason.</exception>
+    ValueTask<IPartitionLog> OpenAsync(
+        TopicPartition partition, Guid topicId, TopicConfig config, CancellationToken cancellationToken = default);
+}
+
+/// <summary>Who appends, which decides what is checked.</summary>
+public enum AppendOrigin
+{
+    /// <summary>A producer: everything is validated, control batches are refused, offsets are given here.</summary>
+    Client = 0,
+
+    /// <summary>The broker itself, as transaction and group coordinator: control batches are allowed, offsets are given here.</summary>
+    Coordinator = 1,
+
+    /// <summary>The partition's leader: bytes are kept as they are, offsets and epochs included; they must follow the log's end.</summary>
+    Replica = 2,
+}
+
+/// <param name="BaseOffset">The first offset given; -1 on error. For a duplicate of an idempotent producer: the first time's offset.</param>
+/// <param name="LogAppendTimeMs">Unix milliseconds under <c>message.timestamp.type=LogAppendTime</c>; otherwise -1.</param>
+/// <param name="Message">What was wrong, for a person; null without error.</param>
+/// <param name="RecordErrors">Which records were at fault, where that is known.</param>
+public readonly record struct LogAppendResult(
+    ErrorCode Error, long BaseOffset, long LogAppendTimeMs, string? Message = null, LogRecordError[]? RecordErrors = null)
+{
+    public static LogAppendResult Refused(ErrorCode error, string message, LogRecordError[]? records = null) =>
+        new(error, -1, -1, message, records);
+}
+
+/// <param name="RecordIndex">Of the record in its entry, from 0.</param>
+public readonly record struct LogRecordError(int RecordIndex, string Message);
+
+/// <param name="Records">Whole batches in offset order; adjacent slices follow each other. Empty when there are none.</param>
+public readonly record struct LogReadResult(
+    ErrorCode Error, long HighWatermark, long LogStartOffset, long LogEndOffset, ReadOnlyMemory<byte>[] Records);
+
+/// <param name="Timestamp">Unix milliseconds.</param>
+public readonly record struct LogTimestamp(long Offset, long Timestamp, int LeaderEpoch);
+
+public readonly record struct LogEpochEnd(int LeaderEpoch, long EndOffset);
+
+public readonly record struct LogDeleteResult(ErrorCode Error, long LogStartOffset);
+
+/// <param name="SegmentsDeleted">By retention.</param>
+/// <param name="SegmentsCompacted">Rewritten by compaction.</param>
+/// <param name="BytesFreed">By both.</param>
+/// <param name="ProducersExpired">Idle for longer than <c>producer.id.expiration.ms</c>.</param>
+public readonly record struct LogMaintenanceResult(int SegmentsDeleted, int SegmentsCompacted, long BytesFreed, int ProducersExpired);
+
+/// <summary>A log cannot be opened or has failed; the message names the file.</summary>
+public sealed class LogException(string message, Exception? inner = null) : Exception(message, inner);

@@ -1,0 +1,56 @@
+namespace Arus.Storage;
+
+/// <summary>What the logs of one silo share.</summary>
+public sealed record LogProviderOptions
+{
+    /// <summary>Holds a directory for each partition. Used by one process at a time.</summary>
+    public required string Directory { get; init; }
+
+    /// <summary>When appends are acknowledged: <c>arus.flush</c>.</summary>
+    public FlushPolicy Flush { get; init; } = FlushPolicy.Always;
+
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Threads that write and fsync; a partition stays with one of them. As many again read what is not in memory.</summary>
+    public int IoThreads { get; init; } = 4;
+
+    /// <summary>Bytes of recent batches that all logs together keep in memory.</summary>
+    public long CacheBytes { get; init; } = 128L << 20;
+
+    /// <summary>Segment files held open at once by all logs together.</summary>
+    public int MaxOpenFiles { get; init; } = 512;
+
+    /// <summary>Bytes that one log takes in before they are written; beyond it, appends wait.</summary>
+    public int MaxPendingBytes { get; init; } = 32 << 20;
+
+    /// <summary>An idle producer's sequence numbers are forgotten after this (<c>producer.id.expiration.ms</c>).</summary>
+    public TimeSpan ProducerExpiration { get; init; } = TimeSpan.FromDays(1);
+
+    /// <summary>Bytes for the keys that one compaction pass tells apart; a larger log is compacted in several passes.</summary>
+    public int CompactionMapBytes { get; init; } = 32 << 20;
+
+    /// <summary>Told what recovery cut or rebuilt, and what failed; called on any thread, must not throw.</summary>
+    public Action<LogEvent>? OnEvent { get; init; }
+}
+
+public enum LogEventKind
+{
+    /// <summary>Bytes at the end of a segment that are no whole, valid batch were cut.</summary>
+    TailTruncated = 0,
+
+    /// <summary>An index, checkpoint or snapshot was missing or damaged, and was made anew from the segments.</summary>
+    Rebuilt = 1,
+
+    /// <summary>A directory or file that belongs to no log was set aside or removed.</summary>
+    SetAside = 2,
+
+    /// <summary>A log failed and serves no more.</summary>
+    Failed = 3,
+}
+
+/// <param name="File">The file or directory.</param>
+/// <param name="FromOffset">Of <see cref="LogEventKind.TailTruncated"/>: the log end after the cut; otherwise -1.</param>
+/// <param name="Bytes">Of <see cref="LogEventKind.TailTruncated"/>: how many were cut; otherwise 0.</param>
+/// <param name="Message">One sentence for a log line.</param>
+public sealed record LogEvent(
+    LogEventKind Kind, TopicPartition Partition, string File, long FromOffset, long Bytes, string Message, Exception? Error = null);
