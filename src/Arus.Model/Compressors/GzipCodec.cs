@@ -1,0 +1,92 @@
+using System.Buffers;
+using System.IO.Compression;
+
+namespace Arus;
+
+internal static class GzipCodec
+{
+    private const int ChunkSize = 16 * 1024;
+
+    public static void Compress(ReadOnlySpan<byte> source, IBufferWriter<byte> destination)
+    {
+        using var sink = new BufferWriterStream(destination);
+        using var gzip = new GZipStream(sink, CompressionLevel.Fastest, leaveOpen: true);
+        gzip.Write(source);
+    }
+
+    public static unsafe ValidationResult TryDecompress(ReadOnlySpan<byte> source, IBufferWriter<byte> destination, int maxOutput)
+    {
+        fixed (byte* start = source)
+        {
+            // A null pointer is refused by the stream; an empty source is no gzip stream anyway.
+            if (source.IsEmpty)
+            {
+                return Corrupt("it is empty");
+            }
+
+            using var input = new UnmanagedMemoryStream(start, source.Length);
+            using var gzip = new GZipStream(input, CompressionMode.Decompress);
+            try
+            {
+                return Copy(gzip, destination, maxOutput);
+            }
+            catch (InvalidDataException e)
+            {
+                return Corrupt(e.Message);
+            }
+        }
+    }
+
+    private static ValidationResult Copy(GZipStream gzip, IBufferWriter<byte> destination, int maxOutput)
+    {
+        int total = 0;
+        Span<byte> probe = stackalloc byte[1];
+        while (true)
+        {
+            Span<byte> free = destination.GetSpan(ChunkSize);
+            int room = maxOutput - total;
+            int read = gzip.Read(room == 0 ? probe : free[..Math.Min(free.Length, room)]);
+            if (read == 0)
+            {
+                return ValidationResult.Ok;
+            }
+
+            if (room == 0)
+            {
+                return Compression.TooLarge("gzip", maxOutput);
+            }
+
+            total += read;
+            destination.Advance(read);
+        }
+    }
+
+    private static ValidationResult Corrupt(string reason) => ValidationResult.Corrupt($"The gzip data is damaged: {reason}.");
+
+    private sealed class BufferWriterStream(IBufferWriter<byte> destination) : Stream
+    {
+        public override bool CanRead => false;
+
+        public override bool CanSeek => false;
+
+        public override bool CanWrite => true;
+
+        public override long Length => throw new NotSupportedException();
+
+        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
+
+        public override void Write(ReadOnlySpan<byte> buffer) => destination.Write(buffer);
+
+        public override void Write(byte[] buffer, int offset, int count) => destination.Write(buffer.AsSpan(offset, count));
+
+        public override void Flush()
+        {
+        }
+
+        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+    }
+}

@@ -1,0 +1,238 @@
+using System.Buffers.Binary;
+using System.Text;
+
+namespace Arus;
+
+/// <summary>What <see cref="RecordBatchBuilder.Build"/> writes into a batch's header.</summary>
+public readonly record struct RecordBatchOptions()
+{
+    public CompressionType Compression { get; init; }
+
+    public long BaseOffset { get; init; }
+
+    public int PartitionLeaderEpoch { get; init; } = RecordBatchHeader.NoLeaderEpoch;
+
+    public TimestampType TimestampType { get; init; }
+
+    public long ProducerId { get; init; } = RecordBatchHeader.NoProducerId;
+
+    public short ProducerEpoch { get; init; } = RecordBatchHeader.NoProducerEpoch;
+
+    public int BaseSequence { get; init; } = RecordBatchHeader.NoSequence;
+
+    public bool IsTransactional { get; init; }
+
+    public bool IsControl { get; init; }
+
+    /// <summary>The base timestamp is a delete horizon (KIP-534); give it to <see cref="RecordBatchBuilder.Reset"/> too.</summary>
+    public bool HasDeleteHorizon { get; init; }
+
+    /// <summary>Compaction keeps a batch's last offset though it removes its records; null for the last record's.</summary>
+    public int? LastOffsetDelta { get; init; }
+
+    /// <summary>Null for the highest of the records.</summary>
+    public long? MaxTimestamp { get; init; }
+}
+
+/// <summary>
+/// Writes record batches, one after another, into buffers that it keeps. Not thread-safe. An uncompressed batch is written once,
+/// where it stays: what <see cref="Build"/> returns is the builder's own memory until <see cref="Reset"/> or <see cref="Dispose"/>.
+/// </summary>
+public sealed class RecordBatchBuilder : IDisposable
+{
+    private readonly PooledBufferWriter records;
+    private PooledBufferWriter? compressed;
+    private long baseTimestamp;
+    private long maxTimestamp;
+    private int lastOffsetDelta;
+    private bool hasBaseTimestamp;
+
+    public RecordBatchBuilder(int initialCapacity = 0)
+    {
+        records = new PooledBufferWriter(initialCapacity);
+        Reset();
+    }
+
+    /// <summary>Records appended since the last reset.</summary>
+    public int Count { get; private set; }
+
+    /// <summary>What the batch would take without compression, header included.</summary>
+    public int SizeInBytes => records.WrittenCount;
+
+    /// <summary>Forgets all records and begins a new batch in the same memory.</summary>
+    /// <param name="baseTimestamp">Unix milliseconds; null for the first record's timestamp.</param>
+    public void Reset(long? baseTimestamp = null)
+    {
+        records.Clear();
+        records.GetSpan(RecordBatchHeader.Size);
+        records.Advance(RecordBatchHeader.Size);
+        this.baseTimestamp = baseTimestamp ?? RecordBatchHeader.NoTimestamp;
+        hasBaseTimestamp = baseTimestamp.HasValue;
+        maxTimestamp = RecordBatchHeader.NoTimestamp;
+        lastOffsetDelta = -1;
+        Count = 0;
+    }
+
+    /// <summary>An upper bound of what one more record takes, uncompressed and without the batch's header.</summary>
+    public static int EstimateRecordSize(int keyLength, int valueLength, ReadOnlySpan<RecordHeader> headers)
+    {
+        int size = Varint.MaxLength32 + 1 + Varint.MaxLength64 + Varint.MaxLength32 + Varint.MaxLength32 + Math.Max(0, keyLength)
+            + Varint.MaxLength32 + Math.Max(0, valueLength) + Varint.MaxLength32;
+        foreach (ref readonly RecordHeader header in headers)
+        {
+            size += (2 * Varint.MaxLength32) + Encoding.UTF8.GetMaxByteCount(header.Key.Length) + (header.Value?.Length ?? 0);
+        }
+
+        return size;
+    }
+
+    /// <summary>Appends a record with the next offset delta. A null key or value is written as null, an empty one as empty.</summary>
+    /// <param name="timestampMs">Unix milliseconds.</param>
+    public void Append(
+        long timestampMs, ReadOnlyMemory<byte>? key, ReadOnlyMemory<byte>? value, ReadOnlySpan<RecordHeader> headers = default) =>
+        Append(
+            timestampMs, key.GetValueOrDefault().Span, key is null, value.GetValueOrDefault().Span, value is null, headers);
+
+    /// <inheritdoc cref="Append(long, ReadOnlyMemory{byte}?, ReadOnlyMemory{byte}?, ReadOnlySpan{RecordHeader})"/>
+    public void Append(
+        long timestampMs, ReadOnlySpan<byte> key, bool isKeyNull, ReadOnlySpan<byte> value, bool isValueNull,
+        ReadOnlySpan<RecordHeader> headers = default)
+    {
+        int headersSize = Varint.SizeOf(headers.Length);
+        foreach (ref readonly RecordHeader header in headers)
+        {
+            int name = Encoding.UTF8.GetByteCount(header.Key);
+            headersSize += Varint.SizeOf(name) + name + SizeOfBytes(header.Value?.Length ?? -1);
+        }
+
+        Span<byte> free = Begin(
+            lastOffsetDelta + 1, timestampMs, key, isKeyNull, value, isValueNull, headersSize, out int at);
+        at += Varint.Write(free[at..], headers.Length);
+        foreach (ref readonly RecordHeader header in headers)
+        {
+            at += Varint.Write(free[at..], Encoding.UTF8.GetByteCount(header.Key));
+            at += Encoding.UTF8.GetBytes(header.Key, free[at..]);
+            at = WriteBytes(free, at, header.Value.GetValueOrDefault().Span, header.Value is null);
+        }
+
+        End(at, lastOffsetDelta + 1, timestampMs);
+    }
+
+    /// <summary>Copies a record of another batch under the offset delta that it shall have here: how compaction rewrites a batch.</summary>
+    /// <param name="offsetDelta">Greater than that of the record before.</param>
+    /// <param name="timestampMs">Unix milliseconds: the old batch's base timestamp plus the record's delta.</param>
+    /// <param name="payload">The payload that the record is in.</param>
+    public void AppendCopy(int offsetDelta, long timestampMs, RecordView record, ReadOnlySpan<byte> payload)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(offsetDelta, lastOffsetDelta);
+        int headersEnd = record.HeadersOffset;
+        for (int i = 0; i < 2 * record.HeaderCount; i++)
+        {
+            RecordReader.TryReadBytes(payload, ref headersEnd, out _, out _);
+        }
+
+        ReadOnlySpan<byte> headers = payload[record.HeadersOffset..headersEnd];
+        int headersSize = Varint.SizeOf(record.HeaderCount) + headers.Length;
+        Span<byte> free = Begin(
+            offsetDelta, timestampMs, record.Key, record.IsKeyNull, record.Value, record.IsValueNull, headersSize, out int at);
+        at += Varint.Write(free[at..], record.HeaderCount);
+        headers.CopyTo(free[at..]);
+        End(at + headers.Length, offsetDelta, timestampMs);
+    }
+
+    /// <summary>
+    /// Finishes the batch: compresses, writes the header and the CRC-32C. The answer is the builder's memory until the next
+    /// <see cref="Reset"/>. Building again with other options gives another batch of the same records.
+    /// </summary>
+    /// <exception cref="CompressionLibraryMissingException">The codec's library is not on this machine.</exception>
+    public Memory<byte> Build(in RecordBatchOptions options)
+    {
+        PooledBufferWriter target = records;
+        if (options.Compression != CompressionType.None)
+        {
+            target = compressed ??= new PooledBufferWriter(records.WrittenCount);
+            target.Clear();
+            target.GetSpan(RecordBatchHeader.Size);
+            target.Advance(RecordBatchHeader.Size);
+            Compression.Compress(options.Compression, records.WrittenSpan[RecordBatchHeader.Size..], target);
+        }
+
+        Memory<byte> batch = target.WrittenMemoryForUpdate;
+        WriteHeader(batch.Span, options);
+        return batch;
+    }
+
+    /// <summary>Gives the buffers back to the pool, so only when nobody reads a built batch any more.</summary>
+    public void Dispose()
+    {
+        records.Dispose();
+        compressed?.Dispose();
+    }
+
+    private static int SizeOfBytes(int length) => Varint.SizeOf(length) + Math.Max(0, length);
+
+    private static int WriteBytes(Span<byte> free, int at, ReadOnlySpan<byte> bytes, bool isNull)
+    {
+        at += Varint.Write(free[at..], isNull ? -1 : bytes.Length);
+        if (isNull)
+        {
+            return at;
+        }
+
+        bytes.CopyTo(free[at..]);
+        return at + bytes.Length;
+    }
+
+    private Span<byte> Begin(
+        int offsetDelta, long timestampMs, ReadOnlySpan<byte> key, bool isKeyNull, ReadOnlySpan<byte> value, bool isValueNull,
+        int headersSize, out int at)
+    {
+        if (!hasBaseTimestamp)
+        {
+            baseTimestamp = timestampMs;
+            hasBaseTimestamp = true;
+        }
+
+        long timestampDelta = timestampMs - baseTimestamp;
+        int body = 1 + Varint.SizeOf(timestampDelta) + Varint.SizeOf(offsetDelta)
+            + SizeOfBytes(isKeyNull ? -1 : key.Length) + SizeOfBytes(isValueNull ? -1 : value.Length) + headersSize;
+        Span<byte> free = records.GetSpan(body + Varint.MaxLength32);
+        at = Varint.Write(free, body);
+        free[at++] = 0;
+        at += Varint.Write(free[at..], timestampDelta);
+        at += Varint.Write(free[at..], offsetDelta);
+        at = WriteBytes(free, at, key, isKeyNull);
+        at = WriteBytes(free, at, value, isValueNull);
+        return free;
+    }
+
+    private void End(int size, int offsetDelta, long timestampMs)
+    {
+        records.Advance(size);
+        lastOffsetDelta = offsetDelta;
+        maxTimestamp = Math.Max(maxTimestamp, timestampMs);
+        Count++;
+    }
+
+    private void WriteHeader(Span<byte> batch, in RecordBatchOptions options)
+    {
+        var attributes = (RecordBatchAttributes)options.Compression
+            | (options.TimestampType == TimestampType.LogAppendTime ? RecordBatchAttributes.LogAppendTime : 0)
+            | (options.IsTransactional ? RecordBatchAttributes.Transactional : 0)
+            | (options.IsControl ? RecordBatchAttributes.Control : 0)
+            | (options.HasDeleteHorizon ? RecordBatchAttributes.DeleteHorizon : 0);
+        BinaryPrimitives.WriteInt64BigEndian(batch, options.BaseOffset);
+        BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchHeader.LengthAt..], batch.Length - RecordBatchHeader.LogOverhead);
+        BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchHeader.LeaderEpochAt..], options.PartitionLeaderEpoch);
+        batch[RecordBatchHeader.MagicAt] = RecordBatchHeader.CurrentMagic;
+        BinaryPrimitives.WriteInt16BigEndian(batch[RecordBatchHeader.AttributesAt..], (short)attributes);
+        BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchHeader.LastOffsetDeltaAt..], options.LastOffsetDelta ?? lastOffsetDelta);
+        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.BaseTimestampAt..], baseTimestamp);
+        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.MaxTimestampAt..], options.MaxTimestamp ?? maxTimestamp);
+        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.ProducerIdAt..], options.ProducerId);
+        BinaryPrimitives.WriteInt16BigEndian(batch[RecordBatchHeader.ProducerEpochAt..], options.ProducerEpoch);
+        BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchHeader.BaseSequenceAt..], options.BaseSequence);
+        BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchHeader.CountAt..], Count);
+        RecordBatches.WriteCrc(batch);
+    }
+}

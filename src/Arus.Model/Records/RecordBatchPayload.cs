@@ -1,0 +1,74 @@
+namespace Arus;
+
+/// <summary>The records of a batch, uncompressed: what <see cref="RecordReader"/> walks.</summary>
+public static class RecordBatchPayload
+{
+    /// <summary>What the records of one batch may grow to when the caller sets no other limit.</summary>
+    public const int DefaultMaxBytes = 256 * 1024 * 1024;
+
+    /// <summary>
+    /// Opens a batch: a slice of it when it is not compressed, otherwise a slice of <paramref name="scratch"/>, which is cleared
+    /// first and which the payload shares until its next use.
+    /// </summary>
+    /// <param name="batch">A batch that passed <see cref="RecordBatches.Validate"/>.</param>
+    /// <param name="scratch">Receives the decompressed records; untouched when the batch is not compressed.</param>
+    /// <param name="maxBytes">Decompression stops, and fails, beyond it: a small batch may not fill the memory.</param>
+    /// <returns><see cref="ErrorCode.CorruptMessage"/>, <see cref="ErrorCode.MessageTooLarge"/> beyond <paramref name="maxBytes"/>, or
+    /// <see cref="ErrorCode.UnsupportedCompressionType"/> when the codec or its library is not there.</returns>
+    public static ValidationResult TryOpen(
+        ReadOnlyMemory<byte> batch, PooledBufferWriter scratch, out ReadOnlyMemory<byte> payload, int maxBytes = DefaultMaxBytes)
+    {
+        payload = batch[RecordBatchHeader.Size..];
+        CompressionType compression = new RecordBatchHeader(batch.Span).Compression;
+        if (compression == CompressionType.None)
+        {
+            return ValidationResult.Ok;
+        }
+
+        scratch.Clear();
+        ValidationResult result = Compression.TryDecompress(compression, payload.Span, scratch, maxBytes);
+        payload = result.IsOk ? scratch.WrittenMemory : ReadOnlyMemory<byte>.Empty;
+        return result;
+    }
+
+    /// <summary>
+    /// Checks every record of a producer's batch: well-formed, as many as the header says, offset deltas 0, 1, 2, … and nothing after.
+    /// </summary>
+    /// <param name="batch">A batch that passed <see cref="RecordBatches.Validate"/> and <see cref="RecordBatches.ValidateForAppend"/>.</param>
+    /// <param name="requireKeys">For a compacted topic: a null key is <see cref="ErrorCode.InvalidRecord"/>.</param>
+    /// <param name="badRecord">The index of the record at fault; -1 when it is none in particular.</param>
+    public static ValidationResult Validate(
+        ReadOnlyMemory<byte> batch, PooledBufferWriter scratch, bool requireKeys, out int badRecord, int maxBytes = DefaultMaxBytes)
+    {
+        badRecord = -1;
+        ValidationResult opened = TryOpen(batch, scratch, out ReadOnlyMemory<byte> payload, maxBytes);
+        if (!opened.IsOk)
+        {
+            return opened;
+        }
+
+        int count = new RecordBatchHeader(batch.Span).Count;
+        var reader = new RecordReader(payload.Span, count);
+        int index = 0;
+        for (; reader.TryRead(out RecordView record); index++)
+        {
+            if (record.OffsetDelta != index || (requireKeys && record.IsKeyNull))
+            {
+                badRecord = index;
+                return ValidationResult.Invalid(record.OffsetDelta != index
+                    ? $"Record {index} has offset delta {record.OffsetDelta}; producers number their records 0, 1, 2 and so on."
+                    : $"Record {index} has no key, which a compacted topic needs.");
+            }
+        }
+
+        if (!reader.Problem.IsOk)
+        {
+            badRecord = index;
+            return reader.Problem;
+        }
+
+        return reader.Position == payload.Length
+            ? ValidationResult.Ok
+            : ValidationResult.Invalid($"{payload.Length - reader.Position} bytes follow the last of {count} records.");
+    }
+}
