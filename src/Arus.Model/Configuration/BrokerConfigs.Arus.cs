@@ -17,6 +17,18 @@ public static partial class BrokerConfigs
             MetadataDir, null, "a directory",
             "Where the cluster's metadata is kept: topics, groups, leader epochs. Brokers of one cluster share it; unset, it lies in log.dir."),
         ConfigDefinition.Text(
+            AdvertisedSingleAddress, null, "host:port",
+            "The one address, of a load balancer, that clients are told for every broker; any broker serves any partition.",
+            text => Endpoints.TryParseHostPort(text, out _) ? null : "not an address"),
+        ConfigDefinition.Int(
+            ConnectionMaxInFlightRequests, 100, "How many requests of one connection are handled at once; beyond it, reading waits.", min: 1, max: 10_000),
+        ConfigDefinition.Long(
+            ConnectionMaxInFlightBytes, 16L * Megabyte, "Bytes of one connection's requests that are handled at once; beyond it, reading waits.",
+            min: 1),
+        ConfigDefinition.Long(
+            PartitionMaxQueuedBytes, 32L * Megabyte, "Bytes that wait at one broker for one partition's append; beyond it, producers' connections wait.",
+            min: 1),
+        ConfigDefinition.Text(
             HttpEndpoint, "127.0.0.1:8080", "host:port, or none", "Where health and metrics are served; none to serve neither.",
             text => text == "none" || Endpoints.TryParseHostPort(text, out _) ? null : "not an address"),
         ConfigDefinition.Int(ShutdownTimeoutMs, 30_000, "How long a graceful stop may take, in milliseconds.", min: 1_000, max: 600_000),

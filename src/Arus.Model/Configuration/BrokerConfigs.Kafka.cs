@@ -19,6 +19,10 @@ public static partial class BrokerConfigs
             AdvertisedListeners, null, "NAME://host:port, several separated by commas",
             "What clients are told to connect to, where it differs from listeners.",
             text => Endpoints.TryParse(text, out _, out string? fault) ? null : fault),
+        ConfigDefinition.Text(
+            ListenerSecurityProtocolMap, null, "NAME:PLAINTEXT, several separated by commas",
+            "The security protocol of each listener. PLAINTEXT is the only one so far, and the one of every listener that is not named.",
+            CheckProtocolMap),
         ConfigDefinition.Text(LogDir, "data", "a directory", "Where this broker keeps its records. Two brokers never share one."),
         ConfigDefinition.Int(NumPartitions, 1, "How many partitions a topic gets that does not say.", min: 1, max: 10_000),
         ConfigDefinition.Short(DefaultReplicationFactor, 1, "How many replicas a topic's partitions get where it does not say.", 1, 1),
@@ -29,8 +33,31 @@ public static partial class BrokerConfigs
         ConfigDefinition.Int(SocketRequestMaxBytes, 100 * Megabyte, "The largest request that is read, in bytes.", min: 1024),
         ConfigDefinition.Long(ConnectionsMaxIdleMs, 600_000, "An idle connection is closed after this many milliseconds.", min: 1_000),
         ConfigDefinition.Int(MaxConnections, 10_000, "How many client connections are held at once.", min: 1),
+        ConfigDefinition.Int(MaxConnectionsPerIp, int.MaxValue, "How many client connections are held at once from one address.", min: 1),
+        ConfigDefinition.Long(
+            QueuedMaxRequestBytes, 256L * Megabyte, "Memory for large requests that are being read or handled, in bytes; beyond it, reading waits.",
+            min: Megabyte),
         ConfigDefinition.Int(FetchMaxBytes, 55 * Megabyte, "The most bytes that one fetch answers.", min: 1024),
     ];
+
+    private static string? CheckProtocolMap(string text)
+    {
+        foreach (string item in ConfigText.SplitList(text))
+        {
+            int colon = item.IndexOf(':', StringComparison.Ordinal);
+            if (colon <= 0)
+            {
+                return $"'{item}' does not have the form NAME:PROTOCOL";
+            }
+
+            if (item[(colon + 1)..] != "PLAINTEXT")
+            {
+                return $"the security protocol {item[(colon + 1)..]} is not supported";
+            }
+        }
+
+        return null;
+    }
 
     private static IEnumerable<ConfigDefinition> DefineLog() =>
     [

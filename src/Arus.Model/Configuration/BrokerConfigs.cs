@@ -12,6 +12,7 @@ public static partial class BrokerConfigs
     public const string BrokerRack = "broker.rack";
     public const string Listeners = "listeners";
     public const string AdvertisedListeners = "advertised.listeners";
+    public const string ListenerSecurityProtocolMap = "listener.security.protocol.map";
     public const string LogDir = "log.dir";
 
     public const string NumPartitions = "num.partitions";
@@ -46,6 +47,8 @@ public static partial class BrokerConfigs
     public const string SocketRequestMaxBytes = "socket.request.max.bytes";
     public const string ConnectionsMaxIdleMs = "connections.max.idle.ms";
     public const string MaxConnections = "max.connections";
+    public const string MaxConnectionsPerIp = "max.connections.per.ip";
+    public const string QueuedMaxRequestBytes = "queued.max.request.bytes";
     public const string FetchMaxBytes = "fetch.max.bytes";
 
     public const string GroupInitialRebalanceDelayMs = "group.initial.rebalance.delay.ms";
@@ -61,6 +64,10 @@ public static partial class BrokerConfigs
     public const string LogCacheBytes = "arus.log.cache.bytes";
     public const string LogIoThreads = "arus.log.io.threads";
     public const string MetadataDir = "arus.metadata.dir";
+    public const string AdvertisedSingleAddress = "arus.advertised.single.address";
+    public const string ConnectionMaxInFlightRequests = "arus.connection.max.in.flight.requests";
+    public const string ConnectionMaxInFlightBytes = "arus.connection.max.in.flight.bytes";
+    public const string PartitionMaxQueuedBytes = "arus.partition.max.queued.bytes";
     public const string HttpEndpoint = "arus.http.endpoint";
     public const string ShutdownTimeoutMs = "arus.shutdown.timeout.ms";
 
