@@ -7,10 +7,19 @@ namespace Arus.Grains;
 [Alias("arus.ITopicCatalogGrain")]
 public interface ITopicCatalogGrain : IGrainWithIntegerKey
 {
-    [Alias("Add")]
+    /// <summary>
+    /// Notes, durably, that a topic is being created or deleted: it is listed no more or not yet. Should its creator or deleter die,
+    /// the shard asks the topic itself what became of it.
+    /// </summary>
+    [Alias("Prepare"), AlwaysInterleave]
+    Task PrepareAsync(TopicListing topic);
+
+    /// <summary>Lists a topic that exists durably, or changes its listing.</summary>
+    [Alias("Add"), AlwaysInterleave]
     Task AddAsync(TopicListing topic);
 
-    [Alias("Remove")]
+    /// <summary>Forgets a topic that exists no more; nothing happens when there is none of that name and id.</summary>
+    [Alias("Remove"), AlwaysInterleave]
     Task RemoveAsync(string name, Guid id);
 
     [Alias("List"), AlwaysInterleave]

@@ -18,6 +18,10 @@ public interface ITopicGrain : IGrainWithStringKey
     [Alias("Describe"), AlwaysInterleave]
     Task<TopicDescription?> DescribeAsync();
 
+    /// <summary>The broker that is to lead a partition, alive or not; -1 when there is no such partition. Placement asks it.</summary>
+    [Alias("Locate"), AlwaysInterleave]
+    Task<int> LocateAsync(int partition);
+
     /// <summary>Deletes the topic, its partitions and their records.</summary>
     /// <exception cref="ArusException"><see cref="ErrorCode.UnknownTopicOrPartition"/>.</exception>
     [Alias("Delete")]
