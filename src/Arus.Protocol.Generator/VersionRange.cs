@@ -1,0 +1,57 @@
+using System;
+using System.Globalization;
+
+namespace Arus.Protocol.Generator;
+
+/// <summary>An inclusive range of message versions; an open end is <see cref="short.MaxValue"/>.</summary>
+internal readonly struct VersionRange
+{
+    public VersionRange(int min, int max)
+    {
+        Min = min;
+        Max = max;
+    }
+
+    public int Min { get; }
+
+    public int Max { get; }
+
+    public bool IsEmpty => Min > Max;
+
+    public static VersionRange Parse(string text)
+    {
+        int dash = text.IndexOf('-');
+        if (text.EndsWith("+", StringComparison.Ordinal))
+        {
+            return new VersionRange(Number(text.Substring(0, text.Length - 1)), short.MaxValue);
+        }
+
+        return dash < 0
+            ? new VersionRange(Number(text), Number(text))
+            : new VersionRange(Number(text.Substring(0, dash)), Number(text.Substring(dash + 1)));
+    }
+
+    public VersionRange Intersect(VersionRange other) => new VersionRange(Math.Max(Min, other.Min), Math.Min(Max, other.Max));
+
+    public bool Covers(VersionRange other) => Min <= other.Min && Max >= other.Max;
+
+    /// <summary>The C# test that a version known to be within <paramref name="known"/> is in this range; null if it always is.</summary>
+    public string? Condition(VersionRange known)
+    {
+        bool lower = Min > known.Min, upper = Max < known.Max;
+        if (lower && upper)
+        {
+            return Min == Max ? $"version == {Min}" : $"version is >= {Min} and <= {Max}";
+        }
+
+        return lower ? $"version >= {Min}" : upper ? $"version <= {Max}" : null;
+    }
+
+    public override string ToString() =>
+        Max == short.MaxValue ? $"{Min} and up" : Min == Max ? $"{Min}" : $"{Min} to {Max}";
+
+    private static int Number(string text) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value)
+            ? value
+            : throw new DefinitionException($"'{text}' is not a version");
+}
