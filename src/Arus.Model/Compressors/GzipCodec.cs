@@ -1,14 +1,26 @@
 using System.Buffers;
+using System.Buffers.Binary;
 using System.IO.Compression;
 
 namespace Arus;
 
+/// <summary>RFC 1952 through the framework's zlib: one member, as Kafka's clients write it.</summary>
 internal static class GzipCodec
 {
     private const int ChunkSize = 16 * 1024;
+    private const int MinSize = 18;
+
+    /// <summary>The framework's stream writes nothing at all for no input; this is a member that holds nothing.</summary>
+    private static ReadOnlySpan<byte> EmptyMember => [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
     public static void Compress(ReadOnlySpan<byte> source, IBufferWriter<byte> destination)
     {
+        if (source.IsEmpty)
+        {
+            destination.Write(EmptyMember);
+            return;
+        }
+
         using var sink = new BufferWriterStream(destination);
         using var gzip = new GZipStream(sink, CompressionLevel.Fastest, leaveOpen: true);
         gzip.Write(source);
@@ -16,19 +28,23 @@ internal static class GzipCodec
 
     public static unsafe ValidationResult TryDecompress(ReadOnlySpan<byte> source, IBufferWriter<byte> destination, int maxOutput)
     {
+        if (source.Length < MinSize)
+        {
+            return Corrupt("it ends early");
+        }
+
         fixed (byte* start = source)
         {
-            // A null pointer is refused by the stream; an empty source is no gzip stream anyway.
-            if (source.IsEmpty)
-            {
-                return Corrupt("it is empty");
-            }
-
             using var input = new UnmanagedMemoryStream(start, source.Length);
             using var gzip = new GZipStream(input, CompressionMode.Decompress);
             try
             {
-                return Copy(gzip, destination, maxOutput);
+                ValidationResult result = Copy(gzip, destination, maxOutput, out int total);
+
+                // The framework takes a member that is cut short for a whole one, so its length field is compared here.
+                return result.IsOk && BinaryPrimitives.ReadUInt32LittleEndian(source[^sizeof(uint)..]) != (uint)total
+                    ? Corrupt("it ends early, or holds more than one member")
+                    : result;
             }
             catch (InvalidDataException e)
             {
@@ -37,9 +53,9 @@ internal static class GzipCodec
         }
     }
 
-    private static ValidationResult Copy(GZipStream gzip, IBufferWriter<byte> destination, int maxOutput)
+    private static ValidationResult Copy(GZipStream gzip, IBufferWriter<byte> destination, int maxOutput, out int total)
     {
-        int total = 0;
+        total = 0;
         Span<byte> probe = stackalloc byte[1];
         while (true)
         {

@@ -10,7 +10,9 @@ internal static unsafe class ZstdCodec
     private const int Level = 3;
     private const int ResetSessionOnly = 1;
     private const int WindowLogMaxParameter = 100;
-    private const int MinWindowLog = 10;
+
+    /// <summary>Every decoder should take windows of 8 MiB (RFC 8878, section 3.1.1.1.2); encoders use them for small inputs too.</summary>
+    private const int MinWindowLog = 23;
     private const int MaxWindowLog = 27;
     private const int MinChunk = 64 * 1024;
 
@@ -68,7 +70,7 @@ internal static unsafe class ZstdCodec
 
         try
         {
-            // A frame's window is memory too: no more of it than the output may have.
+            // A frame's window is memory too: beyond the usual, no more of it than the output may have.
             int windowLog = Math.Clamp(BitOperations.Log2((uint)Math.Max(1, maxOutput)) + 1, MinWindowLog, MaxWindowLog);
             Native.ResetDCtx(decoder, ResetSessionOnly);
             Native.SetDCtxParameter(decoder, WindowLogMaxParameter, windowLog);

@@ -94,6 +94,11 @@ public sealed class RecordBatchBuilder : IDisposable
             timestampMs, key.GetValueOrDefault().Span, key is null, value.GetValueOrDefault().Span, value is null, headers);
 
     /// <inheritdoc cref="Append(long, ReadOnlyMemory{byte}?, ReadOnlyMemory{byte}?, ReadOnlySpan{RecordHeader})"/>
+    /// <remarks>Arrays have their own overload because the language turns a null array into an empty memory, not into null.</remarks>
+    public void Append(long timestampMs, byte[]? key, byte[]? value, ReadOnlySpan<RecordHeader> headers = default) =>
+        Append(timestampMs, key, key is null, value, value is null, headers);
+
+    /// <inheritdoc cref="Append(long, ReadOnlyMemory{byte}?, ReadOnlyMemory{byte}?, ReadOnlySpan{RecordHeader})"/>
     public void Append(
         long timestampMs, ReadOnlySpan<byte> key, bool isKeyNull, ReadOnlySpan<byte> value, bool isValueNull,
         ReadOnlySpan<RecordHeader> headers = default)
