@@ -14,7 +14,7 @@ namespace Arus.Grains;
 public interface IGroupGrain : IGrainWithStringKey
 {
     /// <summary>Below every response timeout, so that a call in flight to a silo that dies is known to be lost soon.</summary>
-    public const int MaxWaitMs = 4_000;
+    const int MaxWaitMs = 4_000;
 
     [Alias("Join"), AlwaysInterleave]
     Task<JoinGroupResult> JoinAsync(JoinGroupCommand command);
