@@ -1,0 +1,147 @@
+using Arus.Grains;
+using Orleans;
+
+namespace Arus.Client;
+
+internal sealed class ArusAdmin(IGrainFactory grains, GrainRetry retry) : IArusAdmin
+{
+    /// <summary>How many grain calls one operation has under way at once.</summary>
+    private const int MaxParallelCalls = 64;
+
+    public Task<TopicDescription> CreateTopicAsync(NewTopic topic, CancellationToken cancellationToken = default)
+    {
+        var spec = new TopicSpec(
+            topic.Partitions, topic.ReplicationFactor, Assignments: null, new Dictionary<string, string>(topic.Configs), topic.ValidateOnly);
+        return ChangeAsync(Topic(topic.Name).CreateAsync(spec), cancellationToken);
+    }
+
+    public async Task<IReadOnlyList<TopicListing>> ListTopicsAsync(bool includeInternal = false, CancellationToken cancellationToken = default)
+    {
+        TopicListing[][] shards = await Task.WhenAll(Enumerable.Range(0, TopicCatalog.Shards).Select(
+            shard => retry.CallAsync(() => grains.GetGrain<ITopicCatalogGrain>(shard).ListAsync(), cancellationToken))).ConfigureAwait(false);
+        return [.. shards.SelectMany(topics => topics).Where(t => includeInternal || !t.IsInternal).OrderBy(t => t.Name, StringComparer.Ordinal)];
+    }
+
+    public async Task<TopicDescription> DescribeTopicAsync(string topic, CancellationToken cancellationToken = default) =>
+        await retry.CallAsync(() => Topic(topic).DescribeAsync(), cancellationToken).ConfigureAwait(false)
+            ?? throw new ArusException(ErrorCode.UnknownTopicOrPartition, $"There is no topic '{topic}'.");
+
+    public async Task<IReadOnlyList<PartitionDescription>> DescribePartitionsAsync(string topic, CancellationToken cancellationToken = default)
+    {
+        TopicDescription description = await DescribeTopicAsync(topic, cancellationToken).ConfigureAwait(false);
+        var answers = new PartitionDescription[description.Partitions.Length];
+        var limits = new ParallelOptions { MaxDegreeOfParallelism = MaxParallelCalls, CancellationToken = cancellationToken };
+        await Parallel.ForAsync(0, answers.Length, limits, async (partition, token) =>
+        {
+            try
+            {
+                answers[partition] = await Partition(new(topic, partition)).DescribeAsync().WaitAsync(token).ConfigureAwait(false);
+            }
+            catch (Exception failure) when (GrainRetry.IsTransient(failure))
+            {
+                ErrorCode error = failure is ArusException refused ? refused.Code : ErrorCode.LeaderNotAvailable;
+                answers[partition] = new PartitionDescription(error, description.Partitions[partition].Leader, -1, -1, -1, -1, -1, 0);
+            }
+        }).ConfigureAwait(false);
+        return answers;
+    }
+
+    public Task DeleteTopicAsync(string topic, CancellationToken cancellationToken = default) =>
+        ChangeAsync(Topic(topic).DeleteAsync(), cancellationToken);
+
+    public Task<TopicDescription> CreatePartitionsAsync(string topic, int totalCount, CancellationToken cancellationToken = default) =>
+        ChangeAsync(Topic(topic).CreatePartitionsAsync(totalCount, assignments: null, validateOnly: false), cancellationToken);
+
+    public Task AlterTopicConfigsAsync(
+        string topic, IReadOnlyCollection<ConfigChange> changes, CancellationToken cancellationToken = default) =>
+        ChangeAsync(Topic(topic).AlterConfigsAsync([.. changes], validateOnly: false), cancellationToken);
+
+    public async Task<long> DeleteRecordsAsync(TopicPartition partition, long beforeOffset, CancellationToken cancellationToken = default)
+    {
+        // Safe to repeat: what is before an offset can only be removed once.
+        DeleteRecordsResponse answer = await retry.CallAsync(
+            () => Partition(partition).DeleteRecordsAsync(beforeOffset), a => a.Error, cancellationToken).ConfigureAwait(false);
+        answer.Error.ThrowIfError($"Deleting records of {partition} before {beforeOffset}");
+        return answer.LogStartOffset;
+    }
+
+    public async Task<ListOffsetResponse> ListOffsetAsync(TopicPartition partition, long timestamp, CancellationToken cancellationToken = default)
+    {
+        var request = new ListOffsetRequest(timestamp, CurrentLeaderEpoch: -1, IsolationLevel.ReadUncommitted);
+        ListOffsetResponse answer = await retry.CallAsync(
+            () => Partition(partition).ListOffsetAsync(request), a => a.Error, cancellationToken).ConfigureAwait(false);
+        answer.Error.ThrowIfError($"Looking up an offset of {partition}");
+        return answer;
+    }
+
+    public async Task<IReadOnlyList<string>> ListGroupsAsync(CancellationToken cancellationToken = default)
+    {
+        string[][] shards = await Task.WhenAll(Enumerable.Range(0, TopicCatalog.Shards).Select(
+            shard => retry.CallAsync(() => grains.GetGrain<IGroupCatalogGrain>(shard).ListAsync(), cancellationToken))).ConfigureAwait(false);
+        return [.. shards.SelectMany(ids => ids).Order(StringComparer.Ordinal)];
+    }
+
+    public async Task<GroupDescription> DescribeGroupAsync(string groupId, CancellationToken cancellationToken = default)
+    {
+        GroupDescription answer = await retry.CallAsync(() => Group(groupId).DescribeAsync(), a => a.Error, cancellationToken).ConfigureAwait(false);
+        answer.Error.ThrowIfError($"Describing the group '{groupId}'");
+        return answer.State != "Dead" ? answer : throw new ArusException(ErrorCode.GroupIdNotFound, $"There is no group '{groupId}'.");
+    }
+
+    public async Task<IReadOnlyList<CommittedOffset>> ListGroupOffsetsAsync(string groupId, CancellationToken cancellationToken = default) =>
+        await retry.CallAsync(() => Group(groupId).FetchOffsetsAsync(partitions: null), cancellationToken).ConfigureAwait(false);
+
+    public async Task AlterGroupOffsetsAsync(
+        string groupId, IReadOnlyCollection<CommittedOffset> offsets, CancellationToken cancellationToken = default)
+    {
+        var command = new CommitOffsetsCommand(new MemberIdentity("", GroupInstanceId: null, GenerationId: -1), RetentionMs: -1, [.. offsets]);
+        ErrorCode[] errors = await ChangeAsync(Group(groupId).CommitOffsetsAsync(command), cancellationToken).ConfigureAwait(false);
+        ThrowFirst(errors, $"Setting offsets of the group '{groupId}'");
+    }
+
+    public async Task DeleteGroupOffsetsAsync(
+        string groupId, IReadOnlyCollection<TopicPartition> partitions, CancellationToken cancellationToken = default)
+    {
+        ErrorCode[] errors = await ChangeAsync(Group(groupId).DeleteOffsetsAsync([.. partitions]), cancellationToken).ConfigureAwait(false);
+        ThrowFirst(errors, $"Deleting offsets of the group '{groupId}'");
+    }
+
+    public async Task DeleteGroupAsync(string groupId, CancellationToken cancellationToken = default)
+    {
+        ErrorCode error = await ChangeAsync(Group(groupId).DeleteAsync(), cancellationToken).ConfigureAwait(false);
+        error.ThrowIfError($"Deleting the group '{groupId}'");
+    }
+
+    public Task<ClusterDescription> DescribeClusterAsync(CancellationToken cancellationToken = default) =>
+        retry.CallAsync(() => grains.GetGrain<IClusterGrain>(0).DescribeAsync(), cancellationToken);
+
+    private ITopicGrain Topic(string name) => grains.GetGrain<ITopicGrain>(name);
+
+    private IPartitionGrain Partition(TopicPartition partition) =>
+        grains.GetGrain<IPartitionGrain>(PartitionKey.Format(partition.Topic, partition.Partition));
+
+    private IGroupGrain Group(string groupId) => grains.GetGrain<IGroupGrain>(groupId);
+
+    /// <summary>A change is made once: repeated after a lost answer, it could be refused for having succeeded.</summary>
+    private static async Task<T> ChangeAsync<T>(Task<T> call, CancellationToken cancellationToken)
+    {
+        await ChangeAsync((Task)call, cancellationToken).ConfigureAwait(false);
+        return await call.ConfigureAwait(false);
+    }
+
+    private static async Task ChangeAsync(Task call, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await call.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception failure) when (failure is not ArusException && GrainRetry.IsTransient(failure))
+        {
+            throw new ArusException(
+                ErrorCode.RequestTimedOut, $"The cluster did not answer; the change may have been made: {failure.Message}", failure);
+        }
+    }
+
+    private static void ThrowFirst(ErrorCode[] errors, string what) =>
+        errors.FirstOrDefault(e => e != ErrorCode.None).ThrowIfError(what);
+}

@@ -1,0 +1,69 @@
+using Arus.Grains;
+
+namespace Arus.Client;
+
+/// <summary>Topics, groups and the cluster, as an administrator sees them. Thread-safe; get it from dependency injection.</summary>
+/// <remarks>
+/// Every method throws <see cref="ArusException"/> with the error code of the refusal, and <see cref="ErrorCode.RequestTimedOut"/> when
+/// no answer came in time. Reads are repeated by themselves while the cluster settles; changes are made once.
+/// </remarks>
+public interface IArusAdmin
+{
+    /// <summary>Creates a topic; it is durable when the call returns.</summary>
+    Task<TopicDescription> CreateTopicAsync(NewTopic topic, CancellationToken cancellationToken = default);
+
+    /// <summary>The cluster's topics by name. Internal ones (their names begin with two underscores) are left out unless asked for.</summary>
+    Task<IReadOnlyList<TopicListing>> ListTopicsAsync(bool includeInternal = false, CancellationToken cancellationToken = default);
+
+    /// <exception cref="ArusException"><see cref="ErrorCode.UnknownTopicOrPartition"/>.</exception>
+    Task<TopicDescription> DescribeTopicAsync(string topic, CancellationToken cancellationToken = default);
+
+    /// <summary>The logs of a topic's partitions, by partition; an entry's error says why it could not be had.</summary>
+    Task<IReadOnlyList<PartitionDescription>> DescribePartitionsAsync(string topic, CancellationToken cancellationToken = default);
+
+    Task DeleteTopicAsync(string topic, CancellationToken cancellationToken = default);
+
+    /// <summary>Raises the number of partitions. Keys may land in other partitions than before.</summary>
+    Task<TopicDescription> CreatePartitionsAsync(string topic, int totalCount, CancellationToken cancellationToken = default);
+
+    /// <summary>Changes topic configuration: all of <paramref name="changes"/> or none.</summary>
+    Task AlterTopicConfigsAsync(string topic, IReadOnlyCollection<ConfigChange> changes, CancellationToken cancellationToken = default);
+
+    /// <summary>Removes a partition's records before an offset; -1 for all. Returns the new first offset.</summary>
+    Task<long> DeleteRecordsAsync(TopicPartition partition, long beforeOffset, CancellationToken cancellationToken = default);
+
+    /// <summary>The offset of the first record at or after a time, or where the log begins or ends.</summary>
+    /// <param name="timestamp">Unix milliseconds, or a constant of <see cref="ListOffsetRequest"/>.</param>
+    Task<ListOffsetResponse> ListOffsetAsync(TopicPartition partition, long timestamp, CancellationToken cancellationToken = default);
+
+    Task<IReadOnlyList<string>> ListGroupsAsync(CancellationToken cancellationToken = default);
+
+    /// <exception cref="ArusException"><see cref="ErrorCode.GroupIdNotFound"/>.</exception>
+    Task<GroupDescription> DescribeGroupAsync(string groupId, CancellationToken cancellationToken = default);
+
+    /// <summary>All offsets that a group has committed.</summary>
+    Task<IReadOnlyList<CommittedOffset>> ListGroupOffsetsAsync(string groupId, CancellationToken cancellationToken = default);
+
+    /// <summary>Sets committed offsets of a group that has no members.</summary>
+    /// <exception cref="ArusException"><see cref="ErrorCode.UnknownMemberId"/> when the group has members.</exception>
+    Task AlterGroupOffsetsAsync(string groupId, IReadOnlyCollection<CommittedOffset> offsets, CancellationToken cancellationToken = default);
+
+    /// <summary>Forgets committed offsets of topics that no member reads.</summary>
+    Task DeleteGroupOffsetsAsync(string groupId, IReadOnlyCollection<TopicPartition> partitions, CancellationToken cancellationToken = default);
+
+    /// <summary>Deletes a group that has no members, with its offsets.</summary>
+    Task DeleteGroupAsync(string groupId, CancellationToken cancellationToken = default);
+
+    Task<ClusterDescription> DescribeClusterAsync(CancellationToken cancellationToken = default);
+}
+
+/// <param name="Partitions">-1 for the brokers' <c>num.partitions</c>.</param>
+/// <param name="ReplicationFactor">-1 for the brokers' <c>default.replication.factor</c>.</param>
+public sealed record NewTopic(string Name, int Partitions = -1, short ReplicationFactor = -1)
+{
+    /// <summary>By Kafka's keys: <c>retention.ms</c>, <c>cleanup.policy</c>, … Only what differs from the brokers' defaults.</summary>
+    public IReadOnlyDictionary<string, string> Configs { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Check only; create nothing.</summary>
+    public bool ValidateOnly { get; init; }
+}

@@ -1,0 +1,55 @@
+using Orleans.Runtime;
+using Orleans.Runtime.Messaging;
+
+namespace Arus.Client;
+
+/// <summary>
+/// Repeats grain calls that failed because something moved: a silo died, a leader or coordinator is elsewhere, a call timed out.
+/// Only for calls that are safe to repeat. Thread-safe.
+/// </summary>
+internal sealed class GrainRetry(ArusClientOptions options, TimeProvider time)
+{
+    /// <summary>Calls until an answer comes that repetition would not change, or the time is up.</summary>
+    /// <param name="call">Safe to repeat, even where an earlier try took effect.</param>
+    /// <param name="errorOf">The error that an answer carries.</param>
+    /// <exception cref="ArusException">The last failure, once <see cref="ArusClientOptions.DefaultApiTimeoutMs"/> is over.</exception>
+    public async Task<T> CallAsync<T>(Func<Task<T>> call, Func<T, ErrorCode>? errorOf, CancellationToken cancellationToken)
+    {
+        long start = time.GetTimestamp();
+        TimeSpan backoff = TimeSpan.FromMilliseconds(options.RetryBackoffMs);
+        while (true)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            bool late = time.GetElapsedTime(start) + backoff >= TimeSpan.FromMilliseconds(options.DefaultApiTimeoutMs);
+            try
+            {
+                T answer = await call().WaitAsync(cancellationToken).ConfigureAwait(false);
+                if (late || errorOf is null || !errorOf(answer).IsRetriable())
+                {
+                    return answer;
+                }
+            }
+            catch (Exception failure) when (IsTransient(failure))
+            {
+                if (late)
+                {
+                    throw new ArusException(ErrorCode.RequestTimedOut, $"No answer within {options.DefaultApiTimeoutMs} ms: {failure.Message}", failure);
+                }
+            }
+
+            await Task.Delay(backoff, time, cancellationToken).ConfigureAwait(false);
+            backoff = TimeSpan.FromMilliseconds(Math.Min(backoff.TotalMilliseconds * 2, options.RetryBackoffMaxMs));
+        }
+    }
+
+    /// <inheritdoc cref="CallAsync{T}(Func{Task{T}}, Func{T, ErrorCode}?, CancellationToken)"/>
+    public Task<T> CallAsync<T>(Func<Task<T>> call, CancellationToken cancellationToken) => CallAsync(call, errorOf: null, cancellationToken);
+
+    /// <summary>Whether a failure says nothing of the request itself, so that the same request may succeed a moment later.</summary>
+    public static bool IsTransient(Exception failure) => failure switch
+    {
+        ArusException refused => refused.Code.IsRetriable(),
+        TimeoutException or SiloUnavailableException or OrleansMessageRejectionException or ConnectionFailedException => true,
+        _ => false,
+    };
+}
