@@ -1,0 +1,93 @@
+using System.Net;
+using Arus.Client;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Orleans.Configuration;
+using Orleans.Hosting;
+
+namespace Arus.Cli;
+
+/// <param name="Gateways">The native endpoints (<c>orleans.gateway.port</c>) of one or more silos.</param>
+/// <param name="Timeout">How long to try to connect.</param>
+internal sealed record ConnectionSettings(IPEndPoint[] Gateways, string ClusterId, string ServiceId, TimeSpan Timeout);
+
+/// <summary>A cluster that commands talk to.</summary>
+internal interface IConnection : IAsyncDisposable
+{
+    IServiceProvider Services { get; }
+
+    IArusAdmin Admin { get; }
+}
+
+internal interface IConnector
+{
+    /// <exception cref="UnreachableException">No silo answered in time.</exception>
+    Task<IConnection> ConnectAsync(ConnectionSettings settings, CancellationToken cancellationToken);
+}
+
+/// <summary>No silo could be reached; the message names the addresses tried.</summary>
+internal sealed class UnreachableException(string message, Exception? inner = null) : Exception(message, inner);
+
+/// <summary>Connects through an Orleans cluster client.</summary>
+internal sealed class OrleansConnector : IConnector
+{
+    public async Task<IConnection> ConnectAsync(ConnectionSettings settings, CancellationToken cancellationToken)
+    {
+        HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
+        // What goes wrong is said once, by the command, in words that name the fix.
+        builder.Logging.ClearProviders();
+        builder.UseOrleansClient(client =>
+        {
+            client.UseStaticClustering(settings.Gateways);
+            client.Services.Configure<ClusterOptions>(options =>
+            {
+                options.ClusterId = settings.ClusterId;
+                options.ServiceId = settings.ServiceId;
+            });
+        });
+        builder.Services.AddArusClient(options => options.ClientId = "arus-cli");
+        IHost host = builder.Build();
+        try
+        {
+            await StartAsync(host, settings, cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            host.Dispose();
+            throw;
+        }
+
+        return new OrleansConnection(host);
+    }
+
+    private static async Task StartAsync(IHost host, ConnectionSettings settings, CancellationToken cancellationToken)
+    {
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        deadline.CancelAfter(settings.Timeout);
+        try
+        {
+            await host.StartAsync(deadline.Token).WaitAsync(deadline.Token).ConfigureAwait(false);
+        }
+        catch (Exception failure) when (!cancellationToken.IsCancellationRequested)
+        {
+            string gateways = string.Join(", ", settings.Gateways.Select(g => g.ToString()));
+            throw new UnreachableException(
+                $"No silo answered at {gateways} within {settings.Timeout.TotalSeconds:0} s. Is the server running? "
+                + "--gateway (or ARUS_GATEWAY) takes the host:port of its orleans.gateway.port.", failure);
+        }
+    }
+
+    private sealed class OrleansConnection(IHost host) : IConnection
+    {
+        public IServiceProvider Services => host.Services;
+
+        public IArusAdmin Admin { get; } = host.Services.GetRequiredService<IArusAdmin>();
+
+        public async ValueTask DisposeAsync()
+        {
+            await host.StopAsync(CancellationToken.None).ConfigureAwait(false);
+            host.Dispose();
+        }
+    }
+}

@@ -1,0 +1,103 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Net;
+using System.Net.Sockets;
+
+namespace Arus.Cli;
+
+/// <summary>The options that every command has.</summary>
+internal static class GlobalOptions
+{
+    private const int DefaultGatewayPort = 30_000;
+
+    public static Option<IPEndPoint[]> Gateway { get; } = new("--gateway", "-g")
+    {
+        Description = "host:port of one or more silos' native endpoints, separated by commas (ARUS_GATEWAY)",
+        Recursive = true,
+        DefaultValueFactory = _ => ParseGateways(Environment.GetEnvironmentVariable("ARUS_GATEWAY") ?? "127.0.0.1", out string? _)
+            ?? [new IPEndPoint(IPAddress.Loopback, DefaultGatewayPort)],
+        CustomParser = result => Checked(result, ParseGateways(result.Tokens.Count == 0 ? "" : result.Tokens[0].Value, out string? fault), fault),
+    };
+
+    public static Option<string> ClusterId { get; } = Text("--cluster-id", "ARUS_CLUSTER_ID", "the cluster's orleans.cluster.id");
+
+    public static Option<string> ServiceId { get; } = Text("--service-id", "ARUS_SERVICE_ID", "the cluster's orleans.service.id");
+
+    public static Option<int> ConnectTimeout { get; } = new("--connect-timeout")
+    {
+        Description = "seconds to try to reach a silo",
+        Recursive = true,
+        DefaultValueFactory = _ => 10,
+    };
+
+    public static Option<bool> Json { get; } = new("--json") { Description = "write results as JSON", Recursive = true };
+
+    public static IEnumerable<Option> All => [Gateway, ClusterId, ServiceId, ConnectTimeout, Json];
+
+    public static ConnectionSettings Settings(ParseResult result) => new(
+        result.GetValue(Gateway)!, result.GetValue(ClusterId)!, result.GetValue(ServiceId)!, TimeSpan.FromSeconds(result.GetValue(ConnectTimeout)));
+
+    /// <summary>Reads <c>host[:port],…</c>; null with the fault when it cannot.</summary>
+    internal static IPEndPoint[]? ParseGateways(string text, out string? fault)
+    {
+        var endpoints = new List<IPEndPoint>();
+        foreach (string part in text.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+        {
+            int colon = part.LastIndexOf(':');
+            int port = DefaultGatewayPort;
+            if (colon >= 0 && !int.TryParse(part.AsSpan(colon + 1), out port) || port is < 1 or > 65_535)
+            {
+                fault = $"'{part}' is not host:port with a port from 1 to 65535.";
+                return null;
+            }
+
+            if (Resolve(colon >= 0 ? part[..colon] : part) is not { } address)
+            {
+                fault = $"The host of '{part}' has no address.";
+                return null;
+            }
+
+            endpoints.Add(new IPEndPoint(address, port));
+        }
+
+        fault = endpoints.Count == 0 ? "No gateway is named; it takes host:port." : null;
+        return endpoints.Count == 0 ? null : [.. endpoints];
+    }
+
+    private static IPAddress? Resolve(string host)
+    {
+        if (IPAddress.TryParse(host.Trim('[', ']'), out IPAddress? literal))
+        {
+            return literal;
+        }
+
+        try
+        {
+            // A command line is parsed once, before anything runs that a blocked thread could hold up.
+            IPAddress[] addresses = Dns.GetHostAddresses(host);
+            return addresses.FirstOrDefault(a => a.AddressFamily == AddressFamily.InterNetwork) ?? addresses.FirstOrDefault();
+        }
+        catch (SocketException)
+        {
+            return null;
+        }
+    }
+
+    private static Option<string> Text(string name, string variable, string description) => new(name)
+    {
+        Description = $"{description} ({variable})",
+        Recursive = true,
+        DefaultValueFactory = _ => Environment.GetEnvironmentVariable(variable) ?? "arus",
+    };
+
+    private static T? Checked<T>(ArgumentResult result, T? value, string? fault)
+        where T : class
+    {
+        if (value is null)
+        {
+            result.AddError(fault!);
+        }
+
+        return value;
+    }
+}
