@@ -1,0 +1,37 @@
+namespace Arus.Client;
+
+/// <summary>A record was not delivered, or it is not known whether it was.</summary>
+public sealed class ProduceException : ArusException
+{
+    public ProduceException(ErrorCode code, TopicPartition partition, string message, Exception? innerException = null)
+        : base(code, message, innerException) => Partition = partition;
+
+    /// <summary>Where it should have gone.</summary>
+    public TopicPartition Partition { get; }
+
+    /// <summary>The record may have been appended all the same: its last attempt was not answered.</summary>
+    public bool MayHaveBeenAppended { get; init; }
+}
+
+/// <summary>Reading a partition failed for good.</summary>
+public sealed class ConsumeException : ArusException
+{
+    public ConsumeException(ErrorCode code, TopicPartition partition, long offset, string message, Exception? innerException = null)
+        : base(code, message, innerException)
+    {
+        Partition = partition;
+        Offset = offset;
+    }
+
+    public TopicPartition Partition { get; }
+
+    /// <summary>The offset that could not be read. To go on behind it: <c>Seek(e.Partition, e.Offset + 1)</c>.</summary>
+    public long Offset { get; }
+}
+
+/// <summary>Offsets were not committed: the group gave the partitions to others meanwhile, or refuses.</summary>
+public sealed class CommitFailedException(ErrorCode code, string message) : ArusException(code, message);
+
+/// <summary>A serializer threw.</summary>
+public sealed class RecordSerializationException(string message, Exception innerException)
+    : ArusException(ErrorCode.InvalidRecord, message, innerException);

@@ -1,0 +1,76 @@
+namespace Arus.Client;
+
+/// <summary>
+/// A record on its way. Records of a batch share what completes, so holding one of these costs no allocation; ask it for the result,
+/// or drop it.
+/// </summary>
+public readonly struct PendingDelivery
+{
+    private readonly DeliveryOutcome outcome;
+    private readonly int index;
+    private readonly long timestampMs;
+
+    internal PendingDelivery(DeliveryOutcome outcome, int index, long timestampMs)
+    {
+        this.outcome = outcome;
+        this.index = index;
+        this.timestampMs = timestampMs;
+    }
+
+    /// <summary>Where the record goes.</summary>
+    public TopicPartition Partition => outcome.Partition;
+
+    /// <summary>Whether the answer is there.</summary>
+    public bool IsCompleted => outcome.Completion.IsCompleted;
+
+    /// <summary>Completes, always in success, when the record's batch is delivered or has failed.</summary>
+    public Task BatchCompletion => outcome.Completion;
+
+    /// <summary>Where the record is.</summary>
+    /// <param name="cancellationToken">Ends the wait, not the delivery.</param>
+    /// <exception cref="ProduceException">It was not delivered, or that is not known.</exception>
+    public ValueTask<DeliveryResult> GetResultAsync(CancellationToken cancellationToken = default) =>
+        outcome.Completion.IsCompleted ? new ValueTask<DeliveryResult>(outcome.Result(index, timestampMs)) : WaitAsync(cancellationToken);
+
+    private async ValueTask<DeliveryResult> WaitAsync(CancellationToken cancellationToken)
+    {
+        await outcome.Completion.WaitAsync(cancellationToken).ConfigureAwait(false);
+        return outcome.Result(index, timestampMs);
+    }
+}
+
+/// <summary>What became of a batch; one for all its records.</summary>
+internal sealed class DeliveryOutcome(TopicPartition partition)
+{
+    private readonly TaskCompletionSource completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private long baseOffset = -1;
+    private long logAppendTimeMs = -1;
+    private ErrorCode error;
+    private string? message;
+    private bool mayHaveBeenAppended;
+    private Exception? cause;
+
+    public TopicPartition Partition { get; } = partition;
+
+    public Task Completion => completion.Task;
+
+    public void Succeed(long firstOffset, long appendTimeMs)
+    {
+        baseOffset = firstOffset;
+        logAppendTimeMs = appendTimeMs;
+        completion.TrySetResult();
+    }
+
+    public void Fail(ErrorCode code, string why, bool unknown, Exception? inner)
+    {
+        error = code;
+        message = why;
+        mayHaveBeenAppended = unknown;
+        cause = inner;
+        completion.TrySetResult();
+    }
+
+    public DeliveryResult Result(int index, long timestampMs) => error == ErrorCode.None
+        ? new DeliveryResult(Partition, baseOffset < 0 ? -1 : baseOffset + index, logAppendTimeMs >= 0 ? logAppendTimeMs : timestampMs)
+        : throw new ProduceException(error, Partition, message!, cause) { MayHaveBeenAppended = mayHaveBeenAppended };
+}
