@@ -11,11 +11,16 @@ internal sealed class CodecProvider
     private readonly Dictionary<Type, Codec> _unfinished = [];
     private readonly Converters _converters = new();
 
-    /// <param name="references">How grain references are sent; null where there is no runtime.</param>
-    public CodecProvider(IReferenceConverter? references = null) => References = references;
+    private readonly Func<IReferenceConverter?> _findReferences;
+    private IReferenceConverter? _references;
 
-    /// <summary>Set by the runtime before the first reference is sent, when it could not be given at construction.</summary>
-    public IReferenceConverter? References { get; set; }
+    /// <summary>A provider that knows of no grain references.</summary>
+    public CodecProvider() => _findReferences = static () => null;
+
+    /// <param name="findReferences">Asked when the first reference is sent: what converts references may itself need codecs.</param>
+    public CodecProvider(Func<IReferenceConverter?> findReferences) => _findReferences = findReferences;
+
+    public IReferenceConverter? References => _references ??= _findReferences();
 
     public TypeNames Names { get; } = new();
 
