@@ -1,0 +1,168 @@
+namespace Arus.Coordination.Tests.Groups;
+
+/// <summary>Storage with compare-and-swap, as grain storage has it.</summary>
+internal sealed class SimulatedStorage(SimulatedWorld world)
+{
+    private byte[]? _snapshot;
+
+    public long Version { get; private set; }
+
+    public Dictionary<TopicPartition, StoredOffset> Offsets { get; } = [];
+
+    public GroupSnapshot? Snapshot => _snapshot is null ? null : GroupStateFormat.DecodeSnapshot(_snapshot);
+
+    /// <summary>A new coordinator makes the versions of all before it stale.</summary>
+    public long Claim() => ++Version;
+
+    public bool TryWrite(ref long version, GroupWrite write)
+    {
+        if (version != Version)
+        {
+            return false;
+        }
+
+        version = ++Version;
+        if (write.Clear)
+        {
+            _snapshot = null;
+            Offsets.Clear();
+        }
+
+        _snapshot = write.Metadata is null ? _snapshot : GroupStateFormat.EncodeSnapshot(write.Metadata);
+        foreach ((TopicPartition partition, StoredOffset? offset) in write.Offsets)
+        {
+            if (offset is { } value)
+            {
+                world.Require(
+                    !Offsets.TryGetValue(partition, out StoredOffset before) || before.Offset <= value.Offset,
+                    $"the stored offset of {partition} went back from {before.Offset} to {value.Offset}");
+                Offsets[partition] = value;
+            }
+            else
+            {
+                Offsets.Remove(partition);
+            }
+        }
+
+        return true;
+    }
+}
+
+/// <summary>One activation of the group's coordinator, doing what the grain does.</summary>
+internal sealed class SimulatedCoordinator : IMemberIdSource
+{
+    // A rebalance is prepared for a rebalance timeout; if only static members are left then as long as their sessions last on top.
+    private const long LongestPreparationMs = (2 * SimulatedMember.RebalanceTimeoutMs) + SimulatedMember.SessionTimeoutMs + GroupScript.WaitLimitMs;
+
+    private readonly SimulatedWorld _world;
+    private readonly SimulatedStorage _storage;
+    private readonly ConsumerGroup _group;
+    private readonly Dictionary<long, Action<GroupReply>> _calls = [];
+    private readonly string _name;
+    private long _version;
+    private long _tokens;
+    private long _armed = long.MaxValue;
+    private long _preparingSince = long.MaxValue;
+    private bool _writing;
+
+    public SimulatedCoordinator(SimulatedWorld world, SimulatedStorage storage, string name)
+    {
+        _world = world;
+        _storage = storage;
+        _name = name;
+        _version = storage.Claim();
+        _group = new ConsumerGroup(new GroupOptions(), this, GroupScript.WaitLimitMs, storage.Snapshot, storage.Offsets, world.Now);
+        world.Note($"{name} starts: {_group.State} gen={_group.Generation}");
+        Pump();
+    }
+
+    public bool IsAlive { get; private set; } = true;
+
+    public ConsumerGroup Group => _group;
+
+    string IMemberIdSource.Next() => _world.Random.Next().ToString("x8", null);
+
+    public void Kill(string why)
+    {
+        IsAlive = false;
+        _world.Note($"{_name} ends: {why}");
+    }
+
+    /// <summary>Takes a call; calls that still wait when the coordinator dies are never answered.</summary>
+    public void Receive(Action<ConsumerGroup, long> call, Action<GroupReply> reply, bool mustOwn = false)
+    {
+        if (!IsAlive)
+        {
+            return;
+        }
+
+        if (mustOwn && _storage.Version != _version)
+        {
+            Kill("another owns the group");
+            return;
+        }
+
+        long token = ++_tokens;
+        _calls[token] = reply;
+        call(_group, token);
+        Pump();
+    }
+
+    private void Pump()
+    {
+        foreach ((long token, GroupReply reply) in _group.TakeAnswers())
+        {
+            _calls.Remove(token, out Action<GroupReply>? answer);
+            _world.Require(answer is not null, $"call {token} was answered twice");
+            answer!(reply);
+        }
+
+        if (!_writing && _group.TryTakeWrite(out GroupWrite write))
+        {
+            _writing = true;
+            _world.After(_world.Random.Next(1, 150), () => Complete(write));
+        }
+
+        if (_group.NextDeadline < _armed)
+        {
+            _armed = _group.NextDeadline;
+            _world.At(_armed, Tick);
+        }
+
+        _preparingSince = _group.State != GroupState.PreparingRebalance ? long.MaxValue : Math.Min(_preparingSince, _world.Now);
+        _world.Require(
+            _preparingSince == long.MaxValue || _world.Now - _preparingSince <= LongestPreparationMs,
+            $"{_name} prepares generation {_group.Generation + 1} since {_preparingSince}");
+    }
+
+    private void Complete(GroupWrite write)
+    {
+        // A coordinator that died with a write under way may or may not have been heard by the storage.
+        if (!IsAlive && _world.Chance(0.5))
+        {
+            return;
+        }
+
+        if (!_storage.TryWrite(ref _version, write))
+        {
+            Kill("fenced");
+        }
+
+        if (IsAlive)
+        {
+            _writing = false;
+            _group.Written(write.Sequence);
+            Pump();
+        }
+    }
+
+    private void Tick()
+    {
+        _armed = long.MaxValue;
+        if (IsAlive)
+        {
+            _group.Advance(_world.Now);
+            Pump();
+        }
+    }
+}
