@@ -76,8 +76,11 @@ internal sealed class Application(IConnector connector, Terminal terminal)
         var root = new RootCommand("Talks to an Arus cluster.")
         {
             TopicCommands.Build(this),
+            ProduceCommand.Build(this),
+            ConsumeCommand.Build(this),
             ClusterCommand.Build(this),
             GroupCommands.Build(this),
+            BenchCommands.Build(this),
         };
         foreach (Option option in GlobalOptions.All)
         {

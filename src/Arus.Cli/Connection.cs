@@ -15,9 +15,9 @@ internal sealed record ConnectionSettings(IPEndPoint[] Gateways, string ClusterI
 /// <summary>A cluster that commands talk to.</summary>
 internal interface IConnection : IAsyncDisposable
 {
-    IServiceProvider Services { get; }
+    IArusClient Client { get; }
 
-    IArusAdmin Admin { get; }
+    IArusAdmin Admin => Client.Admin;
 }
 
 internal interface IConnector
@@ -80,9 +80,7 @@ internal sealed class OrleansConnector : IConnector
 
     private sealed class OrleansConnection(IHost host) : IConnection
     {
-        public IServiceProvider Services => host.Services;
-
-        public IArusAdmin Admin { get; } = host.Services.GetRequiredService<IArusAdmin>();
+        public IArusClient Client { get; } = host.Services.GetRequiredService<IArusClient>();
 
         public async ValueTask DisposeAsync()
         {

@@ -1,0 +1,224 @@
+using System.Buffers.Binary;
+using System.CommandLine;
+using System.Globalization;
+using Arus.Client;
+using Arus.Grains;
+
+namespace Arus.Cli.Commands;
+
+/// <summary><c>arus bench …</c>: how fast this cluster is from here.</summary>
+internal static class BenchCommands
+{
+    /// <summary>A record of the latency benchmark begins with the time at which it was due.</summary>
+    private const int StampBytes = sizeof(long);
+
+    private static readonly Argument<string> Topic = new("topic") { Description = "an existing topic" };
+    private static readonly Option<int> Records = new("--records", "-n") { Description = "how many records", DefaultValueFactory = _ => 1_000_000 };
+    private static readonly Option<int> Size = new("--size", "-s") { Description = "bytes of a record's value", DefaultValueFactory = _ => 100 };
+    private static readonly Option<CompressionType> Codec = new("--compression", "-z") { Description = "none, gzip, snappy, lz4 or zstd" };
+    private static readonly Option<int> Linger = new("--linger") { Description = "milliseconds that a batch waits to fill", DefaultValueFactory = _ => 5 };
+    private static readonly Option<int> BatchBytes = new("--batch-bytes") { Description = "bytes of a batch", DefaultValueFactory = _ => 256 * 1024 };
+    private static readonly Option<int> Rate = new("--rate") { Description = "records a second", DefaultValueFactory = _ => 1_000 };
+    private static readonly Option<int> Seconds = new("--seconds") { Description = "how long", DefaultValueFactory = _ => 10 };
+
+    static BenchCommands()
+    {
+        Size.Validators.Add(result => RequireAtLeast(result, StampBytes, "--size"));
+        Rate.Validators.Add(result => RequireAtLeast(result, 1, "--rate"));
+    }
+
+    public static Command Build(Application application) => new("bench", "Measure producing, consuming and latency.")
+    {
+        Produce(application), Consume(application), Latency(application),
+    };
+
+    private static Command Produce(Application application) =>
+        application.Connected(
+            new Command("produce", "Append random records as fast as it goes.") { Topic, Records, Size, Codec, Linger, BatchBytes },
+            async (connection, arguments, cancellationToken) =>
+            {
+                int size = arguments.GetValue(Size);
+                int records = arguments.GetValue(Records);
+                byte[][] payloads = RandomPayloads(size);
+                var counter = new LiveCounter(application.Terminal, TimeProvider.System);
+                IProducer<byte[], byte[]> producer = connection.Client.CreateProducer<byte[], byte[]>(Options(arguments));
+                await using (producer.ConfigureAwait(false))
+                {
+                    await counter.ShowAsync("produced", async () =>
+                    {
+                        for (int i = 0; i < records; i++)
+                        {
+                            await producer.EnqueueAsync(
+                                new(arguments.GetRequiredValue(Topic), null, payloads[i % payloads.Length]), cancellationToken).ConfigureAwait(false);
+                            counter.Add(1, size);
+                        }
+
+                        await producer.FlushAsync(cancellationToken).ConfigureAwait(false);
+                        return true;
+                    }).ConfigureAwait(false);
+                }
+
+                Report(application, arguments, counter, "produced");
+                return ExitCode.Success;
+            });
+
+    private static Command Consume(Application application) =>
+        application.Connected(
+            new Command("consume", "Read records from the beginning as fast as it goes.") { Topic, Records },
+            async (connection, arguments, cancellationToken) =>
+            {
+                string topic = arguments.GetRequiredValue(Topic);
+                TopicDescription description = await connection.Admin.DescribeTopicAsync(topic, cancellationToken).ConfigureAwait(false);
+                var counter = new LiveCounter(application.Terminal, TimeProvider.System);
+                var options = new ConsumerOptions { AutoOffsetReset = AutoOffsetReset.Earliest, MaxPollRecords = 10_000 };
+                IConsumer<byte[], ReadOnlyMemory<byte>> consumer = connection.Client.CreateConsumer<byte[], ReadOnlyMemory<byte>>(options);
+                await using (consumer.ConfigureAwait(false))
+                {
+                    consumer.Assign([.. description.Partitions.Select(p => new TopicPartitionOffset(topic, p.Partition, TopicPartitionOffset.Beginning))]);
+                    await counter.ShowAsync("consumed", async () =>
+                    {
+                        int wanted = arguments.GetValue(Records);
+                        while (counter.Records < wanted)
+                        {
+                            var records = await consumer.PollAsync(TimeSpan.FromSeconds(5), cancellationToken).ConfigureAwait(false);
+                            if (records.Count == 0)
+                            {
+                                break;
+                            }
+
+                            counter.Add(records.Count, records.Sum(r => (long)r.Value.Length));
+                        }
+
+                        return true;
+                    }).ConfigureAwait(false);
+                }
+
+                Report(application, arguments, counter, "consumed");
+                return ExitCode.Success;
+            });
+
+    private static Command Latency(Application application) =>
+        application.Connected(
+            new Command("latency", "Measure the time from when a record is due until a consumer has it.") { Topic, Rate, Seconds, Size, Codec, Linger, BatchBytes },
+            async (connection, arguments, cancellationToken) =>
+            {
+                LatencyHistogram histogram = await MeasureLatencyAsync(connection.Client, arguments, application.Terminal, cancellationToken).ConfigureAwait(false);
+                var result = new
+                {
+                    Records = histogram.Count,
+                    P50Ms = histogram.Percentile(0.5).TotalMilliseconds,
+                    P99Ms = histogram.Percentile(0.99).TotalMilliseconds,
+                    P999Ms = histogram.Percentile(0.999).TotalMilliseconds,
+                    MaxMs = histogram.Max.TotalMilliseconds,
+                };
+                if (arguments.GetValue(GlobalOptions.Json))
+                {
+                    application.Terminal.WriteJson(result);
+                }
+                else
+                {
+                    application.Terminal.WriteLine(string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{result.Records:N0} records: p50 {result.P50Ms:N2} ms, p99 {result.P99Ms:N2} ms, p99.9 {result.P999Ms:N2} ms, max {result.MaxMs:N2} ms"));
+                }
+
+                return ExitCode.Success;
+            });
+
+    private static async Task<LatencyHistogram> MeasureLatencyAsync(
+        IArusClient client, ParseResult arguments, Terminal terminal, CancellationToken cancellationToken)
+    {
+        string topic = arguments.GetRequiredValue(Topic);
+        int rate = arguments.GetValue(Rate);
+        int total = rate * arguments.GetValue(Seconds);
+        TopicDescription description = await client.Admin.DescribeTopicAsync(topic, cancellationToken).ConfigureAwait(false);
+        TopicPartition[] partitions = [.. description.Partitions.Select(p => new TopicPartition(topic, p.Partition))];
+        TopicPartitionOffset[] ends = await client.Admin.ListOffsetsAsync(partitions, ListOffsetRequest.Latest, cancellationToken).ConfigureAwait(false);
+        IConsumer<byte[], byte[]> consumer = client.CreateConsumer<byte[], byte[]>(new ConsumerOptions { MaxPollRecords = 10_000 });
+        IProducer<byte[], byte[]> producer = client.CreateProducer<byte[], byte[]>(Options(arguments));
+        await using (consumer.ConfigureAwait(false))
+        await using (producer.ConfigureAwait(false))
+        {
+            consumer.Assign(ends);
+            var histogram = new LatencyHistogram();
+            var counter = new LiveCounter(terminal, TimeProvider.System);
+            long start = TimeProvider.System.GetTimestamp();
+            var throttle = new Throttle(rate, TimeProvider.System);
+            await counter.ShowAsync("measured", async () =>
+            {
+                Task sending = SendAsync(producer, topic, RandomPayloads(arguments.GetValue(Size)), total, throttle, cancellationToken);
+                while (histogram.Count < total)
+                {
+                    foreach (ConsumeResult<byte[], byte[]> record in await consumer.PollAsync(TimeSpan.FromSeconds(1), cancellationToken).ConfigureAwait(false))
+                    {
+                        var due = new TimeSpan(BinaryPrimitives.ReadInt64LittleEndian(record.Value));
+                        histogram.Record(TimeProvider.System.GetElapsedTime(start) - due);
+                        counter.Add(1, record.Value!.Length);
+                    }
+
+                    if (sending.IsFaulted)
+                    {
+                        break;
+                    }
+                }
+
+                await sending.ConfigureAwait(false);
+                return true;
+            }).ConfigureAwait(false);
+            return histogram;
+        }
+    }
+
+    private static async Task SendAsync(
+        IProducer<byte[], byte[]> producer, string topic, byte[][] payloads, int total, Throttle throttle, CancellationToken cancellationToken)
+    {
+        for (int i = 0; i < total; i++)
+        {
+            TimeSpan due = await throttle.WaitAsync(cancellationToken).ConfigureAwait(false);
+            byte[] value = payloads[i % payloads.Length].AsSpan().ToArray();
+            BinaryPrimitives.WriteInt64LittleEndian(value, due.Ticks);
+            await producer.EnqueueAsync(new(topic, null, value), cancellationToken).ConfigureAwait(false);
+        }
+
+        await producer.FlushAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    private static ProducerOptions Options(ParseResult arguments) => new()
+    {
+        Compression = arguments.GetValue(Codec),
+        Linger = TimeSpan.FromMilliseconds(arguments.GetValue(Linger)),
+        BatchSize = arguments.GetValue(BatchBytes),
+    };
+
+    /// <summary>Random, so that compression has as little to gain as with data that somebody else compressed; seeded, so that runs compare.</summary>
+    private static byte[][] RandomPayloads(int size)
+    {
+        var random = new Random(Seed: 42);
+        return [.. Enumerable.Range(0, 1_000).Select(_ =>
+        {
+            byte[] payload = new byte[size];
+            random.NextBytes(payload);
+            return payload;
+        })];
+    }
+
+    private static void Report(Application application, ParseResult arguments, LiveCounter counter, string verb)
+    {
+        if (arguments.GetValue(GlobalOptions.Json))
+        {
+            application.Terminal.WriteJson(counter.Summary());
+        }
+        else
+        {
+            application.Terminal.WriteLine(counter.Describe(verb));
+        }
+    }
+
+    private static void RequireAtLeast(System.CommandLine.Parsing.OptionResult result, int minimum, string name)
+    {
+        if (result.Tokens.Count > 0 && int.TryParse(result.Tokens[0].Value, out int value) && value < minimum)
+        {
+            result.AddError($"{name} is {value}; it must be {minimum} or more.");
+        }
+    }
+}
