@@ -42,7 +42,12 @@ public static class TopicCatalog
     /// <summary>Frozen: topics on disk are spread by it.</summary>
     public const int Shards = 16;
 
-    public static int ShardOf(string topicName)
+    public static int ShardOf(string topicName) => (int)(Hash(topicName) % Shards);
+
+    /// <summary>Which of a shard's <paramref name="rows"/> a topic is kept in. Frozen like <see cref="Shards"/>.</summary>
+    public static int RowOf(string topicName, int rows) => (int)(Hash(topicName) / Shards % (uint)rows);
+
+    private static uint Hash(string topicName)
     {
         // FNV-1a over UTF-16 units: stable between processes, unlike string.GetHashCode.
         uint hash = 2166136261;
@@ -51,7 +56,7 @@ public static class TopicCatalog
             hash = (hash ^ c) * 16777619;
         }
 
-        return (int)(hash % Shards);
+        return hash;
     }
 
     public static int ShardOf(Guid topicId)

@@ -1,0 +1,82 @@
+using System.Buffers.Text;
+using Orleans;
+using Orleans.Runtime;
+
+namespace Arus.Grains;
+
+/// <inheritdoc cref="IClusterGrain"/>
+internal sealed class ClusterGrain(
+    [PersistentState("cluster", StorageNames.Metadata)] IPersistentState<ClusterState> state, BrokerMembership membership) : Grain, IClusterGrain
+{
+    private ClusterDescription? _description;
+    private object? _membershipToken;
+
+    public async Task<ClusterDescription> RegisterBrokerAsync(BrokerRegistration registration)
+    {
+        BrokerRegistration? known = state.State.Brokers.Find(broker => broker.BrokerId == registration.BrokerId);
+        if (membership.CountAlive(registration.BrokerId) > 1)
+        {
+            throw new ArusException(
+                ErrorCode.DuplicateBrokerRegistration,
+                $"broker.id={registration.BrokerId} is in use by another live broker" +
+                (known is null ? "." : $", at {string.Join(", ", known.Endpoints.Select(endpoint => $"{endpoint.Host}:{endpoint.Port}"))}."));
+        }
+
+        if (known is null || state.State.ClusterId.Length == 0 || !Same(known, registration))
+        {
+            // The state is replaced only once it is durable, since descriptions are read meanwhile.
+            ClusterState before = state.State;
+            state.State = new ClusterState
+            {
+                ClusterId = before.ClusterId.Length > 0 ? before.ClusterId : NewClusterId(),
+                Brokers = [.. before.Brokers.Where(broker => broker.BrokerId != registration.BrokerId).Append(registration).OrderBy(broker => broker.BrokerId)],
+            };
+            try
+            {
+                await state.WriteStateAsync();
+            }
+            catch
+            {
+                state.State = before;
+                throw;
+            }
+
+            _description = null;
+        }
+
+        return Describe();
+    }
+
+    public Task<ClusterDescription> DescribeAsync() => Task.FromResult(Describe());
+
+    private ClusterDescription Describe()
+    {
+        object token = membership.Token;
+        if (_description is null || !ReferenceEquals(token, _membershipToken))
+        {
+            BrokerRegistration[] alive = [.. state.State.Brokers.Where(broker => membership.IsAlive(broker.BrokerId))];
+            _description = new ClusterDescription(state.State.ClusterId, alive.Length > 0 ? alive[0].BrokerId : -1, alive);
+            _membershipToken = token;
+        }
+
+        return _description;
+    }
+
+    private static bool Same(BrokerRegistration a, BrokerRegistration b) =>
+        a.SiloName == b.SiloName && a.Rack == b.Rack && a.Endpoints.AsSpan().SequenceEqual(b.Endpoints);
+
+    /// <summary>22 characters: 16 random bytes in URL-safe base64, as Kafka writes cluster ids.</summary>
+    private static string NewClusterId() => Base64Url.EncodeToString(Guid.NewGuid().ToByteArray());
+}
+
+/// <summary>What is durable of the cluster.</summary>
+[GenerateSerializer, Alias("arus.ClusterState")]
+internal sealed class ClusterState
+{
+    /// <summary>Empty until the first broker registers.</summary>
+    [Id(0)]
+    public string ClusterId { get; set; } = "";
+
+    [Id(1)]
+    public List<BrokerRegistration> Brokers { get; set; } = [];
+}

@@ -1,0 +1,31 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Orleans.Configuration;
+using Orleans.Hosting;
+using Orleans.Runtime;
+
+namespace Arus.Grains;
+
+/// <summary>Makes a silo a broker.</summary>
+public static class ArusSiloBuilderExtensions
+{
+    /// <summary>
+    /// Adds what the grains of Arus need, and names the silo after its broker. What is left to the host: an
+    /// <see cref="Arus.Storage.IPartitionLogProvider"/>, grain storage named <see cref="StorageNames.Metadata"/>, clustering.
+    /// </summary>
+    public static ISiloBuilder AddArusBroker(this ISiloBuilder builder, BrokerConfig config)
+    {
+        var broker = new LocalBroker(config.GetInt(BrokerConfigs.BrokerId), config);
+        builder.Services.AddSingleton<ILocalBroker>(broker);
+        builder.Services.TryAddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton<BrokerMembership>();
+        builder.Services.AddSingleton<BrokerMetrics>();
+        builder.Services.AddSingleton<LocalPartitions>();
+        builder.Services.AddSingleton<LocalPartitionsControl>();
+        builder.Services.AddSingleton<PartitionMaintenance>();
+        builder.Services.AddHostedService(services => services.GetRequiredService<PartitionMaintenance>());
+        builder.Services.Configure<SiloOptions>(options => options.SiloName = broker.SiloName);
+        builder.AddPlacementDirector<PartitionPlacement, PartitionPlacementDirector>();
+        return builder;
+    }
+}

@@ -1,0 +1,61 @@
+using Arus.Storage;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Arus.Grains;
+
+/// <summary>Runs retention and compaction over the open logs of this broker, a bounded number at once.</summary>
+internal sealed class PartitionMaintenance(
+    LocalPartitions partitions, ILocalBroker broker, BrokerMetrics metrics, TimeProvider time, ILogger<PartitionMaintenance> logger)
+    : BackgroundService
+{
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        BrokerConfig config = broker.Config;
+        TimeSpan interval = Min(
+            config.GetMilliseconds(BrokerConfigs.LogRetentionCheckIntervalMs), config.GetMilliseconds(BrokerConfigs.LogCleanerBackoffMs));
+        using var timer = new PeriodicTimer(interval, time);
+        TimeSpan retentionInterval = config.GetMilliseconds(BrokerConfigs.LogRetentionCheckIntervalMs);
+        DateTimeOffset lastRetention = time.GetUtcNow();
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stoppingToken))
+            {
+                // Compacted logs are looked at more often than the others, as Kafka's cleaner does.
+                bool all = time.GetUtcNow() - lastRetention >= retentionInterval;
+                lastRetention = all ? time.GetUtcNow() : lastRetention;
+                await RunAsync(all, config.GetInt(BrokerConfigs.LogCleanerThreads), stoppingToken);
+            }
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            logger.LogDebug("Maintenance of logs stops");
+        }
+    }
+
+    internal async Task RunAsync(bool all, int atOnce, CancellationToken cancellationToken)
+    {
+        IEnumerable<IPartitionLog> logs = partitions.Open.Select(open => open.Log).OfType<IPartitionLog>().Where(log => all || log.Config.Compact);
+        var options = new ParallelOptions { MaxDegreeOfParallelism = atOnce, CancellationToken = cancellationToken };
+        await Parallel.ForEachAsync(logs, options, async (log, cancellation) =>
+        {
+            try
+            {
+                LogMaintenanceResult result = await log.MaintainAsync(cancellation);
+                metrics.Maintained(result.SegmentsDeleted, result.SegmentsCompacted, result.BytesFreed);
+                if (result.SegmentsDeleted + result.SegmentsCompacted > 0)
+                {
+                    logger.LogInformation(
+                        "{Partition}: {Deleted} segments deleted, {Compacted} compacted, {Bytes} bytes freed",
+                        log.Partition, result.SegmentsDeleted, result.SegmentsCompacted, result.BytesFreed);
+                }
+            }
+            catch (Exception e) when (e is LogException or IOException or ObjectDisposedException)
+            {
+                logger.LogWarning("Maintenance of {Partition} failed and is tried again later: {Reason}", log.Partition, e.Message);
+            }
+        });
+    }
+
+    private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
+}

@@ -1,0 +1,33 @@
+using Orleans;
+using Orleans.Placement;
+using Orleans.Runtime;
+using Orleans.Runtime.Placement;
+
+namespace Arus.Grains;
+
+/// <summary>Puts a partition on the broker that its topic assigns it to.</summary>
+[Serializable, GenerateSerializer, Immutable, SuppressReferenceTracking]
+internal sealed class PartitionPlacement : PlacementStrategy
+{
+    internal static PartitionPlacement Singleton { get; } = new();
+}
+
+[AttributeUsage(AttributeTargets.Class)]
+internal sealed class PartitionPlacementAttribute() : PlacementAttribute(PartitionPlacement.Singleton);
+
+/// <summary>
+/// Finds the broker of a partition. Where it is not alive, or there is no such partition, the grain is activated here instead, to
+/// refuse with the right error code and go: it opens no log on a broker that is not its own.
+/// </summary>
+internal sealed class PartitionPlacementDirector(IGrainFactory grains, BrokerMembership membership) : IPlacementDirector
+{
+    public async Task<SiloAddress> OnAddActivation(PlacementStrategy strategy, PlacementTarget target, IPlacementContext context)
+    {
+        (string topic, int partition) = PartitionKey.Parse(target.GrainIdentity.Key.ToString()!);
+        int broker = await grains.GetGrain<ITopicGrain>(topic).LocateAsync(partition);
+        SiloAddress[] compatible = context.GetCompatibleSilos(target);
+        return membership.TryGetSilo(broker, out SiloAddress silo) && compatible.Contains(silo) ? silo
+            : compatible.Contains(context.LocalSilo) ? context.LocalSilo
+            : compatible[0];
+    }
+}

@@ -1,0 +1,68 @@
+using Orleans;
+using Orleans.Runtime;
+using Orleans.Storage;
+
+namespace Arus.Grains;
+
+/// <summary>
+/// One row of a catalog shard in memory. Only turns of its grain touch it. Writes are coalesced: while one is under way, what
+/// changes meanwhile goes with the next, and everyone who waits for it shares that one.
+/// </summary>
+internal sealed class CatalogBucket(IGrainStorage storage, GrainId shard, string rowName)
+{
+    private readonly GrainState<TopicCatalogRow> _row = new();
+    private long _changed;
+    private long _written;
+    private Task? _writing;
+
+    public Dictionary<string, TopicListing> Listed { get; } = new(StringComparer.Ordinal);
+
+    public Dictionary<Guid, PendingTopic> Pending { get; } = [];
+
+    public bool IsDirty => _changed > _written;
+
+    public async Task ReadAsync(DateTimeOffset now)
+    {
+        await storage.ReadStateAsync(rowName, shard, _row);
+        TopicCatalogRow row = _row.State ?? new TopicCatalogRow();
+        foreach (TopicListing topic in row.Listed)
+        {
+            Listed[topic.Name] = topic;
+        }
+
+        foreach (TopicListing topic in row.Pending)
+        {
+            Pending[topic.Id] = new PendingTopic(topic, now);
+        }
+    }
+
+    /// <summary>Call it after every change.</summary>
+    public void MarkDirty() => _changed++;
+
+    /// <summary>Completes when all changes made so far are durable.</summary>
+    public async Task WriteAsync()
+    {
+        long wanted = _changed;
+        while (_written < wanted)
+        {
+            if (_writing is { IsCompleted: false } underWay)
+            {
+                await underWay;
+                continue;
+            }
+
+            await (_writing = WriteOnceAsync());
+        }
+    }
+
+    private async Task WriteOnceAsync()
+    {
+        long changed = _changed;
+        _row.State = new TopicCatalogRow { Listed = [.. Listed.Values], Pending = [.. Pending.Values.Select(pending => pending.Topic)] };
+        await storage.WriteStateAsync(rowName, shard, _row);
+        _written = changed;
+    }
+}
+
+/// <param name="Since">When it became so, or was read.</param>
+internal readonly record struct PendingTopic(TopicListing Topic, DateTimeOffset Since);

@@ -1,0 +1,265 @@
+using Microsoft.Extensions.Logging;
+using Orleans;
+using Orleans.Runtime;
+using Orleans.Storage;
+
+namespace Arus.Grains;
+
+/// <inheritdoc cref="ITopicGrain"/>
+/// <remarks>
+/// Creation: the catalog notes it, the state is written, the catalog lists it. Deletion: the state says so, the catalog notes it, the
+/// partitions go, then the state, then the catalog's note. A crash in between is repaired by whichever of catalog and topic is next
+/// asked. Calls that only read interleave, so they see <see cref="_durable"/>, which changes only after a write has succeeded.
+/// </remarks>
+internal sealed class TopicGrain(
+    [PersistentState("topic", StorageNames.Metadata)] IPersistentState<TopicState> state,
+    ILocalBroker broker, BrokerMembership membership, TimeProvider time, ILogger<TopicGrain> logger) : Grain, ITopicGrain
+{
+    /// <summary>How many partitions are told of a change at once.</summary>
+    private const int PartitionCallsAtOnce = 32;
+
+    private const int CatalogAttempts = 3;
+
+    /// <summary>What the partitions reported since this activation began: a partition's leader and its epoch.</summary>
+    private readonly Dictionary<int, (int Leader, int Epoch)> _leaders = [];
+
+    private TopicState? _durable;
+    private TopicDescription? _description;
+    private object? _membershipToken;
+    private string _name = "";
+
+    public override Task OnActivateAsync(CancellationToken cancellationToken)
+    {
+        _name = this.GetPrimaryKeyString();
+        _durable = state.RecordExists && state.State.Id != Guid.Empty ? state.State : null;
+        if (_durable is { Deleting: true })
+        {
+            // A deletion was cut short.
+            this.RegisterGrainTimer(
+                FinishDeletionAsync, new GrainTimerCreationOptions { DueTime = TimeSpan.Zero, Period = Timeout.InfiniteTimeSpan });
+        }
+
+        return Task.CompletedTask;
+    }
+
+    public async Task<TopicDescription> CreateAsync(TopicSpec spec)
+    {
+        if (TopicNames.Validate(_name) is { } fault)
+        {
+            throw new ArusException(ErrorCode.InvalidTopicException, fault);
+        }
+
+        await FinishDeletionAsync(CancellationToken.None);
+        if (_durable is not null)
+        {
+            throw AlreadyExists();
+        }
+
+        Dictionary<string, string> configs = TopicConfigChanges.Check(spec.Configs, broker.Config);
+        Guid id = TopicCatalog.IdFor(_name, Guid.NewGuid());
+        int[][] replicas = TopicPlan.Create(
+            spec, broker.Config.GetInt(BrokerConfigs.NumPartitions), (short)broker.Config.GetInt(BrokerConfigs.DefaultReplicationFactor),
+            await LiveBrokersAsync(), RotationStart(id));
+        var created = new TopicState
+        {
+            Id = id, Replicas = replicas, Configs = configs, Version = 1, CreatedAtMs = time.GetUtcNow().ToUnixTimeMilliseconds(),
+        };
+        if (spec.ValidateOnly)
+        {
+            return Describe(created);
+        }
+
+        TopicListing listing = Listing(created);
+        await OnCatalogAsync(id, catalog => catalog.PrepareAsync(listing));
+        await WriteAsync(created);
+        await OnCatalogAsync(id, catalog => catalog.AddAsync(listing));
+        return Description()!;
+    }
+
+    public Task<TopicDescription?> DescribeAsync() => Task.FromResult(Description());
+
+    public Task<int> LocateAsync(int partition) =>
+        Task.FromResult(_durable is { } topic && partition < topic.Replicas.Length ? topic.Replicas[partition][0] : -1);
+
+    public async Task DeleteAsync()
+    {
+        TopicState topic = _durable is { Deleting: false } existing ? existing : throw Unknown();
+        if (!broker.Config.GetBoolean(BrokerConfigs.DeleteTopicEnable))
+        {
+            throw new ArusException(ErrorCode.TopicDeletionDisabled, $"{BrokerConfigs.DeleteTopicEnable}=false on this cluster.");
+        }
+
+        await WriteAsync(topic.With(deleting: true));
+        await FinishDeletionAsync(CancellationToken.None);
+    }
+
+    public async Task<TopicDescription> CreatePartitionsAsync(int count, int[][]? assignments, bool validateOnly)
+    {
+        TopicState topic = _durable is { Deleting: false } existing ? existing : throw Unknown();
+        int[][] added = TopicPlan.Grow(topic.Replicas.Length, count, assignments, await LiveBrokersAsync(), RotationStart(topic.Id));
+        TopicState grown = topic.With(replicas: [.. topic.Replicas, .. added]);
+        if (validateOnly)
+        {
+            return Describe(grown);
+        }
+
+        await WriteAsync(grown);
+        await OnCatalogAsync(grown.Id, catalog => catalog.AddAsync(Listing(grown)));
+        return Description()!;
+    }
+
+    public async Task AlterConfigsAsync(ConfigChange[] changes, bool validateOnly)
+    {
+        TopicState topic = _durable is { Deleting: false } existing ? existing : throw Unknown();
+        Dictionary<string, string> configs = TopicConfigChanges.Apply(topic.Configs, changes, broker.Config);
+        if (validateOnly)
+        {
+            return;
+        }
+
+        await WriteAsync(topic.With(configs: configs));
+        await OnPartitionsAsync(partition => partition.ReconfigureAsync(), CancellationToken.None);
+    }
+
+    public Task ReportLeaderAsync(int partition, int brokerId, int leaderEpoch)
+    {
+        if (!_leaders.TryGetValue(partition, out (int Leader, int Epoch) known) || known.Epoch < leaderEpoch)
+        {
+            _leaders[partition] = (brokerId, leaderEpoch);
+            _description = null;
+        }
+
+        return Task.CompletedTask;
+    }
+
+    private async Task FinishDeletionAsync(CancellationToken cancellationToken)
+    {
+        if (_durable is not { Deleting: true } topic)
+        {
+            return;
+        }
+
+        await OnCatalogAsync(topic.Id, catalog => catalog.PrepareAsync(Listing(topic)));
+        await OnPartitionsAsync(partition => partition.DeleteAsync(), cancellationToken);
+        await state.ClearStateAsync(cancellationToken);
+        _durable = null;
+        _description = null;
+        _leaders.Clear();
+        await OnCatalogAsync(topic.Id, catalog => catalog.RemoveAsync(_name, topic.Id));
+    }
+
+    /// <summary>Calls every partition. One that cannot be reached reads the topic anew when it next activates, so it is only logged.</summary>
+    private async Task OnPartitionsAsync(Func<IPartitionGrain, Task> call, CancellationToken cancellationToken)
+    {
+        for (int first = 0; first < _durable!.Replicas.Length; first += PartitionCallsAtOnce)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            await Task.WhenAll(Enumerable.Range(first, Math.Min(PartitionCallsAtOnce, _durable.Replicas.Length - first)).Select(CallAsync));
+        }
+
+        async Task CallAsync(int partition)
+        {
+            try
+            {
+                await call(GrainFactory.GetGrain<IPartitionGrain>(PartitionKey.Format(_name, partition)));
+            }
+            catch (Exception e) when (e is ArusException or OrleansException or TimeoutException)
+            {
+                logger.LogWarning("Partition {Topic}-{Partition} could not be told of a change of its topic: {Reason}", _name, partition, e.Message);
+            }
+        }
+    }
+
+    private async Task WriteAsync(TopicState next)
+    {
+        TopicState before = state.State;
+        state.State = next;
+        try
+        {
+            await state.WriteStateAsync();
+        }
+        catch (InconsistentStateException e)
+        {
+            // Another activation of this topic wrote. What it wrote is read by the next activation; this one is done.
+            state.State = before;
+            DeactivateOnIdle();
+            throw new ArusException(ErrorCode.RequestTimedOut, $"Topic '{_name}' was changed elsewhere at the same time; try again.", e);
+        }
+        catch
+        {
+            state.State = before;
+            throw;
+        }
+
+        _durable = next;
+        _description = null;
+    }
+
+    /// <summary>A call to the catalog can be repeated safely; a shard that lost its storage row to another activation comes back.</summary>
+    private async Task OnCatalogAsync(Guid id, Func<ITopicCatalogGrain, Task> call)
+    {
+        ITopicCatalogGrain catalog = GrainFactory.GetGrain<ITopicCatalogGrain>(TopicCatalog.ShardOf(id));
+        for (int attempt = 1; ; attempt++)
+        {
+            try
+            {
+                await call(catalog);
+                return;
+            }
+            catch (Exception e) when (attempt < CatalogAttempts && e is InconsistentStateException or OrleansException)
+            {
+                logger.LogInformation("The catalog's shard of topic {Topic} is asked again: {Reason}", _name, e.Message);
+            }
+        }
+    }
+
+    private async Task<int[]> LiveBrokersAsync()
+    {
+        ClusterDescription cluster = await GrainFactory.GetGrain<IClusterGrain>(0).DescribeAsync();
+        return [.. cluster.Brokers.Select(registration => registration.BrokerId).Order()];
+    }
+
+    private TopicDescription? Description()
+    {
+        if (_durable is not { Deleting: false } topic)
+        {
+            return null;
+        }
+
+        object token = membership.Token;
+        if (_description is null || !ReferenceEquals(token, _membershipToken))
+        {
+            _description = Describe(topic);
+            _membershipToken = token;
+        }
+
+        return _description;
+    }
+
+    private TopicDescription Describe(TopicState topic)
+    {
+        var partitions = new PartitionAssignment[topic.Replicas.Length];
+        for (int i = 0; i < partitions.Length; i++)
+        {
+            int[] replicas = topic.Replicas[i];
+            (int leader, int epoch) = _leaders.TryGetValue(i, out (int Leader, int Epoch) known) ? known : (replicas[0], -1);
+            partitions[i] = new PartitionAssignment(i, membership.IsAlive(leader) ? leader : -1, epoch, replicas, replicas);
+        }
+
+        return new TopicDescription(_name, topic.Id, partitions, topic.Configs, topic.Version, TopicNames.IsInternal(_name));
+    }
+
+    private TopicListing Listing(TopicState topic) => new(_name, topic.Id, topic.Replicas.Length, TopicNames.IsInternal(_name));
+
+    /// <summary>Differs between topics, so that their first partitions do not all land on one broker.</summary>
+    private static uint RotationStart(Guid id)
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        id.TryWriteBytes(bytes);
+        return BitConverter.ToUInt32(bytes);
+    }
+
+    private ArusException Unknown() => new(ErrorCode.UnknownTopicOrPartition, $"There is no topic '{_name}'.");
+
+    private ArusException AlreadyExists() => new(ErrorCode.TopicAlreadyExists, $"Topic '{_name}' already exists.");
+}

@@ -1,0 +1,114 @@
+namespace Arus.Grains;
+
+/// <summary>Decides where a topic's partitions go. Pure: the same input gives the same plan.</summary>
+internal static class TopicPlan
+{
+    public const int MaxPartitions = 10_000;
+
+    /// <summary>The replicas of each partition of a new topic.</summary>
+    /// <param name="liveBrokers">Ascending.</param>
+    /// <param name="start">Where the rotation over the brokers begins; vary it, or every topic's first partition lands on one broker.</param>
+    /// <exception cref="ArusException">The plan cannot be made.</exception>
+    public static int[][] Create(TopicSpec spec, int defaultPartitions, short defaultReplicationFactor, ReadOnlySpan<int> liveBrokers, uint start)
+    {
+        if (spec.Assignments is { } assignments)
+        {
+            if ((spec.Partitions != -1 && spec.Partitions != assignments.Length) || spec.ReplicationFactor != -1)
+            {
+                throw new ArusException(
+                    ErrorCode.InvalidRequest, "With an assignment, neither a number of partitions nor a replication factor may be given.");
+            }
+
+            CheckCount(assignments.Length, ErrorCode.InvalidReplicaAssignment);
+            CheckAssignments(assignments, liveBrokers);
+            return assignments;
+        }
+
+        int count = spec.Partitions == -1 ? defaultPartitions : spec.Partitions;
+        CheckCount(count, ErrorCode.InvalidPartitions);
+        short factor = spec.ReplicationFactor == -1 ? defaultReplicationFactor : spec.ReplicationFactor;
+        CheckReplicationFactor(factor, liveBrokers.Length);
+        return Spread(count, liveBrokers, start, 0);
+    }
+
+    /// <summary>The replicas of the partitions that are added when a topic grows to <paramref name="total"/>.</summary>
+    /// <exception cref="ArusException">The plan cannot be made.</exception>
+    public static int[][] Grow(int present, int total, int[][]? assignments, ReadOnlySpan<int> liveBrokers, uint start)
+    {
+        if (total <= present)
+        {
+            string fault = total == present ? $"The topic already has {present} partitions." : $"The topic has {present} partitions and cannot shrink to {total}.";
+            throw new ArusException(ErrorCode.InvalidPartitions, fault);
+        }
+
+        CheckCount(total, ErrorCode.InvalidPartitions);
+        if (assignments is null)
+        {
+            CheckReplicationFactor(1, liveBrokers.Length);
+            return Spread(total - present, liveBrokers, start, present);
+        }
+
+        if (assignments.Length != total - present)
+        {
+            throw new ArusException(
+                ErrorCode.InvalidReplicaAssignment, $"{total - present} partitions are added, but {assignments.Length} assignments were given.");
+        }
+
+        CheckAssignments(assignments, liveBrokers);
+        return assignments;
+    }
+
+    private static int[][] Spread(int count, ReadOnlySpan<int> brokers, uint start, int first)
+    {
+        var replicas = new int[count][];
+        for (int i = 0; i < count; i++)
+        {
+            replicas[i] = [brokers[(int)((start + (uint)(first + i)) % (uint)brokers.Length)]];
+        }
+
+        return replicas;
+    }
+
+    private static void CheckCount(int count, ErrorCode code)
+    {
+        if (count is < 1 or > MaxPartitions)
+        {
+            throw new ArusException(code, $"A topic of {count} partitions was asked for; allowed: 1 to {MaxPartitions}.");
+        }
+    }
+
+    private static void CheckReplicationFactor(int factor, int live)
+    {
+        if (live == 0)
+        {
+            throw new ArusException(ErrorCode.BrokerNotAvailable, "No broker is registered and alive; try again when one is.");
+        }
+
+        if (factor != 1)
+        {
+            string fault = factor < 1 ? "allowed: 1, or -1 for the default" : "replication is not there yet; allowed: 1, or -1 for the default";
+            throw new ArusException(ErrorCode.InvalidReplicationFactor, $"A replication factor of {factor} was asked for; {fault}.");
+        }
+    }
+
+    private static void CheckAssignments(int[][] assignments, ReadOnlySpan<int> liveBrokers)
+    {
+        for (int partition = 0; partition < assignments.Length; partition++)
+        {
+            int[] replicas = assignments[partition];
+            if (replicas.Length != 1)
+            {
+                throw new ArusException(
+                    replicas.Length == 0 ? ErrorCode.InvalidReplicaAssignment : ErrorCode.InvalidReplicationFactor,
+                    $"Assignment {partition} names {replicas.Length} brokers; replication is not there yet; allowed: one.");
+            }
+
+            if (!liveBrokers.Contains(replicas[0]))
+            {
+                throw new ArusException(
+                    ErrorCode.InvalidReplicaAssignment,
+                    $"Assignment {partition} names broker {replicas[0]}, which is not alive; allowed: {string.Join(", ", liveBrokers.ToArray())}.");
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+namespace Arus.Model.Tests.Configuration;
+
+public sealed class ConfigTests
+{
+    public static TheoryData<ConfigDefinition> Keys() => new(TopicConfigs.All.Concat(BrokerConfigs.All));
+
+    [Theory, MemberData(nameof(Keys))]
+    public void A_default_is_allowed_by_its_own_key(ConfigDefinition key)
+    {
+        if (key.Default is not null)
+        {
+            Assert.Null(key.Validate(key.Default));
+        }
+
+        Assert.NotEmpty(key.Documentation);
+        Assert.NotEmpty(key.Allowed);
+    }
+
+    [Fact]
+    public void A_topic_key_without_a_value_of_its_own_takes_the_brokers()
+    {
+        foreach (ConfigDefinition key in TopicConfigs.All.Where(key => key.BrokerKey is not null))
+        {
+            Assert.NotNull(BrokerConfigs.Find(key.BrokerKey!));
+            Assert.Equal(key.Default, BrokerConfig.Default.Effective(key.BrokerKey!).Value);
+        }
+    }
+
+    [Theory]
+    [InlineData("retention.ms", "soon", "retention.ms=soon: not a whole number; allowed: -1 or more")]
+    [InlineData("retention.ms", "-2", "retention.ms=-2: out of range; allowed: -1 or more")]
+    [InlineData("segment.bytes", "99999999999", "segment.bytes=99999999999: out of range; allowed: 1024 or more")]
+    [InlineData("cleanup.policy", "compact,shred", "cleanup.policy=compact,shred: 'shred' is not allowed; allowed: a comma-separated list of: delete, compact")]
+    [InlineData("min.cleanable.dirty.ratio", "1.5", "min.cleanable.dirty.ratio=1.5: out of range; allowed: 0 to 1")]
+    [InlineData("unclean.leader.election.enable", "perhaps", "unclean.leader.election.enable=perhaps: not a boolean; allowed: true, false")]
+    [InlineData("retention", "1", "retention is not a topic configuration key")]
+    public void A_bad_topic_value_is_refused_by_name(string key, string value, string message) =>
+        Assert.Equal(message, TopicConfigs.Validate(key, value));
+
+    [Fact]
+    public void A_value_that_would_promise_what_is_not_done_is_refused_with_the_reason()
+    {
+        Assert.Null(TopicConfigs.Validate(TopicConfigs.CompressionType, "producer"));
+        Assert.Contains("never compresses anew", TopicConfigs.Validate(TopicConfigs.CompressionType, "zstd"));
+        Assert.Contains("arus.flush", TopicConfigs.Validate(TopicConfigs.FlushMessages, "1"));
+    }
+
+    [Theory]
+    [InlineData("always", true)]
+    [InlineData("os", true)]
+    [InlineData("interval:100", true)]
+    [InlineData("interval:0", false)]
+    [InlineData("interval:", false)]
+    [InlineData("interval:-5", false)]
+    [InlineData("sometimes", false)]
+    public void A_flush_policy_is_one_of_three(string text, bool valid) =>
+        Assert.Equal(valid, BrokerConfigs.Find(BrokerConfigs.Flush)!.Validate(text) is null);
+
+    [Fact]
+    public void Retention_counts_in_the_finest_unit_that_is_set()
+    {
+        var none = new Dictionary<string, string>();
+        Assert.Equal(168L * 3_600_000, TopicConfig.Resolve(none, BrokerConfig.Default).RetentionMs);
+        Assert.Equal(3_600_000, TopicConfig.Resolve(none, BrokerConfig.Of(("log.retention.hours", "1"))).RetentionMs);
+        Assert.Equal(120_000, TopicConfig.Resolve(none, BrokerConfig.Of(("log.retention.hours", "1"), ("log.retention.minutes", "2"))).RetentionMs);
+        Assert.Equal(5, TopicConfig.Resolve(none, BrokerConfig.Of(("log.retention.minutes", "2"), ("log.retention.ms", "5"))).RetentionMs);
+        Assert.Equal(-1, TopicConfig.Resolve(none, BrokerConfig.Of(("log.retention.hours", "-1"))).RetentionMs);
+        Assert.Equal(7, TopicConfig.Resolve(new Dictionary<string, string> { ["retention.ms"] = "7" }, BrokerConfig.Default).RetentionMs);
+    }
+
+    [Fact]
+    public void Every_mistake_of_a_broker_is_reported_with_where_it_came_from()
+    {
+        var set = new Dictionary<string, ConfigValue>
+        {
+            ["broker.id"] = new("0", ConfigSource.StaticBroker, "flag --broker.id"),
+            ["log.dirr"] = new("x", ConfigSource.StaticBroker, "single.json"),
+            ["listeners"] = new("localhost:9092", ConfigSource.StaticBroker, "ARUS_LISTENERS"),
+        };
+        Assert.Equal(
+            [
+                "broker.id=0: out of range; allowed: 1 or more (from flag --broker.id)",
+                "listeners=localhost:9092: 'localhost:9092' does not have the form NAME://host:port; " +
+                "allowed: NAME://host:port, several separated by commas (from ARUS_LISTENERS)",
+                "log.dirr is not a configuration key; did you mean log.dir? (from single.json)",
+            ],
+            BrokerConfigs.Validate(set));
+    }
+
+    [Fact]
+    public void Keys_that_contradict_each_other_are_reported()
+    {
+        var set = new Dictionary<string, ConfigValue>
+        {
+            ["group.min.session.timeout.ms"] = new("5000", ConfigSource.StaticBroker, "a"),
+            ["group.max.session.timeout.ms"] = new("4000", ConfigSource.StaticBroker, "b"),
+        };
+        string fault = Assert.Single(BrokerConfigs.Validate(set));
+        Assert.Contains("group.min.session.timeout.ms=5000 (from a) is above group.max.session.timeout.ms=4000 (from b)", fault);
+    }
+
+    [Theory]
+    [InlineData("127.0.0.1:9092", "127.0.0.1", 9092)]
+    [InlineData("[::1]:9092", "::1", 9092)]
+    [InlineData(":0", "", 0)]
+    public void An_address_is_read(string text, string host, int port)
+    {
+        Assert.True(Endpoints.TryParseHostPort(text, out HostPort address));
+        Assert.Equal(new HostPort(host, port), address);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("host")]
+    [InlineData("host:")]
+    [InlineData("host:65536")]
+    [InlineData("host:-1")]
+    [InlineData("::1:9092")]
+    [InlineData("a b:1")]
+    public void What_is_no_address_is_refused(string text) => Assert.False(Endpoints.TryParseHostPort(text, out _));
+
+    [Fact]
+    public void Listeners_have_names_of_their_own()
+    {
+        Assert.True(Endpoints.TryParse("PLAINTEXT://a:1,OTHER://[::1]:0", out Listener[]? listeners, out _));
+        Assert.Equal([new Listener("PLAINTEXT", "a", 1), new Listener("OTHER", "::1", 0)], listeners);
+        Assert.False(Endpoints.TryParse("A://a:1,a://b:2", out _, out string? fault));
+        Assert.Equal("two listeners share a name", fault);
+    }
+}
