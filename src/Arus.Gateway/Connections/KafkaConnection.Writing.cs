@@ -1,0 +1,92 @@
+using System.IO.Pipelines;
+using System.Threading.Channels;
+using Arus.Protocol;
+
+namespace Arus.Gateway;
+
+internal sealed partial class KafkaConnection
+{
+    /// <summary>Responses are gathered up to here before they go to the socket.</summary>
+    private const int FlushAt = 64 * 1024;
+
+    /// <summary>Takes every pending response in order, to the very last, so that nothing stays unreleased.</summary>
+    private async Task WriteResponsesAsync()
+    {
+        ChannelReader<PendingResponse> pending = _pending.Reader;
+        long unflushed = 0;
+        while (await pending.WaitToReadAsync())
+        {
+            while (pending.TryRead(out PendingResponse? next))
+            {
+                if (unflushed >= FlushAt || (unflushed > 0 && !next.Response.IsCompleted))
+                {
+                    await FlushAsync();
+                    unflushed = 0;
+                }
+
+                unflushed += await WriteAsync(next);
+            }
+
+            if (unflushed > 0)
+            {
+                await FlushAsync();
+                unflushed = 0;
+            }
+        }
+    }
+
+    private async ValueTask<int> WriteAsync(PendingResponse pending)
+    {
+        RequestHeader header = pending.Context.Header;
+        int written = 0;
+        try
+        {
+            IApiMessage? response = await pending.Response;
+            if (response is not null && Volatile.Read(ref _broken) == 0)
+            {
+                written = Frames.WriteResponse(_transport.Transport.Output, response, pending.ResponseVersion, header.CorrelationId);
+            }
+        }
+        catch (Exception exception)
+        {
+            _services.Metrics.RequestFailed(header.ApiKey);
+            Break(exception);
+        }
+
+        pending.Context.Frame.Release();
+        TimeProvider time = _services.Time;
+        _services.Metrics.RequestDone(header.ApiKey, written, time.GetElapsedTime(pending.Context.ReceivedAt));
+        Volatile.Write(ref _lastActivity, time.GetTimestamp());
+        Interlocked.Add(ref _bytesInFlight, -pending.Context.Frame.Length);
+        Interlocked.Decrement(ref _inFlight);
+        _responseWritten.Set();
+        return written;
+    }
+
+    private async ValueTask FlushAsync()
+    {
+        if (Volatile.Read(ref _broken) != 0)
+        {
+            return;
+        }
+
+        try
+        {
+            _blockedOnClient = true;
+            FlushResult result = await _transport.Transport.Output.FlushAsync();
+            if (result.IsCompleted)
+            {
+                _stopping = true;
+            }
+        }
+        catch (Exception exception)
+        {
+            Break(exception);
+        }
+        finally
+        {
+            _blockedOnClient = false;
+            Volatile.Write(ref _lastActivity, _services.Time.GetTimestamp());
+        }
+    }
+}

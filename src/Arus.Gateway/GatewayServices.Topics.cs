@@ -1,0 +1,55 @@
+using Arus.Grains;
+
+namespace Arus.Gateway;
+
+internal sealed partial record GatewayServices
+{
+    /// <exception cref="Exception">What the grain call threw.</exception>
+    public async ValueTask<ClusterView> ViewAsync(KafkaListener listener) => ClusterView.Of(await Cluster.GetAsync(), listener.Name);
+
+    /// <summary>Every topic, by name.</summary>
+    /// <exception cref="Exception">What a call to the catalog threw.</exception>
+    public async Task<TopicListing[]> ListTopicsAsync()
+    {
+        TopicListing[][] shards = await Parallel.MapAsync(
+            [.. Enumerable.Range(0, TopicCatalog.Shards)], shard => Grains.GetGrain<ITopicCatalogGrain>(shard).ListAsync());
+        return [.. shards.SelectMany(shard => shard).OrderBy(topic => topic.Name, StringComparer.Ordinal)];
+    }
+
+    /// <summary>Descriptions of every topic, by name; those that vanish meanwhile are left out.</summary>
+    /// <exception cref="Exception">What a call to the catalog threw.</exception>
+    public async Task<TopicDescription[]> DescribeAllTopicsAsync()
+    {
+        TopicListing[] listings = await ListTopicsAsync();
+        TopicDescription?[] topics = await Parallel.MapAsync(listings, async listing =>
+        {
+            try
+            {
+                return await Topics.GetAsync(listing.Name, TopicCache.MetadataMaxAge);
+            }
+            catch (Exception exception)
+            {
+                // One topic that cannot answer must not hide all others.
+                Explain(exception, "Describe", listing.Name);
+                return null;
+            }
+        });
+        return [.. topics.OfType<TopicDescription>()];
+    }
+
+    /// <summary>The topic of a request on the data path, by id if <paramref name="id"/> is not null, and the error if there is none.</summary>
+    public async ValueTask<(TopicDescription? Topic, ErrorCode Error)> ResolveAsync(string? name, Guid? id, string operation)
+    {
+        try
+        {
+            TopicDescription? topic = id is { } topicId
+                ? await Topics.GetAsync(topicId, TopicCache.DataMaxAge)
+                : await Topics.GetAsync(name!, TopicCache.DataMaxAge);
+            return (topic, topic is not null ? ErrorCode.None : id is null ? ErrorCode.UnknownTopicOrPartition : ErrorCode.UnknownTopicId);
+        }
+        catch (Exception exception)
+        {
+            return (null, Explain(exception, operation, name ?? id.ToString()!));
+        }
+    }
+}
