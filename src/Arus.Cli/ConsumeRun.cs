@@ -13,10 +13,9 @@ internal sealed class RecordFilter(Regex? key, Regex? value)
         pattern is null || (bytes is not null && pattern.IsMatch(Encoding.UTF8.GetString(bytes)));
 }
 
-/// <summary>One <c>arus consume</c>: writes records until there were enough, and knows what has been written out.</summary>
-internal sealed class ConsumeRun(Terminal terminal, long count, RecordWriter writer, RecordFilter filter)
+/// <summary>One <c>arus consume</c>: writes records until there were enough.</summary>
+internal sealed class ConsumeRun(long count, RecordWriter writer, RecordFilter filter)
 {
-    private readonly Dictionary<TopicPartition, long> _uncommitted = [];
     private readonly Dictionary<TopicPartition, long> _ends = [];
     private long _left = count;
 
@@ -34,13 +33,23 @@ internal sealed class ConsumeRun(Terminal terminal, long count, RecordWriter wri
     public bool IsAtEnd(IConsumer<byte[], byte[]> consumer) =>
         _ends.Count > 0 && _ends.All(end => end.Value == 0 || consumer.Position(end.Key) >= end.Value);
 
-    public void Write(IReadOnlyList<ConsumeResult<byte[], byte[]>> records)
+    /// <summary>
+    /// Writes records out. What is beyond the wanted count is given back to the consumer, so that a group commits what was written
+    /// and nothing that was only fetched.
+    /// </summary>
+    public void Write(IConsumer<byte[], byte[]> consumer, IReadOnlyList<ConsumeResult<byte[], byte[]>> records)
     {
+        var givenBack = new HashSet<TopicPartition>();
         foreach (ConsumeResult<byte[], byte[]> record in records)
         {
             if (IsDone)
             {
-                break;
+                if (givenBack.Add(record.Partition))
+                {
+                    consumer.Seek(record.Partition, record.Offset);
+                }
+
+                continue;
             }
 
             bool beyondEnd = _ends.TryGetValue(record.Partition, out long end) && record.Offset >= end;
@@ -49,31 +58,8 @@ internal sealed class ConsumeRun(Terminal terminal, long count, RecordWriter wri
                 writer.Write(record);
                 _left--;
             }
-
-            _uncommitted[record.Partition] = record.Offset + 1;
         }
 
         writer.Flush();
-    }
-
-    /// <summary>Commits what was written out, and nothing that was only fetched.</summary>
-    public async Task CommitAsync(IConsumer<byte[], byte[]> consumer, CancellationToken cancellationToken)
-    {
-        if (_uncommitted.Count == 0)
-        {
-            return;
-        }
-
-        TopicPartitionOffset[] offsets = [.. _uncommitted.Select(u => new TopicPartitionOffset(u.Key, u.Value))];
-        _uncommitted.Clear();
-        try
-        {
-            await consumer.CommitAsync(offsets, cancellationToken).ConfigureAwait(false);
-        }
-        catch (CommitFailedException failure)
-        {
-            // Another member has the partitions now and will write these records again: said, since it shows in the output.
-            terminal.Error.WriteLine($"arus: offsets were not committed: {failure.Message}");
-        }
     }
 }

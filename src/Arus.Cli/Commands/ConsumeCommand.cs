@@ -57,7 +57,7 @@ internal static class ConsumeCommand
         });
         return application.Connected(command, async (connection, arguments, cancellationToken) =>
         {
-            var run = new ConsumeRun(application.Terminal, arguments.GetValue(Count) ?? long.MaxValue, Writer(application.Terminal, arguments), Filter(arguments));
+            var run = new ConsumeRun(arguments.GetValue(Count) ?? long.MaxValue, Writer(application.Terminal, arguments), Filter(arguments));
             if (arguments.GetValue(Group) is { } group)
             {
                 await InGroupAsync(connection.Client, group, arguments, run, cancellationToken).ConfigureAwait(false);
@@ -79,29 +79,16 @@ internal static class ConsumeCommand
             GroupId = group,
             ClientId = "arus-cli",
             AutoOffsetReset = arguments.GetValue(FromBeginning) ? AutoOffsetReset.Earliest : AutoOffsetReset.Latest,
-            EnableAutoCommit = false,
+            AutoCommitInterval = CommitInterval,
         };
+        // The consumer commits what earlier polls delivered, before every rebalance and at the end: by then it is written out.
         IConsumer<byte[], byte[]> consumer = client.CreateConsumer<byte[], byte[]>(options);
         await using (consumer.ConfigureAwait(false))
         {
             consumer.Subscribe(arguments.GetRequiredValue(Topic));
-            long committed = TimeProvider.System.GetTimestamp();
-            try
+            while (!run.IsDone)
             {
-                while (!run.IsDone)
-                {
-                    run.Write(await consumer.PollAsync(PollTimeout, cancellationToken).ConfigureAwait(false));
-                    if (TimeProvider.System.GetElapsedTime(committed) >= CommitInterval)
-                    {
-                        await run.CommitAsync(consumer, cancellationToken).ConfigureAwait(false);
-                        committed = TimeProvider.System.GetTimestamp();
-                    }
-                }
-            }
-            finally
-            {
-                // Also after Ctrl+C: what was written out shall not come again.
-                await run.CommitAsync(consumer, CancellationToken.None).ConfigureAwait(false);
+                run.Write(consumer, await consumer.PollAsync(PollTimeout, cancellationToken).ConfigureAwait(false));
             }
         }
     }
@@ -124,7 +111,7 @@ internal static class ConsumeCommand
             consumer.Assign(starts);
             while (!run.IsDone && !run.IsAtEnd(consumer))
             {
-                run.Write(await consumer.PollAsync(PollTimeout, cancellationToken).ConfigureAwait(false));
+                run.Write(consumer, await consumer.PollAsync(PollTimeout, cancellationToken).ConfigureAwait(false));
             }
         }
     }
