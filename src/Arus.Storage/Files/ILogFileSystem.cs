@@ -1,0 +1,67 @@
+namespace Arus.Storage;
+
+/// <summary>
+/// The disk, as far as the log needs it. Paths are joined with <see cref="Path.Combine(string, string)"/>. Calls block; they are made
+/// on I/O threads only. Errors are <see cref="IOException"/>s that name the path.
+/// </summary>
+/// <remarks>
+/// What was written is safe from a crash of the machine after <see cref="ILogFile.Flush"/>; that a file exists, is gone or has its
+/// name, after <see cref="SyncDirectory"/> of its directory.
+/// </remarks>
+public interface ILogFileSystem
+{
+    /// <summary>Opens a file for reading and writing.</summary>
+    /// <param name="create">Whether to create the file when there is none; otherwise that is a <see cref="FileNotFoundException"/>.</param>
+    ILogFile Open(string path, bool create);
+
+    bool FileExists(string path);
+
+    bool DirectoryExists(string path);
+
+    /// <summary>The names (not paths) of the files in a directory, in no order; none when there is no such directory.</summary>
+    IReadOnlyList<string> ListFiles(string directory);
+
+    /// <summary>The names (not paths) of the directories in a directory, in no order; none when there is no such directory.</summary>
+    IReadOnlyList<string> ListDirectories(string directory);
+
+    /// <summary>Creates a directory, its parents included, unless it exists.</summary>
+    void CreateDirectory(string directory);
+
+    /// <summary>Deletes a file; no error when there is none.</summary>
+    void DeleteFile(string path);
+
+    /// <summary>Renames a file in one step, replacing what bears the new name.</summary>
+    void RenameFile(string path, string newPath);
+
+    void RenameDirectory(string path, string newPath);
+
+    /// <summary>Deletes a directory and all in it; no error when there is none.</summary>
+    void DeleteDirectory(string path);
+
+    /// <summary>Makes the creation, renaming and deletion of a directory's entries durable.</summary>
+    void SyncDirectory(string directory);
+
+    /// <summary>Keeps other processes out of a directory until the answer is disposed.</summary>
+    /// <exception cref="IOException">Another process has it.</exception>
+    IDisposable LockDirectory(string directory);
+}
+
+/// <summary>An open file. Reads may run beside one writer.</summary>
+public interface ILogFile : IDisposable
+{
+    long Length { get; }
+
+    /// <summary>Reads until the buffer is full or the file ends; answers the number of bytes read.</summary>
+    /// <exception cref="ObjectDisposedException">The file was closed, perhaps during the read.</exception>
+    int Read(long position, Span<byte> buffer);
+
+    void Write(long position, ReadOnlyMemory<byte> bytes);
+
+    /// <summary>Writes the buffers one after the other from <paramref name="position"/> on.</summary>
+    void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> buffers);
+
+    void SetLength(long length);
+
+    /// <summary>fsync.</summary>
+    void Flush();
+}

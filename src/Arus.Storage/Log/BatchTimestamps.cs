@@ -1,0 +1,33 @@
+namespace Arus.Storage;
+
+internal static class BatchTimestamps
+{
+    /// <summary>The records of a batch from an offset on, with their timestamps.</summary>
+    /// <exception cref="LogException">The batch cannot be decompressed here; the message says why.</exception>
+    public static List<LogTimestamp> Read(ReadOnlyMemory<byte> batch, long fromOffset)
+    {
+        var header = new RecordBatchHeader(batch.Span);
+        using var scratch = new PooledBufferWriter();
+        ValidationResult opened = RecordBatchPayload.TryOpen(batch, scratch, out ReadOnlyMemory<byte> payload);
+        if (!opened.IsOk)
+        {
+            throw new LogException($"The batch at offset {header.BaseOffset} cannot be searched: {opened.Message}");
+        }
+
+        var records = new List<LogTimestamp>(header.Count);
+        var reader = new RecordReader(payload.Span, header.Count);
+        while (reader.TryRead(out RecordView record))
+        {
+            long offset = header.BaseOffset + record.OffsetDelta;
+            if (offset >= fromOffset)
+            {
+                long timestamp = header.TimestampType == TimestampType.LogAppendTime
+                    ? header.MaxTimestamp
+                    : header.BaseTimestamp + record.TimestampDelta;
+                records.Add(new LogTimestamp(offset, timestamp, header.PartitionLeaderEpoch));
+            }
+        }
+
+        return records;
+    }
+}

@@ -1,0 +1,146 @@
+namespace Arus.Storage;
+
+/// <summary>What a leader checks of the batches that somebody wants to append. Not thread-safe: it keeps a buffer to decompress into.</summary>
+internal sealed class BatchValidator
+{
+    private readonly PooledBufferWriter _scratch = new();
+
+    /// <summary>Checks an entry: one or more whole batches. What is OK may be appended as far as its bytes go.</summary>
+    public ValidationResult Validate(
+        ReadOnlyMemory<byte> entry, TopicConfig config, AppendOrigin origin, long nowMs, out LogRecordError[]? recordErrors)
+    {
+        recordErrors = null;
+        if (entry.IsEmpty)
+        {
+            return new ValidationResult(ErrorCode.InvalidRecord, "There is no record batch to append.");
+        }
+
+        int maxBatch = origin == AppendOrigin.Client ? config.MaxMessageBytes : config.SegmentBytes;
+        int firstRecord = 0;
+        ReadOnlyMemory<byte> rest = entry;
+        while (!rest.IsEmpty)
+        {
+            BatchReadStatus status = RecordBatches.TryReadNext(ref rest, maxBatch, out ReadOnlyMemory<byte> batch, out ValidationResult problem);
+            if (status != BatchReadStatus.Batch)
+            {
+                return status == BatchReadStatus.Invalid
+                    ? problem
+                    : new ValidationResult(ErrorCode.CorruptMessage, $"A batch is cut off: {rest.Length} bytes are left, and it says it has more.");
+            }
+
+            problem = ValidateBatch(batch, config, origin, nowMs, firstRecord, out recordErrors);
+            if (!problem.IsOk)
+            {
+                return problem;
+            }
+
+            firstRecord += new RecordBatchHeader(batch.Span).Count;
+        }
+
+        return entry.Length > config.SegmentBytes
+            ? new ValidationResult(
+                ErrorCode.RecordListTooLarge,
+                $"The batches have {entry.Length} bytes; they must fit into one segment ({TopicConfigs.SegmentBytes}={config.SegmentBytes}).")
+            : ValidationResult.Ok;
+    }
+
+    private ValidationResult ValidateBatch(
+        ReadOnlyMemory<byte> batch, TopicConfig config, AppendOrigin origin, long nowMs, int firstRecord, out LogRecordError[]? recordErrors)
+    {
+        recordErrors = null;
+        ValidationResult result = RecordBatches.Validate(batch.Span);
+        if (!result.IsOk || origin != AppendOrigin.Client)
+        {
+            return result;
+        }
+
+        var header = new RecordBatchHeader(batch.Span);
+        result = RecordBatches.ValidateForAppend(header);
+        if (!result.IsOk)
+        {
+            return result;
+        }
+
+        if (header.IsTransactional)
+        {
+            return new ValidationResult(ErrorCode.InvalidTxnState, "Transactional batches are not supported yet; produce without transactional.id.");
+        }
+
+        if (!config.LogAppendTime)
+        {
+            result = ValidateTimestamps(batch, header, config, nowMs, firstRecord, out recordErrors);
+            if (!result.IsOk)
+            {
+                return result;
+            }
+        }
+
+        return ValidateRecords(batch, header, config, firstRecord, out recordErrors);
+    }
+
+    /// <summary>
+    /// Walks the records of what is not compressed, which costs little. Compressed records are opened only where a compacted topic
+    /// needs every key: their producer's CRC covers them, and a consumer checks them again.
+    /// </summary>
+    private ValidationResult ValidateRecords(
+        ReadOnlyMemory<byte> batch, RecordBatchHeader header, TopicConfig config, int firstRecord, out LogRecordError[]? recordErrors)
+    {
+        recordErrors = null;
+        if (header.Compression != CompressionType.None && !config.Compact)
+        {
+            return ValidationResult.Ok;
+        }
+
+        ValidationResult result = RecordBatchPayload.Validate(batch, _scratch, config.Compact, out int badRecord);
+        if (!result.IsOk && badRecord >= 0)
+        {
+            recordErrors = [new LogRecordError(firstRecord + badRecord, result.Message!)];
+        }
+
+        return result;
+    }
+
+    private ValidationResult ValidateTimestamps(
+        ReadOnlyMemory<byte> batch, RecordBatchHeader header, TopicConfig config, long nowMs, int firstRecord,
+        out LogRecordError[]? recordErrors)
+    {
+        recordErrors = null;
+        long max = header.MaxTimestamp;
+        if (max != RecordBatchHeader.NoTimestamp && max - nowMs > config.MessageTimestampAfterMaxMs)
+        {
+            return OutOfRange(max, TopicConfigs.MessageTimestampAfterMaxMs, config.MessageTimestampAfterMaxMs);
+        }
+
+        if (config.MessageTimestampBeforeMaxMs == long.MaxValue)
+        {
+            return ValidationResult.Ok;
+        }
+
+        // The header does not say which is the earliest record.
+        ValidationResult opened = RecordBatchPayload.TryOpen(batch, _scratch, out ReadOnlyMemory<byte> payload);
+        if (!opened.IsOk)
+        {
+            return opened;
+        }
+
+        var reader = new RecordReader(payload.Span, header.Count);
+        for (int index = 0; reader.TryRead(out RecordView record); index++)
+        {
+            long timestamp = header.BaseTimestamp + record.TimestampDelta;
+            if (nowMs - timestamp > config.MessageTimestampBeforeMaxMs)
+            {
+                ValidationResult result = OutOfRange(
+                    timestamp, TopicConfigs.MessageTimestampBeforeMaxMs, config.MessageTimestampBeforeMaxMs);
+                recordErrors = [new LogRecordError(firstRecord + index, result.Message!)];
+                return result;
+            }
+        }
+
+        return reader.Problem;
+
+        ValidationResult OutOfRange(long timestamp, string key, long limit) =>
+            new(
+                ErrorCode.InvalidTimestamp,
+                $"Timestamp {timestamp} is too far from the broker's clock, which shows {nowMs}: {key}={limit}.");
+    }
+}

@@ -1,0 +1,237 @@
+namespace Arus.Storage;
+
+/// <summary>What was found in a partition's directory.</summary>
+internal sealed class RecoveredLog
+{
+    public List<Segment> Segments { get; } = [];
+
+    public LeaderEpochs Epochs { get; set; } = new();
+
+    public ProducerStates Producers { get; set; } = new();
+
+    public long LogStartOffset { get; set; }
+
+    public long LogEndOffset { get; set; }
+
+    public LogCheckpoint? Checkpoint { get; set; }
+}
+
+/// <summary>
+/// Opens a partition's directory. What lies before the recovery point was synced and is taken as it is; what comes after is read
+/// batch by batch, and cut at the first that is not whole and valid.
+/// </summary>
+internal sealed class LogRecovery(LogShared shared, TopicPartition partition, string directory, TopicConfig config)
+{
+    private readonly RecoveredLog _log = new();
+    private long _producersFrom;
+
+    private ILogFileSystem FileSystem => shared.FileSystem;
+
+    public RecoveredLog Run()
+    {
+        if (!FileSystem.DirectoryExists(directory))
+        {
+            return _log;
+        }
+
+        CompactionSwap.Finish(shared, partition, directory);
+        RemoveLeftovers();
+        List<long> bases = ListSegments();
+        ReadCheckpoint(bases);
+        bool cut = false;
+        foreach (long baseOffset in bases)
+        {
+            if (cut || (_log.Segments.Count > 0 && baseOffset < _log.Segments[^1].NextOffset))
+            {
+                SetAside(baseOffset);
+                continue;
+            }
+
+            Segment segment = new(directory, baseOffset, shared.Files, new SegmentIndex(config.IndexIntervalBytes));
+            cut = !Load(segment);
+            _log.Segments.Add(segment);
+        }
+
+        Finish();
+        return _log;
+    }
+
+    private List<long> ListSegments()
+    {
+        var bases = new List<long>();
+        foreach (string name in FileSystem.ListFiles(directory))
+        {
+            if (Segment.TryParse(name, Segment.LogSuffix, out long offset))
+            {
+                bases.Add(offset);
+            }
+        }
+
+        bases.Sort();
+        return bases;
+    }
+
+    private void RemoveLeftovers()
+    {
+        foreach (string name in FileSystem.ListFiles(directory))
+        {
+            if (name.EndsWith(DurableFile.TemporarySuffix, StringComparison.Ordinal)
+                || name.EndsWith(PartitionLog.DeletedSuffix, StringComparison.Ordinal)
+                || name.EndsWith(CompactionSwap.CleanedSuffix, StringComparison.Ordinal))
+            {
+                FileSystem.DeleteFile(Path.Combine(directory, name));
+            }
+        }
+    }
+
+    private void ReadCheckpoint(List<long> bases)
+    {
+        LogCheckpoint? checkpoint = LogCheckpoint.Read(FileSystem, directory, out string? problem);
+        ProducerStates? producers = checkpoint is null ? null : ProducerSnapshot.Deserialize(checkpoint.Producers);
+        if (checkpoint is null || producers is null)
+        {
+            if (bases.Count > 0)
+            {
+                Rebuilt(Path.Combine(directory, LogCheckpoint.FileName), problem ?? "its producers cannot be read");
+            }
+
+            return;
+        }
+
+        _log.Checkpoint = checkpoint;
+        _log.LogStartOffset = checkpoint.LogStartOffset;
+        _log.LogEndOffset = checkpoint.RecoveryOffset;
+        _log.Epochs = new LeaderEpochs(checkpoint.Epochs);
+        _log.Producers = producers;
+        _producersFrom = checkpoint.RecoveryOffset;
+    }
+
+    /// <summary>False when the segment had to be cut, so that nothing can follow it.</summary>
+    private bool Load(Segment segment)
+    {
+        long length = segment.File.Length;
+        LogCheckpoint? checkpoint = _log.Checkpoint;
+        bool synced = checkpoint is not null && segment.BaseOffset < checkpoint.RecoverySegment;
+        bool partly = checkpoint is not null && segment.BaseOffset == checkpoint.RecoverySegment && length >= checkpoint.RecoveryPosition;
+        segment.Synced = synced;
+        if (synced || (partly && checkpoint!.RecoveryPosition > 0))
+        {
+            long expected = synced ? length : checkpoint!.RecoveryPosition;
+            if (IndexFile.TryLoad(FileSystem, segment, config.IndexIntervalBytes, out string? problem) && segment.Size == expected)
+            {
+                return synced || Scan(segment, length);
+            }
+
+            Rebuilt(segment.IndexPath, problem ?? $"it speaks of {segment.Size} bytes, and the segment has {expected}");
+            Reset(segment, expected);
+            if (synced)
+            {
+                DurableFile.Write(FileSystem, segment.IndexPath, IndexFile.Serialize(segment), durable: false);
+                return true;
+            }
+        }
+
+        return Scan(segment, length);
+    }
+
+    /// <summary>Makes the index of a stretch that was synced; damage there is no torn tail, and nothing is cut.</summary>
+    private void Reset(Segment segment, long end)
+    {
+        segment.Index = new SegmentIndex(config.IndexIntervalBytes);
+        (segment.Size, segment.NextOffset, segment.MaxTimestamp, segment.MaxTimestampPosition) = (0, segment.BaseOffset, -1, 0);
+        (segment.FirstAppendMs, segment.LastAppendMs) = (-1, -1);
+        using var scanner = new SegmentScanner(segment.File, 0, end);
+        while (scanner.Next(out ReadOnlyMemory<byte> batch, out _) == BatchReadStatus.Batch && IsNext(segment, batch))
+        {
+            Take(segment, batch);
+        }
+
+        if (segment.Size != end)
+        {
+            throw new LogException(
+                $"{segment.File.Path} is damaged at byte {segment.Size} (offset {segment.NextOffset}), in a part that was on stable storage. " +
+                "Restore the file from a copy, or delete the partition's directory to lose its records.");
+        }
+    }
+
+    private bool Scan(Segment segment, long length)
+    {
+        using var scanner = new SegmentScanner(segment.File, segment.Size, length);
+        while (scanner.Next(out ReadOnlyMemory<byte> batch, out _) == BatchReadStatus.Batch && IsNext(segment, batch))
+        {
+            Take(segment, batch);
+        }
+
+        if (segment.Size == length)
+        {
+            return true;
+        }
+
+        long cut = length - segment.Size;
+        segment.File.SetLength(segment.Size);
+        segment.File.Flush();
+        shared.Report(
+            LogEventKind.TailTruncated, partition, segment.File.Path,
+            $"{segment.File.Path} ended in {cut} bytes that are no whole, valid batch; they were cut, and the log ends at offset {segment.NextOffset}.",
+            segment.NextOffset, cut);
+        return false;
+    }
+
+    private static bool IsNext(Segment segment, ReadOnlyMemory<byte> batch) =>
+        new RecordBatchHeader(batch.Span).BaseOffset >= segment.NextOffset && RecordBatches.Validate(batch.Span).IsOk
+        && segment.Size + (long)batch.Length <= int.MaxValue;
+
+    private void Take(Segment segment, ReadOnlyMemory<byte> batch)
+    {
+        var header = new RecordBatchHeader(batch.Span);
+        long nowMs = shared.NowMs;
+        segment.Add(header.BaseOffset, header.NextOffset, batch.Length, header.MaxTimestamp, Math.Min(nowMs, header.MaxTimestamp));
+        _log.Epochs.Add(header.PartitionLeaderEpoch, header.BaseOffset);
+        if (header.HasProducerId && header.BaseOffset >= _producersFrom)
+        {
+            _log.Producers.Add(header, header.BaseOffset, nowMs);
+        }
+    }
+
+    private void Finish()
+    {
+        if (_log.Segments.Count == 0)
+        {
+            _log.LogStartOffset = _log.LogEndOffset = Math.Max(_log.LogStartOffset, _log.LogEndOffset);
+            return;
+        }
+
+        Segment active = _log.Segments[^1];
+        _log.LogEndOffset = active.NextOffset;
+        _log.LogStartOffset = Math.Min(Math.Max(_log.LogStartOffset, _log.Segments[0].BaseOffset), _log.LogEndOffset);
+        _log.Epochs.TruncateTo(_log.LogEndOffset);
+        foreach (Segment segment in _log.Segments)
+        {
+            // What was written before a crash of the process may be in the machine's memory only, and is about to be served.
+            if (!segment.Synced && segment.Size > 0 && !IsRecoveryPoint(segment))
+            {
+                segment.File.Flush();
+            }
+
+            segment.Synced |= segment != active;
+            segment.File.Close();
+            if (segment != active)
+            {
+                segment.Index = null;
+            }
+        }
+    }
+
+    private bool IsRecoveryPoint(Segment segment) =>
+        _log.Checkpoint is { } checkpoint && checkpoint.RecoverySegment == segment.BaseOffset && checkpoint.RecoveryPosition == segment.Size;
+
+    private void SetAside(long baseOffset)
+    {
+        string path = Segment.PathOf(directory, baseOffset, Segment.LogSuffix);
+        FileSystem.RenameFile(path, path + ".orphan");
+        shared.Report(LogEventKind.SetAside, partition, path, $"{path} does not follow the log's end any more; it was renamed to .orphan.");
+    }
+
+    private void Rebuilt(string file, string reason) =>
+        shared.Report(LogEventKind.Rebuilt, partition, file, $"{file} is made anew: {reason}.");
+}

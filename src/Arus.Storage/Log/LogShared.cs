@@ -1,0 +1,28 @@
+namespace Arus.Storage;
+
+/// <summary>What the logs of one provider have in common.</summary>
+internal sealed class LogShared(LogProviderOptions options, ILogFileSystem fileSystem, ILogScheduler scheduler)
+{
+    public LogProviderOptions Options { get; } = options;
+
+    public ILogFileSystem FileSystem { get; } = fileSystem;
+
+    public ILogScheduler Scheduler { get; } = scheduler;
+
+    public OpenFiles Files { get; } = new(fileSystem, Math.Max(8, options.MaxOpenFiles));
+
+    public TailCacheBudget Cache { get; } = new(options.CacheBytes);
+
+    /// <summary>Whether an fsync comes before the acknowledgement.</summary>
+    public bool SyncAlways => Options.Flush.Mode == FlushMode.Always;
+
+    /// <summary>Whether anything is synced in the course of writing.</summary>
+    public bool Syncs => Options.Flush.Mode != FlushMode.Os;
+
+    /// <summary>Unix milliseconds.</summary>
+    public long NowMs => Options.Time.GetUtcNow().ToUnixTimeMilliseconds();
+
+    public void Report(
+        LogEventKind kind, TopicPartition partition, string file, string message, long fromOffset = -1, long bytes = 0, Exception? error = null) =>
+        Options.OnEvent?.Invoke(new LogEvent(kind, partition, file, fromOffset, bytes, message, error));
+}

@@ -1,0 +1,150 @@
+using System.Threading.Tasks.Sources;
+
+namespace Arus.Storage;
+
+/// <summary>Those who wait for the high watermark to pass an offset: one object and one timer a wait, no thread, no exception.</summary>
+internal sealed class OffsetWaiters(TimeProvider time)
+{
+    private readonly Lock _lock = new();
+    private List<Waiter>? _waiters;
+    private bool _closed;
+
+    /// <param name="log">Its high watermark is read once the waiter is listed, so that no advance is missed.</param>
+    public ValueTask<bool> WaitAsync(IPartitionLog log, long offset, TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        if (log.HighWatermark > offset)
+        {
+            return new ValueTask<bool>(true);
+        }
+
+        if ((timeout <= TimeSpan.Zero && timeout != Timeout.InfiniteTimeSpan) || cancellationToken.IsCancellationRequested)
+        {
+            return new ValueTask<bool>(false);
+        }
+
+        var waiter = new Waiter(this, offset);
+        lock (_lock)
+        {
+            if (_closed)
+            {
+                return new ValueTask<bool>(false);
+            }
+
+            (_waiters ??= []).Add(waiter);
+        }
+
+        if (log.HighWatermark > offset)
+        {
+            Forget(waiter);
+            waiter.TryComplete(true);
+        }
+        else
+        {
+            waiter.Arm(time, timeout, cancellationToken);
+        }
+
+        return waiter.AsValueTask();
+    }
+
+    /// <summary>Releases those whose offset can be read now.</summary>
+    public void Advance(long highWatermark)
+    {
+        List<Waiter>? released = null;
+        lock (_lock)
+        {
+            for (int i = (_waiters?.Count ?? 0) - 1; i >= 0; i--)
+            {
+                if (_waiters![i].Offset < highWatermark)
+                {
+                    (released ??= []).Add(_waiters[i]);
+                    _waiters[i] = _waiters[^1];
+                    _waiters.RemoveAt(_waiters.Count - 1);
+                }
+            }
+        }
+
+        released?.ForEach(waiter => waiter.TryComplete(true));
+    }
+
+    /// <summary>Releases all with "no"; whoever waits later is answered so at once.</summary>
+    public void Close()
+    {
+        List<Waiter>? released;
+        lock (_lock)
+        {
+            _closed = true;
+            (released, _waiters) = (_waiters, null);
+        }
+
+        released?.ForEach(waiter => waiter.TryComplete(false));
+    }
+
+    private void Forget(Waiter waiter)
+    {
+        lock (_lock)
+        {
+            _waiters?.Remove(waiter);
+        }
+    }
+
+    private sealed class Waiter(OffsetWaiters owner, long offset) : IValueTaskSource<bool>
+    {
+        private ManualResetValueTaskSourceCore<bool> _core = new() { RunContinuationsAsynchronously = true };
+        private CancellationTokenRegistration _registration;
+        private ITimer? _timer;
+        private int _completed;
+
+        public long Offset => offset;
+
+        public ValueTask<bool> AsValueTask() => new(this, _core.Version);
+
+        public void Arm(TimeProvider time, TimeSpan timeout, CancellationToken cancellationToken)
+        {
+            if (timeout != Timeout.InfiniteTimeSpan)
+            {
+                ITimer timer = time.CreateTimer(static state => ((Waiter)state!).GiveUp(), this, timeout, Timeout.InfiniteTimeSpan);
+                Volatile.Write(ref _timer, timer);
+            }
+
+            if (cancellationToken.CanBeCanceled)
+            {
+                _registration = cancellationToken.UnsafeRegister(static state => ((Waiter)state!).GiveUp(), this);
+            }
+
+            if (Volatile.Read(ref _completed) != 0)
+            {
+                Disarm();
+            }
+        }
+
+        public void TryComplete(bool reached)
+        {
+            if (Interlocked.Exchange(ref _completed, 1) == 0)
+            {
+                Disarm();
+                if (!reached)
+                {
+                    owner.Forget(this);
+                }
+
+                _core.SetResult(reached);
+            }
+        }
+
+        bool IValueTaskSource<bool>.GetResult(short token) => _core.GetResult(token);
+
+        ValueTaskSourceStatus IValueTaskSource<bool>.GetStatus(short token) => _core.GetStatus(token);
+
+        void IValueTaskSource<bool>.OnCompleted(
+            Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+            _core.OnCompleted(continuation, state, token, flags);
+
+        private void GiveUp() => TryComplete(false);
+
+        private void Disarm()
+        {
+            Volatile.Read(ref _timer)?.Dispose();
+            _registration.Unregister();
+        }
+    }
+}

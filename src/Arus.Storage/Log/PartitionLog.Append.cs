@@ -1,0 +1,285 @@
+namespace Arus.Storage;
+
+/// <content>The appender's side: validates, gives offsets, copies into the tail cache, queues.</content>
+internal sealed partial class PartitionLog
+{
+    /// <summary>Calls that may wait for room; callers keep few in flight, so more are refused.</summary>
+    private const int MaxWaitingAppends = 4096;
+
+    /// <summary>How much a crash makes recovery read again at most, where appends are synced.</summary>
+    private const int CheckpointBytes = 64 << 20;
+
+    [ThreadStatic]
+    private static BatchValidator? t_validator;
+
+    /// <summary>Guards everything below: what was taken in and is on its way to the disk.</summary>
+    private readonly Lock _appendLock = new();
+    private readonly ProducerStates _producers;
+    private List<PendingAppend>? _appends;
+    private List<PendingBatch>? _batches;
+    private Queue<PendingAppend>? _waiting;
+    private long _nextOffset;
+    private long _pendingBytes;
+    private long _activeBase;
+    private long _activeSize;
+    private long _activeFirstMs = -1;
+    private long _sinceCheckpoint;
+
+    public ValueTask<LogAppendResult[]> AppendAsync(
+        ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin = AppendOrigin.Client)
+    {
+        ArgumentNullException.ThrowIfNull(entries);
+        if (entries.Length == 0)
+        {
+            return new ValueTask<LogAppendResult[]>([]);
+        }
+
+        var append = new PendingAppend(entries, leaderEpoch, origin);
+        lock (_appendLock)
+        {
+            if (RefuseAll(append))
+            {
+                return new ValueTask<LogAppendResult[]>(append.Results);
+            }
+
+            if (_waiting is { Count: > 0 } || _pendingBytes >= _shared.Options.MaxPendingBytes)
+            {
+                return WaitForRoom(append);
+            }
+
+            if (!Admit(append))
+            {
+                return new ValueTask<LogAppendResult[]>(append.Results);
+            }
+        }
+
+        ScheduleIo();
+        _cache.Trim();
+        return append.AsValueTask();
+    }
+
+    private bool RefuseAll(PendingAppend append)
+    {
+        (ErrorCode error, string? message) = _failure is { } failure
+            ? (ErrorCode.KafkaStorageError, $"The log of {Partition} failed: {failure.Message}")
+            : _phase != LogPhase.Open ? (ErrorCode.NotLeaderOrFollower, $"The log of {Partition} is closed.") : (ErrorCode.None, null);
+        if (message is not null)
+        {
+            Array.Fill(append.Results, LogAppendResult.Refused(error, message));
+        }
+
+        return message is not null;
+    }
+
+    private ValueTask<LogAppendResult[]> WaitForRoom(PendingAppend append)
+    {
+        _waiting ??= new Queue<PendingAppend>();
+        if (_waiting.Count >= MaxWaitingAppends)
+        {
+            string message = $"{Partition} has {MaxWaitingAppends} appends waiting for the disk; try again later.";
+            Array.Fill(append.Results, LogAppendResult.Refused(ErrorCode.RequestTimedOut, message));
+            return new ValueTask<LogAppendResult[]>(append.Results);
+        }
+
+        _waiting.Enqueue(append);
+        return append.AsValueTask();
+    }
+
+    /// <summary>Takes in what there is room for now. On the I/O thread.</summary>
+    private void AdmitWaiting()
+    {
+        List<PendingAppend>? done = null;
+        bool schedule = false;
+        lock (_appendLock)
+        {
+            while (_waiting is { Count: > 0 } && (_pendingBytes < _shared.Options.MaxPendingBytes || _failure is not null))
+            {
+                PendingAppend append = _waiting.Dequeue();
+                if (RefuseAll(append) || !Admit(append))
+                {
+                    (done ??= []).Add(append);
+                }
+                else
+                {
+                    schedule = true;
+                }
+            }
+        }
+
+        done?.ForEach(append => append.Complete());
+        if (schedule)
+        {
+            ScheduleIo();
+        }
+    }
+
+    /// <summary>Fills the results; false when nothing was taken in, so that there is nothing to wait for.</summary>
+    private bool Admit(PendingAppend append)
+    {
+        int latest = LatestEpoch;
+        if (append.LeaderEpoch < latest && append.Origin != AppendOrigin.Replica)
+        {
+            string message = $"Leader epoch {append.LeaderEpoch} is over; {Partition} was written in epoch {latest}.";
+            Array.Fill(append.Results, LogAppendResult.Refused(ErrorCode.FencedLeaderEpoch, message));
+            return false;
+        }
+
+        bool any = false;
+        long nowMs = _shared.NowMs;
+        for (int i = 0; i < append.Entries.Length; i++)
+        {
+            append.Results[i] = AdmitEntry(append.Entries[i], append, nowMs);
+            any |= append.Results[i].Error == ErrorCode.None;
+        }
+
+        if (any)
+        {
+            // A duplicate too waits: what it repeats may not be durable yet.
+            (_appends ??= []).Add(append);
+        }
+
+        return any;
+    }
+
+    private LogAppendResult AdmitEntry(ReadOnlyMemory<byte> entry, PendingAppend append, long nowMs)
+    {
+        BatchValidator validator = t_validator ??= new BatchValidator();
+        TopicConfig config = Config;
+        ValidationResult valid = validator.Validate(entry, config, append.Origin, nowMs, out LogRecordError[]? recordErrors);
+        if (!valid.IsOk)
+        {
+            return LogAppendResult.Refused(valid.Error, valid.Message!, recordErrors);
+        }
+
+        long baseOffset = append.Origin == AppendOrigin.Replica ? new RecordBatchHeader(entry.Span).BaseOffset : _nextOffset;
+        if (baseOffset < _nextOffset)
+        {
+            return LogAppendResult.Refused(
+                ErrorCode.OffsetOutOfRange, $"The leader sent offset {baseOffset}; the log of {Partition} ends at {_nextOffset}.");
+        }
+
+        Turnover? turnover = DecideTurnover(entry.Length, baseOffset, config, nowMs);
+        if (TakeProducers(entry, append.Origin, baseOffset, nowMs) is { } outcome)
+        {
+            return outcome;
+        }
+
+        bool logAppendTime = config.LogAppendTime && append.Origin != AppendOrigin.Replica;
+        CopyIn(entry, append, logAppendTime, turnover, nowMs);
+        return new LogAppendResult(ErrorCode.None, baseOffset, logAppendTime ? nowMs : -1);
+    }
+
+    private Turnover? DecideTurnover(int length, long baseOffset, TopicConfig config, long nowMs)
+    {
+        bool newSegment = _activeSize > 0
+            && (_activeSize + length > config.SegmentBytes
+                || (_activeFirstMs >= 0 && nowMs - _activeFirstMs > config.SegmentMs)
+                || baseOffset - _activeBase > int.MaxValue / 2);
+        bool checkpoint = _shared.Syncs && _sinceCheckpoint + length > CheckpointBytes;
+        return newSegment || checkpoint ? new Turnover(newSegment, ProducerSnapshot.Serialize(_producers)) : null;
+    }
+
+    /// <summary>Checks and notes the producers of an entry; an outcome when it is not to be appended.</summary>
+    private LogAppendResult? TakeProducers(ReadOnlyMemory<byte> entry, AppendOrigin origin, long baseOffset, long nowMs)
+    {
+        List<(long Id, ProducerState? Before)>? undo = null;
+        LogAppendResult? outcome = null;
+        long offset = baseOffset;
+        ReadOnlySpan<byte> rest = entry.Span;
+        while (outcome is null && !rest.IsEmpty)
+        {
+            var header = new RecordBatchHeader(rest);
+            rest = rest[header.SizeInBytes..];
+            offset = origin == AppendOrigin.Replica ? header.BaseOffset : offset;
+            if (header.HasProducerId)
+            {
+                outcome = origin == AppendOrigin.Client ? CheckProducer(header) : null;
+                if (outcome is null)
+                {
+                    if (undo is not null || !rest.IsEmpty)
+                    {
+                        (undo ??= []).Add((header.ProducerId, _producers.Find(header.ProducerId)?.Clone()));
+                    }
+
+                    _producers.Add(header, offset, nowMs);
+                }
+            }
+
+            offset += header.LastOffsetDelta + 1;
+        }
+
+        for (int i = outcome is null || undo is null ? -1 : undo.Count - 1; i >= 0; i--)
+        {
+            _producers.Set(undo![i].Id, undo[i].Before);
+        }
+
+        return outcome;
+    }
+
+    private LogAppendResult? CheckProducer(RecordBatchHeader header)
+    {
+        SequenceVerdict verdict = _producers.Check(header, out ProducerBatch duplicate, out string? message);
+        return verdict switch
+        {
+            SequenceVerdict.Accept => null,
+            SequenceVerdict.Duplicate => new LogAppendResult(
+                ErrorCode.None, duplicate.FirstOffset, Config.LogAppendTime ? duplicate.Timestamp : -1),
+            SequenceVerdict.InvalidEpoch => LogAppendResult.Refused(ErrorCode.InvalidProducerEpoch, message!),
+            _ => LogAppendResult.Refused(ErrorCode.OutOfOrderSequenceNumber, message!),
+        };
+    }
+
+    private void CopyIn(ReadOnlyMemory<byte> entry, PendingAppend append, bool logAppendTime, Turnover? turnover, long nowMs)
+    {
+        if (turnover is not null)
+        {
+            _sinceCheckpoint = 0;
+            if (turnover.NewSegment)
+            {
+                (_activeSize, _activeFirstMs) = (0, -1);
+            }
+        }
+
+        ReadOnlySpan<byte> rest = entry.Span;
+        while (!rest.IsEmpty)
+        {
+            var source = new RecordBatchHeader(rest);
+            int length = source.SizeInBytes;
+            long baseOffset = append.Origin == AppendOrigin.Replica ? source.BaseOffset : _nextOffset;
+            int epoch = append.Origin == AppendOrigin.Replica ? source.PartitionLeaderEpoch : append.LeaderEpoch;
+            (TailChunk chunk, int start) = _cache.Reserve(length, baseOffset);
+            Span<byte> batch = chunk.Bytes.AsSpan(start, length);
+            rest[..length].CopyTo(batch);
+            rest = rest[length..];
+            RecordBatches.SetBaseOffset(batch, baseOffset);
+            RecordBatches.SetPartitionLeaderEpoch(batch, epoch);
+            if (logAppendTime)
+            {
+                RecordBatches.SetLogAppendTime(batch, nowMs);
+            }
+
+            Enqueue(new RecordBatchHeader(batch), chunk, start, turnover, epoch, nowMs);
+            turnover = null;
+        }
+    }
+
+    private void Enqueue(RecordBatchHeader header, TailChunk chunk, int start, Turnover? turnover, int epoch, long nowMs)
+    {
+        if (_activeSize == 0)
+        {
+            (_activeBase, _activeFirstMs) = (header.BaseOffset, nowMs);
+        }
+
+        int length = header.SizeInBytes;
+        (_batches ??= []).Add(
+            new PendingBatch(chunk, start, length, header.BaseOffset, header.NextOffset, header.MaxTimestamp, nowMs, turnover));
+        _activeSize += length;
+        _sinceCheckpoint += length;
+        _pendingBytes += length;
+        lock (_stateLock)
+        {
+            _epochs.Add(epoch, header.BaseOffset);
+            Volatile.Write(ref _nextOffset, header.NextOffset);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+namespace Arus.Storage;
+
+/// <summary>
+/// The logs of one silo in one directory, each in <c>topic-partition</c>; with a <see cref="MemoryFileSystem"/>, in memory.
+/// Thread-safe. Dispose it when its logs are closed; it closes those that are not.
+/// </summary>
+public sealed class LogProvider : IPartitionLogProvider
+{
+    private readonly Lock _lock = new();
+    private readonly Dictionary<TopicPartition, Entry> _open = [];
+    private readonly LogShared _shared;
+    private readonly IDisposable _directoryLock;
+    private readonly bool _ownsScheduler;
+    private int _nextAffinity;
+    private bool _disposed;
+
+    /// <param name="fileSystem">Null for the machine's.</param>
+    /// <param name="scheduler">Null for threads of its own.</param>
+    /// <exception cref="LogException">The directory cannot be made, or another process uses it.</exception>
+    public LogProvider(LogProviderOptions options, ILogFileSystem? fileSystem = null, ILogScheduler? scheduler = null)
+    {
+        _ownsScheduler = scheduler is null;
+        _shared = new LogShared(
+            options with { Directory = Path.GetFullPath(options.Directory) }, fileSystem ?? PhysicalFileSystem.Instance,
+            scheduler ?? new LogThreads(options.IoThreads));
+        try
+        {
+            _shared.FileSystem.CreateDirectory(_shared.Options.Directory);
+            _directoryLock = _shared.FileSystem.LockDirectory(_shared.Options.Directory);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new LogException($"The log directory {_shared.Options.Directory} cannot be used: {error.Message}", error);
+        }
+
+        DirectoryRemoval.RemoveLeftovers(_shared);
+    }
+
+    /// <summary>Logs in memory alone, for tests and brokers that keep nothing.</summary>
+    public static LogProvider InMemory(TimeProvider? time = null, Action<LogEvent>? onEvent = null) =>
+        new(
+            new LogProviderOptions { Directory = "/memory", Time = time ?? TimeProvider.System, IoThreads = 1, OnEvent = onEvent },
+            new MemoryFileSystem());
+
+    /// <summary>Logs that are open now.</summary>
+    public int OpenLogs
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _open.Count;
+            }
+        }
+    }
+
+    /// <summary>Bytes of the tail cache in use.</summary>
+    public long CachedBytes => _shared.Cache.UsedBytes;
+
+    /// <summary>Segment files that are open now.</summary>
+    public int OpenFiles => _shared.Files.Count;
+
+    /// <inheritdoc/>
+    /// <remarks>A log that is still open is closed first: whoever opens last has the newer leader epoch.</remarks>
+    public async ValueTask<IPartitionLog> OpenAsync(
+        TopicPartition partition, Guid topicId, TopicConfig config, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        var entry = new Entry();
+        Entry? before;
+        int affinity;
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            before = _open.GetValueOrDefault(partition);
+            _open[partition] = entry;
+            affinity = _nextAffinity++;
+        }
+
+        try
+        {
+            if (before is not null)
+            {
+                await before.CloseAsync();
+            }
+
+            var work = new OpenWork(this, partition, topicId, affinity, config);
+            _shared.Scheduler.Queue(LogLane.Read, affinity, work);
+            PartitionLog log = await work.Task;
+            entry.Opened(log);
+            return log;
+        }
+        catch (Exception)
+        {
+            entry.Opened(null);
+            Forget(partition, entry);
+            throw;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Entry[] open;
+        lock (_lock)
+        {
+            if (_disposed)
+            {
+                return;
+            }
+
+            _disposed = true;
+            open = [.. _open.Values];
+        }
+
+        await Task.WhenAll(open.Select(entry => entry.CloseAsync()));
+        if (_ownsScheduler)
+        {
+            await _shared.Scheduler.DisposeAsync();
+        }
+
+        _directoryLock.Dispose();
+    }
+
+    private void Forget(TopicPartition partition, Entry entry)
+    {
+        lock (_lock)
+        {
+            if (_open.GetValueOrDefault(partition) == entry)
+            {
+                _open.Remove(partition);
+            }
+        }
+    }
+
+    private void OnClosed(PartitionLog log)
+    {
+        lock (_lock)
+        {
+            if (_open.GetValueOrDefault(log.Partition) is { } entry && entry.Is(log))
+            {
+                _open.Remove(log.Partition);
+            }
+        }
+    }
+
+    private PartitionLog Open(TopicPartition partition, Guid topicId, int affinity, TopicConfig config)
+    {
+        string directory = Path.Combine(_shared.Options.Directory, partition.ToString());
+        SetStrayAside(partition, topicId, directory);
+        RecoveredLog recovered = new LogRecovery(_shared, partition, directory, config).Run();
+        Guid id = topicId != Guid.Empty ? topicId : recovered.Checkpoint?.TopicId ?? Guid.Empty;
+        return new PartitionLog(_shared, partition, directory, id, affinity, config, recovered, OnClosed);
+    }
+
+    /// <summary>A directory that another topic of the same name left behind is not this topic's, but somebody's records.</summary>
+    private void SetStrayAside(TopicPartition partition, Guid topicId, string directory)
+    {
+        if (topicId == Guid.Empty || !_shared.FileSystem.DirectoryExists(directory)
+            || LogCheckpoint.Read(_shared.FileSystem, directory, out _) is not { } checkpoint
+            || checkpoint.TopicId == Guid.Empty || checkpoint.TopicId == topicId)
+        {
+            return;
+        }
+
+        string stray = DirectoryRemoval.NewName(_shared.FileSystem, directory, ".stray");
+        _shared.FileSystem.RenameDirectory(directory, stray);
+        _shared.FileSystem.SyncDirectory(_shared.Options.Directory);
+        _shared.Report(
+            LogEventKind.SetAside, partition, directory,
+            $"{directory} belongs to topic id {checkpoint.TopicId}, not {topicId}; it was renamed to {Path.GetFileName(stray)}. Delete it when its records are not needed.");
+    }
+
+    private sealed class Entry
+    {
+        private readonly TaskCompletionSource<PartitionLog?> _log = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public void Opened(PartitionLog? log) => _log.TrySetResult(log);
+
+        public bool Is(PartitionLog log) => _log.Task is { IsCompletedSuccessfully: true } task && task.Result == log;
+
+        public async Task CloseAsync()
+        {
+            if (await _log.Task is { } log)
+            {
+                await log.DisposeAsync();
+            }
+        }
+    }
+
+    private sealed class OpenWork(LogProvider provider, TopicPartition partition, Guid topicId, int affinity, TopicConfig config) : ILogWork
+    {
+        private readonly TaskCompletionSource<PartitionLog> _source = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task<PartitionLog> Task => _source.Task;
+
+        public void Execute()
+        {
+            try
+            {
+                _source.SetResult(provider.Open(partition, topicId, affinity, config));
+            }
+            catch (Exception error)
+            {
+                _source.SetException(
+                    error as LogException ?? new LogException($"The log of {partition} cannot be opened: {error.Message}", error));
+            }
+        }
+    }
+}

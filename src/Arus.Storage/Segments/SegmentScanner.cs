@@ -1,0 +1,97 @@
+using System.Buffers;
+
+namespace Arus.Storage;
+
+/// <summary>Reads the batches of a stretch of a segment one after the other, in large reads. Not thread-safe.</summary>
+internal sealed class SegmentScanner : IDisposable
+{
+    private const int BufferSize = 256 * 1024;
+
+    private readonly SharedFile _file;
+    private readonly long _end;
+    private byte[] _buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
+    private long _bufferAt;
+    private int _start;
+    private int _filled;
+
+    /// <param name="end">No byte at or after it is read.</param>
+    public SegmentScanner(SharedFile file, long position, long end)
+    {
+        _file = file;
+        _bufferAt = position;
+        _end = end;
+    }
+
+    /// <summary>Where the next batch begins.</summary>
+    public long Position => _bufferAt + _start;
+
+    /// <summary>Takes the next batch; its contents are not checked.</summary>
+    /// <param name="batch">Valid until the next call.</param>
+    /// <returns><see cref="BatchReadStatus.Incomplete"/> at the end (<see cref="Position"/> is the end then) or within a cut-off batch.</returns>
+    public BatchReadStatus Next(out ReadOnlyMemory<byte> batch, out ValidationResult problem)
+    {
+        while (true)
+        {
+            ReadOnlyMemory<byte> rest = _buffer.AsMemory(_start, _filled - _start);
+            BatchReadStatus status = RecordBatches.TryReadNext(ref rest, RecordBatches.MaxSizeLimit, out batch, out problem);
+            if (status == BatchReadStatus.Batch)
+            {
+                _start += batch.Length;
+                return status;
+            }
+
+            if (status == BatchReadStatus.Invalid || !Fill())
+            {
+                return status;
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        byte[] buffer = _buffer;
+        _buffer = [];
+        if (buffer.Length > 0)
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    /// <summary>Reads more behind what is left; false when there is no more, or no whole batch can come of it.</summary>
+    private bool Fill()
+    {
+        int left = _filled - _start;
+        long available = _end - _bufferAt - _filled;
+        if (available <= 0)
+        {
+            return false;
+        }
+
+        int wanted = BufferSize;
+        if (left >= RecordBatchHeader.Size)
+        {
+            // A whole batch must fit; its length was looked at, so it is not absurd for the file only if the file holds as much.
+            int size = new RecordBatchHeader(_buffer.AsSpan(_start, RecordBatchHeader.Size)).SizeInBytes;
+            if (size - left > available)
+            {
+                return false;
+            }
+
+            wanted = Math.Max(wanted, size);
+        }
+
+        byte[] target = _buffer.Length >= wanted ? _buffer : ArrayPool<byte>.Shared.Rent(wanted);
+        Buffer.BlockCopy(_buffer, _start, target, 0, left);
+        if (target != _buffer)
+        {
+            ArrayPool<byte>.Shared.Return(_buffer);
+            _buffer = target;
+        }
+
+        _bufferAt += _start;
+        (_start, _filled) = (0, left);
+        int read = _file.Read(_bufferAt + left, _buffer.AsSpan(left, (int)Math.Min(_buffer.Length - left, available)));
+        _filled += read;
+        return read > 0;
+    }
+}
