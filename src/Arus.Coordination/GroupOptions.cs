@@ -27,6 +27,18 @@ public sealed record GroupOptions
     /// <summary><c>offsets.retention.check.interval.ms</c>.</summary>
     public long OffsetsRetentionCheckIntervalMs { get; init; } = 600_000;
 
+    /// <summary>Takes the settings out of a broker's configuration.</summary>
+    public static GroupOptions From(BrokerConfig config) => new()
+    {
+        InitialRebalanceDelayMs = config.GetInt(BrokerConfigs.GroupInitialRebalanceDelayMs),
+        MinSessionTimeoutMs = config.GetInt(BrokerConfigs.GroupMinSessionTimeoutMs),
+        MaxSessionTimeoutMs = config.GetInt(BrokerConfigs.GroupMaxSessionTimeoutMs),
+        MaxSize = config.GetInt(BrokerConfigs.GroupMaxSize),
+        OffsetMetadataMaxBytes = config.GetInt(BrokerConfigs.OffsetMetadataMaxBytes),
+        OffsetsRetentionMs = config.GetLong(BrokerConfigs.OffsetsRetentionMinutes) * 60_000,
+        OffsetsRetentionCheckIntervalMs = config.GetLong(BrokerConfigs.OffsetsRetentionCheckIntervalMs),
+    };
+
     /// <summary>Throws for settings that contradict themselves, naming the key.</summary>
     /// <exception cref="ArgumentException">A setting is out of its range.</exception>
     public void Validate()

@@ -33,7 +33,8 @@ public interface IGroupGrain : IGrainWithStringKey
     [Alias("CommitOffsets"), AlwaysInterleave]
     Task<ErrorCode[]> CommitOffsetsAsync(CommitOffsetsCommand command);
 
-    /// <summary>Committed offsets; offset -1 and metadata "" where there is none. Null asks for all.</summary>
+    /// <summary>Committed offsets; offset -1 and metadata "" where there is none. Null asks for all. What is answered is durable.</summary>
+    /// <exception cref="ArusException"><see cref="ErrorCode.NotCoordinator"/>: ask again.</exception>
     [Alias("FetchOffsets"), AlwaysInterleave]
     Task<CommittedOffset[]> FetchOffsetsAsync(TopicPartition[]? partitions);
 

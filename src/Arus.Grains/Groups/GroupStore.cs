@@ -1,0 +1,230 @@
+using Arus.Coordination;
+using Orleans;
+using Orleans.Runtime;
+using Orleans.Storage;
+
+namespace Arus.Grains;
+
+/// <summary>
+/// A group's rows in grain storage: one for its metadata, and one for every <see cref="OffsetsPerPage"/> offsets, so that a commit
+/// rewrites kilobytes however many offsets the group has. Used by one activation; one operation at a time.
+/// </summary>
+/// <remarks>
+/// Loading claims the group: it rewrites every row, so that all writes of an earlier activation, which may still be alive, fail their
+/// version check. A group without rows has no owner; the first write of its head row makes one.
+/// </remarks>
+/// <param name="storage">Checks versions on every write.</param>
+/// <param name="groupId">The grain whose rows these are.</param>
+/// <param name="owner">Names the activation; no two have the same.</param>
+internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid owner)
+{
+    public const int OffsetsPerPage = 512;
+
+    private const string HeadName = "group";
+    private const int ParallelRows = 16;
+    private const int ClaimAttempts = 5;
+
+    private readonly List<Page> _pages = [];
+    private readonly Dictionary<TopicPartition, Page> _pageOf = [];
+    private GrainState<GroupRow> _head = new(new GroupRow());
+
+    public bool Exists => _head.RecordExists;
+
+    /// <summary>Claims and reads the group.</summary>
+    /// <returns>Null where nothing is stored.</returns>
+    /// <exception cref="InconsistentStateException">Another activation claims it at this moment.</exception>
+    public async Task<GroupSnapshot?> LoadAsync()
+    {
+        _pages.Clear();
+        _pageOf.Clear();
+        _head = await ReadHeadAsync();
+        if (!_head.RecordExists)
+        {
+            return null;
+        }
+
+        GroupRow row = Head;
+        row.Epoch++;
+        row.Owner = owner;
+        await storage.WriteStateAsync(HeadName, groupId, _head);
+        _pages.AddRange(Enumerable.Range(0, row.Pages).Select(index => new Page(index)));
+        await ForEachAsync(_pages, ClaimAsync);
+        foreach (Page page in _pages)
+        {
+            foreach (TopicPartition partition in page.Offsets.Keys)
+            {
+                _pageOf[partition] = page;
+            }
+        }
+
+        return GroupStateFormat.DecodeSnapshot(row.Metadata);
+    }
+
+    public IEnumerable<KeyValuePair<TopicPartition, StoredOffset>> Offsets => _pages.SelectMany(page => page.Offsets);
+
+    /// <summary>Whether no other activation has claimed or created the group since. May be asked while a write is under way.</summary>
+    public async Task<bool> IsOwnerAsync()
+    {
+        GrainState<GroupRow> stored = await ReadHeadAsync();
+        return stored.RecordExists ? stored.State!.Owner == owner : !_head.RecordExists;
+    }
+
+    /// <summary>Makes a change durable. After an exception, what is stored is unknown, and the store must not be used any more.</summary>
+    /// <exception cref="InconsistentStateException">Another activation owns the group.</exception>
+    public async Task WriteAsync(GroupWrite write)
+    {
+        if (write.Clear)
+        {
+            await ClearAsync();
+        }
+
+        var changed = new HashSet<Page>();
+        int pagesBefore = _pages.Count;
+        foreach ((TopicPartition partition, StoredOffset? offset) in write.Offsets)
+        {
+            Apply(partition, offset, changed);
+        }
+
+        if (write.Metadata is not null || _pages.Count > pagesBefore)
+        {
+            Head.Metadata = write.Metadata is null ? Head.Metadata : GroupStateFormat.EncodeSnapshot(write.Metadata);
+            Head.Pages = _pages.Count;
+            Head.Owner = owner;
+            // The head first: whoever loads the group must know of every page, or an old activation could still write to it.
+            await storage.WriteStateAsync(HeadName, groupId, _head);
+        }
+
+        await ForEachAsync(changed, WriteAsync);
+    }
+
+    private GroupRow Head => _head.State ?? throw new InvalidOperationException("The provider of grain storage returned no state.");
+
+    private async Task<GrainState<GroupRow>> ReadHeadAsync()
+    {
+        var head = new GrainState<GroupRow>(new GroupRow());
+        await storage.ReadStateAsync(HeadName, groupId, head);
+        head.State ??= new GroupRow();
+        return head;
+    }
+
+    private void Apply(TopicPartition partition, StoredOffset? offset, HashSet<Page> changed)
+    {
+        _pageOf.TryGetValue(partition, out Page? page);
+        if (offset is { } value)
+        {
+            if (page is null)
+            {
+                page = PageWithRoom();
+                _pageOf[partition] = page;
+            }
+
+            page.Offsets[partition] = value;
+            changed.Add(page);
+        }
+        else if (page is not null)
+        {
+            _pageOf.Remove(partition);
+            page.Offsets.Remove(partition);
+            changed.Add(page);
+        }
+    }
+
+    private Page PageWithRoom()
+    {
+        // Newest first: it is the one that most likely has room.
+        for (int i = _pages.Count - 1; i >= 0; i--)
+        {
+            if (_pages[i].Offsets.Count < OffsetsPerPage)
+            {
+                return _pages[i];
+            }
+        }
+
+        var page = new Page(_pages.Count);
+        _pages.Add(page);
+        return page;
+    }
+
+    private async Task ClaimAsync(Page page)
+    {
+        for (int attempt = 1; ; attempt++)
+        {
+            await ReadAsync(page);
+            try
+            {
+                await WriteAsync(page);
+                return;
+            }
+            catch (InconsistentStateException) when (attempt < ClaimAttempts)
+            {
+                // The last activation wrote in between, which it could only do once more: what it wrote is read now.
+            }
+        }
+    }
+
+    private async Task ReadAsync(Page page)
+    {
+        page.Row = new GrainState<GroupOffsetsRow>(new GroupOffsetsRow());
+        await storage.ReadStateAsync(page.Name, groupId, page.Row);
+        page.IsRead = true;
+        page.Row.State ??= new GroupOffsetsRow();
+        page.Offsets.Clear();
+        if (page.Row.State.Offsets.Length > 0)
+        {
+            foreach ((TopicPartition partition, StoredOffset offset) in GroupStateFormat.DecodeOffsets(page.Row.State.Offsets))
+            {
+                page.Offsets[partition] = offset;
+            }
+        }
+    }
+
+    private async Task WriteAsync(Page page)
+    {
+        if (!page.IsRead)
+        {
+            // A new page; a group of the same name that was deleted may have left a row there.
+            await storage.ReadStateAsync(page.Name, groupId, page.Row);
+            page.IsRead = true;
+        }
+
+        page.Row.State = new GroupOffsetsRow
+        {
+            Epoch = Head.Epoch,
+            Offsets = page.Offsets.Count == 0 ? [] : GroupStateFormat.EncodeOffsets(page.Offsets),
+        };
+        await storage.WriteStateAsync(page.Name, groupId, page.Row);
+    }
+
+    private async Task ClearAsync()
+    {
+        // The head last: while it is there, a crash leaves a group that knows its pages.
+        await ForEachAsync(_pages, page => page.Row.RecordExists ? storage.ClearStateAsync(page.Name, groupId, page.Row) : Task.CompletedTask);
+        if (_head.RecordExists)
+        {
+            await storage.ClearStateAsync(HeadName, groupId, _head);
+        }
+
+        _head = new GrainState<GroupRow>(new GroupRow());
+        _pages.Clear();
+        _pageOf.Clear();
+    }
+
+    private static async Task ForEachAsync(IEnumerable<Page> pages, Func<Page, Task> action)
+    {
+        foreach (Page[] some in pages.Chunk(ParallelRows))
+        {
+            await Task.WhenAll(some.Select(action));
+        }
+    }
+
+    private sealed class Page(int index)
+    {
+        public string Name { get; } = $"group-offsets-{index}";
+
+        public Dictionary<TopicPartition, StoredOffset> Offsets { get; } = [];
+
+        public GrainState<GroupOffsetsRow> Row { get; set; } = new(new GroupOffsetsRow());
+
+        public bool IsRead { get; set; }
+    }
+}
