@@ -3,7 +3,8 @@ using System.Reflection;
 namespace Arus.Protocol.Tests;
 
 /// <summary>Fills messages with seeded values: every property of every structure, whatever versions know it.</summary>
-internal sealed class MessageFiller(int seed)
+/// <param name="maxBytes">How long byte fields and strings may be.</param>
+internal sealed class MessageFiller(int seed, int maxBytes = 300)
 {
     private readonly Random _random = new(seed);
 
@@ -51,8 +52,8 @@ internal sealed class MessageFiller(int seed)
         TypeCode.Int64 => _random.NextInt64(long.MinValue, long.MaxValue),
         TypeCode.Double => _random.NextDouble(),
         _ when type == typeof(Guid) => new Guid(Bytes(16)),
-        _ when type == typeof(ReadOnlyMemory<byte>) => new ReadOnlyMemory<byte>(Bytes(_random.Next(0, 200))),
-        _ when type == typeof(Records) => new Records([Bytes(_random.Next(0, 300)), Bytes(_random.Next(0, 1000))]),
+        _ when type == typeof(ReadOnlyMemory<byte>) => new ReadOnlyMemory<byte>(Bytes(_random.Next(0, maxBytes))),
+        _ when type == typeof(Records) => new Records([Bytes(_random.Next(0, maxBytes)), Bytes(_random.Next(0, 3 * maxBytes))]),
         _ => null,
     };
 
@@ -63,5 +64,5 @@ internal sealed class MessageFiller(int seed)
         return bytes;
     }
 
-    private string Text() => string.Concat(Enumerable.Range(0, _random.Next(0, 150)).Select(_ => (char)_random.Next(' ', 0x7FF)));
+    private string Text() => string.Concat(Enumerable.Range(0, _random.Next(1, maxBytes / 2)).Select(_ => (char)_random.Next(' ', 0x7FF)));
 }
