@@ -173,6 +173,16 @@ public static class RecordBatches
         WriteCrc(batch);
     }
 
+    /// <summary>Gives a built batch its producer and sequence, and computes its CRC anew.</summary>
+    /// <param name="batch">Exactly one batch.</param>
+    public static void SetProducer(Span<byte> batch, long producerId, short producerEpoch, int baseSequence)
+    {
+        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.ProducerIdAt..], producerId);
+        BinaryPrimitives.WriteInt16BigEndian(batch[RecordBatchHeader.ProducerEpochAt..], producerEpoch);
+        BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchHeader.BaseSequenceAt..], baseSequence);
+        WriteCrc(batch);
+    }
+
     /// <summary>Computes the CRC and writes it into the header.</summary>
     public static void WriteCrc(Span<byte> batch) =>
         BinaryPrimitives.WriteUInt32BigEndian(batch[RecordBatchHeader.CrcAt..], ComputeCrc(batch));

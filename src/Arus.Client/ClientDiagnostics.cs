@@ -1,0 +1,148 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+using System.Text;
+
+namespace Arus.Client;
+
+/// <summary>
+/// Traces and metrics under OpenTelemetry's names for messaging (semantic conventions 1.30, "Messaging" and "Kafka"). Both the
+/// activity source and the meter are called <see cref="Name"/>; without a listener they cost next to nothing.
+/// </summary>
+public static class ClientDiagnostics
+{
+    /// <summary>What to add to a tracer or meter provider.</summary>
+    public const string Name = "Arus.Client";
+
+    internal const string TraceParentHeader = "traceparent";
+    private const string TraceStateHeader = "tracestate";
+    private const string System = "kafka";
+
+    private static readonly ActivitySource Source = new(Name);
+    private static readonly Meter Meter = new(Name);
+
+    private static readonly Counter<long> SentMessages = Meter.CreateCounter<long>(
+        "messaging.client.sent.messages", "{message}", "Records that a leader acknowledged.");
+
+    private static readonly Counter<long> ConsumedMessages = Meter.CreateCounter<long>(
+        "messaging.client.consumed.messages", "{message}", "Records that were delivered to the application.");
+
+    private static readonly Histogram<double> OperationDuration = Meter.CreateHistogram<double>(
+        "messaging.client.operation.duration", "s", "Duration of calls to the cluster.");
+
+    private static readonly Histogram<double> ProcessDuration = Meter.CreateHistogram<double>(
+        "messaging.process.duration", "s", "Duration of processing one record.");
+
+    internal static void RecordSent(TopicPartition partition, int count)
+    {
+        if (SentMessages.Enabled)
+        {
+            SentMessages.Add(count, Tags(partition, "send", error: null));
+        }
+    }
+
+    internal static void RecordSend(TopicPartition partition, TimeSpan duration, string? error)
+    {
+        if (OperationDuration.Enabled)
+        {
+            OperationDuration.Record(duration.TotalSeconds, Tags(partition, "send", error));
+        }
+    }
+
+    internal static void RecordFetch(TopicPartition partition, TimeSpan duration, string? error)
+    {
+        if (OperationDuration.Enabled)
+        {
+            OperationDuration.Record(duration.TotalSeconds, Tags(partition, "poll", error));
+        }
+    }
+
+    internal static void RecordConsumed(TopicPartition partition, int count)
+    {
+        if (ConsumedMessages.Enabled)
+        {
+            ConsumedMessages.Add(count, Tags(partition, "poll", error: null));
+        }
+    }
+
+    internal static void RecordProcessed(TopicPartition partition, TimeSpan duration, string? error)
+    {
+        if (ProcessDuration.Enabled)
+        {
+            ProcessDuration.Record(duration.TotalSeconds, Tags(partition, "process", error));
+        }
+    }
+
+    internal static Activity? StartSend(string topic, string clientId)
+    {
+        if (!Source.HasListeners())
+        {
+            return null;
+        }
+
+        Activity? activity = Source.StartActivity($"send {topic}", ActivityKind.Producer);
+        activity?.SetTag("messaging.system", System).SetTag("messaging.operation.name", "send").SetTag("messaging.operation.type", "send")
+            .SetTag("messaging.destination.name", topic).SetTag("messaging.client.id", clientId);
+        return activity;
+    }
+
+    internal static Activity? StartProcess(TopicPartition partition, long offset, string? groupId, RecordHeaders headers)
+    {
+        if (!Source.HasListeners())
+        {
+            return null;
+        }
+
+        ActivityContext.TryParse(headers.FindText(TraceParentHeader), headers.FindText(TraceStateHeader), isRemote: true, out ActivityContext parent);
+        Activity? activity = Source.StartActivity($"process {partition.Topic}", ActivityKind.Consumer, parent);
+        activity?.SetTag("messaging.system", System).SetTag("messaging.operation.name", "process").SetTag("messaging.operation.type", "process")
+            .SetTag("messaging.destination.name", partition.Topic)
+            .SetTag("messaging.destination.partition.id", partition.Partition.ToString(global::System.Globalization.CultureInfo.InvariantCulture))
+            .SetTag("messaging.kafka.offset", offset).SetTag("messaging.consumer.group.name", groupId);
+        return activity;
+    }
+
+    /// <summary>Adds the W3C trace context to a record, for whoever processes it.</summary>
+    internal static ProducerRecord<TKey, TValue> Inject<TKey, TValue>(in ProducerRecord<TKey, TValue> record, Activity? activity)
+    {
+        if (activity?.Id is not { } id)
+        {
+            return record;
+        }
+
+        List<RecordHeader> headers = [.. record.Headers ?? [], new RecordHeader(TraceParentHeader, Encoding.ASCII.GetBytes(id))];
+        if (activity.TraceStateString is { Length: > 0 } state)
+        {
+            headers.Add(new RecordHeader(TraceStateHeader, Encoding.UTF8.GetBytes(state)));
+        }
+
+        return record with { Headers = [.. headers] };
+    }
+
+    internal static void SetDelivered(Activity? activity, DeliveryResult result) =>
+        activity?.SetTag("messaging.kafka.offset", result.Offset).SetTag(
+            "messaging.destination.partition.id", result.Partition.Partition.ToString(global::System.Globalization.CultureInfo.InvariantCulture));
+
+    /// <summary>Always false, so that it can stand in an exception filter and leave the exception alone.</summary>
+    internal static bool SetFailed(Activity? activity, Exception failure)
+    {
+        activity?.SetStatus(ActivityStatusCode.Error, failure.Message);
+        activity?.SetTag("error.type", failure is ArusException known ? known.Code.ToString() : failure.GetType().Name);
+        return false;
+    }
+
+    private static TagList Tags(TopicPartition partition, string operation, string? error)
+    {
+        var tags = new TagList
+        {
+            { "messaging.system", System },
+            { "messaging.operation.name", operation },
+            { "messaging.destination.name", partition.Topic },
+        };
+        if (error is not null)
+        {
+            tags.Add("error.type", error);
+        }
+
+        return tags;
+    }
+}

@@ -1,0 +1,205 @@
+using System.Diagnostics;
+
+namespace Arus.Client;
+
+internal sealed class Producer<TKey, TValue> : IProducer<TKey, TValue>
+{
+    /// <summary>A scratch buffer that has grown beyond this is given back.</summary>
+    private const int MaxScratch = 1024 * 1024;
+
+    [ThreadStatic]
+    private static PooledBufferWriter? idleScratch;
+
+    private readonly ProducerCore core;
+    private readonly IRecordSerializer<TKey> keySerializer;
+    private readonly IRecordSerializer<TValue> valueSerializer;
+    private volatile bool isDisposed;
+
+    public Producer(ProducerCore core, IRecordSerializer<TKey> keySerializer, IRecordSerializer<TValue> valueSerializer)
+    {
+        this.core = core;
+        this.keySerializer = keySerializer;
+        this.valueSerializer = valueSerializer;
+    }
+
+    public ValueTask<PendingDelivery> EnqueueAsync(ProducerRecord<TKey, TValue> record, CancellationToken cancellationToken = default)
+    {
+        using Activity? activity = ClientDiagnostics.StartSend(record.Topic, core.Options.ClientId);
+        return EnqueueAsync(ClientDiagnostics.Inject(record, activity), spent: TimeSpan.Zero, cancellationToken);
+    }
+
+    public async Task<DeliveryResult> ProduceAsync(ProducerRecord<TKey, TValue> record, CancellationToken cancellationToken = default)
+    {
+        using Activity? activity = ClientDiagnostics.StartSend(record.Topic, core.Options.ClientId);
+        try
+        {
+            PendingDelivery pending = await EnqueueAsync(
+                ClientDiagnostics.Inject(record, activity), spent: TimeSpan.Zero, cancellationToken).ConfigureAwait(false);
+            DeliveryResult result = await pending.GetResultAsync(cancellationToken).ConfigureAwait(false);
+            ClientDiagnostics.SetDelivered(activity, result);
+            return result;
+        }
+        catch (Exception e) when (ClientDiagnostics.SetFailed(activity, e))
+        {
+            throw;
+        }
+    }
+
+    public async Task FlushAsync(CancellationToken cancellationToken = default)
+    {
+        var outcomes = new List<Task>();
+        core.Hurry(outcomes);
+        await Task.WhenAll(outcomes).WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Delivers what is in the buffer; after <see cref="ProducerOptions.DeliveryTimeout"/> all of it has an answer.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        isDisposed = true;
+        await FlushAsync().ConfigureAwait(false);
+    }
+
+    private ValueTask<PendingDelivery> EnqueueAsync(ProducerRecord<TKey, TValue> record, TimeSpan spent, CancellationToken cancellationToken)
+    {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        cancellationToken.ThrowIfCancellationRequested();
+        if (!core.TryGetTopic(record.Topic, out TopicAccumulator? topic))
+        {
+            return AwaitTopicAsync(record, cancellationToken);
+        }
+
+        PooledBufferWriter scratch = idleScratch ?? new PooledBufferWriter();
+        idleScratch = null;
+        scratch.Clear();
+        int keyLength = SerializeKey(record.Key, scratch);
+        int valueLength = SerializeValue(record.Value, scratch);
+        int size = SizeOf(keyLength, valueLength, record.Headers);
+        if (!core.Budget.TryTake(size))
+        {
+            // The wait keeps the scratch; this thread gets another one next time.
+            return AwaitRoomAsync(topic, record, scratch, keyLength, valueLength, size, spent, cancellationToken);
+        }
+
+        PendingDelivery pending = Append(topic, record, scratch, keyLength, valueLength, size);
+        if (scratch.Capacity <= MaxScratch)
+        {
+            idleScratch = scratch;
+        }
+        else
+        {
+            scratch.Dispose();
+        }
+
+        return new ValueTask<PendingDelivery>(pending);
+    }
+
+    private async ValueTask<PendingDelivery> AwaitTopicAsync(ProducerRecord<TKey, TValue> record, CancellationToken cancellationToken)
+    {
+        long start = core.Time.GetTimestamp();
+        try
+        {
+            await core.GetTopicAsync(record.Topic, cancellationToken).AsTask()
+                .WaitAsync(core.Options.MaxBlock, core.Time, cancellationToken).ConfigureAwait(false);
+        }
+        catch (TimeoutException e)
+        {
+            throw new ArusException(
+                ErrorCode.RequestTimedOut, $"Topic '{record.Topic}' was not found within max.block.ms ({core.Options.MaxBlock.TotalMilliseconds:0}).", e);
+        }
+
+        return await EnqueueAsync(record, core.Time.GetElapsedTime(start), cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask<PendingDelivery> AwaitRoomAsync(
+        TopicAccumulator topic, ProducerRecord<TKey, TValue> record, PooledBufferWriter scratch, int keyLength, int valueLength, int size,
+        TimeSpan spent, CancellationToken cancellationToken)
+    {
+        using (scratch)
+        {
+            TimeSpan left = core.Options.MaxBlock - spent;
+            try
+            {
+                // In line first, then everything is hurried: batches that linger for company hold the room that is wanted.
+                Task room = core.Budget.TakeAsync(size, left > TimeSpan.Zero ? left : TimeSpan.Zero, cancellationToken);
+                core.Hurry(outcomes: null);
+                await room.ConfigureAwait(false);
+            }
+            catch (TimeoutException e)
+            {
+                throw new ArusException(
+                    ErrorCode.RequestTimedOut,
+                    $"The producer's buffer had no room for {size} bytes within max.block.ms ({core.Options.MaxBlock.TotalMilliseconds:0}): "
+                    + "records come faster than they are acknowledged; see buffer.memory.", e);
+            }
+
+            return Append(topic, record, scratch, keyLength, valueLength, size);
+        }
+    }
+
+    private PendingDelivery Append(
+        TopicAccumulator topic, in ProducerRecord<TKey, TValue> record, PooledBufferWriter scratch, int keyLength, int valueLength, int size)
+    {
+        try
+        {
+            ReadOnlySpan<byte> bytes = scratch.WrittenSpan;
+            ReadOnlySpan<byte> key = bytes[..Math.Max(0, keyLength)];
+            ReadOnlySpan<byte> value = bytes[key.Length..];
+            PartitionAccumulator partition = topic.Choose(record.Partition, key, keyLength < 0, value, size);
+            long timestampMs = (record.Timestamp ?? core.Time.GetUtcNow()).ToUnixTimeMilliseconds();
+            return partition.Append(timestampMs, key, keyLength < 0, value, valueLength < 0, record.Headers, size);
+        }
+        catch
+        {
+            core.Budget.Release(size);
+            throw;
+        }
+    }
+
+    private int SerializeKey(TKey? key, PooledBufferWriter scratch)
+    {
+        if (key is null)
+        {
+            return -1;
+        }
+
+        try
+        {
+            keySerializer.Serialize(key, scratch);
+            return scratch.WrittenCount;
+        }
+        catch (Exception e)
+        {
+            throw new RecordSerializationException($"A key of type {typeof(TKey)} could not be serialized: {e.Message}", e);
+        }
+    }
+
+    private int SerializeValue(TValue? value, PooledBufferWriter scratch)
+    {
+        if (value is null)
+        {
+            return -1;
+        }
+
+        int before = scratch.WrittenCount;
+        try
+        {
+            valueSerializer.Serialize(value, scratch);
+            return scratch.WrittenCount - before;
+        }
+        catch (Exception e)
+        {
+            throw new RecordSerializationException($"A value of type {typeof(TValue)} could not be serialized: {e.Message}", e);
+        }
+    }
+
+    private int SizeOf(int keyLength, int valueLength, RecordHeader[]? headers)
+    {
+        int size = RecordBatchBuilder.EstimateRecordSize(keyLength, valueLength, headers);
+        return size + RecordBatchHeader.Size <= Math.Min(core.Options.MaxRequestSize, core.Options.BufferMemory)
+            ? size
+            : throw new ArusException(
+                ErrorCode.MessageTooLarge,
+                $"A record takes up to {size + RecordBatchHeader.Size} bytes, which is more than max.request.size ({core.Options.MaxRequestSize}) "
+                + $"or buffer.memory ({core.Options.BufferMemory}) allows.");
+    }
+}
