@@ -32,6 +32,13 @@ public sealed class ConsumeException : ArusException
 /// <summary>Offsets were not committed: the group gave the partitions to others meanwhile, or refuses.</summary>
 public sealed class CommitFailedException(ErrorCode code, string message) : ArusException(code, message);
 
-/// <summary>A serializer threw.</summary>
+/// <summary>A serializer threw; the inner exception is what it threw.</summary>
 public sealed class RecordSerializationException(string message, Exception innerException)
-    : ArusException(ErrorCode.InvalidRecord, message, innerException);
+    : ArusException(ErrorCode.InvalidRecord, message, innerException)
+{
+    /// <summary>The record that could not be read; null when one could not be written.</summary>
+    public TopicPartition? Partition { get; init; }
+
+    /// <summary>The offset of the record that could not be read; -1 when one could not be written.</summary>
+    public long Offset { get; init; } = -1;
+}

@@ -1,0 +1,35 @@
+using Arus.Grains;
+using Microsoft.Extensions.Logging;
+using Orleans;
+
+namespace Arus.Client;
+
+internal sealed class ArusClient(
+    IGrainFactory grains, GrainRetry retry, IArusAdmin admin, ArusClientOptions options, TimeProvider time, ILoggerFactory loggers,
+    GroupMembershipFactory groups) : IArusClient
+{
+    private readonly TopicMetadata topics = new(grains, retry, time);
+
+    public IArusAdmin Admin => admin;
+
+    public IProducer<TKey, TValue> CreateProducer<TKey, TValue>(
+        ProducerOptions? options = null, IRecordSerializer<TKey>? keySerializer = null, IRecordSerializer<TValue>? valueSerializer = null)
+    {
+        ProducerOptions chosen = options ?? new ProducerOptions { ClientId = DefaultClientId };
+        chosen.Validate();
+        var core = new ProducerCore(grains, retry, topics, chosen, time, loggers.CreateLogger("Arus.Client.Producer"));
+        return new Producer<TKey, TValue>(core, keySerializer ?? Serializers.Default<TKey>(), valueSerializer ?? Serializers.Default<TValue>());
+    }
+
+    public IConsumer<TKey, TValue> CreateConsumer<TKey, TValue>(
+        ConsumerOptions? options = null, IRecordSerializer<TKey>? keySerializer = null, IRecordSerializer<TValue>? valueSerializer = null)
+    {
+        ConsumerOptions chosen = options ?? new ConsumerOptions { ClientId = DefaultClientId };
+        chosen.Validate();
+        var core = new ConsumerCore(grains, retry, chosen, time, loggers.CreateLogger("Arus.Client.Consumer"));
+        return new Consumer<TKey, TValue>(
+            core, groups, topics, keySerializer ?? Serializers.Default<TKey>(), valueSerializer ?? Serializers.Default<TValue>());
+    }
+
+    private string DefaultClientId => options.ClientId;
+}

@@ -1,0 +1,227 @@
+using Arus.Grains;
+using Microsoft.Extensions.Logging;
+using Orleans;
+
+namespace Arus.Client;
+
+/// <summary>The partitions of one consumer, whatever its keys and values are. Thread-safe, but for one poll at a time.</summary>
+internal sealed class ConsumerCore
+{
+    private readonly Lock gate = new();
+    private readonly Dictionary<TopicPartition, (PartitionFetcher Fetcher, FetchLoop Loop)> partitions = [];
+    private readonly Queue<PartitionFetcher> ready = new();
+    private readonly AsyncSignal dataReady;
+    private readonly IGrainFactory grains;
+    private readonly GrainRetry retry;
+    private IReadOnlyList<TopicPartition>? assignment;
+    private long bufferedBytes;
+
+    public ConsumerCore(IGrainFactory grains, GrainRetry retry, ConsumerOptions options, TimeProvider time, ILogger logger)
+    {
+        this.grains = grains;
+        this.retry = retry;
+        Options = options;
+        Time = time;
+        Logger = logger;
+        dataReady = new AsyncSignal(time);
+    }
+
+    public ConsumerOptions Options { get; }
+
+    public TimeProvider Time { get; }
+
+    public ILogger Logger { get; }
+
+    public bool IsBufferFull => Interlocked.Read(ref bufferedBytes) >= Options.FetchMaxBytes;
+
+    public IReadOnlyList<TopicPartition> Assignment
+    {
+        get
+        {
+            lock (gate)
+            {
+                return assignment ??= [.. partitions.Keys];
+            }
+        }
+    }
+
+    public void Add(IEnumerable<TopicPartitionOffset> added)
+    {
+        lock (gate)
+        {
+            foreach (TopicPartitionOffset place in added)
+            {
+                if (!partitions.ContainsKey(place.Partition))
+                {
+                    var fetcher = new PartitionFetcher(place.Partition, place.Offset);
+                    var loop = new FetchLoop(this, grains, fetcher);
+                    partitions.Add(place.Partition, (fetcher, loop));
+                    loop.Start();
+                }
+            }
+
+            assignment = null;
+        }
+    }
+
+    /// <summary>Stops reading; the loops end by themselves.</summary>
+    /// <param name="removed">Null for all.</param>
+    public void Remove(IEnumerable<TopicPartition>? removed)
+    {
+        lock (gate)
+        {
+            foreach (TopicPartition partition in (removed ?? partitions.Keys).ToArray())
+            {
+                if (partitions.Remove(partition, out (PartitionFetcher Fetcher, FetchLoop Loop) entry))
+                {
+                    entry.Fetcher.BeginRevoke();
+                    entry.Loop.Stop();
+                    Interlocked.Add(ref bufferedBytes, -entry.Fetcher.Seek(0));
+                }
+            }
+
+            assignment = null;
+        }
+
+        WakeLoops();
+    }
+
+    public PartitionFetcher? Find(TopicPartition partition)
+    {
+        lock (gate)
+        {
+            return partitions.TryGetValue(partition, out (PartitionFetcher Fetcher, FetchLoop Loop) entry) ? entry.Fetcher : null;
+        }
+    }
+
+    public PartitionFetcher Get(TopicPartition partition) =>
+        Find(partition) ?? throw new InvalidOperationException($"Partition {partition} is not assigned to this consumer.");
+
+    public PartitionFetcher[] All()
+    {
+        lock (gate)
+        {
+            return [.. partitions.Values.Select(entry => entry.Fetcher)];
+        }
+    }
+
+    public void Seek(TopicPartition partition, long offset)
+    {
+        Interlocked.Add(ref bufferedBytes, -Get(partition).Seek(offset));
+        WakeLoops();
+    }
+
+    public void SetPaused(IEnumerable<TopicPartition> which, bool paused)
+    {
+        foreach (PartitionFetcher fetcher in which.Select(Get))
+        {
+            fetcher.SetPaused(paused);
+            Enqueue(fetcher);
+        }
+    }
+
+    /// <summary>Takes in what a loop fetched.</summary>
+    public void Accept(PartitionFetcher fetcher, FetchResponse response, int version)
+    {
+        int bytes = fetcher.Accept(response, version);
+        Interlocked.Add(ref bufferedBytes, bytes);
+        Enqueue(fetcher);
+    }
+
+    public void SignalPoll() => dataReady.Set();
+
+    /// <summary>Hands out records from one partition that has some, and answers which; null when none has.</summary>
+    public PartitionFetcher? DrainNext(IRecordSink sink, out int version)
+    {
+        version = 0;
+        PartitionFetcher? fetcher;
+        lock (gate)
+        {
+            if (!ready.TryDequeue(out fetcher))
+            {
+                return null;
+            }
+
+            fetcher.IsQueued = false;
+        }
+
+        bool wasFull = IsBufferFull;
+        int released = fetcher.Drain(sink, Options.CheckCrcs, out bool hasMore, out version);
+        Interlocked.Add(ref bufferedBytes, -released);
+        if (hasMore)
+        {
+            Enqueue(fetcher);
+        }
+
+        if (wasFull && !IsBufferFull)
+        {
+            WakeLoops();
+        }
+
+        return fetcher;
+    }
+
+    /// <summary>What keeps a partition from being read on, if anything does.</summary>
+    public ArusException? FirstFailure() => All().Select(fetcher => fetcher.Failure).FirstOrDefault(e => e is not null);
+
+    public Task WaitForDataAsync(TimeSpan timeout, CancellationToken cancellationToken) => dataReady.WaitAsync(timeout, cancellationToken);
+
+    /// <summary>Where <c>auto.offset.reset</c> says to begin.</summary>
+    /// <exception cref="ConsumeException">It says nowhere.</exception>
+    public long ResetOffset(TopicPartition partition, long offset) => Options.AutoOffsetReset switch
+    {
+        AutoOffsetReset.Earliest => TopicPartitionOffset.Beginning,
+        AutoOffsetReset.Latest => TopicPartitionOffset.End,
+        _ => throw new ConsumeException(
+            ErrorCode.OffsetOutOfRange, partition, offset,
+            $"{partition} has no offset to begin at, and auto.offset.reset is none: seek to one, or let the consumer choose with earliest or latest."),
+    };
+
+    public async Task<long> FetchCommittedAsync(TopicPartition partition, CancellationToken cancellationToken) =>
+        Options.GroupId is null ? -1 : (await FetchCommittedAsync([partition], cancellationToken).ConfigureAwait(false))[0].Offset;
+
+    public Task<CommittedOffset[]> FetchCommittedAsync(TopicPartition[] which, CancellationToken cancellationToken)
+    {
+        string group = Options.GroupId ?? throw new InvalidOperationException("Committed offsets need a consumer with group.id.");
+        return retry.CallAsync(() => grains.GetGrain<IGroupGrain>(group).FetchOffsetsAsync(which), cancellationToken);
+    }
+
+    /// <summary>Commits, and answers an error for each offset; what may pass was tried again.</summary>
+    public Task<ErrorCode[]> CommitAsync(MemberIdentity member, CommittedOffset[] offsets, CancellationToken cancellationToken)
+    {
+        string group = Options.GroupId ?? throw new InvalidOperationException("Committing needs a consumer with group.id.");
+        var command = new CommitOffsetsCommand(member, RetentionMs: -1, offsets);
+        return retry.CallAsync(
+            () => grains.GetGrain<IGroupGrain>(group).CommitOffsetsAsync(command), errors => errors.FirstOrDefault(e => e.IsRetriable()), cancellationToken);
+    }
+
+    public TimeSpan Backoff(int attempt) => TimeSpan.FromTicks(
+        (long)Math.Min(Options.RetryBackoff.Ticks * Math.Pow(2, Math.Min(30, attempt - 1)), Options.RetryBackoffMax.Ticks));
+
+    private void Enqueue(PartitionFetcher fetcher)
+    {
+        lock (gate)
+        {
+            if (fetcher.IsQueued || !fetcher.HasBuffered)
+            {
+                return;
+            }
+
+            fetcher.IsQueued = true;
+            ready.Enqueue(fetcher);
+        }
+
+        dataReady.Set();
+    }
+
+    private void WakeLoops()
+    {
+        lock (gate)
+        {
+            foreach ((_, FetchLoop loop) in partitions.Values)
+            {
+                loop.Wake();
+            }
+        }
+    }
+}

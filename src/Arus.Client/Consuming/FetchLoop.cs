@@ -1,0 +1,157 @@
+using Arus.Grains;
+using Microsoft.Extensions.Logging;
+using Orleans;
+
+namespace Arus.Client;
+
+/// <summary>Keeps one partition's buffer filled: at most one fetch under way, and none while enough is buffered.</summary>
+internal sealed class FetchLoop
+{
+    /// <summary>How much longer than the wait that was asked for an answer may take, before the call counts as lost.</summary>
+    private static readonly TimeSpan ResponseGrace = TimeSpan.FromSeconds(5);
+
+    private readonly ConsumerCore core;
+    private readonly PartitionFetcher fetcher;
+    private readonly IPartitionGrain grain;
+    private readonly AsyncSignal wake;
+    private readonly CancellationTokenSource stop = new();
+    private int failures;
+
+    public FetchLoop(ConsumerCore core, IGrainFactory grains, PartitionFetcher fetcher)
+    {
+        this.core = core;
+        this.fetcher = fetcher;
+        grain = grains.GetGrain<IPartitionGrain>(PartitionKey.Format(fetcher.Partition.Topic, fetcher.Partition.Partition));
+        wake = new AsyncSignal(core.Time);
+        fetcher.Changed = wake.Set;
+    }
+
+    /// <summary>Ends in success once stopped.</summary>
+    public Task Completion { get; private set; } = Task.CompletedTask;
+
+    public void Start() => Completion = Task.Run(RunAsync);
+
+    public void Wake() => wake.Set();
+
+    public void Stop() => stop.Cancel();
+
+    private async Task RunAsync()
+    {
+        while (!stop.IsCancellationRequested)
+        {
+            if (!fetcher.TryBeginFetch(out long offset, out int version, out CancellationToken interrupted) || core.IsBufferFull)
+            {
+                await wake.WaitAsync(Timeout.InfiniteTimeSpan, stop.Token).ConfigureAwait(false);
+                continue;
+            }
+
+            using var end = CancellationTokenSource.CreateLinkedTokenSource(stop.Token, interrupted);
+            try
+            {
+                if (offset < 0)
+                {
+                    fetcher.Resolve(await ResolveAsync(offset, end.Token).ConfigureAwait(false), version);
+                }
+                else
+                {
+                    await FetchAsync(offset, version, end.Token).ConfigureAwait(false);
+                }
+            }
+            catch (OperationCanceledException) when (end.IsCancellationRequested)
+            {
+                // A seek or the end: what was asked for is not wanted any more.
+            }
+            catch (Exception e)
+            {
+                await FailAsync(e, offset, version, end.Token).ConfigureAwait(false);
+            }
+        }
+    }
+
+    private async Task FetchAsync(long offset, int version, CancellationToken cancellationToken)
+    {
+        ConsumerOptions options = core.Options;
+        var request = new FetchRequest(
+            offset, CurrentLeaderEpoch: -1, options.MaxPartitionFetchBytes, MinOneBatch: true, (int)options.FetchMaxWait.TotalMilliseconds,
+            options.IsolationLevel);
+        long start = core.Time.GetTimestamp();
+        FetchResponse response = await grain.FetchAsync(request)
+            .WaitAsync(options.FetchMaxWait + ResponseGrace, core.Time, cancellationToken).ConfigureAwait(false);
+        ClientDiagnostics.RecordFetch(
+            fetcher.Partition, core.Time.GetElapsedTime(start), response.Error == ErrorCode.None ? null : response.Error.ToString());
+        switch (response.Error)
+        {
+            case ErrorCode.None:
+                failures = 0;
+                core.Accept(fetcher, response, version);
+                break;
+            case ErrorCode.OffsetOutOfRange:
+                core.Logger.LogInformation(
+                    "{Partition}: offset {Offset} is out of range, resetting by auto.offset.reset={Reset}", fetcher.Partition, offset, options.AutoOffsetReset);
+                fetcher.Resolve(await LookUpAsync(core.ResetOffset(fetcher.Partition, offset), cancellationToken).ConfigureAwait(false), version);
+                break;
+            default:
+                throw new ArusException(response.Error, $"Reading {fetcher.Partition} at offset {offset}: {response.Error}");
+        }
+    }
+
+    private async Task<long> ResolveAsync(long marker, CancellationToken cancellationToken)
+    {
+        if (marker == TopicPartitionOffset.Stored)
+        {
+            long committed = await core.FetchCommittedAsync(fetcher.Partition, cancellationToken).ConfigureAwait(false);
+            fetcher.Committed = committed;
+            if (committed >= 0)
+            {
+                return committed;
+            }
+
+            marker = core.ResetOffset(fetcher.Partition, marker);
+        }
+
+        return await LookUpAsync(marker, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task<long> LookUpAsync(long marker, CancellationToken cancellationToken)
+    {
+        long timestamp = marker switch
+        {
+            TopicPartitionOffset.Beginning => ListOffsetRequest.Earliest,
+            TopicPartitionOffset.End => ListOffsetRequest.Latest,
+            _ => throw new ArgumentOutOfRangeException(nameof(marker), marker, "An offset is 0 or more, or one of the constants of TopicPartitionOffset."),
+        };
+        ListOffsetResponse response = await grain.ListOffsetAsync(new ListOffsetRequest(timestamp, CurrentLeaderEpoch: -1, core.Options.IsolationLevel))
+            .WaitAsync(core.Options.FetchMaxWait + ResponseGrace, core.Time, cancellationToken).ConfigureAwait(false);
+        return response.Error == ErrorCode.None
+            ? response.Offset
+            : throw new ArusException(response.Error, $"Looking up an offset of {fetcher.Partition}: {response.Error}");
+    }
+
+    /// <summary>What may pass is tried again after a pause; what will not is for the application, at its next poll.</summary>
+    private async Task FailAsync(Exception e, long offset, int version, CancellationToken cancellationToken)
+    {
+        ClientDiagnostics.RecordFetch(fetcher.Partition, TimeSpan.Zero, e.GetType().Name);
+        bool isTransient = GrainRetry.IsTransient(e) || e is ArusException { Code: ErrorCode.UnknownTopicOrPartition };
+        if (!isTransient)
+        {
+            core.Logger.LogError(e, "Reading {Partition} at offset {Offset} failed", fetcher.Partition, offset);
+            fetcher.Fail(
+                e as ConsumeException ?? new ConsumeException(
+                    e is ArusException known ? known.Code : ErrorCode.UnknownServerError, fetcher.Partition, offset, e.Message, e),
+                version);
+            core.SignalPoll();
+            return;
+        }
+
+        failures++;
+        core.Logger.LogDebug(e, "Reading {Partition} at offset {Offset} failed, attempt {Attempt}", fetcher.Partition, offset, failures);
+        try
+        {
+            await Task.Delay(core.Backoff(failures), core.Time, cancellationToken).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // A seek or the end makes the pause pointless.
+        }
+    }
+}

@@ -1,0 +1,72 @@
+namespace Arus.Client;
+
+/// <summary>The batch that is being handed out, and how far. Not thread-safe.</summary>
+internal sealed class OpenBatch
+{
+    private ReadOnlyMemory<byte> batch;
+    private ReadOnlyMemory<byte> rest;
+    private int recordsLeft;
+
+    public bool HasMore { get; private set; }
+
+    public ValidationResult Open(ReadOnlyMemory<byte> next)
+    {
+        batch = next;
+        var header = new RecordBatchHeader(next.Span);
+        HasMore = true;
+        rest = ReadOnlyMemory<byte>.Empty;
+        recordsLeft = header.IsControl ? 0 : header.Count;
+        if (recordsLeft == 0)
+        {
+            return ValidationResult.Ok;
+        }
+
+        // What was decompressed lives as long as the records that refer to it, so its buffer does not return to the pool.
+        var decompressed = new PooledBufferWriter(header.Compression == CompressionType.None ? 0 : 4 * next.Length);
+        return RecordBatchPayload.TryOpen(next, decompressed, out rest);
+    }
+
+    /// <summary>Hands out records from <paramref name="position"/> on, and answers the position after the last one.</summary>
+    public long Read(TopicPartition partition, long position, IRecordSink sink, out int leaderEpoch, out ValidationResult problem)
+    {
+        var header = new RecordBatchHeader(batch.Span);
+        leaderEpoch = header.PartitionLeaderEpoch;
+        var reader = new RecordReader(rest.Span, recordsLeft);
+        int consumed = 0;
+        int done = 0;
+        while (sink.Room > 0 && reader.TryRead(out RecordView record))
+        {
+            long offset = header.BaseOffset + record.OffsetDelta;
+            if (offset >= position)
+            {
+                if (!sink.TryAdd(partition, header, record, rest))
+                {
+                    break;
+                }
+
+                position = offset + 1;
+            }
+
+            consumed = reader.Position;
+            done++;
+        }
+
+        rest = rest[consumed..];
+        recordsLeft -= done;
+        problem = reader.Problem;
+        HasMore = recordsLeft > 0 && problem.IsOk;
+
+        // Compaction leaves offsets without records at the end of a batch: they are behind us as well.
+        return HasMore || !problem.IsOk ? position : Math.Max(position, header.NextOffset);
+    }
+
+    /// <summary>Forgets the batch, and answers its size.</summary>
+    public int Release()
+    {
+        int size = batch.Length;
+        batch = rest = ReadOnlyMemory<byte>.Empty;
+        recordsLeft = 0;
+        HasMore = false;
+        return size;
+    }
+}
