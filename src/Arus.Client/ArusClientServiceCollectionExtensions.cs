@@ -1,5 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using Orleans;
 
@@ -8,7 +10,7 @@ namespace Arus.Client;
 /// <summary>Registers the client next to <c>UseOrleansClient</c>, or inside a silo.</summary>
 public static class ArusClientServiceCollectionExtensions
 {
-    /// <summary>Adds <see cref="IArusAdmin"/> and what producers and consumers are made from.</summary>
+    /// <summary>Adds <see cref="IArusClient"/>, which makes producers and consumers, and <see cref="IArusAdmin"/>.</summary>
     public static IServiceCollection AddArusClient(this IServiceCollection services, Action<ArusClientOptions>? configure = null)
     {
         services.AddOptions<ArusClientOptions>();
@@ -22,6 +24,17 @@ public static class ArusClientServiceCollectionExtensions
             provider.GetRequiredService<IOptions<ArusClientOptions>>().Value, provider.GetRequiredService<TimeProvider>()));
         services.TryAddSingleton<IArusAdmin>(provider => new ArusAdmin(
             provider.GetRequiredService<IGrainFactory>(), provider.GetRequiredService<GrainRetry>()));
+        services.TryAddSingleton<IArusClient>(CreateClient);
         return services;
+    }
+    private static ArusClient CreateClient(IServiceProvider provider)
+    {
+        IGrainFactory grains = provider.GetRequiredService<IGrainFactory>();
+        TimeProvider time = provider.GetRequiredService<TimeProvider>();
+        ILoggerFactory loggers = provider.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance;
+        return new ArusClient(
+            grains, provider.GetRequiredService<GrainRetry>(), provider.GetRequiredService<IArusAdmin>(),
+            provider.GetRequiredService<IOptions<ArusClientOptions>>().Value, time, loggers,
+            (_, _, _) => throw new NotSupportedException("This build has no consumer groups; use Assign."));
     }
 }
