@@ -1,0 +1,189 @@
+using Orleans.Serialization;
+
+namespace Orleans.Runtime;
+
+/// <summary>Where the answer to a request goes.</summary>
+internal abstract class Reply
+{
+    public abstract void Succeed<TArgs, TResult>(GrainMethod<TArgs, TResult> method, TResult result);
+
+    public abstract void Fail(Exception exception);
+}
+
+/// <summary>A call that waits for its answer in this process.</summary>
+internal abstract class PendingCall(CallTable table, string description, long timeoutMs) : Reply
+{
+    /// <summary>Given by the table.</summary>
+    public long Id { get; set; }
+
+    public string Description { get; } = description;
+
+    public long TimeoutMs { get; } = timeoutMs;
+
+    public long Deadline { get; } = Environment.TickCount64 + timeoutMs;
+
+    /// <summary>The connection that carries it; when that breaks, so does the call.</summary>
+    public Connection? Via { get; set; }
+
+    public sealed override void Fail(Exception exception)
+    {
+        if (table.TryRemove(this))
+        {
+            SetException(exception);
+        }
+    }
+
+    /// <summary>Takes the answer from the wire; the call has left the table.</summary>
+    public abstract void Complete(byte status, WireReader reader, RuntimeCore runtime);
+
+    public abstract void SetException(Exception exception);
+}
+
+internal sealed class PendingCall<TArgs, TResult>(CallTable table, GrainMethod<TArgs, TResult> method, GrainId target, long timeoutMs)
+    : PendingCall(table, $"{method.Description} of {target}", timeoutMs)
+{
+    private readonly CallTable _table = table;
+    private readonly TaskCompletionSource<TResult> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public Task<TResult> Task => _completion.Task;
+
+    public override void Succeed<TOtherArgs, TOtherResult>(GrainMethod<TOtherArgs, TOtherResult> method, TOtherResult result)
+    {
+        TOtherResult copy = method.CopyResult(result);
+        if (_table.TryRemove(this))
+        {
+            ((TaskCompletionSource<TOtherResult>)(object)_completion).TrySetResult(copy);
+        }
+    }
+
+    public override void Complete(byte status, WireReader reader, RuntimeCore runtime)
+    {
+        try
+        {
+            if (status == Frame.Success)
+            {
+                _completion.TrySetResult(method.Result is { } codec ? codec.Read(reader) : default!);
+            }
+            else
+            {
+                SetException(runtime.ReadException(reader));
+            }
+        }
+        catch (Exception exception)
+        {
+            SetException(exception);
+        }
+    }
+
+    public override void SetException(Exception exception)
+    {
+        if (exception is OperationCanceledException canceled && canceled.CancellationToken.IsCancellationRequested)
+        {
+            _completion.TrySetCanceled(canceled.CancellationToken);
+            return;
+        }
+
+        _completion.TrySetException(exception);
+
+        // A caller that does not await is not to bring the process down.
+        _ = _completion.Task.Exception;
+    }
+}
+
+/// <summary>The answer goes over a connection to another silo, or to a client of this one.</summary>
+internal sealed class RemoteReply(RuntimeCore runtime, Connection connection, SiloAddress? replyTo, long callId) : Reply
+{
+    public long CallId { get; } = callId;
+
+    /// <summary>The silo that called, if it is not the one at the other end of the connection.</summary>
+    public SiloAddress? ReplyTo { get; } = replyTo;
+
+    public Connection Connection { get; } = connection;
+
+    public bool IsFromClient => Connection.ClientId is not null;
+
+    public override void Succeed<TArgs, TResult>(GrainMethod<TArgs, TResult> method, TResult result)
+    {
+        try
+        {
+            if (ReplyTo is null && Connection.HasRoom)
+            {
+                Connection.SendResponse(CallId, method.Result, result);
+                return;
+            }
+        }
+        catch (Exception exception) when (!Connection.IsClosed)
+        {
+            // The result cannot be sent, for its type or size; the caller is told so.
+            Fail(exception);
+            return;
+        }
+
+        _ = SendLaterAsync(method, result);
+    }
+
+    public override void Fail(Exception exception) => _ = FailAsync(exception);
+
+    private async Task SendLaterAsync<TArgs, TResult>(GrainMethod<TArgs, TResult> method, TResult result)
+    {
+        try
+        {
+            // Until it is written the result is still the grain's, which may go on changing it.
+            result = method.CopyResult(result);
+            Connection connection = await OpenAsync();
+            connection.SendResponse(CallId, method.Result, result);
+        }
+        catch (Exception exception)
+        {
+            await FailAsync(exception);
+        }
+    }
+
+    private async Task FailAsync(Exception exception)
+    {
+        try
+        {
+            Connection connection = await OpenAsync();
+            connection.SendException(CallId, exception, runtime);
+        }
+        catch (Exception unreachable)
+        {
+            runtime.LogUndeliverable(CallId, unreachable);
+        }
+    }
+
+    private async ValueTask<Connection> OpenAsync()
+    {
+        Connection connection = ReplyTo is null ? Connection : await runtime.ConnectAsync(ReplyTo);
+        await connection.WaitForRoomAsync();
+        return connection;
+    }
+}
+
+/// <summary>A client's call that its gateway passes on: the answer goes through unread.</summary>
+internal sealed class RelayedCall(CallTable table, RemoteReply client, string description, long timeoutMs) : PendingCall(table, description, timeoutMs)
+{
+    public override void Succeed<TArgs, TResult>(GrainMethod<TArgs, TResult> method, TResult result) => client.Succeed(method, result);
+
+    public override void Complete(byte status, WireReader reader, RuntimeCore runtime)
+    {
+        if (client.Connection.HasRoom)
+        {
+            client.Connection.TrySendRawResponse(client.CallId, status, reader.ReadBytes(reader.Remaining));
+        }
+        else
+        {
+            _ = SendLaterAsync(status, reader.ReadBytes(reader.Remaining).ToArray());
+        }
+    }
+
+    public override void SetException(Exception exception) => client.Fail(exception);
+
+    private async Task SendLaterAsync(byte status, byte[] payload)
+    {
+        if (await client.Connection.WaitForRoomAsync())
+        {
+            client.Connection.TrySendRawResponse(client.CallId, status, payload);
+        }
+    }
+}
