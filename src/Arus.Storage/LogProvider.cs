@@ -25,7 +25,7 @@ public sealed class LogProvider : IPartitionLogProvider
             scheduler ?? new LogThreads(options.IoThreads));
         try
         {
-            _shared.FileSystem.CreateDirectory(_shared.Options.Directory);
+            CreateDurably(_shared.FileSystem, _shared.Options.Directory);
             _directoryLock = _shared.FileSystem.LockDirectory(_shared.Options.Directory);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
@@ -119,6 +119,25 @@ public sealed class LogProvider : IPartitionLogProvider
         }
 
         _directoryLock.Dispose();
+    }
+
+    /// <summary>Creates a directory and its missing parents so that a crash of the machine does not undo it.</summary>
+    private static void CreateDurably(ILogFileSystem fileSystem, string directory)
+    {
+        var missing = new Stack<string>();
+        for (string? path = directory; path is not null && !fileSystem.DirectoryExists(path); path = Path.GetDirectoryName(path))
+        {
+            missing.Push(path);
+        }
+
+        while (missing.TryPop(out string? path))
+        {
+            fileSystem.CreateDirectory(path);
+            if (Path.GetDirectoryName(path) is { } parent)
+            {
+                fileSystem.SyncDirectory(parent);
+            }
+        }
     }
 
     private void Forget(TopicPartition partition, Entry entry)

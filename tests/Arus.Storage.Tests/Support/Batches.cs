@@ -75,5 +75,6 @@ internal static class Batches
         return records;
     }
 
-    private static ReadOnlyMemory<byte>? Bytes(string? text) => text is null ? null : new ReadOnlyMemory<byte>(Encoding.UTF8.GetBytes(text));
+    private static ReadOnlyMemory<byte>? Bytes(string? text) =>
+        text is null ? (ReadOnlyMemory<byte>?)null : Encoding.UTF8.GetBytes(text);
 }

@@ -1,0 +1,182 @@
+namespace Arus.Storage.Tests;
+
+public sealed class RecoveryTests
+{
+    private static string FirstLog(Machine machine) => Path.Combine(machine.Directory, "00000000000000000000.log");
+
+    private static async Task<IPartitionLog> FilledAsync(Machine machine, int count, TopicConfig? config = null)
+    {
+        IPartitionLog log = await machine.OpenAsync(config);
+        for (int i = 0; i < count; i++)
+        {
+            await machine.Scheduler.RunAsync(log.AppendAsync([Batches.Of($"{i}")], 1));
+        }
+
+        return log;
+    }
+
+    private static async Task<List<string?>> ValuesAsync(Machine machine, IPartitionLog log)
+    {
+        LogReadResult read = await machine.Scheduler.RunAsync(log.ReadAsync(log.LogStartOffset, 1 << 20, true));
+        return [.. Batches.Records(read.Records).Select(record => record.Value)];
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(11)]
+    [InlineData(60)]
+    [InlineData(68)]
+    public async Task A_torn_tail_is_cut_and_reported(int bytesLeft)
+    {
+        var machine = new Machine();
+        await FilledAsync(machine, 3);
+        byte[] content = machine.Disk.Content(FirstLog(machine));
+        int batch = content.Length / 3;
+        machine.Kill();
+        machine.Disk.Replace(FirstLog(machine), content[..((2 * batch) + bytesLeft)]);
+
+        IPartitionLog log = await machine.OpenAsync();
+        Assert.Equal(2, log.LogEndOffset);
+        Assert.Equal(["0", "1"], await ValuesAsync(machine, log));
+        LogEvent cut = Assert.Single(machine.Events);
+        Assert.Equal((LogEventKind.TailTruncated, FirstLog(machine), 2L, (long)bytesLeft), (cut.Kind, cut.File, cut.FromOffset, cut.Bytes));
+        await machine.Scheduler.RunAsync(log.AppendAsync([Batches.Of("again")], 1));
+        Assert.Equal(["0", "1", "again"], await ValuesAsync(machine, log));
+    }
+
+    [Fact]
+    public async Task A_tail_whose_crc_does_not_match_is_cut()
+    {
+        var machine = new Machine();
+        await FilledAsync(machine, 3);
+        int length = machine.Disk.Content(FirstLog(machine)).Length;
+        machine.Kill();
+        machine.Disk.Damage(FirstLog(machine), length - 1, [0xEE]);
+        IPartitionLog log = await machine.OpenAsync();
+        Assert.Equal(["0", "1"], await ValuesAsync(machine, log));
+        Assert.Equal(LogEventKind.TailTruncated, Assert.Single(machine.Events).Kind);
+    }
+
+    [Theory]
+    [InlineData("00000000000000000000.index")]
+    [InlineData("log.checkpoint")]
+    public async Task A_damaged_or_missing_small_file_is_made_anew(string name)
+    {
+        TopicConfig config = LogExtensions.Config(("segment.bytes", "1024"));
+        foreach (bool missing in new[] { false, true })
+        {
+            var machine = new Machine();
+            await machine.RestartAsync(await FilledAsync(machine, 40, config));
+            string path = Path.Combine(machine.Directory, name);
+            if (missing)
+            {
+                machine.Disk.DeleteFile(path);
+            }
+            else
+            {
+                machine.Disk.Damage(path, 12, [0xEE]);
+            }
+
+            IPartitionLog log = await machine.OpenAsync(config);
+            Assert.Equal((40, 1), (log.LogEndOffset, log.LatestEpoch));
+            Assert.Contains(machine.Events, entry => entry.Kind == LogEventKind.Rebuilt && entry.File == path);
+            for (int i = 0; i < 40; i++)
+            {
+                LogReadResult read = await machine.Scheduler.RunAsync(log.ReadAsync(i, 1, true));
+                Assert.Equal($"{i}", Batches.Records(read.Records).Single().Value);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task Damage_in_what_was_synced_before_the_checkpoint_is_refused_not_cut()
+    {
+        var machine = new Machine();
+        TopicConfig config = LogExtensions.Config(("segment.bytes", "1024"));
+        await machine.RestartAsync(await FilledAsync(machine, 40, config));
+        machine.Disk.Damage(FirstLog(machine), 100, [0xEE]);
+        machine.Disk.DeleteFile(Path.Combine(machine.Directory, "00000000000000000000.index"));
+        var error = await Assert.ThrowsAsync<LogException>(() => machine.OpenAsync(config));
+        Assert.Contains(FirstLog(machine), error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_io_error_acknowledges_nothing_and_closes_the_log()
+    {
+        var machine = new Machine();
+        IPartitionLog log = await FilledAsync(machine, 1);
+        machine.Disk.FailIo = path => path.EndsWith(".log", StringComparison.Ordinal);
+        ValueTask<bool> wait = log.WaitForAsync(1, TimeSpan.FromMinutes(1));
+        LogAppendResult[] results = await machine.Scheduler.RunAsync(log.AppendAsync([Batches.Of("a"), Batches.Of("b")], 1));
+        Assert.All(results, result => Assert.Equal((ErrorCode.KafkaStorageError, -1L), (result.Error, result.BaseOffset)));
+        Assert.False(await wait);
+        Assert.IsType<IOException>(log.Failure);
+        Assert.Equal(1, log.HighWatermark);
+        Assert.Equal(ErrorCode.KafkaStorageError, (await log.AppendOneAsync(Batches.Of("c"))).Error);
+        Assert.Equal(LogEventKind.Failed, Assert.Single(machine.Events).Kind);
+
+        machine.Disk.FailIo = _ => false;
+        await machine.Scheduler.RunAsync(log.DisposeAsync());
+        log = await machine.OpenAsync();
+        Assert.Equal(["0"], (await ValuesAsync(machine, log))[..1]);
+        Assert.Equal(ErrorCode.None, (await machine.Scheduler.RunAsync(log.AppendAsync([Batches.Of("d")], 1)))[0].Error);
+    }
+
+    [Fact]
+    public async Task Always_syncs_before_the_answer_and_many_appends_share_one_sync()
+    {
+        var machine = new Machine();
+        IPartitionLog log = await FilledAsync(machine, 1);
+        int before = machine.Disk.Flushes;
+        ValueTask<LogAppendResult[]>[] appends = [.. Enumerable.Range(0, 50).Select(i => log.AppendAsync([Batches.Of($"{i}")], 1))];
+        Assert.Equal(1, log.HighWatermark);
+        machine.Scheduler.RunAll();
+        Assert.All(appends, append => Assert.True(append.IsCompletedSuccessfully));
+        Assert.Equal(before + 1, machine.Disk.Flushes);
+        Assert.Equal(51, log.HighWatermark);
+    }
+
+    [Fact]
+    public async Task Interval_syncs_once_the_time_is_up_and_os_never_does()
+    {
+        var machine = new Machine(new LogProviderOptions { Directory = "/logs", Flush = FlushPolicy.Interval(500) });
+        IPartitionLog log = await FilledAsync(machine, 3);
+        int before = machine.Disk.Flushes;
+        machine.Time.Advance(TimeSpan.FromMilliseconds(499));
+        machine.Scheduler.RunAll();
+        Assert.Equal(before, machine.Disk.Flushes);
+        machine.Time.Advance(TimeSpan.FromMilliseconds(1));
+        machine.Scheduler.RunAll();
+        Assert.Equal(before + 1, machine.Disk.Flushes);
+
+        machine = new Machine(new LogProviderOptions { Directory = "/logs", Flush = FlushPolicy.Os });
+        log = await FilledAsync(machine, 3);
+        machine.Time.Advance(TimeSpan.FromDays(1));
+        machine.Scheduler.RunAll();
+        Assert.Equal(0, machine.Disk.Flushes);
+        await machine.Scheduler.RunAsync(log.FlushAsync());
+        Assert.Equal(1, machine.Disk.Flushes);
+    }
+
+    [Fact]
+    public async Task Appends_beyond_the_limit_wait_for_the_disk_in_their_order()
+    {
+        var machine = new Machine(new LogProviderOptions { Directory = "/logs", MaxPendingBytes = 1000 });
+        IPartitionLog log = await machine.OpenAsync();
+        ValueTask<LogAppendResult[]>[] appends = [.. Enumerable.Range(0, 20).Select(_ => log.AppendAsync([Batches.Sized(400)], 1))];
+        Assert.Equal(3, log.LogEndOffset);
+        machine.Scheduler.RunAll();
+        Assert.Equal(Enumerable.Range(0, 20).Select(i => (long)i), appends.Select(append => append.Result[0].BaseOffset));
+    }
+
+    [Fact]
+    public async Task A_clean_restart_reads_no_segment_again()
+    {
+        var machine = new Machine();
+        await machine.RestartAsync(await FilledAsync(machine, 3));
+        machine.Disk.Damage(FirstLog(machine), 80, [0xEE]);
+        IPartitionLog log = await machine.OpenAsync();
+        Assert.Equal(3, log.LogEndOffset);
+        Assert.Empty(machine.Events);
+    }
+}

@@ -1,0 +1,59 @@
+using Arus.Testing;
+
+namespace Arus.Storage.Tests;
+
+/// <summary>A log on a disk that can crash, with all work run by hand: a whole failure replays from its seed.</summary>
+internal sealed class Machine
+{
+    private readonly List<LogEvent> _events = [];
+
+    public Machine(LogProviderOptions? options = null)
+    {
+        Options = (options ?? new LogProviderOptions { Directory = "/logs" }) with { Time = Time, OnEvent = _events.Add };
+        Boot();
+    }
+
+    public ManualTimeProvider Time { get; } = new();
+
+    public LogProviderOptions Options { get; }
+
+    public FaultyFileSystem Disk { get; private set; } = new();
+
+    public ManualScheduler Scheduler { get; private set; } = new();
+
+    public LogProvider Provider { get; private set; } = null!;
+
+    public IReadOnlyList<LogEvent> Events => _events;
+
+    public static TopicPartition Partition => LogFixture.Partition;
+
+    public string Directory => Path.Combine(Options.Directory, Partition.ToString());
+
+    public Task<IPartitionLog> OpenAsync(TopicConfig? config = null) =>
+        Scheduler.RunAsync(Provider.OpenAsync(Partition, Guid.Empty, config ?? LogExtensions.Config()));
+
+    /// <summary>The power goes, and comes back.</summary>
+    public void Crash(Random random)
+    {
+        Scheduler.Stop();
+        Disk = Disk.Crash(random);
+        Scheduler = new ManualScheduler();
+        Boot();
+    }
+
+    /// <summary>The process dies; the operating system keeps what was written.</summary>
+    public void Kill()
+    {
+        Scheduler.Stop();
+        Scheduler = new ManualScheduler();
+        Boot();
+    }
+
+    public async Task RestartAsync(IPartitionLog log)
+    {
+        await Scheduler.RunAsync(log.DisposeAsync());
+        Kill();
+    }
+
+    private void Boot() => Provider = new LogProvider(Options, Disk, Scheduler);
+}
