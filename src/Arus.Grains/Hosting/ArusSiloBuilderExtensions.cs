@@ -24,7 +24,9 @@ public static class ArusSiloBuilderExtensions
         builder.Services.AddSingleton<LocalPartitionsControl>();
         builder.Services.AddSingleton<PartitionMaintenance>();
         builder.Services.AddHostedService(services => services.GetRequiredService<PartitionMaintenance>());
-        builder.Services.Configure<SiloOptions>(options => options.SiloName = broker.SiloName);
+
+        // After whatever else names the silo: the name is how a broker's silo is found.
+        builder.Services.PostConfigure<SiloOptions>(options => options.SiloName = broker.SiloName);
         builder.AddPlacementDirector<PartitionPlacement, PartitionPlacementDirector>();
         return builder;
     }

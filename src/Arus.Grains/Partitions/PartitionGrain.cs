@@ -73,7 +73,7 @@ internal sealed class PartitionGrain(
             return LeaderLog.Refused(_refusal.Error);
         }
 
-        FetchResponse response = await leader.FetchAsync(request, _open?.Ending ?? partitions.Stopping);
+        FetchResponse response = await leader.FetchAsync(request, _open?.Ending ?? CancellationToken.None);
         GoIfFailed(leader, ErrorCode.None);
         return response;
     }
@@ -138,7 +138,7 @@ internal sealed class PartitionGrain(
         {
             // The topic is gone for everyone else, so this activation does not lead; the files are here all the same.
             _open = await partitions.OpenAsync(
-                new TopicPartition(_topic, _partition), state.State.TopicId, DefaultConfig(), Yield, partitions.Stopping);
+                new TopicPartition(_topic, _partition), state.State.TopicId, DefaultConfig(), OnSuperseded, CancellationToken.None);
         }
 
         if (_open is { } open)
@@ -184,7 +184,7 @@ internal sealed class PartitionGrain(
         };
         await state.WriteStateAsync();
         _open = await partitions.OpenAsync(
-            new TopicPartition(_topic, _partition), topic.Id, TopicConfig.Resolve(topic.Configs, broker.Config), Yield, cancellationToken);
+            new TopicPartition(_topic, _partition), topic.Id, TopicConfig.Resolve(topic.Configs, broker.Config), OnSuperseded, cancellationToken);
         _leader = new LeaderLog(_open.Log!, epoch, replicas.Length, metrics);
         logger.LogDebug("Leading {Topic}-{Partition} in epoch {Epoch} from offset {Offset}", _topic, _partition, epoch, _open.Log!.LogEndOffset);
         await TopicGrain().ReportLeaderAsync(_partition, broker.BrokerId, epoch);
@@ -201,8 +201,8 @@ internal sealed class PartitionGrain(
 
     private void Go() => DeactivateOnIdle();
 
-    /// <summary>A newer activation in this process wants the log. Called outside this grain's turns.</summary>
-    private void Yield() =>
+    /// <summary>A newer activation in this process took the log. Called outside this grain's turns.</summary>
+    private void OnSuperseded() =>
         GrainContext.Deactivate(new DeactivationReason(DeactivationReasonCode.ApplicationRequested, "A newer activation leads."));
 
     private TopicConfig DefaultConfig() => TopicConfig.Resolve(new Dictionary<string, string>(), broker.Config);

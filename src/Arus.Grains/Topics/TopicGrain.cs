@@ -44,9 +44,9 @@ internal sealed class TopicGrain(
 
     public async Task<TopicDescription> CreateAsync(TopicSpec spec)
     {
-        if (TopicNames.Validate(_name) is { } fault)
+        if (TopicName.Validate(_name) is { IsOk: false } refusal)
         {
-            throw new ArusException(ErrorCode.InvalidTopicException, fault);
+            throw new ArusException(refusal.Error, refusal.Message!);
         }
 
         await FinishDeletionAsync(CancellationToken.None);
@@ -246,10 +246,10 @@ internal sealed class TopicGrain(
             partitions[i] = new PartitionAssignment(i, membership.IsAlive(leader) ? leader : -1, epoch, replicas, replicas);
         }
 
-        return new TopicDescription(_name, topic.Id, partitions, topic.Configs, topic.Version, TopicNames.IsInternal(_name));
+        return new TopicDescription(_name, topic.Id, partitions, topic.Configs, topic.Version, IsInternal(_name));
     }
 
-    private TopicListing Listing(TopicState topic) => new(_name, topic.Id, topic.Replicas.Length, TopicNames.IsInternal(_name));
+    private TopicListing Listing(TopicState topic) => new(_name, topic.Id, topic.Replicas.Length, IsInternal(_name));
 
     /// <summary>Differs between topics, so that their first partitions do not all land on one broker.</summary>
     private static uint RotationStart(Guid id)
@@ -258,6 +258,9 @@ internal sealed class TopicGrain(
         id.TryWriteBytes(bytes);
         return BitConverter.ToUInt32(bytes);
     }
+
+    /// <summary>Topics that Kafka's own tools treat as the broker's.</summary>
+    private static bool IsInternal(string name) => name is "__consumer_offsets" or "__transaction_state";
 
     private ArusException Unknown() => new(ErrorCode.UnknownTopicOrPartition, $"There is no topic '{_name}'.");
 

@@ -1,0 +1,130 @@
+using System.Globalization;
+
+namespace Arus.Server;
+
+/// <summary>
+/// The directory of one broker: locked for the process's life, and marked with whose it is, so that no broker ever serves another's records.
+/// </summary>
+public sealed class DataDirectory : IDisposable
+{
+    private const string IdentityFile = "meta.properties";
+    private const string LockFile = ".lock";
+    private const string ClusterIdKey = "cluster.id";
+    private const string BrokerIdKey = "broker.id";
+
+    private readonly FileStream _lock;
+    private readonly int _brokerId;
+    private string? _clusterId;
+
+    private DataDirectory(string path, FileStream lockFile, int brokerId, string? clusterId)
+    {
+        FullPath = path;
+        _lock = lockFile;
+        _brokerId = brokerId;
+        _clusterId = clusterId;
+    }
+
+    public string FullPath { get; }
+
+    /// <summary>Holds a directory for each partition.</summary>
+    public string Topics => Path.Combine(FullPath, "topics");
+
+    /// <summary>Where the cluster's metadata lies unless it is configured to lie elsewhere.</summary>
+    public string Metadata => Path.Combine(FullPath, "metadata");
+
+    /// <summary>Creates the directory if there is none, locks it, and checks that it is this broker's.</summary>
+    /// <exception cref="StartRefusedException">It cannot be used; the message says why.</exception>
+    public static DataDirectory Open(string path, int brokerId)
+    {
+        string full = Path.GetFullPath(path);
+        FileStream? lockFile = null;
+        try
+        {
+            Directory.CreateDirectory(full);
+            lockFile = Lock(full);
+            Dictionary<string, string> identity = Read(Path.Combine(full, IdentityFile));
+            if (identity.TryGetValue(BrokerIdKey, out string? owner) && owner != brokerId.ToString(CultureInfo.InvariantCulture))
+            {
+                throw new StartRefusedException(
+                    $"{BrokerConfigs.LogDir}={full} belongs to broker {owner}, but {BrokerConfigs.BrokerId}={brokerId}: " +
+                    $"give this broker its own directory, or start it as broker {owner}.");
+            }
+
+            var directory = new DataDirectory(full, lockFile, brokerId, identity.GetValueOrDefault(ClusterIdKey));
+            if (identity.Count == 0)
+            {
+                directory.WriteIdentity();
+            }
+
+            return directory;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            lockFile?.Dispose();
+            throw new StartRefusedException($"{BrokerConfigs.LogDir}={full} cannot be used: {e.Message}", e);
+        }
+        catch (StartRefusedException)
+        {
+            lockFile?.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Remembers the cluster at the first start, and checks it at every later one.</summary>
+    /// <exception cref="StartRefusedException">The records belong to another cluster.</exception>
+    public void CheckCluster(string clusterId)
+    {
+        if (_clusterId is null)
+        {
+            _clusterId = clusterId;
+            WriteIdentity();
+        }
+        else if (_clusterId != clusterId)
+        {
+            throw new StartRefusedException(
+                $"{BrokerConfigs.LogDir}={FullPath} belongs to cluster {_clusterId}, but this is cluster {clusterId}: " +
+                $"{BrokerConfigs.MetadataDir} or {BrokerConfigs.OrleansPrimaryEndpoint} names another cluster's.");
+        }
+    }
+
+    public void Dispose() => _lock.Dispose();
+
+    private static FileStream Lock(string directory)
+    {
+        try
+        {
+            // On Unix this takes an advisory lock, which the system lets go of when the process ends, however it ends.
+            return new FileStream(Path.Combine(directory, LockFile), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException e) when (e is not DirectoryNotFoundException)
+        {
+            throw new StartRefusedException($"{BrokerConfigs.LogDir}={directory} is in use by another process: {e.Message}", e);
+        }
+    }
+
+    private static Dictionary<string, string> Read(string file) =>
+        !File.Exists(file) ? [] : File.ReadLines(file)
+            .Where(line => line.Length > 0 && line[0] != '#' && line.Contains('='))
+            .ToDictionary(line => line[..line.IndexOf('=')].Trim(), line => line[(line.IndexOf('=') + 1)..].Trim());
+
+    private void WriteIdentity()
+    {
+        string file = Path.Combine(FullPath, IdentityFile);
+        string temporary = file + ".new";
+        using (var stream = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.None))
+        {
+            using (var writer = new StreamWriter(stream, leaveOpen: true))
+            {
+                writer.Write(string.Create(CultureInfo.InvariantCulture, $"version=1\n{BrokerIdKey}={_brokerId}\n"));
+                writer.Write(_clusterId is null ? "" : $"{ClusterIdKey}={_clusterId}\n");
+            }
+
+            stream.Flush(flushToDisk: true);
+        }
+
+        File.Move(temporary, file, overwrite: true);
+    }
+}
+
+/// <summary>The broker cannot start as it is configured; the message says why and what to do.</summary>
+public sealed class StartRefusedException(string message, Exception? inner = null) : Exception(message, inner);

@@ -1,0 +1,38 @@
+using Arus.Storage;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Arus.Server;
+
+/// <summary>Makes the logs that the configuration asks for.</summary>
+internal static class LogProviders
+{
+    public static IPartitionLogProvider Create(BrokerConfig config, DataDirectory data, IServiceProvider services)
+    {
+        ILogger logger = services.GetRequiredService<ILoggerFactory>().CreateLogger("Arus.Storage");
+        var options = new LogProviderOptions
+        {
+            Directory = data.Topics,
+            Flush = FlushPolicy.Parse(config.GetString(BrokerConfigs.Flush)!),
+            Time = services.GetRequiredService<TimeProvider>(),
+            IoThreads = config.GetInt(BrokerConfigs.LogIoThreads),
+            CacheBytes = config.GetLong(BrokerConfigs.LogCacheBytes),
+            ProducerExpiration = config.GetMilliseconds(BrokerConfigs.ProducerIdExpirationMs),
+            OnEvent = happened => Report(logger, happened),
+        };
+        return config.GetString(BrokerConfigs.LogType) == "memory"
+            ? new LogProvider(options, new MemoryFileSystem())
+            : new LogProvider(options);
+    }
+
+    private static void Report(ILogger logger, LogEvent happened)
+    {
+        LogLevel level = happened.Kind switch
+        {
+            LogEventKind.Failed => LogLevel.Error,
+            LogEventKind.TailTruncated or LogEventKind.SetAside => LogLevel.Warning,
+            _ => LogLevel.Information,
+        };
+        logger.Log(level, happened.Error, "{Partition}: {Message}", happened.Partition, happened.Message);
+    }
+}

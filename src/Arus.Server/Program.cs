@@ -1,0 +1,3 @@
+using Arus.Server;
+
+return await ServerMain.RunAsync(args, Environment.GetEnvironmentVariables(), Console.Out, Console.Error);

@@ -1,0 +1,67 @@
+using System.Collections;
+using System.Reflection;
+
+namespace Arus.Server;
+
+/// <summary>The server's command line.</summary>
+internal static class ServerMain
+{
+    private const int Success = 0;
+    private const int Failed = 1;
+    private const int BadConfiguration = 2;
+
+    public static async Task<int> RunAsync(string[] arguments, IDictionary environment, TextWriter output, TextWriter error)
+    {
+        ServerConfiguration configuration = ServerConfiguration.Load(arguments, environment, DefaultFile());
+        if (configuration.HelpAsked)
+        {
+            await output.WriteAsync(ServerHelp.Text());
+            return Success;
+        }
+
+        if (configuration.VersionAsked)
+        {
+            await output.WriteLineAsync(Version);
+            return Success;
+        }
+
+        if (configuration.Faults.Count > 0)
+        {
+            await error.WriteLineAsync("Arus cannot start as it is configured:");
+            foreach (string fault in configuration.Faults)
+            {
+                await error.WriteLineAsync($"  {fault}");
+            }
+
+            return BadConfiguration;
+        }
+
+        try
+        {
+            await BrokerHost.RunAsync(configuration.Config, output);
+            return Success;
+        }
+        catch (Exception e) when (Refusal(e) is { } refusal)
+        {
+            await error.WriteLineAsync($"Arus cannot start: {refusal}");
+            return Failed;
+        }
+    }
+
+    internal static string Version =>
+        typeof(ServerMain).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
+
+    /// <summary>The message of a refusal or of an address in use, wherever the host wrapped it; null for anything else.</summary>
+    private static string? Refusal(Exception? exception) => exception switch
+    {
+        null => null,
+        StartRefusedException or ArusException or ArgumentException { Source: "Arus.Gateway" } => exception.Message,
+        IOException { InnerException: Microsoft.AspNetCore.Connections.AddressInUseException } => exception.Message,
+        System.Net.Sockets.SocketException { SocketErrorCode: System.Net.Sockets.SocketError.AddressAlreadyInUse } => exception.Message,
+        AggregateException many => many.InnerExceptions.Select(Refusal).FirstOrDefault(message => message is not null),
+        _ => Refusal(exception.InnerException),
+    };
+
+    /// <summary>Beside the program; a checkout's own when run from there, so that an edit takes effect.</summary>
+    private static string DefaultFile() => Path.Combine(AppContext.BaseDirectory, "silo-config", "single.json");
+}
