@@ -31,5 +31,19 @@ internal sealed class ArusClient(
             core, groups, topics, keySerializer ?? Serializers.Default<TKey>(), valueSerializer ?? Serializers.Default<TValue>());
     }
 
+    public IRecordProcessor CreateProcessor<TKey, TValue>(
+        RecordProcessorOptions options, RecordHandler<TKey, TValue> handler,
+        IRecordSerializer<TKey>? keySerializer = null, IRecordSerializer<TValue>? valueSerializer = null)
+    {
+        options.Validate();
+        ConsumerOptions chosen = options.Consumer with { EnableAutoCommit = true };
+        var core = new ConsumerCore(grains, retry, chosen, time, loggers.CreateLogger("Arus.Client.Processor"));
+        return new RecordProcessor<TKey, TValue>(
+            options, core, groups, topics, handler, keySerializer ?? Serializers.Default<TKey>(), valueSerializer ?? Serializers.Default<TValue>(),
+            options.OnFailure == FailureAction.DeadLetter
+                ? CreateProducer<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?>(new ProducerOptions { ClientId = chosen.ClientId, Linger = TimeSpan.Zero })
+                : null);
+    }
+
     private string DefaultClientId => options.ClientId;
 }

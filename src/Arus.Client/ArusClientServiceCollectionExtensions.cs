@@ -1,3 +1,4 @@
+using Arus.Grains;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
@@ -35,6 +36,7 @@ public static class ArusClientServiceCollectionExtensions
         return new ArusClient(
             grains, provider.GetRequiredService<GrainRetry>(), provider.GetRequiredService<IArusAdmin>(),
             provider.GetRequiredService<IOptions<ArusClientOptions>>().Value, time, loggers,
-            (_, _, _) => throw new NotSupportedException("This build has no consumer groups; use Assign."));
+            (options, handler, topics) => new GroupMembership(
+                grains.GetGrain<IGroupGrain>(options.GroupId), options, handler, topics, time, loggers.CreateLogger("Arus.Client.Group")));
     }
 }

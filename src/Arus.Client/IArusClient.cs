@@ -26,4 +26,12 @@ public interface IArusClient
     /// <exception cref="NotSupportedException">There is no built-in serializer for a type.</exception>
     IConsumer<TKey, TValue> CreateConsumer<TKey, TValue>(
         ConsumerOptions? options = null, IRecordSerializer<TKey>? keySerializer = null, IRecordSerializer<TValue>? valueSerializer = null);
+
+    /// <summary>Makes a processor, which runs <paramref name="handler"/> for every record of a group's topics, many at once.</summary>
+    /// <param name="keySerializer">Null for the built-in one of <typeparamref name="TKey"/>.</param>
+    /// <param name="valueSerializer">Null for the built-in one of <typeparamref name="TValue"/>.</param>
+    /// <exception cref="ArgumentException">An option is out of range, or options contradict each other; the message names it.</exception>
+    IRecordProcessor CreateProcessor<TKey, TValue>(
+        RecordProcessorOptions options, RecordHandler<TKey, TValue> handler,
+        IRecordSerializer<TKey>? keySerializer = null, IRecordSerializer<TValue>? valueSerializer = null);
 }

@@ -26,6 +26,9 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
         processed = new AsyncSignal(core.Time);
     }
 
+    /// <summary>Answers when no work on these partitions is under way any more, or when it is cancelled.</summary>
+    public Func<IReadOnlyList<PartitionFetcher>, CancellationToken, ValueTask>? FinishAsync { get; init; }
+
     /// <summary>The place in the group; null while partitions are assigned by hand.</summary>
     public IGroupMembership? Membership => membership;
 
@@ -172,11 +175,7 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
 
         try
         {
-            while (Array.Exists(fetchers, f => f.HasUnprocessed) && !cancellationToken.IsCancellationRequested && !stop.IsCancellationRequested)
-            {
-                await processed.WaitAsync(Options.MaxPollInterval, cancellationToken).ConfigureAwait(false);
-            }
-
+            await (FinishAsync ?? WaitForPollAsync)(fetchers, cancellationToken).ConfigureAwait(false);
             if (Options.EnableAutoCommit)
             {
                 await CommitProcessedAsync(fetchers, cancellationToken).ConfigureAwait(false);
@@ -219,6 +218,14 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
         ErrorCode.FencedInstanceId => $"{error}: another consumer has the same group.instance.id.",
         _ => error.ToString(),
     };
+
+    private async ValueTask WaitForPollAsync(IReadOnlyList<PartitionFetcher> fetchers, CancellationToken cancellationToken)
+    {
+        while (fetchers.Any(f => f.HasUnprocessed) && !cancellationToken.IsCancellationRequested && !stop.IsCancellationRequested)
+        {
+            await processed.WaitAsync(Options.MaxPollInterval, cancellationToken).ConfigureAwait(false);
+        }
+    }
 
     private async Task AutoCommitAsync()
     {

@@ -37,6 +37,9 @@ internal sealed class PartitionFetcher(TopicPartition partition, long startOffse
     /// <summary>Wakes the fetch loop.</summary>
     public Action? Changed { get; set; }
 
+    /// <summary>What a processor keeps with the partition; null otherwise.</summary>
+    public object? Work { get; set; }
+
     /// <summary>Stands in the queue of partitions that have something to deliver. Guarded by the core.</summary>
     public bool IsQueued { get; set; }
 
@@ -226,6 +229,15 @@ internal sealed class PartitionFetcher(TopicPartition partition, long startOffse
         lock (gate)
         {
             Processed = Delivered;
+        }
+    }
+
+    /// <summary>The application is done with everything before <paramref name="offset"/>.</summary>
+    public void SetProcessed(long offset)
+    {
+        lock (gate)
+        {
+            Processed = offset;
         }
     }
 

@@ -1,0 +1,77 @@
+namespace Arus.Client;
+
+/// <summary>What a processor has under way of one partition. Thread-safe.</summary>
+internal sealed class PartitionWork(PartitionFetcher fetcher, int id)
+{
+    private readonly Lock gate = new();
+    private readonly OffsetTracker tracker = new(Math.Max(0, fetcher.Processed));
+    private TaskCompletionSource? idle;
+    private int running;
+    private bool isClosed;
+
+    /// <summary>Tells partitions apart in lane keys.</summary>
+    public int Id { get; } = id;
+
+    public long Add(long offset)
+    {
+        lock (gate)
+        {
+            return tracker.Add(offset);
+        }
+    }
+
+    public void ReadTo(long position)
+    {
+        lock (gate)
+        {
+            tracker.ReadTo(position);
+            fetcher.SetProcessed(tracker.Low);
+        }
+    }
+
+    /// <summary>False when the partition is being given up: the record is then another's to process.</summary>
+    public bool TryBegin()
+    {
+        lock (gate)
+        {
+            running += isClosed ? 0 : 1;
+            return !isClosed;
+        }
+    }
+
+    /// <summary>A handler has ended.</summary>
+    /// <param name="sequence">Of a record that is finished; null for one that is not.</param>
+    public void End(long? sequence)
+    {
+        lock (gate)
+        {
+            if (sequence is { } finished)
+            {
+                tracker.Complete(finished);
+                fetcher.SetProcessed(tracker.Low);
+            }
+
+            running--;
+            if (running == 0)
+            {
+                idle?.TrySetResult();
+            }
+        }
+    }
+
+    /// <summary>Lets no more handlers begin, and answers when none runs.</summary>
+    public Task CloseAsync()
+    {
+        lock (gate)
+        {
+            isClosed = true;
+            if (running == 0)
+            {
+                return Task.CompletedTask;
+            }
+
+            idle ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            return idle.Task;
+        }
+    }
+}
