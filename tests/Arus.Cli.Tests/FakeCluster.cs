@@ -101,4 +101,9 @@ internal sealed class FakeCluster : IConnector, IConnection, IArusClient, IArusA
     public IConsumer<TKey, TValue> CreateConsumer<TKey, TValue>(
         ConsumerOptions? options = null, IRecordSerializer<TKey>? keySerializer = null, IRecordSerializer<TValue>? valueSerializer = null) =>
         throw new NotSupportedException();
+
+    public IRecordProcessor CreateProcessor<TKey, TValue>(
+        RecordProcessorOptions options, RecordHandler<TKey, TValue> handler,
+        IRecordSerializer<TKey>? keySerializer = null, IRecordSerializer<TValue>? valueSerializer = null) =>
+        throw new NotSupportedException();
 }
