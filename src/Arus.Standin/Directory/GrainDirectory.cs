@@ -52,7 +52,7 @@ internal sealed partial class GrainDirectory : IDirectoryService
     /// <summary>Enters the activation; answers the one that was there before, if there was.</summary>
     public async Task<GrainAddress> RegisterAsync(GrainAddress address)
     {
-        GrainAddress winner = (await AskOwnerAsync(address.GrainId, static (owner, one) => owner.RegisterAsync(one), address)).Address!;
+        GrainAddress winner = (await AskOwnerAsync(address.GrainId, static (owner, one) => owner.RegisterAsync(one), address)).Address ?? address;
         Forget(address.GrainId);
         return winner;
     }
@@ -117,6 +117,12 @@ internal sealed partial class GrainDirectory : IDirectoryService
         {
             Exception? failure = null;
             SiloAddress? owner = _ring.OwnerOf(id);
+            if (owner is null && _silo.Membership.CurrentStatus.IsTerminating())
+            {
+                // The last silo is going: there is no directory any more, and nobody to miss it.
+                return new DirectoryAnswer(true, _ring.Version.Value, null);
+            }
+
             try
             {
                 if (owner is not null)

@@ -15,6 +15,7 @@ namespace Orleans.TestingHost;
 public sealed class InProcessTestCluster : IDisposable, IAsyncDisposable
 {
     private readonly List<InProcessSiloHandle> _silos = [];
+    private readonly List<InProcessSiloHandle> _created = [];
     private readonly int[] _gatewayPorts;
     private IHost? _clientHost;
     private int _started;
@@ -109,10 +110,16 @@ public sealed class InProcessTestCluster : IDisposable, IAsyncDisposable
         }
 
         var details = host.Services.GetRequiredService<ILocalSiloDetails>();
-        return new InProcessSiloHandle
+        var handle = new InProcessSiloHandle
         {
             Name = details.Name, SiloAddress = details.SiloAddress, GatewayAddress = details.GatewayAddress, SiloHost = host,
         };
+        lock (_silos)
+        {
+            _created.Add(handle);
+        }
+
+        return handle;
     }
 
     public async Task InitializeClientAsync()
@@ -206,15 +213,16 @@ public sealed class InProcessTestCluster : IDisposable, IAsyncDisposable
     public void Dispose()
     {
         _clientHost?.Dispose();
-        foreach (InProcessSiloHandle silo in Silos)
-        {
-            silo.Dispose();
-        }
+        _created.ForEach(silo => silo.Dispose());
     }
 
     public async ValueTask DisposeAsync()
     {
         await StopAllSilosAsync();
+        foreach (InProcessSiloHandle silo in _created)
+        {
+            await silo.DisposeAsync();
+        }
     }
 
     private void Forget(InProcessSiloHandle handle)

@@ -1,5 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Orleans;
+using Orleans.Configuration;
+using Orleans.Hosting;
 using Orleans.Runtime;
 using Orleans.TestingHost;
 
@@ -10,7 +12,9 @@ public sealed class SmokeTests
     [Fact]
     public async Task One_silo_serves_itself()
     {
-        await using InProcessTestCluster cluster = new InProcessTestClusterBuilder(1) { Options = { InitializeClientOnDeploy = false } }.Build();
+        await using InProcessTestCluster cluster = new InProcessTestClusterBuilder(1) { Options = { InitializeClientOnDeploy = false } }
+            .ConfigureSilo((_, silo) => silo.Configure<GrainCollectionOptions>(options => options.DeactivationTimeout = TimeSpan.FromMilliseconds(100)))
+            .Build();
         await cluster.DeployAsync();
         var factory = cluster.GetSiloServiceProvider().GetRequiredService<IGrainFactory>();
         var grain = factory.GetGrain<IEchoGrain>("a");
