@@ -36,6 +36,11 @@ internal readonly struct GrainStatePath
 
     public static GrainStatePath Of(string directory, string stateName, GrainId grainId)
     {
+        if (stateName.Contains('\0', StringComparison.Ordinal))
+        {
+            throw new ArgumentException("The name of a state must not contain NUL.", nameof(stateName));
+        }
+
         string key = $"{stateName}\0{grainId}";
         return new(directory, key, SHA256.HashData(Encoding.UTF8.GetBytes(key)), stateName, grainId);
     }
