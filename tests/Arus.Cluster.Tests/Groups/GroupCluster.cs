@@ -1,0 +1,81 @@
+using System.Globalization;
+using Arus.Client;
+using Arus.Grains;
+using Arus.Storage;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+using Orleans.Hosting;
+using Orleans.Runtime;
+using Orleans.Storage;
+using Orleans.TestingHost;
+
+namespace Arus.Cluster.Tests.Groups;
+
+/// <summary>Two brokers over one storage.</summary>
+public sealed class GroupCluster : IAsyncLifetime
+{
+    private readonly InProcessTestCluster _cluster;
+
+    public GroupCluster()
+    {
+        var builder = new InProcessTestClusterBuilder(2);
+        builder.ConfigureSilo((options, silo) =>
+        {
+            int id = int.Parse(options.SiloName.AsSpan(options.SiloName.LastIndexOf('_') + 1), CultureInfo.InvariantCulture) + 1;
+            silo.AddArusBroker(BrokerConfig.Of(
+                (BrokerConfigs.BrokerId, $"{id}"), (BrokerConfigs.GroupInitialRebalanceDelayMs, "0")));
+            silo.Services.AddKeyedSingleton<IGrainStorage>(StorageNames.Metadata, Storage);
+            silo.Services.AddSingleton<IPartitionLogProvider>(_ => LogProvider.InMemory());
+        });
+        _cluster = builder.Build();
+    }
+
+    internal SharedGrainStorage Storage { get; } = new();
+
+    public Task InitializeAsync() => _cluster.DeployAsync();
+
+    public async Task DisposeAsync() => await _cluster.DisposeAsync();
+
+    public IGroupGrain Group(string id) => _cluster.Client.GetGrain<IGroupGrain>(id);
+
+    public IGroupCatalogGrain CatalogOf(string id) => _cluster.Client.GetGrain<IGroupCatalogGrain>(TopicCatalog.ShardOf(id));
+
+    public Task KillAsync(int brokerId) =>
+        _cluster.KillSiloAsync(_cluster.Silos.Single(silo => silo.ServiceProvider.GetRequiredService<ILocalBroker>().BrokerId == brokerId));
+
+    /// <summary>Calls again while the coordinator moves, as every client does.</summary>
+    public static async Task<T> RetryAsync<T>(Func<Task<T>> call, Func<T, ErrorCode> errorOf)
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        while (true)
+        {
+            limit.Token.ThrowIfCancellationRequested();
+            try
+            {
+                T result = await call();
+                if (errorOf(result) != ErrorCode.NotCoordinator)
+                {
+                    return result;
+                }
+            }
+            catch (Exception failure) when (failure is TimeoutException or OrleansException or ArusException { Code: ErrorCode.NotCoordinator })
+            {
+                // Moving.
+            }
+        }
+    }
+
+    internal GroupMembership NewMembership(string groupId, string name, IGroupRebalanceHandler handler) => new(
+        Group(groupId),
+        new GroupMembershipOptions
+        {
+            GroupId = groupId, ClientId = name, HeartbeatIntervalMs = 100, RetryBackoffMs = 20, Assignors = [PartitionAssignors.CooperativeSticky],
+        },
+        handler, new SixPartitions(), TimeProvider.System, NullLogger.Instance);
+
+    private sealed class SixPartitions : ITopicPartitionSource
+    {
+        public ValueTask<IReadOnlyDictionary<string, int>> GetPartitionCountsAsync(IReadOnlyCollection<string> topics, CancellationToken cancellationToken) =>
+            new(topics.ToDictionary(topic => topic, _ => 6));
+    }
+}

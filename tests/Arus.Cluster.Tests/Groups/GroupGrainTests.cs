@@ -1,0 +1,108 @@
+using Arus.Grains;
+using Orleans;
+
+namespace Arus.Cluster.Tests.Groups;
+
+/// <summary>The group grain on a cluster: what is stored, how often, and what happens to one that lost its group.</summary>
+public sealed class GroupGrainTests(GroupCluster cluster) : IClassFixture<GroupCluster>
+{
+    private static readonly MemberIdentity s_nobody = new("", null, -1);
+
+    [Fact]
+    public async Task Offsets_are_committed_read_and_deleted_and_the_group_is_listed_meanwhile()
+    {
+        IGroupGrain group = cluster.Group("plain");
+        Assert.Equal(ErrorCode.GroupIdNotFound, (await group.DescribeAsync()).Error);
+        Assert.Equal([ErrorCode.None, ErrorCode.None], await group.CommitOffsetsAsync(Commit(Offset(0, 5), Offset(1, 6, "note"))));
+
+        Assert.Equal([Offset(1, 6, "note"), Offset(9, -1)], await group.FetchOffsetsAsync([new("t", 1), new("t", 9)]));
+        Assert.Equal(2, (await group.FetchOffsetsAsync(null)).Length);
+        Assert.Contains("plain", await cluster.CatalogOf("plain").ListAsync());
+        GroupDescription description = await group.DescribeAsync();
+        Assert.Equal("Empty", description.State);
+        Assert.InRange(description.CoordinatorBrokerId, 1, 2);
+
+        Assert.Equal([ErrorCode.None], await group.DeleteOffsetsAsync([new("t", 0)]));
+        Assert.Equal([Offset(1, 6, "note")], await group.FetchOffsetsAsync(null));
+        Assert.Equal(ErrorCode.None, await group.DeleteAsync());
+        Assert.Empty(await group.FetchOffsetsAsync(null));
+        Assert.DoesNotContain("plain", await cluster.CatalogOf("plain").ListAsync());
+        Assert.Empty(cluster.Storage.RowsOf(group.GetGrainId()));
+    }
+
+    [Fact]
+    public async Task Asking_about_a_group_that_is_not_stores_nothing()
+    {
+        IGroupGrain group = cluster.Group("never");
+        await group.LocateAsync();
+        await group.DescribeAsync();
+        Assert.Equal([Offset(0, -1)], await group.FetchOffsetsAsync([new("t", 0)]));
+
+        Assert.Empty(cluster.Storage.RowsOf(group.GetGrainId()));
+    }
+
+    [Fact]
+    public async Task Commits_that_come_during_a_write_share_the_next()
+    {
+        IGroupGrain group = cluster.Group("busy");
+        await group.CommitOffsetsAsync(Commit(Offset(0, 0)));
+        var held = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var reached = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        cluster.Storage.Writes.Clear();
+        cluster.Storage.BeforeWrite = name =>
+        {
+            reached.TrySetResult();
+            return held.Task;
+        };
+        Task<ErrorCode[]> first = group.CommitOffsetsAsync(Commit(Offset(0, 1)));
+        await reached.Task;
+        Task<ErrorCode[]>[] others = [.. Enumerable.Range(2, 50).Select(i => group.CommitOffsetsAsync(Commit(Offset(i % 5, i))))];
+
+        // A heartbeat is answered while they wait; it came after them on the same way.
+        Assert.Equal(ErrorCode.UnknownMemberId, await group.HeartbeatAsync(new MemberIdentity("x", null, 1)));
+        Assert.All(others, commit => Assert.False(commit.IsCompleted));
+        cluster.Storage.BeforeWrite = _ => Task.CompletedTask;
+        held.SetResult();
+        await first;
+        await Task.WhenAll(others);
+
+        Assert.InRange(cluster.Storage.Writes.Count(name => name == "group-offsets-0"), 2, 3);
+        Assert.Equal(51, (await group.FetchOffsetsAsync([new("t", 1)]))[0].Offset);
+    }
+
+    [Fact]
+    public async Task A_coordinator_that_lost_its_group_refuses_and_the_next_knows_all_that_was_acknowledged()
+    {
+        IGroupGrain group = cluster.Group("fenced");
+        await group.CommitOffsetsAsync(Commit(Offset(0, 5)));
+
+        // Another activation, elsewhere, takes the group and commits.
+        var other = new GroupStore(cluster.Storage, group.GetGrainId(), Guid.NewGuid());
+        await other.LoadAsync();
+        await other.WriteAsync(new Coordination.GroupWrite(
+            1, false, null, [new(new TopicPartition("t", 0), new Coordination.StoredOffset(6, -1, "", 0, -1))]));
+
+        ArusException refused = await Assert.ThrowsAsync<ArusException>(() => group.FetchOffsetsAsync([new("t", 0)]));
+        Assert.Equal(ErrorCode.NotCoordinator, refused.Code);
+        CommittedOffset[] read = await GroupCluster.RetryAsync(() => group.FetchOffsetsAsync([new("t", 0)]), _ => ErrorCode.None);
+        Assert.Equal(6, read[0].Offset);
+        Assert.False(await other.IsOwnerAsync());
+    }
+
+    [Fact]
+    public async Task A_commit_whose_fate_is_unknown_is_refused_and_can_be_repeated()
+    {
+        IGroupGrain group = cluster.Group("broken");
+        await group.CommitOffsetsAsync(Commit(Offset(0, 5)));
+        cluster.Storage.BeforeWrite = name => name == "group-offsets-0" ? throw new IOException("the storage is gone") : Task.CompletedTask;
+        Assert.Equal([ErrorCode.NotCoordinator], await group.CommitOffsetsAsync(Commit(Offset(0, 6))));
+        cluster.Storage.BeforeWrite = _ => Task.CompletedTask;
+
+        ErrorCode[] again = await GroupCluster.RetryAsync(() => group.CommitOffsetsAsync(Commit(Offset(0, 6))), errors => errors[0]);
+        Assert.Equal([ErrorCode.None], again);
+    }
+
+    private static CommitOffsetsCommand Commit(params CommittedOffset[] offsets) => new(s_nobody, -1, offsets);
+
+    private static CommittedOffset Offset(int partition, long offset, string metadata = "") => new(new("t", partition), offset, -1, metadata);
+}
