@@ -175,10 +175,13 @@ internal sealed partial class Activation : IGrainContext
         }
     }
 
+    /// <summary>No turn runs from now on.</summary>
+    public void Halt() => _scheduler.Halt();
+
     /// <summary>Ends without a word, as when the process is killed.</summary>
     public void Abandon()
     {
-        _scheduler.Halt();
+        Halt();
         lock (_gate)
         {
             _state = State.Gone;

@@ -162,7 +162,13 @@ internal sealed class Connection
     }
 
     /// <summary>Receives until the connection ends; then tells the handler.</summary>
-    public async Task RunAsync()
+    public void Start()
+    {
+        // What arrives has nothing to do with the async-local values of whoever happened to need the connection first.
+        ThreadPool.UnsafeQueueUserWorkItem(static connection => _ = connection.RunAsync(), this, preferLocal: false);
+    }
+
+    private async Task RunAsync()
     {
         Exception reason;
         try

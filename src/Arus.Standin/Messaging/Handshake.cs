@@ -96,7 +96,7 @@ internal sealed record WelcomeMessage(string? Refusal, bool WrongCluster, SiloAd
             var connection = new Connection(socket, handler, maxFrame);
             var greeting = new TaskCompletionSource<WelcomeMessage>(TaskCreationOptions.RunContinuationsAsynchronously);
             connection.Greeting = greeting;
-            _ = connection.RunAsync();
+            connection.Start();
             connection.Send(Frame.Hello, hello, static (writer, message) => message.Write(writer));
             WelcomeMessage welcome = await greeting.Task.WaitAsync(timeout.Token);
             if (welcome.Refusal is null)

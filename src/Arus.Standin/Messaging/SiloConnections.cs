@@ -81,7 +81,11 @@ internal sealed partial class SiloConnections(SiloRuntime silo, string clusterId
                 Welcome(connection, HelloMessage.Read(reader));
                 break;
             case Frame.Welcome when connection.Greeting is { } greeting:
-                greeting.TrySetResult(WelcomeMessage.Read(reader));
+                // Requests may follow on the heels of the welcome, before whoever waits for it has seen it.
+                WelcomeMessage welcome = WelcomeMessage.Read(reader);
+                connection.RemoteSilo = welcome.Silo;
+                connection.IsGreeted = welcome.Refusal is null;
+                greeting.TrySetResult(welcome);
                 break;
             case Frame.Goodbye when connection.IsGreeted:
                 connection.IsGoing = true;
@@ -115,7 +119,7 @@ internal sealed partial class SiloConnections(SiloRuntime silo, string clusterId
     /// <summary>Closes what leads to a silo that is dead.</summary>
     public void Drop(SiloAddress address, string reason)
     {
-        if (_silos.TryRemove(address, out Connection? connection))
+        foreach (Connection connection in _all.Keys.Where(one => address.Equals(one.RemoteSilo)))
         {
             connection.Close(new SiloUnavailableException(reason));
         }
@@ -150,7 +154,7 @@ internal sealed partial class SiloConnections(SiloRuntime silo, string clusterId
             return;
         }
 
-        _ = connection.RunAsync();
+        connection.Start();
     }
 
     private void Welcome(Connection connection, HelloMessage hello)
@@ -185,8 +189,6 @@ internal sealed partial class SiloConnections(SiloRuntime silo, string clusterId
     {
         (Connection connection, WelcomeMessage welcome) = await WelcomeMessage.ConnectAsync(
             endpoint, new HelloMessage(clusterId, silo.SiloAddress, null, expected), this, MaxFrame, ConnectLimit);
-        connection.RemoteSilo = welcome.Silo;
-        connection.IsGreeted = true;
         _all[connection] = 0;
         _silos[welcome.Silo] = connection;
         if (_stopped || connection.IsClosed)

@@ -56,7 +56,7 @@ internal abstract partial class RuntimeCore : IClusterClient, IReferenceConverte
             {
                 Target = reference.GrainId,
                 Reply = pending,
-                Context = RequestContext.Export(),
+                Context = reference.FixedSilo is null ? RequestContext.Export() : null,
                 Deadline = pending?.Deadline ?? Environment.TickCount64 + timeout,
             },
             args);

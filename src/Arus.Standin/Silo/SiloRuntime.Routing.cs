@@ -87,6 +87,11 @@ internal sealed partial class SiloRuntime
         else
         {
             invocation.Isolate();
+            if (Catalog.FindClass(invocation.Target.Type) is { Placement.IsUsingGrainDirectory: false } grainClass)
+            {
+                Catalog.Receive(grainClass, invocation);
+                return;
+            }
         }
 
         Route(invocation);

@@ -8,7 +8,7 @@ using Orleans.Configuration;
 namespace Orleans.Runtime;
 
 /// <summary>A silo: what it consists of, and how it starts, stops and is killed.</summary>
-internal sealed partial class SiloRuntime : RuntimeCore, ILocalSiloDetails
+internal sealed partial class SiloRuntime : RuntimeCore, ILocalSiloDetails, IDisposable
 {
     private static readonly TimeSpan FlushLimit = TimeSpan.FromSeconds(2);
 
@@ -157,16 +157,19 @@ internal sealed partial class SiloRuntime : RuntimeCore, ILocalSiloDetails
 
         _stopped = true;
         _listeners.ForEach(listener => listener.Dispose());
-        foreach (Activation activation in Catalog.All)
-        {
-            activation.Abandon();
-        }
+        Activation[] all = [.. Catalog.All];
 
+        // First the turns end, so that no grain sees its connections break; then the connections, so that nothing is answered
+        // from the ruins.
+        Array.ForEach(all, activation => activation.Halt());
+        Connections.CloseAll("This silo has stopped.");
+        Array.ForEach(all, activation => activation.Abandon());
         _agent.Dispose();
         _collector.Dispose();
-        Connections.CloseAll("This silo has stopped.");
         Calls.Dispose();
     }
+
+    public void Dispose() => Kill();
 
     /// <summary>A service of a silo, called like a grain.</summary>
     public T GetSystemTarget<T>(SiloAddress silo)
