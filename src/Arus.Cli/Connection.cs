@@ -73,8 +73,8 @@ internal sealed class OrleansConnector : IConnector
         {
             string gateways = string.Join(", ", settings.Gateways.Select(g => g.ToString()));
             throw new UnreachableException(
-                $"No silo answered at {gateways} within {settings.Timeout.TotalSeconds:0} s. Is the server running? "
-                + "--gateway (or ARUS_GATEWAY) takes the host:port of its orleans.gateway.port.", failure);
+                $"No silo answered at {gateways}. Is the server running? "
+                + "--gateway (or ARUS_CLI_GATEWAY) takes the host:port of its orleans.gateway.port.", failure);
         }
     }
 

@@ -12,16 +12,16 @@ internal static class GlobalOptions
 
     public static Option<IPEndPoint[]> Gateway { get; } = new("--gateway", "-g")
     {
-        Description = "host:port of one or more silos' native endpoints, separated by commas (ARUS_GATEWAY)",
+        Description = "host:port of one or more silos' native endpoints, separated by commas (ARUS_CLI_GATEWAY)",
         Recursive = true,
-        DefaultValueFactory = _ => ParseGateways(Environment.GetEnvironmentVariable("ARUS_GATEWAY") ?? "127.0.0.1", out string? _)
+        DefaultValueFactory = _ => ParseGateways(Environment.GetEnvironmentVariable("ARUS_CLI_GATEWAY") ?? "127.0.0.1", out string? _)
             ?? [new IPEndPoint(IPAddress.Loopback, DefaultGatewayPort)],
         CustomParser = result => Checked(result, ParseGateways(result.Tokens.Count == 0 ? "" : result.Tokens[0].Value, out string? fault), fault),
     };
 
-    public static Option<string> ClusterId { get; } = Text("--cluster-id", "ARUS_CLUSTER_ID", "the cluster's orleans.cluster.id");
+    public static Option<string> ClusterId { get; } = Text("--cluster-id", "ARUS_CLI_CLUSTER_ID", "the cluster's orleans.cluster.id");
 
-    public static Option<string> ServiceId { get; } = Text("--service-id", "ARUS_SERVICE_ID", "the cluster's orleans.service.id");
+    public static Option<string> ServiceId { get; } = Text("--service-id", "ARUS_CLI_SERVICE_ID", "the cluster's orleans.service.id");
 
     public static Option<int> ConnectTimeout { get; } = new("--connect-timeout")
     {

@@ -3,7 +3,7 @@
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 lines=${LINES_WANTED:-1000000}
-export ARUS_GATEWAY=127.0.0.1:$(gateway_port 1)
+export ARUS_CLI_GATEWAY=127.0.0.1:$(gateway_port 1)
 
 make_lines "$work/in" "$lines"
 echo "input: $(wc -l <"$work/in") lines, $(stat -c %s "$work/in") bytes, $(cut -f1 "$work/in" | sort -u | wc -l) keys"

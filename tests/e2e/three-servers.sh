@@ -9,7 +9,7 @@ done
 via() { # id command...
   local id=$1
   shift
-  ARUS_GATEWAY=127.0.0.1:$(gateway_port "$id") arus "$@"
+  ARUS_CLI_GATEWAY=127.0.0.1:$(gateway_port "$id") arus "$@"
 }
 
 sees_three() { [ "$(via "$1" cluster --json | grep -o '"brokerId"' | wc -l)" -eq 3 ]; }
