@@ -6,6 +6,9 @@ namespace Arus.Client;
 /// </summary>
 internal sealed class PartitionAccumulator : IThreadPoolWorkItem
 {
+    /// <summary>A leader remembers the last five batches of an idempotent producer; more under way could not be told from new ones.</summary>
+    private const int MaxIdempotentBatches = 5;
+
     private readonly Lock gate = new();
     private readonly ProducerCore core;
     private readonly PartitionSender sender;
@@ -143,13 +146,15 @@ internal sealed class PartitionAccumulator : IThreadPoolWorkItem
         lock (gate)
         {
             lingering = null;
-            if (ready.Count == 0 && open is not null)
+            if (open is not null && (ready.Count == 0 || isHurried))
             {
                 Close();
             }
 
             int size = 0;
-            while (ready.TryPeek(out ProducerBatch? next) && (sending.Count == 0 || size + next.Builder.SizeInBytes <= core.Options.MaxRequestSize))
+            int most = core.Options.IsIdempotent ? MaxIdempotentBatches : int.MaxValue;
+            while (sending.Count < most && ready.TryPeek(out ProducerBatch? next)
+                && (sending.Count == 0 || size + next.Builder.SizeInBytes <= core.Options.MaxRequestSize))
             {
                 sending.Add(ready.Dequeue());
                 size += next.Builder.SizeInBytes;

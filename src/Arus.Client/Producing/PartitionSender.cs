@@ -55,8 +55,8 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
             return;
         }
 
-        await PrepareAsync(pending).ConfigureAwait(false);
-        var entries = new AppendEntry[pending.Count];
+        int count = await PrepareAsync(pending).ConfigureAwait(false);
+        var entries = new AppendEntry[count];
         for (int i = 0; i < entries.Length; i++)
         {
             entries[i] = new AppendEntry(pending[i].ToBytes(core.Options.Compression));
@@ -74,13 +74,13 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
 
             AppendResponse response = await call.ConfigureAwait(false);
             ClientDiagnostics.RecordSend(partition, core.Time.GetElapsedTime(start), error: null);
-            Settle(pending, response, attempt);
+            Settle(pending, count, response, attempt);
         }
         catch (Exception e) when (GrainRetry.IsTransient(e))
         {
             ClientDiagnostics.RecordSend(partition, core.Time.GetElapsedTime(start), e.GetType().Name);
             core.Logger.LogDebug(e, "Appending to {Partition} failed, attempt {Attempt}", partition, attempt + 1);
-            pending.ForEach(b => b.IsShared = true);
+            pending.GetRange(0, Math.Min(count, pending.Count)).ForEach(b => b.IsShared = true);
             if (attempt >= core.Options.Retries)
             {
                 FailAll(pending, ErrorCode.RequestTimedOut, $"Producing to {partition} failed after {attempt + 1} attempts: {e.Message}", e);
@@ -103,17 +103,23 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
         pending.Clear();
     }
 
-    private async ValueTask PrepareAsync(List<ProducerBatch> pending)
+    /// <summary>Gives batches their sequences, and answers how many of them may be sent now.</summary>
+    private async ValueTask<int> PrepareAsync(List<ProducerBatch> pending)
     {
         if (!core.Options.IsIdempotent)
         {
-            return;
+            return pending.Count;
         }
 
         if (isSequenceBroken)
         {
-            // Nothing of these is on the log: the batches that may be were failed when the sequence broke.
-            pending.ForEach(b => b.ForgetSequence());
+            // What was sent before the break may be on the log, and is settled under its old sequence first.
+            int before = pending.FindIndex(b => !b.HasSequence);
+            if (before != 0 && pending.Count > 0)
+            {
+                return before < 0 ? pending.Count : before;
+            }
+
             producerEpoch++;
             nextSequence = 0;
             isSequenceBroken = false;
@@ -130,36 +136,48 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
             batch.SetSequence(core.Options.Compression, producerId, producerEpoch, nextSequence);
             nextSequence = ProducerSequence.Add(nextSequence, batch.Count);
         }
+
+        return pending.Count;
     }
 
-    private void Settle(List<ProducerBatch> pending, AppendResponse response, int attempt)
+    private void Settle(List<ProducerBatch> pending, int count, AppendResponse response, int attempt)
     {
         if (core.Options.Acks == Acks.None)
         {
             return;
         }
 
-        if (response.Results.Length != pending.Count)
+        if (response.Results.Length != count)
         {
             throw new ArusException(
-                ErrorCode.UnknownServerError, $"The leader of {partition} gave {response.Results.Length} answers to {pending.Count} batches.");
+                ErrorCode.UnknownServerError, $"The leader of {partition} gave {response.Results.Length} answers to {count} batches.");
         }
 
         var again = new List<ProducerBatch>();
+        bool isBroken = false;
         for (int i = 0; i < pending.Count; i++)
         {
-            if (!SettleOne(pending[i], response.Results[i], attempt, follows: again.Count > 0 || isSequenceBroken))
+            bool isSettled = i < count && SettleOne(pending[i], response.Results[i], attempt, follows: again.Count > 0, ref isBroken);
+            if (!isSettled)
             {
                 again.Add(pending[i]);
+                if (isBroken)
+                {
+                    // What comes after a batch that is not on the log is not there either: no sequence lets it pass.
+                    pending[i].ForgetSequence();
+                }
             }
         }
 
+        isSequenceBroken |= isBroken;
         pending.Clear();
         pending.AddRange(again);
     }
 
     /// <summary>False when the batch is to be sent again.</summary>
-    private bool SettleOne(ProducerBatch batch, in AppendResult result, int attempt, bool follows)
+    /// <param name="follows">A batch before it is to be sent again.</param>
+    /// <param name="isBroken">Set when the sequence cannot go on: this batch is not on the log, and those after it are not.</param>
+    private bool SettleOne(ProducerBatch batch, in AppendResult result, int attempt, bool follows, ref bool isBroken)
     {
         switch (result.Error)
         {
@@ -171,9 +189,10 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
                 Succeed(batch, -1, -1);
                 return true;
             case ErrorCode.OutOfOrderSequenceNumber or ErrorCode.UnknownProducerId or ErrorCode.InvalidProducerEpoch
-                when core.Options.IsIdempotent && !batch.MayHaveBeenAppended && attempt < core.Options.Retries:
-                // Either one before it was not appended, or the leader has lost what it knew of this producer.
-                isSequenceBroken |= !follows;
+                when core.Options.IsIdempotent && attempt < core.Options.Retries:
+                // One before it is missing, or the leader has lost what it knew of this producer. The batch itself is not on the log: the
+                // leader knows the last five, and no more are ever under way.
+                isBroken |= !follows;
                 return false;
             case ErrorCode.NotEnoughReplicasAfterAppend or ErrorCode.RequestTimedOut:
                 batch.MayHaveBeenAppended = true;
@@ -186,6 +205,7 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
             return false;
         }
 
+        isBroken |= batch.HasSequence;
         Fail(batch, result.Error, result.Message ?? $"The leader of {partition} refused a batch: {result.Error}.", cause: null);
         return true;
     }
@@ -221,6 +241,11 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
             Fail(
                 batch, ErrorCode.RequestTimedOut,
                 $"A batch for {partition} was not acknowledged within delivery.timeout.ms ({core.Options.DeliveryTimeout.TotalMilliseconds:0}).", cause: null);
+        }
+
+        if (isSequenceBroken)
+        {
+            pending.ForEach(b => b.ForgetSequence());
         }
     }
 

@@ -1,0 +1,189 @@
+using System.Reflection;
+using Arus.Grains;
+using Microsoft.Extensions.Logging.Abstractions;
+using Orleans;
+
+namespace Arus.Client.Tests;
+
+/// <summary>A cluster in memory: topics, partitions that check what Kafka's leaders check, and the faults that a test asks for.</summary>
+internal sealed class FakeCluster
+{
+    private readonly Dictionary<string, TopicDescription> topics = [];
+    private readonly Dictionary<TopicPartition, FakePartition> partitions = [];
+    private readonly Dictionary<TopicPartition, CommittedOffset> committed = [];
+    private readonly Lock gate = new();
+    private long nextProducerId = 1000;
+
+    public FakeCluster(TimeProvider? time = null)
+    {
+        Time = time ?? TimeProvider.System;
+        Grains = Fake.Of<IGrainFactory>((method, arguments) => Grain(method.GetGenericArguments()[0], arguments[0]!));
+        var options = new ArusClientOptions();
+        var retry = new GrainRetry(options, Time);
+        Client = new ArusClient(
+            Grains, retry, new ArusAdmin(Grains, retry), options, Time, NullLoggerFactory.Instance,
+            (o, handler, _) => Membership = new FakeMembership(o, handler));
+    }
+
+    public TimeProvider Time { get; }
+
+    public IGrainFactory Grains { get; }
+
+    public ArusClient Client { get; }
+
+    public FakeMembership? Membership { get; private set; }
+
+    /// <summary>What the next commits answer; null for success.</summary>
+    public ErrorCode CommitError { get; set; }
+
+    public void AddTopic(string name, int count)
+    {
+        PartitionAssignment[] map = [.. Enumerable.Range(0, count).Select(p => new PartitionAssignment(p, 1, 0, [1], [1]))];
+        topics[name] = new TopicDescription(name, Guid.Empty, map, [], 1, IsInternal: false);
+    }
+
+    public FakePartition Partition(string topic, int partition)
+    {
+        lock (gate)
+        {
+            var key = new TopicPartition(topic, partition);
+            return partitions.TryGetValue(key, out FakePartition? found) ? found : partitions[key] = new FakePartition(Time);
+        }
+    }
+
+    public long CommittedOffset(string topic, int partition)
+    {
+        lock (gate)
+        {
+            return committed.TryGetValue(new TopicPartition(topic, partition), out CommittedOffset found) ? found.Offset : -1;
+        }
+    }
+
+    public void Commit(string topic, int partition, long offset)
+    {
+        lock (gate)
+        {
+            var key = new TopicPartition(topic, partition);
+            committed[key] = new CommittedOffset(key, offset, -1, "");
+        }
+    }
+
+    private object Grain(Type type, object key) => type.Name switch
+    {
+        nameof(ITopicGrain) => Fake.Of<ITopicGrain>((method, _) => method.Name == nameof(ITopicGrain.DescribeAsync)
+            ? Task.FromResult(topics.GetValueOrDefault((string)key))
+            : throw new NotSupportedException(method.Name)),
+        nameof(IPartitionGrain) => PartitionGrain(PartitionKey.Parse((string)key)),
+        nameof(IProducerIdGrain) => Fake.Of<IProducerIdGrain>((_, arguments) => Task.FromResult(Interlocked.Add(ref nextProducerId, (int)arguments[0]!))),
+        nameof(IGroupGrain) => Fake.Of<IGroupGrain>(CallGroup),
+        _ => throw new NotSupportedException(type.Name),
+    };
+
+    private IPartitionGrain PartitionGrain((string Topic, int Partition) key)
+    {
+        FakePartition partition = Partition(key.Topic, key.Partition);
+        return Fake.Of<IPartitionGrain>((method, arguments) => method.Name switch
+        {
+            nameof(IPartitionGrain.AppendAsync) => partition.AppendAsync((AppendRequest)arguments[0]!),
+            nameof(IPartitionGrain.FetchAsync) => partition.FetchAsync((FetchRequest)arguments[0]!),
+            nameof(IPartitionGrain.ListOffsetAsync) => Task.FromResult(partition.ListOffset((ListOffsetRequest)arguments[0]!)),
+            _ => throw new NotSupportedException(method.Name),
+        });
+    }
+
+    private object CallGroup(MethodInfo method, object?[] arguments)
+    {
+        lock (gate)
+        {
+            switch (method.Name)
+            {
+                case nameof(IGroupGrain.CommitOffsetsAsync):
+                    CommittedOffset[] offsets = ((CommitOffsetsCommand)arguments[0]!).Offsets;
+                    foreach (CommittedOffset offset in CommitError == ErrorCode.None ? offsets : [])
+                    {
+                        committed[offset.Partition] = offset;
+                    }
+
+                    return Task.FromResult(Array.ConvertAll(offsets, _ => CommitError));
+                case nameof(IGroupGrain.FetchOffsetsAsync):
+                    return Task.FromResult(Array.ConvertAll(
+                        (TopicPartition[])arguments[0]!, p => committed.TryGetValue(p, out CommittedOffset c) ? c : new CommittedOffset(p, -1, -1, "")));
+                default:
+                    throw new NotSupportedException(method.Name);
+            }
+        }
+    }
+}
+
+/// <summary>An interface as a function, so that a fake need not follow what it does not use.</summary>
+#pragma warning disable CA1852 // The runtime derives from it.
+internal class Fake : DispatchProxy
+#pragma warning restore CA1852
+{
+    private Func<MethodInfo, object?[], object> handler = null!;
+
+    public static T Of<T>(Func<MethodInfo, object?[], object> handler) where T : class
+    {
+        T proxy = Create<T, Fake>();
+        ((Fake)(object)proxy).handler = handler;
+        return proxy;
+    }
+
+    protected override object? Invoke(MethodInfo? targetMethod, object?[]? args) => handler(targetMethod!, args ?? []);
+}
+
+internal sealed class FakeMembership(GroupMembershipOptions options, IGroupRebalanceHandler handler) : IGroupMembership
+{
+    private readonly TaskCompletionSource completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public GroupMembershipOptions Options => options;
+
+    public IGroupRebalanceHandler Handler => handler;
+
+    public MemberIdentity Identity { get; } = new("member-1", null, 7);
+
+    public IReadOnlyList<TopicPartition> Assignment { get; private set; } = [];
+
+    public IReadOnlyCollection<string> Topics { get; private set; } = [];
+
+    public List<ErrorCode> ReportedErrors { get; } = [];
+
+    public bool HasLeft { get; private set; }
+
+    public Task Completion => completion.Task;
+
+    public void Subscribe(IReadOnlyCollection<string> topics) => Topics = topics;
+
+    public void RecordPoll()
+    {
+    }
+
+    public void RequestRejoin(string reason)
+    {
+    }
+
+    public void ReportCommitError(ErrorCode error) => ReportedErrors.Add(error);
+
+    public void End(Exception e) => completion.TrySetException(e);
+
+    public async Task AssignAsync(params TopicPartition[] partitions)
+    {
+        await handler.OnPartitionsAssignedAsync(partitions, CancellationToken.None);
+        Assignment = [.. Assignment, .. partitions];
+    }
+
+    public async Task RevokeAsync(params TopicPartition[] partitions)
+    {
+        await handler.OnPartitionsRevokedAsync(partitions, CancellationToken.None);
+        Assignment = [.. Assignment.Except(partitions)];
+    }
+
+    public async Task LeaveAsync(string reason, CancellationToken cancellationToken = default)
+    {
+        HasLeft = true;
+        await RevokeAsync([.. Assignment]);
+        completion.TrySetResult();
+    }
+
+    public ValueTask DisposeAsync() => default;
+}

@@ -1,0 +1,280 @@
+using System.Text;
+using Arus.Grains;
+
+namespace Arus.Client.Tests;
+
+/// <summary>
+/// A leader in memory. It has Kafka's rules for sequences, waits for records as a grain does, insists that a caller has one append
+/// under way at a time, and fails when told to.
+/// </summary>
+internal sealed class FakePartition(TimeProvider time)
+{
+    private readonly Lock gate = new();
+    private readonly List<byte[]> batches = [];
+    private readonly Dictionary<long, (short Epoch, int LastSequence, List<(int First, long Offset)> Recent)> producers = [];
+    private readonly List<TaskCompletionSource> fetchers = [];
+    private readonly List<TaskCompletionSource> arrivals = [];
+    private TaskCompletionSource? hold;
+    private long end;
+    private int underWay;
+
+    public long LogStart { get; set; }
+
+    public int Calls { get; private set; }
+
+    public List<AppendRequest> Requests { get; } = [];
+
+    /// <summary>Asked before an append takes effect: a fault, or null.</summary>
+    public Func<AppendRequest, Exception?>? FailBefore { get; set; }
+
+    /// <summary>Asked after an append took effect: a fault, or null.</summary>
+    public Func<AppendRequest, Exception?>? FailAfter { get; set; }
+
+    /// <summary>Asked for each entry: a refusal, or None.</summary>
+    public Func<RecordBatchInfo, ErrorCode>? Refuse { get; set; }
+
+    /// <summary>Asked before a fetch: a fault, or null.</summary>
+    public Func<FetchRequest, Exception?>? FailFetch { get; set; }
+
+    public int Fetches { get; private set; }
+
+    public long End
+    {
+        get
+        {
+            lock (gate)
+            {
+                return end;
+            }
+        }
+    }
+
+    /// <summary>From now on appends wait until <see cref="Release"/>.</summary>
+    public void Hold() => hold = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public void Release()
+    {
+        TaskCompletionSource? held = hold;
+        hold = null;
+        held?.SetResult();
+    }
+
+    /// <summary>Completes at the next append call.</summary>
+    public Task NextCallAsync()
+    {
+        lock (gate)
+        {
+            var source = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            arrivals.Add(source);
+            return source.Task;
+        }
+    }
+
+    public async Task<AppendResponse> AppendAsync(AppendRequest request)
+    {
+        if (Interlocked.Increment(ref underWay) != 1)
+        {
+            throw new InvalidOperationException("Two appends to one partition were under way at once.");
+        }
+
+        try
+        {
+            lock (gate)
+            {
+                Calls++;
+                Requests.Add(request);
+                arrivals.ForEach(a => a.TrySetResult());
+                arrivals.Clear();
+            }
+
+            await Task.Yield();
+            if (hold is { } held)
+            {
+                await held.Task;
+            }
+
+            if (FailBefore?.Invoke(request) is { } before)
+            {
+                throw before;
+            }
+
+            AppendResponse response = new(0, 0, Array.ConvertAll(request.Entries, Append));
+            return FailAfter?.Invoke(request) is { } after ? throw after : response;
+        }
+        finally
+        {
+            Interlocked.Decrement(ref underWay);
+        }
+    }
+
+    public async Task<FetchResponse> FetchAsync(FetchRequest request)
+    {
+        await Task.Yield();
+        lock (gate)
+        {
+            Fetches++;
+        }
+
+        if (FailFetch?.Invoke(request) is { } failure)
+        {
+            throw failure;
+        }
+
+        Task arrival;
+        lock (gate)
+        {
+            if (request.Offset < LogStart || request.Offset > end)
+            {
+                return new FetchResponse(ErrorCode.OffsetOutOfRange, 0, -1, -1, LogStart, []);
+            }
+
+            if (request.Offset < end || request.MaxWaitMs == 0)
+            {
+                return Read(request);
+            }
+
+            var source = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            fetchers.Add(source);
+            arrival = source.Task;
+        }
+
+        await Task.WhenAny(arrival, Task.Delay(TimeSpan.FromMilliseconds(request.MaxWaitMs), time));
+        lock (gate)
+        {
+            return Read(request);
+        }
+    }
+
+    public ListOffsetResponse ListOffset(ListOffsetRequest request)
+    {
+        lock (gate)
+        {
+            return new ListOffsetResponse(ErrorCode.None, request.Timestamp == ListOffsetRequest.Earliest ? LogStart : end, -1, 0);
+        }
+    }
+
+    /// <summary>Appends a batch as it is, whatever it is, under the next offsets.</summary>
+    public void AppendRaw(ReadOnlySpan<byte> batch)
+    {
+        byte[] copy = batch.ToArray();
+        lock (gate)
+        {
+            RecordBatches.SetBaseOffset(copy, end);
+            batches.Add(copy);
+            end = new RecordBatchHeader(copy).NextOffset;
+            fetchers.ForEach(f => f.TrySetResult());
+            fetchers.Clear();
+        }
+    }
+
+    public void Append(params string[] values)
+    {
+        using var builder = new RecordBatchBuilder();
+        foreach (string value in values)
+        {
+            builder.Append(1_000, Encoding.UTF8.GetBytes("k" + value), Encoding.UTF8.GetBytes(value));
+        }
+
+        AppendRaw(builder.Build(new RecordBatchOptions()).Span);
+    }
+
+    /// <summary>Every record on the log: offset, key and value as text.</summary>
+    public List<(long Offset, string? Key, string? Value)> Records()
+    {
+        var records = new List<(long, string?, string?)>();
+        using var scratch = new PooledBufferWriter();
+        lock (gate)
+        {
+            foreach (byte[] batch in batches)
+            {
+                var header = new RecordBatchHeader(batch);
+                Assert.True(RecordBatchPayload.TryOpen(batch, scratch, out ReadOnlyMemory<byte> payload).IsOk);
+                var reader = new RecordReader(payload.Span, header.Count);
+                while (reader.TryRead(out RecordView record))
+                {
+                    records.Add((
+                        header.BaseOffset + record.OffsetDelta, record.IsKeyNull ? null : Encoding.UTF8.GetString(record.Key),
+                        record.IsValueNull ? null : Encoding.UTF8.GetString(record.Value)));
+                }
+            }
+        }
+
+        return records;
+    }
+
+    private FetchResponse Read(FetchRequest request)
+    {
+        var found = new List<ReadOnlyMemory<byte>>();
+        int size = 0;
+        foreach (byte[] batch in batches.Where(b => new RecordBatchHeader(b).NextOffset > request.Offset))
+        {
+            if (size > 0 && size + batch.Length > request.MaxBytes)
+            {
+                break;
+            }
+
+            found.Add(batch);
+            size += batch.Length;
+        }
+
+        return new FetchResponse(ErrorCode.None, 0, end, end, LogStart, [.. found]);
+    }
+
+    private AppendResult Append(AppendEntry entry)
+    {
+        Assert.Equal(ValidationResult.Ok, RecordBatches.Validate(entry.Batches.Span));
+        Assert.Equal(ValidationResult.Ok, RecordBatches.ValidateForAppend(new RecordBatchHeader(entry.Batches.Span)));
+        var header = new RecordBatchHeader(entry.Batches.Span);
+        var info = new RecordBatchInfo(header.ProducerId, header.ProducerEpoch, header.BaseSequence, header.LastSequence, header.Count, header.Compression);
+        long duplicateOf = -1;
+        ErrorCode sequence = info.ProducerId >= 0 ? CheckSequence(info, out duplicateOf) : ErrorCode.None;
+        ErrorCode refused = Refuse?.Invoke(info) ?? ErrorCode.None;
+        if (duplicateOf >= 0 && refused is (ErrorCode.None or ErrorCode.InvalidRecord))
+        {
+            return new AppendResult(ErrorCode.None, duplicateOf, -1);
+        }
+
+        refused = refused == ErrorCode.None || (sequence != ErrorCode.None && !refused.IsRetriable()) ? sequence : refused;
+        if (refused != ErrorCode.None)
+        {
+            return new AppendResult(refused, -1, -1, $"The fake refuses: {refused}");
+        }
+
+        long offset = End;
+        AppendRaw(entry.Batches.Span);
+        if (info.ProducerId >= 0)
+        {
+            List<(int, long)> recent = producers.TryGetValue(info.ProducerId, out var state) && state.Epoch == info.Epoch ? state.Recent : [];
+            recent.Add((info.BaseSequence, offset));
+            recent.RemoveRange(0, Math.Max(0, recent.Count - 5));
+            producers[info.ProducerId] = (info.Epoch, info.LastSequence, recent);
+        }
+
+        return new AppendResult(ErrorCode.None, offset, -1);
+    }
+
+    private ErrorCode CheckSequence(RecordBatchInfo info, out long duplicateOf)
+    {
+        duplicateOf = -1;
+        if (!producers.TryGetValue(info.ProducerId, out var state) || info.Epoch > state.Epoch)
+        {
+            return info.BaseSequence == 0 ? ErrorCode.None : ErrorCode.OutOfOrderSequenceNumber;
+        }
+
+        if (info.Epoch < state.Epoch)
+        {
+            return ErrorCode.InvalidProducerEpoch;
+        }
+
+        int known = state.Recent.FindIndex(r => r.First == info.BaseSequence);
+        if (known >= 0)
+        {
+            duplicateOf = state.Recent[known].Offset;
+            return ErrorCode.None;
+        }
+
+        return info.BaseSequence == ProducerSequence.Add(state.LastSequence, 1) ? ErrorCode.None : ErrorCode.OutOfOrderSequenceNumber;
+    }
+}
+
+internal sealed record RecordBatchInfo(long ProducerId, short Epoch, int BaseSequence, int LastSequence, int Count, CompressionType Compression);
