@@ -99,8 +99,21 @@ internal sealed class Invocation<TArgs, TResult>(GrainMethod<TArgs, TResult> met
         }
         catch (Exception exception)
         {
+            if (exception is Storage.InconsistentStateException { IsSourceActivation: true } stale)
+            {
+                Forget(stale);
+            }
+
             Fail(exception);
         }
+    }
+
+    /// <summary>An activation that lost against another writer holds an outdated state: the next call gets a new one.</summary>
+    private static void Forget(Storage.InconsistentStateException stale)
+    {
+        stale.IsSourceActivation = false;
+        RuntimeContext.Current?.Deactivate(
+            new DeactivationReason(DeactivationReasonCode.ApplicationError, stale, "Its state is not the one in storage any more."));
     }
 }
 

@@ -86,7 +86,7 @@ internal sealed class MemoryStorageGrain : Grain, IMemoryStorageGrain
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
         // Idle or not, its memory is all there is.
-        this.DelayDeactivation(Timeout.InfiniteTimeSpan);
+        this.DelayDeactivation(TimeSpan.MaxValue);
         return Task.CompletedTask;
     }
 
