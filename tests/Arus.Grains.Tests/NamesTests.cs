@@ -3,25 +3,6 @@ namespace Arus.Grains.Tests;
 public sealed class NamesTests
 {
     [Theory]
-    [InlineData("orders", true)]
-    [InlineData("a.b_c-D9", true)]
-    [InlineData("", false)]
-    [InlineData(".", false)]
-    [InlineData("..", false)]
-    [InlineData("...", true)]
-    [InlineData("a/b", false)]
-    [InlineData("ä", false)]
-    [InlineData("a b", false)]
-    public void Topic_names_follow_Kafkas_rules(string name, bool valid) => Assert.Equal(valid, TopicNames.Validate(name) is null);
-
-    [Fact]
-    public void A_topic_name_has_a_greatest_length()
-    {
-        Assert.Null(TopicNames.Validate(new string('a', TopicNames.MaxLength)));
-        Assert.NotNull(TopicNames.Validate(new string('a', TopicNames.MaxLength + 1)));
-    }
-
-    [Theory]
     [InlineData("broker-1", true, 1)]
     [InlineData("broker-17", true, 17)]
     [InlineData("broker-", false, 0)]

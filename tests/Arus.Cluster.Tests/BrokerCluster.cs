@@ -1,0 +1,135 @@
+using Arus.Grains;
+using Arus.Storage;
+using Microsoft.Extensions.DependencyInjection;
+using Orleans;
+using Orleans.Configuration;
+using Orleans.Hosting;
+using Orleans.Runtime;
+using Orleans.TestingHost;
+
+namespace Arus.Cluster.Tests;
+
+/// <summary>
+/// Brokers in one process, with real silos between them. Metadata is in files that all share; a broker's log is in files of its own,
+/// which it finds again when it comes back.
+/// </summary>
+public sealed class BrokerCluster : IAsyncDisposable
+{
+    private readonly string _directory = Directory.CreateTempSubdirectory("arus-cluster-").FullName;
+    private readonly (string Key, string Value)[] _config;
+    private readonly InProcessTestCluster _cluster;
+    private int? _nextBroker;
+
+    private BrokerCluster(int brokers, (string Key, string Value)[] config)
+    {
+        _config = config;
+        var builder = new InProcessTestClusterBuilder((short)brokers);
+        builder.ConfigureSilo(Configure);
+        builder.ConfigureClient(client => client.Configure<ClientMessagingOptions>(options => options.ResponseTimeout = TimeSpan.FromSeconds(15)));
+        _cluster = builder.Build();
+    }
+
+    public IGrainFactory Grains => _cluster.Client;
+
+    public static async Task<BrokerCluster> StartAsync(int brokers, params (string Key, string Value)[] config)
+    {
+        var cluster = new BrokerCluster(brokers, config);
+        await cluster._cluster.DeployAsync();
+        return cluster;
+    }
+
+    public ITopicGrain Topic(string name) => Grains.GetGrain<ITopicGrain>(name);
+
+    public IPartitionGrain Partition(string topic, int partition) => Grains.GetGrain<IPartitionGrain>(PartitionKey.Format(topic, partition));
+
+    public Task<TopicDescription> CreateTopicAsync(string name, int partitions = 1, params (string Key, string Value)[] configs) =>
+        Topic(name).CreateAsync(new TopicSpec(partitions, -1, null, configs.ToDictionary(pair => pair.Key, pair => pair.Value), false));
+
+    /// <summary>A topic with a partition on each of the brokers, in their order.</summary>
+    public Task<TopicDescription> CreateTopicOnAsync(string name, params int[] brokers) =>
+        Topic(name).CreateAsync(new TopicSpec(-1, -1, [.. brokers.Select(broker => new[] { broker })], [], false));
+
+    public async Task<string[]> ListTopicsAsync()
+    {
+        TopicListing[][] shards = await Task.WhenAll(
+            Enumerable.Range(0, TopicCatalog.Shards).Select(shard => Grains.GetGrain<ITopicCatalogGrain>(shard).ListAsync()));
+        return [.. shards.SelectMany(shard => shard).Select(topic => topic.Name).Order(StringComparer.Ordinal)];
+    }
+
+    public IServiceProvider Services(int broker) => Silo(broker).ServiceProvider;
+
+    /// <summary>Kills a silo; nobody is told. Its files are let go of, as those of a dead process are.</summary>
+    public async Task KillAsync(int broker)
+    {
+        var logs = Services(broker).GetRequiredService<IPartitionLogProvider>();
+        await _cluster.KillSiloAsync(Silo(broker));
+        await logs.DisposeAsync();
+    }
+
+    public Task StopAsync(int broker) => _cluster.StopSiloAsync(Silo(broker));
+
+    /// <summary>Starts a broker again, with the records that it had.</summary>
+    public async Task RestartAsync(int broker)
+    {
+        _nextBroker = broker;
+        await _cluster.StartAdditionalSiloAsync();
+    }
+
+    /// <summary>Asks until the answer is as wanted. Each question is a grain call, which is what paces it; the deadline bounds it.</summary>
+    public static async Task<T> EventuallyAsync<T>(Func<Task<T>> ask, Func<T, bool> wanted)
+    {
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        string last = "no answer";
+        while (!deadline.IsCancellationRequested)
+        {
+            try
+            {
+                T answer = await ask();
+                if (wanted(answer))
+                {
+                    return answer;
+                }
+
+                last = $"{answer}";
+            }
+            catch (Exception e) when (e is OrleansException or TimeoutException or ArusException)
+            {
+                last = e.Message;
+            }
+
+            await Task.Yield();
+        }
+
+        throw new TimeoutException($"The answer was never as wanted; the last was: {last}");
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _cluster.DisposeAsync();
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    private InProcessSiloHandle Silo(int broker) => _cluster.Silos.Single(silo => silo.Name == BrokerNames.SiloName(broker));
+
+    private void Configure(InProcessTestSiloSpecificOptions options, ISiloBuilder silo)
+    {
+        int broker = _nextBroker ?? int.Parse(options.SiloName[(options.SiloName.LastIndexOf('_') + 1)..]) + 1;
+        _nextBroker = null;
+        options.SiloName = BrokerNames.SiloName(broker);
+        BrokerConfig config = BrokerConfig.Of([(BrokerConfigs.BrokerId, $"{broker}"), .. _config]);
+        silo.Configure<ClusterMembershipOptions>(membership =>
+        {
+            membership.ProbeTimeout = TimeSpan.FromMilliseconds(500);
+            membership.NumMissedProbesLimit = 2;
+        });
+        silo.Configure<SiloMessagingOptions>(messaging => messaging.ResponseTimeout = TimeSpan.FromSeconds(15));
+        silo.AddFileGrainStorage(StorageNames.Metadata, storage => storage.Directory = Path.Combine(_directory, "metadata"));
+        silo.Services.AddSingleton<IPartitionLogProvider>(_ => new LogProvider(new LogProviderOptions
+        {
+            Directory = Path.Combine(_directory, $"broker-{broker}"), Flush = FlushPolicy.Os, IoThreads = 1,
+        }));
+        silo.AddArusBroker(config);
+        silo.AddStartupTask((services, _) => services.GetRequiredService<IGrainFactory>().GetGrain<IClusterGrain>(0).RegisterBrokerAsync(
+            new BrokerRegistration(broker, BrokerNames.SiloName(broker), [new BrokerEndpoint("PLAINTEXT", "127.0.0.1", 9091 + broker)], null)));
+    }
+}

@@ -1,0 +1,72 @@
+using Arus.Grains;
+
+namespace Arus.Cluster.Tests;
+
+public sealed class FailoverTests
+{
+    [Fact]
+    public async Task Partitions_are_led_by_the_brokers_they_are_assigned_to()
+    {
+        await using BrokerCluster cluster = await BrokerCluster.StartAsync(3);
+        await BrokerCluster.EventuallyAsync(cluster.Grains.GetGrain<IClusterGrain>(0).DescribeAsync, description => description.Brokers.Length == 3);
+        TopicDescription topic = await cluster.CreateTopicAsync("spread", 9);
+        Assert.All(topic.Partitions.GroupBy(partition => partition.Replicas[0]), group => Assert.Equal(3, group.Count()));
+        foreach (PartitionAssignment assignment in topic.Partitions)
+        {
+            AppendResponse appended = await cluster.Partition("spread", assignment.Partition).AppendAsync(Batches.Append("x"));
+            Assert.Equal(ErrorCode.None, appended.Results[0].Error);
+            Assert.Equal(assignment.Replicas[0], (await cluster.Partition("spread", assignment.Partition).DescribeAsync()).Leader);
+        }
+
+        TopicDescription led = await BrokerCluster.EventuallyAsync(
+            async () => (await cluster.Topic("spread").DescribeAsync())!, description => description.Partitions.All(partition => partition.LeaderEpoch >= 0));
+        Assert.All(led.Partitions, partition => Assert.Equal(partition.Replicas[0], partition.Leader));
+    }
+
+    [Fact]
+    public async Task A_killed_brokers_partitions_wait_for_it_and_the_others_go_on()
+    {
+        await using BrokerCluster cluster = await BrokerCluster.StartAsync(2);
+        await BrokerCluster.EventuallyAsync(cluster.Grains.GetGrain<IClusterGrain>(0).DescribeAsync, description => description.Brokers.Length == 2);
+        await cluster.CreateTopicOnAsync("pinned", 1, 2);
+        IPartitionGrain stays = cluster.Partition("pinned", 0);
+        IPartitionGrain dies = cluster.Partition("pinned", 1);
+        await stays.AppendAsync(Batches.Append("s0"));
+        await dies.AppendAsync(Batches.Append("d0"));
+        int epoch = (await dies.DescribeAsync()).LeaderEpoch;
+
+        await cluster.KillAsync(2);
+        FetchResponse refused = await BrokerCluster.EventuallyAsync(
+            () => dies.FetchAsync(Batches.Fetch(0)), response => response.Error == ErrorCode.LeaderNotAvailable);
+        Assert.Empty(refused.Records);
+        TopicDescription topic = await BrokerCluster.EventuallyAsync(
+            async () => (await cluster.Topic("pinned").DescribeAsync())!, description => description.Partitions[1].Leader == -1);
+        Assert.Equal(1, topic.Partitions[0].Leader);
+        Assert.Equal(1, (await stays.AppendAsync(Batches.Append("s1"))).Results[0].BaseOffset);
+        ClusterDescription alone = await cluster.Grains.GetGrain<IClusterGrain>(0).DescribeAsync();
+        Assert.Equal([1], alone.Brokers.Select(broker => broker.BrokerId));
+
+        await cluster.RestartAsync(2);
+        AppendResponse back = await BrokerCluster.EventuallyAsync(
+            () => dies.AppendAsync(Batches.Append("d1")), response => response.Results[0].Error == ErrorCode.None);
+        Assert.Equal(1, back.Results[0].BaseOffset);
+        Assert.True(back.LeaderEpoch > epoch);
+        Assert.Equal([(0L, "d0"), (1L, "d1")], Batches.Read(await dies.FetchAsync(Batches.Fetch(0))));
+    }
+
+    [Fact]
+    public async Task Topics_and_the_cluster_id_outlive_every_broker_that_stops()
+    {
+        await using BrokerCluster cluster = await BrokerCluster.StartAsync(2);
+        string clusterId = (await cluster.Grains.GetGrain<IClusterGrain>(0).DescribeAsync()).ClusterId;
+        Assert.Equal(22, clusterId.Length);
+        for (int i = 0; i < 20; i++)
+        {
+            await cluster.CreateTopicAsync($"kept-{i:D2}");
+        }
+
+        await cluster.StopAsync(2);
+        Assert.Equal(Enumerable.Range(0, 20).Select(i => $"kept-{i:D2}"), await BrokerCluster.EventuallyAsync(cluster.ListTopicsAsync, list => list.Length == 20));
+        Assert.Equal(clusterId, (await cluster.Grains.GetGrain<IClusterGrain>(0).DescribeAsync()).ClusterId);
+    }
+}

@@ -1,0 +1,153 @@
+using Arus.Grains;
+using Arus.Storage;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Arus.Cluster.Tests;
+
+public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
+{
+    private readonly BrokerCluster _cluster = one.Cluster;
+
+    [Fact]
+    public async Task What_was_appended_is_fetched_in_order()
+    {
+        IPartitionGrain partition = await CreateAsync("fetched");
+        var request = new AppendRequest(-1, 5_000, [new AppendEntry(Batches.Of("a", "b")), new AppendEntry(Batches.Of("c"))]);
+        AppendResponse appended = await partition.AppendAsync(request);
+        Assert.Equal([0, 2], appended.Results.Select(result => result.BaseOffset));
+        FetchResponse fetched = await partition.FetchAsync(Batches.Fetch(0));
+        Assert.Equal([(0L, "a"), (1L, "b"), (2L, "c")], Batches.Read(fetched));
+        Assert.Equal((3L, 3L, 0L), (fetched.HighWatermark, fetched.LastStableOffset, fetched.LogStartOffset));
+        Assert.Equal([(2L, "c")], Batches.Read(await partition.FetchAsync(Batches.Fetch(2))));
+    }
+
+    [Fact]
+    public async Task A_fetch_at_the_end_is_answered_when_a_record_arrives()
+    {
+        IPartitionGrain partition = await CreateAsync("waited-for");
+        Task<FetchResponse> waiting = partition.FetchAsync(Batches.Fetch(0, waitMs: FetchRequest.MaxWaitLimitMs));
+        Assert.Equal(ErrorCode.None, (await partition.DescribeAsync()).Error);
+        Assert.False(waiting.IsCompleted);
+        await partition.AppendAsync(Batches.Append("now"));
+        Assert.Equal([(0L, "now")], Batches.Read(await waiting));
+    }
+
+    [Fact]
+    public async Task A_fetch_at_the_end_gives_up_in_time()
+    {
+        IPartitionGrain partition = await CreateAsync("never");
+        FetchResponse empty = await partition.FetchAsync(Batches.Fetch(0, waitMs: 1));
+        Assert.Equal((ErrorCode.None, 0), (empty.Error, empty.Records.Length));
+    }
+
+    [Fact]
+    public async Task What_lies_outside_the_log_is_out_of_range()
+    {
+        IPartitionGrain partition = await CreateAsync("range");
+        await partition.AppendAsync(Batches.Append("a", "b"));
+        await partition.AppendAsync(Batches.Append("c"));
+        FetchResponse beyond = await partition.FetchAsync(Batches.Fetch(9, waitMs: 5_000));
+        Assert.Equal((ErrorCode.OffsetOutOfRange, 3L, 0L), (beyond.Error, beyond.HighWatermark, beyond.LogStartOffset));
+        Assert.Equal(new DeleteRecordsResponse(ErrorCode.None, 2), await partition.DeleteRecordsAsync(2));
+        Assert.Equal(ErrorCode.OffsetOutOfRange, (await partition.FetchAsync(Batches.Fetch(0))).Error);
+        Assert.Equal(ErrorCode.OffsetOutOfRange, (await partition.DeleteRecordsAsync(9)).Error);
+    }
+
+    [Fact]
+    public async Task Offsets_are_found_by_time()
+    {
+        IPartitionGrain partition = await CreateAsync("times");
+        await partition.AppendAsync(Batches.Append("a", "b"));
+        async Task<long> Find(long timestamp) => (await partition.ListOffsetAsync(new ListOffsetRequest(timestamp, -1, IsolationLevel.ReadUncommitted))).Offset;
+        Assert.Equal(2, await Find(ListOffsetRequest.Latest));
+        Assert.Equal(0, await Find(ListOffsetRequest.Earliest));
+        Assert.Equal(0, await Find(ListOffsetRequest.MaxTimestamp));
+        Assert.Equal(0, await Find(1_600_000_000_000));
+        Assert.Equal(-1, await Find(1_800_000_000_000));
+    }
+
+    [Fact]
+    public async Task An_unknown_topic_or_partition_is_refused_and_no_files_are_made()
+    {
+        Assert.Equal(ErrorCode.UnknownTopicOrPartition, (await _cluster.Partition("unknown", 0).AppendAsync(Batches.Append("a"))).Results[0].Error);
+        await CreateAsync("known");
+        FetchResponse beyond = await _cluster.Partition("known", 1).FetchAsync(Batches.Fetch(0));
+        Assert.Equal(ErrorCode.UnknownTopicOrPartition, beyond.Error);
+        Assert.DoesNotContain(
+            _cluster.Services(1).GetRequiredService<LocalPartitions>().Open, open => open.Partition.Topic == "unknown" || open.Partition.Partition == 1);
+    }
+
+    [Fact]
+    public async Task A_topic_that_is_created_after_it_was_asked_for_is_served()
+    {
+        Assert.Equal(ErrorCode.UnknownTopicOrPartition, (await _cluster.Partition("late", 0).FetchAsync(Batches.Fetch(0))).Error);
+        await CreateAsync("late");
+        Assert.Equal(ErrorCode.None, (await _cluster.Partition("late", 0).FetchAsync(Batches.Fetch(0))).Error);
+    }
+
+    [Fact]
+    public async Task A_request_that_believes_in_another_epoch_is_refused()
+    {
+        IPartitionGrain partition = await CreateAsync("epochs");
+        int epoch = (await partition.DescribeAsync()).LeaderEpoch;
+        Assert.Equal(ErrorCode.None, (await partition.FetchAsync(Batches.Fetch(0, epoch: epoch))).Error);
+        Assert.Equal(ErrorCode.UnknownLeaderEpoch, (await partition.FetchAsync(Batches.Fetch(0, epoch: epoch + 1))).Error);
+        Assert.Equal(
+            ErrorCode.UnknownLeaderEpoch,
+            (await partition.ListOffsetAsync(new ListOffsetRequest(ListOffsetRequest.Latest, epoch + 1, IsolationLevel.ReadUncommitted))).Error);
+        Assert.Equal(ErrorCode.UnknownLeaderEpoch, (await partition.GetEpochEndAsync(epoch + 1, 0)).Error);
+    }
+
+    [Fact]
+    public async Task Acknowledgement_by_all_needs_enough_replicas()
+    {
+        await _cluster.CreateTopicAsync("demanding", 1, ("min.insync.replicas", "2"));
+        IPartitionGrain partition = _cluster.Partition("demanding", 0);
+        AppendResult refused = (await partition.AppendAsync(Batches.Append("a"))).Results[0];
+        Assert.Equal(ErrorCode.NotEnoughReplicas, refused.Error);
+        Assert.Equal(ErrorCode.None, (await partition.AppendAsync(Batches.Append("a") with { RequiredAcks = 1 })).Results[0].Error);
+        Assert.Equal(ErrorCode.InvalidRequiredAcks, (await partition.AppendAsync(Batches.Append("a") with { RequiredAcks = 2 })).Results[0].Error);
+    }
+
+    [Fact]
+    public async Task A_corrupt_batch_is_refused_and_the_others_are_kept()
+    {
+        IPartitionGrain partition = await CreateAsync("corrupt");
+        byte[] damaged = Batches.Of("bad").ToArray();
+        damaged[^1] ^= 1;
+        AppendResponse response = await partition.AppendAsync(
+            new AppendRequest(-1, 5_000, [new AppendEntry(Batches.Of("a")), new AppendEntry(damaged), new AppendEntry(Batches.Of("b"))]));
+        Assert.Equal([ErrorCode.None, ErrorCode.CorruptMessage, ErrorCode.None], response.Results.Select(result => result.Error));
+        Assert.Equal([(0L, "a"), (1L, "b")], Batches.Read(await partition.FetchAsync(Batches.Fetch(0))));
+    }
+
+    [Fact]
+    public async Task A_second_activation_takes_the_log_and_raises_the_epoch()
+    {
+        IPartitionGrain partition = await CreateAsync("fenced");
+        await partition.AppendAsync(Batches.Append("a"));
+        int before = (await partition.DescribeAsync()).LeaderEpoch;
+        Task<FetchResponse> waiting = partition.FetchAsync(Batches.Fetch(1, waitMs: FetchRequest.MaxWaitLimitMs));
+        Assert.Equal(before, (await partition.DescribeAsync()).LeaderEpoch);
+
+        // What a second activation in this process does, while the first still believes that it leads.
+        LocalPartitions local = _cluster.Services(1).GetRequiredService<LocalPartitions>();
+        TopicDescription topic = (await _cluster.Topic("fenced").DescribeAsync())!;
+        LocalPartitions.OpenPartition other = await local.OpenAsync(
+            new TopicPartition("fenced", 0), topic.Id, TopicConfig.Resolve(topic.Configs, BrokerConfig.Default), () => { }, CancellationToken.None);
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, (await waiting).Error);
+
+        PartitionDescription after = await BrokerCluster.EventuallyAsync(partition.DescribeAsync, description => description.LeaderEpoch > before);
+        Assert.Equal((before + 1, 1L), (after.LeaderEpoch, after.LogEndOffset));
+        await partition.AppendAsync(Batches.Append("b"));
+        Assert.Equal([(0L, "a"), (1L, "b")], Batches.Read(await partition.FetchAsync(Batches.Fetch(0))));
+        Assert.Equal(new EpochEndResponse(ErrorCode.None, before, 1), await partition.GetEpochEndAsync(-1, before));
+        Assert.Equal(new EpochEndResponse(ErrorCode.None, before + 1, 2), await partition.GetEpochEndAsync(-1, before + 1));
+    }
+
+    private async Task<IPartitionGrain> CreateAsync(string topic)
+    {
+        await _cluster.CreateTopicAsync(topic);
+        return _cluster.Partition(topic, 0);
+    }
+}

@@ -1,0 +1,141 @@
+using Arus.Grains;
+
+namespace Arus.Cluster.Tests;
+
+public sealed class TopicTests(OneBroker one) : IClassFixture<OneBroker>
+{
+    private readonly BrokerCluster _cluster = one.Cluster;
+
+    [Fact]
+    public async Task A_topic_is_described_and_listed_once_it_is_created()
+    {
+        TopicDescription created = await _cluster.CreateTopicAsync("created", 3, ("retention.ms", "1000"));
+        Assert.Equal(3, created.Partitions.Length);
+        Assert.All(created.Partitions, partition => Assert.Equal([1], partition.Replicas));
+        Assert.All(created.Partitions, partition => Assert.Equal([1], partition.Isr));
+        Assert.All(created.Partitions, partition => Assert.Equal(1, partition.Leader));
+        TopicDescription described = (await _cluster.Topic("created").DescribeAsync())!;
+        Assert.Equal(created.Id, described.Id);
+        Assert.Equal("1000", described.Configs["retention.ms"]);
+        Assert.Contains("created", await _cluster.ListTopicsAsync());
+        Assert.Equal("created", await _cluster.Grains.GetGrain<ITopicCatalogGrain>(TopicCatalog.ShardOf(created.Id)).FindNameAsync(created.Id));
+    }
+
+    [Theory]
+    [InlineData("no/slash", 1, ErrorCode.InvalidTopicException)]
+    [InlineData("refused", 0, ErrorCode.InvalidPartitions)]
+    public async Task What_cannot_be_created_leaves_nothing_behind(string name, int partitions, ErrorCode code)
+    {
+        Assert.Equal(code, (await Assert.ThrowsAsync<ArusException>(() => _cluster.CreateTopicAsync(name, partitions))).Code);
+        Assert.Null(await _cluster.Topic(name).DescribeAsync());
+        Assert.DoesNotContain(name, await _cluster.ListTopicsAsync());
+    }
+
+    [Fact]
+    public async Task Checking_only_creates_nothing()
+    {
+        TopicDescription planned = await _cluster.Topic("planned").CreateAsync(new TopicSpec(2, -1, null, [], ValidateOnly: true));
+        Assert.Equal(2, planned.Partitions.Length);
+        Assert.Null(await _cluster.Topic("planned").DescribeAsync());
+    }
+
+    [Fact]
+    public async Task A_name_is_taken_once()
+    {
+        await _cluster.CreateTopicAsync("twice");
+        ArusException refusal = await Assert.ThrowsAsync<ArusException>(() => _cluster.CreateTopicAsync("twice"));
+        Assert.Equal((ErrorCode.TopicAlreadyExists, "Topic 'twice' already exists."), (refusal.Code, refusal.Message));
+    }
+
+    [Fact]
+    public async Task Replication_is_refused()
+    {
+        Task Create() => _cluster.Topic("replicated").CreateAsync(new TopicSpec(1, 2, null, [], false));
+        Assert.Equal(ErrorCode.InvalidReplicationFactor, (await Assert.ThrowsAsync<ArusException>(Create)).Code);
+    }
+
+    [Fact]
+    public async Task A_deleted_topic_is_gone_with_its_records_and_its_name_is_free()
+    {
+        TopicDescription first = await _cluster.CreateTopicAsync("deleted");
+        await _cluster.Partition("deleted", 0).AppendAsync(Batches.Append("old"));
+        await _cluster.Topic("deleted").DeleteAsync();
+        Assert.Null(await _cluster.Topic("deleted").DescribeAsync());
+        Assert.DoesNotContain("deleted", await _cluster.ListTopicsAsync());
+        Assert.Equal(ErrorCode.UnknownTopicOrPartition, (await _cluster.Partition("deleted", 0).FetchAsync(Batches.Fetch(0))).Error);
+        Assert.Equal(ErrorCode.UnknownTopicOrPartition, (await Assert.ThrowsAsync<ArusException>(() => _cluster.Topic("deleted").DeleteAsync())).Code);
+
+        TopicDescription second = await _cluster.CreateTopicAsync("deleted");
+        Assert.NotEqual(first.Id, second.Id);
+        FetchResponse empty = await _cluster.Partition("deleted", 0).FetchAsync(Batches.Fetch(0));
+        Assert.Equal((ErrorCode.None, 0L), (empty.Error, empty.HighWatermark));
+    }
+
+    [Fact]
+    public async Task Partitions_are_added_but_not_taken_away()
+    {
+        TopicDescription before = await _cluster.CreateTopicAsync("grows", 2);
+        TopicDescription after = await _cluster.Topic("grows").CreatePartitionsAsync(5, null, validateOnly: false);
+        Assert.Equal(5, after.Partitions.Length);
+        Assert.True(after.Version > before.Version);
+        AppendResponse appended = await _cluster.Partition("grows", 4).AppendAsync(Batches.Append("a"));
+        Assert.Equal(ErrorCode.None, appended.Results[0].Error);
+        Task Shrink() => _cluster.Topic("grows").CreatePartitionsAsync(3, null, validateOnly: false);
+        Assert.Equal(ErrorCode.InvalidPartitions, (await Assert.ThrowsAsync<ArusException>(Shrink)).Code);
+    }
+
+    [Fact]
+    public async Task Configuration_changes_reach_the_open_log()
+    {
+        await _cluster.CreateTopicAsync("configured");
+        Assert.Equal(ErrorCode.None, (await _cluster.Partition("configured", 0).AppendAsync(Batches.Append("fits"))).Results[0].Error);
+        await _cluster.Topic("configured").AlterConfigsAsync([new ConfigChange("max.message.bytes", ConfigOperation.Set, "10")], validateOnly: false);
+        AppendResult refused = (await _cluster.Partition("configured", 0).AppendAsync(Batches.Append("does not fit"))).Results[0];
+        Assert.Equal(ErrorCode.MessageTooLarge, refused.Error);
+        Assert.NotNull(refused.Message);
+    }
+
+    [Fact]
+    public async Task One_bad_key_changes_nothing()
+    {
+        await _cluster.CreateTopicAsync("unchanged");
+        Task Alter() => _cluster.Topic("unchanged").AlterConfigsAsync(
+            [new ConfigChange("retention.ms", ConfigOperation.Set, "5"), new ConfigChange("retention.bytes", ConfigOperation.Set, "x")], validateOnly: false);
+        ArusException refusal = await Assert.ThrowsAsync<ArusException>(Alter);
+        Assert.Equal(ErrorCode.InvalidConfig, refusal.Code);
+        Assert.Contains("retention.bytes=x", refusal.Message);
+        Assert.Empty((await _cluster.Topic("unchanged").DescribeAsync())!.Configs);
+    }
+
+    [Fact]
+    public async Task A_creation_that_was_cut_short_before_the_topic_was_written_is_forgotten()
+    {
+        Guid id = TopicCatalog.IdFor("ghost", Guid.NewGuid());
+        ITopicCatalogGrain shard = _cluster.Grains.GetGrain<ITopicCatalogGrain>(TopicCatalog.ShardOf("ghost"));
+        await shard.PrepareAsync(new TopicListing("ghost", id, 1, false));
+        Assert.DoesNotContain("ghost", await _cluster.ListTopicsAsync());
+        Assert.Equal(3, (await _cluster.CreateTopicAsync("ghost", 3)).Partitions.Length);
+        Assert.Contains("ghost", await _cluster.ListTopicsAsync());
+    }
+
+    [Fact]
+    public async Task Producer_ids_are_given_once()
+    {
+        IProducerIdGrain ids = _cluster.Grains.GetGrain<IProducerIdGrain>(0);
+        long first = await ids.AllocateBlockAsync(1_000);
+        long second = await ids.AllocateBlockAsync(1);
+        long third = await ids.AllocateBlockAsync(1);
+        Assert.Equal((first + 1_000, first + 1_001), (second, third));
+        Assert.Equal(ErrorCode.InvalidRequest, (await Assert.ThrowsAsync<ArusException>(() => ids.AllocateBlockAsync(0))).Code);
+    }
+}
+
+/// <summary>One broker for many tests.</summary>
+public sealed class OneBroker : IAsyncLifetime
+{
+    public BrokerCluster Cluster { get; private set; } = null!;
+
+    public async Task InitializeAsync() => Cluster = await BrokerCluster.StartAsync(1);
+
+    public async Task DisposeAsync() => await Cluster.DisposeAsync();
+}

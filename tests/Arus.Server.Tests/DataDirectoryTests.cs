@@ -1,0 +1,44 @@
+namespace Arus.Server.Tests;
+
+public sealed class DataDirectoryTests : IDisposable
+{
+    private readonly string _path = Path.Combine(Directory.CreateTempSubdirectory("arus-data-").FullName, "data");
+
+    [Fact]
+    public void Two_brokers_never_share_one()
+    {
+        using DataDirectory first = DataDirectory.Open(_path, 1);
+        StartRefusedException refusal = Assert.Throws<StartRefusedException>(() => DataDirectory.Open(_path, 1));
+        Assert.Contains("is in use by another process", refusal.Message);
+    }
+
+    [Fact]
+    public void It_remembers_its_broker()
+    {
+        DataDirectory.Open(_path, 1).Dispose();
+        Assert.Contains("belongs to broker 1, but broker.id=2", Assert.Throws<StartRefusedException>(() => DataDirectory.Open(_path, 2)).Message);
+        DataDirectory.Open(_path, 1).Dispose();
+    }
+
+    [Fact]
+    public void It_remembers_its_cluster()
+    {
+        using (DataDirectory first = DataDirectory.Open(_path, 1))
+        {
+            first.CheckCluster("abc");
+        }
+
+        using DataDirectory second = DataDirectory.Open(_path, 1);
+        second.CheckCluster("abc");
+        Assert.Contains("belongs to cluster abc, but this is cluster xyz", Assert.Throws<StartRefusedException>(() => second.CheckCluster("xyz")).Message);
+    }
+
+    [Fact]
+    public void A_path_that_is_no_directory_is_refused_by_name()
+    {
+        File.WriteAllText(_path, "");
+        Assert.Contains($"log.dir={_path} cannot be used", Assert.Throws<StartRefusedException>(() => DataDirectory.Open(_path, 1)).Message);
+    }
+
+    public void Dispose() => Directory.Delete(Path.GetDirectoryName(_path)!, recursive: true);
+}

@@ -1,0 +1,171 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Orleans;
+using Orleans.Hosting;
+using Orleans.Runtime;
+using Orleans.Configuration;
+
+namespace Arus.Server.Tests;
+
+/// <summary>The server as a process of its own, on free ports and a directory of its own, and a client of it.</summary>
+internal sealed partial class ServerProcess : IAsyncDisposable
+{
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
+
+    private readonly Process _process;
+    private readonly List<string> _output = [];
+    private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private IHost? _client;
+
+    private ServerProcess(Ports ports, string directory, string[] flags)
+    {
+        ServerPorts = ports;
+        string[] all =
+        [
+            "exec", Path.Combine(AppContext.BaseDirectory, "Arus.Server.dll"), $"--log.dir={directory}", $"--listeners=PLAINTEXT://127.0.0.1:{ports.Kafka}",
+            $"--arus.http.endpoint=127.0.0.1:{ports.Http}", $"--orleans.silo.port={ports.Silo}", $"--orleans.gateway.port={ports.Gateway}", .. flags,
+        ];
+        _process = new Process
+        {
+            StartInfo = new ProcessStartInfo("dotnet", all) { RedirectStandardOutput = true, RedirectStandardError = true },
+            EnableRaisingEvents = true,
+        };
+        _process.OutputDataReceived += (_, line) => OnLine(line.Data);
+        _process.ErrorDataReceived += (_, line) => OnLine(line.Data);
+        _process.Exited += (_, _) => _ready.TrySetException(new InvalidOperationException($"The server ended:\n{Output}"));
+        _process.Start();
+        _process.BeginOutputReadLine();
+        _process.BeginErrorReadLine();
+    }
+
+    public Ports ServerPorts { get; }
+
+    public string Output
+    {
+        get
+        {
+            lock (_output)
+            {
+                return string.Join('\n', _output);
+            }
+        }
+    }
+
+    /// <summary>Starts one and waits until it says that it is ready.</summary>
+    public static async Task<ServerProcess> StartAsync(Ports ports, string directory, params string[] flags)
+    {
+        var server = new ServerProcess(ports, directory, flags);
+        try
+        {
+            await server._ready.Task.WaitAsync(s_patience);
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Runs one that is expected to refuse.</summary>
+    public static async Task<(int ExitCode, string Output)> RunAsync(Ports ports, string directory, params string[] flags)
+    {
+        await using var server = new ServerProcess(ports, directory, flags);
+        int code = await server.WaitForExitAsync();
+        return (code, server.Output);
+    }
+
+    public async Task<string> GetAsync(string path)
+    {
+        using var http = new HttpClient { Timeout = s_patience };
+        return await http.GetStringAsync(new Uri($"http://127.0.0.1:{ServerPorts.Http}{path}"));
+    }
+
+    public async Task<IGrainFactory> ConnectAsync()
+    {
+        _client = new HostBuilder()
+            .UseOrleansClient(client => client
+                .UseLocalhostClustering(ServerPorts.Gateway, "arus", "arus")
+                .Configure<ClientMessagingOptions>(options => options.ResponseTimeout = TimeSpan.FromSeconds(15)))
+            .Build();
+        await _client.StartAsync();
+        return _client.Services.GetRequiredService<IClusterClient>();
+    }
+
+    public void Kill() => _process.Kill();
+
+    /// <summary>SIGTERM, as a service manager sends it.</summary>
+    public void Terminate() => Assert.Equal(0, SendSignal(_process.Id, 15));
+
+    public async Task<int> WaitForExitAsync()
+    {
+        using var deadline = new CancellationTokenSource(s_patience);
+        await _process.WaitForExitAsync(deadline.Token);
+        return _process.ExitCode;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_client is not null)
+        {
+            // Its server may be gone, which the client finds out as it stops.
+            using var briefly = new CancellationTokenSource(TimeSpan.FromSeconds(2));
+            try
+            {
+                await _client.StopAsync(briefly.Token);
+            }
+            catch (Exception e) when (e is OperationCanceledException or OrleansException)
+            {
+                Debug.WriteLine(e.Message);
+            }
+
+            _client.Dispose();
+        }
+
+        if (!_process.HasExited)
+        {
+            _process.Kill();
+            await WaitForExitAsync();
+        }
+
+        _process.Dispose();
+    }
+
+    private void OnLine(string? line)
+    {
+        if (line is null)
+        {
+            return;
+        }
+
+        lock (_output)
+        {
+            _output.Add(line);
+        }
+
+        if (line.Contains(" is ready after ", StringComparison.Ordinal))
+        {
+            _ready.TrySetResult();
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
+    private static partial int SendSignal(int process, int signal);
+
+    /// <summary>Ports that were free a moment ago.</summary>
+    internal sealed record Ports(int Kafka, int Http, int Silo, int Gateway)
+    {
+        public static Ports Free()
+        {
+            TcpListener[] listeners = [.. Enumerable.Range(0, 4).Select(_ => new TcpListener(IPAddress.Loopback, 0))];
+            Array.ForEach(listeners, listener => listener.Start());
+            int[] ports = [.. listeners.Select(listener => ((IPEndPoint)listener.LocalEndpoint).Port)];
+            Array.ForEach(listeners, listener => listener.Stop());
+            return new Ports(ports[0], ports[1], ports[2], ports[3]);
+        }
+    }
+}
