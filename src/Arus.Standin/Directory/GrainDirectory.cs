@@ -58,7 +58,8 @@ internal sealed partial class GrainDirectory : IDirectoryService
     }
 
     public Task UnregisterAsync(GrainAddress address) =>
-        AskOwnerAsync(address.GrainId, static (owner, one) => owner.UnregisterAsync(one), address);
+        _ring.Silos.IsEmpty ? Task.CompletedTask // The last silo goes, and the directory with it.
+        : AskOwnerAsync(address.GrainId, static (owner, one) => owner.UnregisterAsync(one), address);
 
     /// <summary>Where the grain is active, if anywhere.</summary>
     public async Task<GrainAddress?> LookupAsync(GrainId id) =>
