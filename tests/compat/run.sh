@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Third parties' Kafka clients against Arus. usage: run.sh [HOST:PORT]
+# Without an address a server of this checkout is started on free ports, with its data in a temporary directory.
+# COMPAT_CLIENTS="kcat kafkajs" runs only these. The last line sums up.
+set -u -o pipefail
+cd "$(dirname "$0")/../.." || exit 1
+clients=${COMPAT_CLIENTS:-kcat librdkafka confluent-kafka kafka-python kafkajs sarama}
+bootstrap=${1:-}
+data=$(mktemp -d)
+server=
+
+stop_server() {
+  if [ -n "$server" ]; then
+    kill -TERM "$server" 2>/dev/null
+    for _ in $(seq 300); do kill -0 "$server" 2>/dev/null || break; sleep 0.1; done
+    kill -KILL "$server" 2>/dev/null
+    wait "$server" 2>/dev/null
+  fi
+  rm -rf "$data"
+}
+trap stop_server EXIT
+trap 'exit 130' INT TERM
+
+# So many ports that nobody listens on, at once so that they differ.
+free_ports() {
+  /usr/bin/python3 -c '
+import socket, sys
+s = [socket.create_server(("127.0.0.1", 0)) for _ in range(int(sys.argv[1]))]
+print(*(x.getsockname()[1] for x in s))' "$1"
+}
+
+start_server() {
+  local kafka http silo gateway
+  dotnet build src/Arus.Server -v q -nologo >"$data/build" 2>&1 || { tail -n 20 "$data/build"; return 1; }
+  read -r kafka http silo gateway < <(free_ports 4) || return 1
+  bootstrap=127.0.0.1:$kafka
+  dotnet "$(ls -t src/Arus.Server/bin/*/net*/Arus.Server.dll | head -n 1)" \
+    --listeners="PLAINTEXT://$bootstrap" --arus.http.endpoint="127.0.0.1:$http" --log.dir="$data/log" \
+    --orleans.silo.port="$silo" --orleans.gateway.port="$gateway" --arus.flush=os --group.initial.rebalance.delay.ms=500 \
+    >"$data/server" 2>&1 &
+  server=$!
+  for _ in $(seq 300); do
+    kill -0 "$server" 2>/dev/null || break
+    curl -fsS "http://127.0.0.1:$http/health/ready" >/dev/null 2>&1 && return
+    sleep 0.1
+  done
+  echo "the server does not start:"
+  tail -n 20 "$data/server"
+  return 1
+}
+
+passed=0
+failed=0
+if [ -z "$bootstrap" ] && ! start_server; then
+  echo "0 passed, 1 failed"
+  exit 1
+fi
+
+for client in $clients; do
+  echo "== $client"
+  "tests/compat/$client.sh" "$bootstrap" 2>&1 | tee "$data/$client"
+  last=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$data/$client" | tail -n 1)
+  read -r p _ f _ <<<"${last:-0 passed, 1 failed}"
+  passed=$((passed + p))
+  failed=$((failed + f))
+done
+
+if [ -n "$server" ]; then
+  if ! kill -0 "$server" 2>/dev/null; then
+    echo "not ok the server is still there"
+    failed=$((failed + 1))
+  fi
+  if [ "$failed" -gt 0 ]; then
+    echo "== the server's log (end)"
+    tail -n 40 "$data/server"
+  fi
+  [ -z "${COMPAT_SERVER_LOG:-}" ] || cp "$data/server" "$COMPAT_SERVER_LOG"
+fi
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
