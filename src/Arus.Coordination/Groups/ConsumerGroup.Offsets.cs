@@ -191,7 +191,9 @@ public sealed partial class ConsumerGroup
             }
         }
 
-        if (_offsets.Count == 0 && _state == GroupState.Empty && _pendingMembers.Count == 0)
+        // Not at once: generations begin anew with the next group of the name, and members of the last one may not know yet.
+        bool settled = nowMs - _emptySinceMs >= _options.OffsetsRetentionCheckIntervalMs;
+        if (_offsets.Count == 0 && _state == GroupState.Empty && _pendingMembers.Count == 0 && settled)
         {
             Vanish();
         }

@@ -41,6 +41,8 @@ public sealed partial class GroupGrain(ILocalBroker broker, TimeProvider time, I
             LogLoaded(_groupId, snapshot.Generation, snapshot.Members.Count);
         }
 
+        // What expired while nobody coordinated the group must not be answered any more.
+        _group.Advance(_startMs);
         Pump();
     }
 

@@ -15,6 +15,7 @@ internal sealed class GroupSimulation
     private readonly List<SimulatedCoordinator> _coordinators = [];
     private readonly SimulatedMember[] _members;
     private readonly Dictionary<(int Generation, int Partition), string> _owners = [];
+    private readonly Dictionary<int, string> _membersOf = [];
     private readonly List<Task> _running = [];
     private bool _trouble = true;
 
@@ -81,6 +82,18 @@ internal sealed class GroupSimulation
     /// <summary>Member loops never end in an exception but that of a broken invariant, which must not get lost.</summary>
     public void Track(Task loop) => _running.Add(loop);
 
+    /// <summary>A generation has one list of members, whoever coordinates.</summary>
+    public void CheckMembers(JoinReply join)
+    {
+        if (join.Members.Count > 0)
+        {
+            string members = string.Join(' ', join.Members.Select(member => member.InstanceId ?? member.MemberId).Order());
+            World.Require(
+                _membersOf.TryAdd(join.Generation, members) || _membersOf[join.Generation] == members,
+                () => $"generation {join.Generation} has the members {_membersOf[join.Generation]}, and {members}");
+        }
+    }
+
     public void CheckOwners(int generation, int[] partitions, string owner)
     {
         World.Note($"{owner} owns [{string.Join(',', partitions)}] in {generation}");
@@ -89,7 +102,7 @@ internal sealed class GroupSimulation
             if (!_owners.TryAdd((generation, partition), owner))
             {
                 string other = _owners[(generation, partition)];
-                World.Require(other == owner, $"in generation {generation}, partition {partition} has the owners {other} and {owner}");
+                World.Require(other == owner, () => $"in generation {generation}, partition {partition} has the owners {other} and {owner}");
             }
         }
     }
@@ -152,10 +165,10 @@ internal sealed class GroupSimulation
         }
 
         ConsumerGroup group = _coordinators[^1].Group;
-        World.Require(group.State == GroupState.Stable, $"the group is {group.State}");
+        World.Require(group.State == GroupState.Stable, () => $"the group is {group.State}");
         SimulatedMember[] up = [.. _members.Where(member => member.IsUp)];
-        World.Require(up.All(member => member.Generation == group.Generation), $"not every member is in generation {group.Generation}");
+        World.Require(up.All(member => member.Generation == group.Generation), () => $"not every member is in generation {group.Generation}");
         int[] owned = [.. up.SelectMany(member => member.Owned).Order()];
-        World.Require(owned.SequenceEqual(Enumerable.Range(0, Partitions)), $"the partitions owned are {string.Join(',', owned)}");
+        World.Require(owned.SequenceEqual(Enumerable.Range(0, Partitions)), () => $"the partitions owned are {string.Join(',', owned)}");
     }
 }

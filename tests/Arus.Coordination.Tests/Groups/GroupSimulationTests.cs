@@ -4,7 +4,7 @@ namespace Arus.Coordination.Tests.Groups;
 
 public sealed class GroupSimulationTests
 {
-    private const int Seeds = 300;
+    private const int Seeds = 200;
 
     /// <summary>A failure names its seed; ARUS_SEED=n replays that one alone.</summary>
     [Fact]

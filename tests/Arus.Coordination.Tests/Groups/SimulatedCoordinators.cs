@@ -35,7 +35,7 @@ internal sealed class SimulatedStorage(SimulatedWorld world)
             {
                 world.Require(
                     !Offsets.TryGetValue(partition, out StoredOffset before) || before.Offset <= value.Offset,
-                    $"the stored offset of {partition} went back from {before.Offset} to {value.Offset}");
+                    () => $"the stored offset of {partition} went back from {before.Offset} to {value.Offset}");
                 Offsets[partition] = value;
             }
             else
@@ -113,7 +113,7 @@ internal sealed class SimulatedCoordinator : IMemberIdSource
         foreach ((long token, GroupReply reply) in _group.TakeAnswers())
         {
             _calls.Remove(token, out Action<GroupReply>? answer);
-            _world.Require(answer is not null, $"call {token} was answered twice");
+            _world.Require(answer is not null, () => $"call {token} was answered twice");
             answer!(reply);
         }
 
@@ -132,7 +132,7 @@ internal sealed class SimulatedCoordinator : IMemberIdSource
         _preparingSince = _group.State != GroupState.PreparingRebalance ? long.MaxValue : Math.Min(_preparingSince, _world.Now);
         _world.Require(
             _preparingSince == long.MaxValue || _world.Now - _preparingSince <= LongestPreparationMs,
-            $"{_name} prepares generation {_group.Generation + 1} since {_preparingSince}");
+            () => $"{_name} prepares generation {_group.Generation + 1} since {_preparingSince}");
     }
 
     private void Complete(GroupWrite write)

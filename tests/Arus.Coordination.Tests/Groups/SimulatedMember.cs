@@ -108,6 +108,7 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
         // The eager protocol: what was owned is given up before the next generation is known.
         Owned = [];
         Generation = join.Generation;
+        simulation.CheckMembers(join);
         KeyValuePair<string, ReadOnlyMemory<byte>>[] assignments = [.. Assign(join)];
         while (life == _life)
         {
@@ -180,7 +181,7 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
             for (int i = 0; i < partitions.Length; i++)
             {
                 long offset = fetched.Offsets[i].Value?.Offset ?? -1;
-                _world.Require(offset >= least[i], $"{name} read {offset} for {partitions[i]}, and {least[i]} was acknowledged");
+                _world.Require(offset >= least[i], () => $"{name} read {offset} for {partitions[i]}, and {least[i]} was acknowledged");
             }
         }
 

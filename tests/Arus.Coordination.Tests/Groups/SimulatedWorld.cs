@@ -50,11 +50,11 @@ internal sealed class SimulatedWorld(int seed)
         }
     }
 
-    public void Require(bool condition, string rule)
+    public void Require(bool condition, Func<string> rule)
     {
         if (!condition)
         {
-            throw new InvariantBrokenException($"seed {seed}, at {Now}: {rule}\n{string.Join('\n', _trace)}");
+            throw new InvariantBrokenException($"seed {seed}, at {Now}: {rule()}\n{string.Join('\n', _trace)}");
         }
     }
 }
