@@ -2,7 +2,7 @@
 import sys
 import time
 
-from confluent_kafka import Consumer, Producer, TopicPartition, OFFSET_BEGINNING, OFFSET_END, TIMESTAMP_CREATE_TIME
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition, OFFSET_BEGINNING, OFFSET_END, TIMESTAMP_CREATE_TIME
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic
 
 from common import (DEADLINE, PARTITIONS, RECORDS, Member, Record, check, digest, equal, group_checks, records, skip, unique, until)
@@ -51,7 +51,8 @@ class Poller:
         self.consumer = Consumer(dict(BASE, **{
             "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False,
             "session.timeout.ms": 10000, "heartbeat.interval.ms": 500}))
-        self.consumer.subscribe([topic])
+        # After a rebalance librdkafka goes on from what was committed, also on partitions that the member keeps.
+        self.consumer.subscribe([topic], on_revoke=lambda _consumer, _partitions: self.commit())
 
     def poll(self):
         message = self.consumer.poll(0.2)
@@ -65,8 +66,11 @@ class Poller:
         return set(p.partition for p in self.consumer.assignment())
 
     def commit(self):
-        if self.assigned():
+        try:
             self.consumer.commit(asynchronous=False)
+        except KafkaException as e:
+            if e.args[0].code() != KafkaError._NO_OFFSET:  # Nothing new to commit.
+                raise
 
     def close(self):
         self.consumer.close()
