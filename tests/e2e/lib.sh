@@ -56,6 +56,7 @@ start_server() { # id [flag...]
     --orleans.silo.port=$((11900 + id)) --orleans.gateway.port="$(gateway_port "$id")" \
     --orleans.primary.endpoint=127.0.0.1:11901 "$@" >>"$work/server-$id.out" 2>&1 &
   server_pid[$id]=$!
+  disown
   wait_for 30 curl -fs "http://127.0.0.1:$((18080 + id))/health/ready" || {
     echo "server $id did not get ready:"
     tail -n 40 "$work/server-$id.out"
@@ -64,14 +65,18 @@ start_server() { # id [flag...]
   }
 }
 
+process_is_gone() { ! kill -0 "$1" 2>/dev/null; }
+
 kill_server() { # id [signal]
   kill "-${2:-KILL}" "${server_pid[$1]}" 2>/dev/null
-  wait "${server_pid[$1]}" 2>/dev/null
+  wait_for 40 process_is_gone "${server_pid[$1]}"
   unset "server_pid[$1]"
 }
 
 on_exit() {
-  jobs -p | xargs -r kill -KILL 2>/dev/null
+  for id in "${!server_pid[@]}"; do
+    kill -KILL "${server_pid[$id]}" 2>/dev/null
+  done
   rm -rf "$work"
 }
 trap on_exit EXIT
@@ -80,7 +85,7 @@ trap on_exit EXIT
 # keyed by its folder and numbered, so that no two are the same. KEY<TAB>NUMBER<TAB>TEXT.
 make_lines() { # file lines
   local pass=0
-  while [ "$(wc -l <"$work/raw" 2>/dev/null || echo 0)" -lt "$2" ]; do
+  while [ "$(cat "$work/raw" 2>/dev/null | wc -l)" -lt "$2" ]; do
     pass=$((pass + 1))
     find / -xdev \( -path "$work" -o -path /proc \) -prune -o -printf "%h\t$pass %TY-%Tm-%Td %M %u:%g %s %i %p %k\n" 2>/dev/null >>"$work/raw"
   done
