@@ -9,12 +9,11 @@ internal sealed partial class PartitionLog
     public ValueTask FlushAsync() =>
         new(Run(() =>
         {
-            foreach (Segment segment in _segments)
+            if (_segments.Count > 0 && (_dirty || _recovery.Offset != _nextOffset))
             {
-                SyncFull(segment);
+                WriteCurrentCheckpoint();
             }
 
-            SyncActive();
             return true;
         }));
 

@@ -170,7 +170,12 @@ internal sealed partial class PartitionLog
             }
         }
 
-        return low < _segments.Count && _segments[low].Size > 0 ? _segments[low] : null;
+        while (low < _segments.Count && _segments[low].Size == 0)
+        {
+            low++; // Compaction may leave nothing of a segment.
+        }
+
+        return low < _segments.Count ? _segments[low] : null;
     }
 
     /// <summary>Reads the index of a full segment; without a usable file an empty one, which means reading from the start.</summary>

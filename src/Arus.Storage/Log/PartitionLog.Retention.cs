@@ -23,6 +23,10 @@ internal sealed partial class PartitionLog
 
             return result;
         }
+        catch (LogException) when (_phase != LogPhase.Open)
+        {
+            return default; // Closed meanwhile.
+        }
         finally
         {
             Volatile.Write(ref _maintaining, 0);
@@ -38,7 +42,7 @@ internal sealed partial class PartitionLog
             return new LogMaintenanceResult(0, 0, 0, expired);
         }
 
-        int doomed = _segments.TakeWhile(segment => segment.NextOffset <= _logStart && segment.Size > 0).Count();
+        int doomed = _segments.TakeWhile((segment, i) => segment.NextOffset <= _logStart && CanGo(segment, i)).Count();
         if (config.Delete)
         {
             doomed = Math.Max(doomed, Math.Max(CountExpired(config), CountOversize(config)));
@@ -69,8 +73,11 @@ internal sealed partial class PartitionLog
         }
 
         long nowMs = _shared.NowMs;
-        return _segments.TakeWhile(segment => segment.Size > 0 && nowMs - LatestTime(segment) > config.RetentionMs).Count();
+        return _segments.TakeWhile((segment, i) => CanGo(segment, i) && nowMs - LatestTime(segment) > config.RetentionMs).Count();
     }
+
+    /// <summary>All but an empty last segment: that one keeps the log's end.</summary>
+    private bool CanGo(Segment segment, int index) => segment.Size > 0 || index + 1 < _segments.Count;
 
     /// <summary>By the records' own timestamps; without any, by the time of the append.</summary>
     private static long LatestTime(Segment segment) => segment.MaxTimestamp >= 0 ? segment.MaxTimestamp : segment.LastAppendMs;

@@ -137,7 +137,7 @@ internal sealed partial class PartitionLog
         return work.Task;
     }
 
-    private sealed class ReadWork<T>(PartitionLog log, Func<T> action) : ILogWork
+    private sealed class ReadWork<T>(PartitionLog log, Func<T> action, bool retries = true) : ILogWork
     {
         private const int Attempts = 16;
         private readonly TaskCompletionSource<T> _source = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -153,9 +153,14 @@ internal sealed partial class PartitionLog
                     _source.SetResult(action());
                     return;
                 }
-                catch (FileRetiredException) when (attempt < Attempts && log._phase == LogPhase.Open)
+                catch (FileRetiredException) when (retries && attempt < Attempts && log._phase == LogPhase.Open)
                 {
                     // Deleted or compacted since it was located: look again.
+                }
+                catch (FileRetiredException error) when (!retries)
+                {
+                    _source.SetException(error);
+                    return;
                 }
                 catch (Exception error)
                 {

@@ -1,0 +1,148 @@
+namespace Arus.Storage;
+
+/// <summary>
+/// Decides what compaction keeps of a batch, and rewrites it when that is not all: the same offsets, producer and codec, fewer
+/// records. Tombstones are kept until their delete horizon (KIP-534), which the first pass that finds one sets.
+/// </summary>
+internal sealed class BatchCleaner(OffsetMap map, IReadOnlySet<long> lastOffsetsOfProducers, long nowMs, long deleteRetentionMs) : IDisposable
+{
+    private readonly PooledBufferWriter _scratch = new();
+    private readonly RecordBatchBuilder _builder = new();
+    private readonly List<int> _kept = [];
+
+    /// <summary>The earliest horizon of the tombstones that were kept; <see cref="long.MaxValue"/> for none.</summary>
+    public long NextHorizonMs { get; private set; } = long.MaxValue;
+
+    /// <summary>What stays of a batch: the batch itself, a smaller one (valid until the next call), or nothing.</summary>
+    /// <exception cref="LogException">The batch cannot be decompressed here.</exception>
+    public ReadOnlyMemory<byte> Clean(ReadOnlyMemory<byte> batch)
+    {
+        var header = new RecordBatchHeader(batch.Span);
+        if (header.IsControl || (header.Count > 0 && header.BaseOffset >= map.EndOffset))
+        {
+            return batch;
+        }
+
+        ReadOnlyMemory<byte> payload = CompactionKeys.Open(batch, _scratch);
+        bool hasTombstone = Select(header, payload.Span);
+        if (_kept.Count == 0 && !lastOffsetsOfProducers.Contains(header.LastOffset))
+        {
+            return ReadOnlyMemory<byte>.Empty;
+        }
+
+        bool setsHorizon = hasTombstone && !header.HasDeleteHorizon;
+        if (hasTombstone)
+        {
+            NextHorizonMs = Math.Min(NextHorizonMs, setsHorizon ? Horizon : header.BaseTimestamp);
+        }
+
+        return _kept.Count == header.Count && !setsHorizon ? batch : Rewrite(header, payload.Span, setsHorizon);
+    }
+
+    public void Dispose()
+    {
+        _scratch.Dispose();
+        _builder.Dispose();
+    }
+
+    private long Horizon => nowMs > long.MaxValue - deleteRetentionMs ? long.MaxValue : nowMs + deleteRetentionMs;
+
+    /// <summary>Lists the records to keep; answers whether a tombstone is among them.</summary>
+    private bool Select(RecordBatchHeader header, ReadOnlySpan<byte> payload)
+    {
+        _kept.Clear();
+        bool hasTombstone = false;
+        bool horizonPassed = header.HasDeleteHorizon && header.BaseTimestamp <= nowMs;
+        var reader = new RecordReader(payload, header.Count);
+        for (int index = 0; reader.TryRead(out RecordView record); index++)
+        {
+            long offset = header.BaseOffset + record.OffsetDelta;
+            bool goes = offset < map.EndOffset
+                && (record.IsKeyNull || map.IsSuperseded(record.Key, offset) || (record.IsValueNull && horizonPassed));
+            if (!goes)
+            {
+                _kept.Add(index);
+                hasTombstone |= record.IsValueNull && offset < map.EndOffset;
+            }
+        }
+
+        return hasTombstone;
+    }
+
+    private ReadOnlyMemory<byte> Rewrite(RecordBatchHeader header, ReadOnlySpan<byte> payload, bool setsHorizon)
+    {
+        _builder.Reset(setsHorizon ? Horizon : header.BaseTimestamp);
+        var reader = new RecordReader(payload, header.Count);
+        int next = 0;
+        for (int index = 0; next < _kept.Count && reader.TryRead(out RecordView record); index++)
+        {
+            if (_kept[next] == index)
+            {
+                _builder.AppendCopy(record.OffsetDelta, header.BaseTimestamp + record.TimestampDelta, record, payload);
+                next++;
+            }
+        }
+
+        return _builder.Build(new RecordBatchOptions
+        {
+            Compression = _kept.Count == 0 ? CompressionType.None : header.Compression,
+            BaseOffset = header.BaseOffset,
+            PartitionLeaderEpoch = header.PartitionLeaderEpoch,
+            TimestampType = header.TimestampType,
+            ProducerId = header.ProducerId,
+            ProducerEpoch = header.ProducerEpoch,
+            BaseSequence = header.BaseSequence,
+            IsTransactional = header.IsTransactional,
+            HasDeleteHorizon = _kept.Count > 0 && (setsHorizon || header.HasDeleteHorizon),
+            LastOffsetDelta = header.LastOffsetDelta,
+            MaxTimestamp = _kept.Count == 0 || header.TimestampType == TimestampType.LogAppendTime ? header.MaxTimestamp : null,
+        });
+    }
+}
+
+internal static class CompactionKeys
+{
+    /// <exception cref="LogException">The batch cannot be decompressed here.</exception>
+    public static ReadOnlyMemory<byte> Open(ReadOnlyMemory<byte> batch, PooledBufferWriter scratch)
+    {
+        ValidationResult opened = RecordBatchPayload.TryOpen(batch, scratch, out ReadOnlyMemory<byte> payload);
+        return opened.IsOk
+            ? payload
+            : throw new LogException(
+                $"The batch at offset {new RecordBatchHeader(batch.Span).BaseOffset} cannot be compacted: {opened.Message}");
+    }
+
+    /// <summary>Notes the keys of a segment's records, from an offset on, until the map is full.</summary>
+    public static void Add(OffsetMap map, Segment segment, int size, long fromOffset)
+    {
+        using var scratch = new PooledBufferWriter();
+        using var scanner = new SegmentScanner(segment.File, 0, size);
+        while (scanner.Next(out ReadOnlyMemory<byte> batch, out _) == BatchReadStatus.Batch)
+        {
+            var header = new RecordBatchHeader(batch.Span);
+            if (header.NextOffset <= fromOffset)
+            {
+                continue;
+            }
+
+            if (map.IsFull(header.Count))
+            {
+                return;
+            }
+
+            if (!header.IsControl)
+            {
+                var reader = new RecordReader(Open(batch, scratch).Span, header.Count);
+                while (reader.TryRead(out RecordView record))
+                {
+                    if (!record.IsKeyNull)
+                    {
+                        map.Put(record.Key, header.BaseOffset + record.OffsetDelta);
+                    }
+                }
+            }
+
+            map.EndOffset = header.NextOffset;
+        }
+    }
+}

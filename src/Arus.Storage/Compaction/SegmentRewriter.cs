@@ -1,0 +1,57 @@
+namespace Arus.Storage;
+
+/// <summary>Writes what compaction keeps of some segments into one new file, and its index along with it.</summary>
+internal static class SegmentRewriter
+{
+    private const int BufferBytes = 1 << 20;
+
+    /// <returns>The new segment, whose file still bears the suffix <see cref="CompactionSwap.CleanedSuffix"/>, synced.</returns>
+    public static Segment Rewrite(LogShared shared, string directory, IReadOnlyList<Segment> group, int indexInterval, BatchCleaner cleaner)
+    {
+        var cleaned = new Segment(directory, group[0].BaseOffset, shared.Files, new SegmentIndex(indexInterval)) { Synced = true };
+        string path = CleanedPath(cleaned);
+        shared.FileSystem.DeleteFile(path);
+        using ILogFile file = shared.FileSystem.Open(path, create: true);
+        using var buffer = new PooledBufferWriter(BufferBytes);
+        long written = 0;
+        foreach (Segment segment in group)
+        {
+            using var scanner = new SegmentScanner(segment.File, 0, segment.Size);
+            while (scanner.Next(out ReadOnlyMemory<byte> batch, out _) == BatchReadStatus.Batch)
+            {
+                ReadOnlyMemory<byte> kept = cleaner.Clean(batch);
+                if (kept.IsEmpty)
+                {
+                    continue;
+                }
+
+                var header = new RecordBatchHeader(kept.Span);
+                cleaned.Add(header.BaseOffset, header.NextOffset, kept.Length, header.MaxTimestamp, segment.LastAppendMs);
+                kept.Span.CopyTo(buffer.GetSpan(kept.Length));
+                buffer.Advance(kept.Length);
+                if (buffer.WrittenCount >= BufferBytes)
+                {
+                    Drain();
+                }
+            }
+        }
+
+        Drain();
+        file.Flush();
+        cleaned.FirstAppendMs = group[0].FirstAppendMs;
+        cleaned.LastAppendMs = group[^1].LastAppendMs;
+        return cleaned;
+
+        void Drain()
+        {
+            if (buffer.WrittenCount > 0)
+            {
+                file.Write(written, buffer.WrittenMemory);
+                written += buffer.WrittenCount;
+                buffer.Clear();
+            }
+        }
+    }
+
+    public static string CleanedPath(Segment segment) => segment.File.Path + CompactionSwap.CleanedSuffix;
+}

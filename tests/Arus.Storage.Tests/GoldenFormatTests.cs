@@ -1,0 +1,59 @@
+namespace Arus.Storage.Tests;
+
+/// <summary>Formats on disk never change unnoticed: a change needs a new version and a reader of the old one.</summary>
+public sealed class GoldenFormatTests
+{
+    private const string Checkpoint =
+        "414C4350000100000058000102030405060708090A0B0C0D0E0F000000000000000500000000000003E8000000000000"
+        + "03840000100000000000000002BC00000002000000040000000100000000000000000000000400000000000001F40000"
+        + "000067D145E6";
+
+    private const string Snapshot =
+        "000000010000000000000102000300000011223344550100000007000000080000000000000028000000000000002900"
+        + "0001941F297C00";
+
+    private const string Index =
+        "4149445800010000004800000320000000000000007300000000000003E80000000000000000000007D0000000000000"
+        + "07D10000000000000000FFFFFFFFFFFFFFFF0000000A000001F400000000000003E8957D4C97";
+
+    [Fact]
+    public void The_checkpoint()
+    {
+        var checkpoint = new LogCheckpoint(
+            new Guid("00010203-0405-0607-0809-0a0b0c0d0e0f"), 5, 1000, 900, 4096, 700,
+            [new EpochStart(1, 0), new EpochStart(4, 500)], ProducerSnapshot.Serialize(new ProducerStates()));
+        byte[] bytes = checkpoint.Serialize();
+        Assert.Equal(Checkpoint, Convert.ToHexString(bytes));
+        var disk = new MemoryFileSystem();
+        DurableFile.Write(disk, "/d/log.checkpoint", bytes, durable: true);
+        Assert.Equal(bytes, LogCheckpoint.Read(disk, "/d", out _)!.Serialize());
+    }
+
+    [Fact]
+    public void The_producer_snapshot()
+    {
+        var producers = new ProducerStates();
+        producers.Add(new RecordBatchHeader(Batches.Idempotent(0x0102, 3, 7, count: 2).Span), 40, nowMs: 0x1122334455);
+        byte[] bytes = ProducerSnapshot.Serialize(producers);
+        Assert.Equal(Snapshot, Convert.ToHexString(bytes));
+        ProducerStates? read = ProducerSnapshot.Deserialize(bytes);
+        Assert.Equal(bytes, ProducerSnapshot.Serialize(read!));
+        for (int length = 0; length < bytes.Length; length++)
+        {
+            Assert.Null(ProducerSnapshot.Deserialize(bytes.AsSpan(0, length)));
+        }
+    }
+
+    [Fact]
+    public void The_index()
+    {
+        var segment = new Segment("/logs/orders-0", 100, new OpenFiles(new MemoryFileSystem(), 8), new SegmentIndex(0));
+        segment.Add(100, 110, 500, maxTimestamp: 1000, nowMs: 2000);
+        segment.Add(110, 115, 300, maxTimestamp: 900, nowMs: 2001);
+        Assert.Equal(Index, Convert.ToHexString(IndexFile.Serialize(segment)));
+    }
+
+    [Fact]
+    public void File_names() =>
+        Assert.Equal("/d/00000000000000000042.log", Segment.PathOf("/d", 42, Segment.LogSuffix));
+}
