@@ -24,7 +24,7 @@ internal sealed class TailCache(TailCacheBudget budget, Lock stateLock)
         {
             int capacity = Math.Max(_nextChunkBytes, length);
             _nextChunkBytes = Math.Min(_nextChunkBytes * 2, MaxChunkBytes);
-            tail = new TailChunk(this, capacity, baseOffset);
+            tail = new TailChunk(this, budget.Allocate(capacity), baseOffset);
             lock (stateLock)
             {
                 _chunks.Add(tail);
@@ -71,8 +71,13 @@ internal sealed class TailCache(TailCacheBudget budget, Lock stateLock)
         return low < _chunks.Count && _chunks[low].BaseOffset <= offset && _chunks[low].Committed > 0 ? low : -1;
     }
 
-    /// <summary>Called under the state lock.</summary>
-    public TailChunk? At(int index) => index < _chunks.Count ? _chunks[index] : null;
+    /// <summary>Hands a chunk to a reader. Called under the state lock.</summary>
+    public TailChunk Read(int index)
+    {
+        TailChunk chunk = _chunks[index];
+        chunk.WasRead = true;
+        return chunk;
+    }
 
     /// <summary>Drops a chunk unless an append under way needs it.</summary>
     public bool TryDrop(TailChunk chunk)
@@ -91,9 +96,14 @@ internal sealed class TailCache(TailCacheBudget budget, Lock stateLock)
                 _tail = null;
                 _nextChunkBytes = MinChunkBytes;
             }
-
-            return true;
         }
+
+        if (!chunk.WasRead)
+        {
+            budget.Recycle(chunk.Bytes);
+        }
+
+        return true;
     }
 
     /// <summary>Drops everything: the log was truncated or closed. Called with no append under way.</summary>

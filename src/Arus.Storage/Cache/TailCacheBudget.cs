@@ -8,11 +8,42 @@ internal sealed class TailCacheBudget(long limitBytes)
 {
     private readonly Lock _lock = new();
     private readonly Queue<TailChunk> _chunks = new();
+    private readonly Stack<byte[]> _free = new();
     private long _used;
 
     public long LimitBytes { get; } = limitBytes;
 
     public long UsedBytes => Interlocked.Read(ref _used);
+
+    /// <summary>Memory for a chunk: large ones come back, because fresh memory costs more than the copy into it.</summary>
+    public byte[] Allocate(int capacity)
+    {
+        if (capacity == TailCache.MaxChunkBytes)
+        {
+            lock (_lock)
+            {
+                if (_free.TryPop(out byte[]? bytes))
+                {
+                    return bytes;
+                }
+            }
+        }
+
+        return GC.AllocateUninitializedArray<byte>(capacity);
+    }
+
+    /// <summary>Takes memory back of which nobody holds a slice.</summary>
+    public void Recycle(byte[] bytes)
+    {
+        const int MaxFree = 16;
+        lock (_lock)
+        {
+            if (bytes.Length == TailCache.MaxChunkBytes && _free.Count < MaxFree)
+            {
+                _free.Push(bytes);
+            }
+        }
+    }
 
     /// <summary>Counts a new chunk. The caller holds its log's locks, so nothing is evicted here; see <see cref="Trim"/>.</summary>
     public void Add(TailChunk chunk)

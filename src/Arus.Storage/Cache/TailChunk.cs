@@ -11,13 +11,13 @@ internal sealed class TailChunk
     private readonly List<(long Offset, int Position)> _marks = [];
     private readonly int _markEvery;
 
-    public TailChunk(TailCache owner, int capacity, long baseOffset)
+    public TailChunk(TailCache owner, byte[] bytes, long baseOffset)
     {
         Owner = owner;
-        Bytes = GC.AllocateUninitializedArray<byte>(capacity);
+        Bytes = bytes;
         BaseOffset = baseOffset;
         NextOffset = baseOffset;
-        _markEvery = capacity / MaxMarks;
+        _markEvery = bytes.Length / MaxMarks;
     }
 
     public TailCache Owner { get; }
@@ -39,6 +39,9 @@ internal sealed class TailChunk
     public bool Referenced { get; set; } = true;
 
     public bool IsDropped { get; set; }
+
+    /// <summary>A reader has had it, and may hold slices of it for ever; otherwise its memory can be used again.</summary>
+    public bool WasRead { get; set; }
 
     /// <summary>Publishes the batch that follows what is committed.</summary>
     public void Commit(long baseOffset, long nextOffset, int length)

@@ -84,6 +84,11 @@ internal sealed partial class PartitionLog
         WriteCheckpoint(
             new LogCheckpoint(_topicId, LogStartOffset, point.Offset, point.Segment, point.Position, Volatile.Read(ref _cleanedOffset), epochs, producers),
             durable: true);
+        if (!_shared.Syncs)
+        {
+            _shared.FileSystem.SyncDirectory(Path.GetDirectoryName(_directory)!); // Nobody did when the directory was made.
+        }
+
         _recovery = point;
     }
 

@@ -28,7 +28,7 @@ internal sealed partial class PartitionLog
             }
 
             int index = _cache.Find(offset);
-            chunk = index < 0 ? null : _cache.At(index);
+            chunk = index < 0 ? null : _cache.Read(index);
         }
 
         if (chunk is not null)
@@ -92,7 +92,7 @@ internal sealed partial class PartitionLog
             lock (_stateLock)
             {
                 int index = _cache.Find(chunk.NextOffset);
-                next = chunk.Committed == end && index >= 0 && _cache.At(index) is { } other && other != chunk ? other : null;
+                next = chunk.Committed == end && index >= 0 && _cache.Read(index) is var other && other != chunk ? other : null;
             }
         }
 
