@@ -233,11 +233,11 @@ internal sealed class PartitionFetcher(TopicPartition partition, long startOffse
     }
 
     /// <summary>The application is done with everything before <paramref name="offset"/>.</summary>
-    public void SetProcessed(long offset)
+    public void AdvanceProcessed(long offset)
     {
         lock (gate)
         {
-            Processed = offset;
+            Processed = Math.Max(Processed, offset);
         }
     }
 

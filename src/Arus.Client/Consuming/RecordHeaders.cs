@@ -46,7 +46,7 @@ public readonly struct RecordHeaders : IReadOnlyCollection<RecordHeader>
         {
             headers[i] = new RecordHeader(
                 Encoding.UTF8.GetString(header.Key),
-                header.IsValueNull ? null : payload.Slice(header.ValueOffset, header.ValueLength));
+                header.IsValueNull ? (ReadOnlyMemory<byte>?)null : payload.Slice(header.ValueOffset, header.ValueLength));
         }
 
         return headers;

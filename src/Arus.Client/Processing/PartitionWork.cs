@@ -1,6 +1,7 @@
 namespace Arus.Client;
 
 /// <summary>What a processor has under way of one partition. Thread-safe.</summary>
+/// <remarks>A fetcher calls in here while it hands out records, under its lock; so nothing here calls a fetcher under this one.</remarks>
 internal sealed class PartitionWork(PartitionFetcher fetcher, int id)
 {
     private readonly Lock gate = new();
@@ -22,11 +23,14 @@ internal sealed class PartitionWork(PartitionFetcher fetcher, int id)
 
     public void ReadTo(long position)
     {
+        long low;
         lock (gate)
         {
             tracker.ReadTo(position);
-            fetcher.SetProcessed(tracker.Low);
+            low = tracker.Low;
         }
+
+        fetcher.AdvanceProcessed(low);
     }
 
     /// <summary>False when the partition is being given up: the record is then another's to process.</summary>
@@ -43,14 +47,20 @@ internal sealed class PartitionWork(PartitionFetcher fetcher, int id)
     /// <param name="sequence">Of a record that is finished; null for one that is not.</param>
     public void End(long? sequence)
     {
-        lock (gate)
+        if (sequence is { } finished)
         {
-            if (sequence is { } finished)
+            long low;
+            lock (gate)
             {
                 tracker.Complete(finished);
-                fetcher.SetProcessed(tracker.Low);
+                low = tracker.Low;
             }
 
+            fetcher.AdvanceProcessed(low);
+        }
+
+        lock (gate)
+        {
             running--;
             if (running == 0)
             {

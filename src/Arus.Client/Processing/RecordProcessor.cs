@@ -99,8 +99,8 @@ internal sealed class RecordProcessor<TKey, TValue> : IRecordProcessor, IRecordS
         long timestamp = batch.TimestampType == TimestampType.LogAppendTime ? batch.MaxTimestamp : batch.BaseTimestamp + record.TimestampDelta;
         var raw = new ConsumeResult<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?>(
             partition, offset, batch.PartitionLeaderEpoch, timestamp, batch.TimestampType,
-            record.IsKeyNull ? null : payload.Slice(record.KeyOffset, record.KeyLength),
-            record.IsValueNull ? null : payload.Slice(record.ValueOffset, record.ValueLength),
+            record.IsKeyNull ? (ReadOnlyMemory<byte>?)null : payload.Slice(record.KeyOffset, record.KeyLength),
+            record.IsValueNull ? (ReadOnlyMemory<byte>?)null : payload.Slice(record.ValueOffset, record.ValueLength),
             new RecordHeaders(payload, record.HeadersOffset, record.HeaderCount));
         Interlocked.Increment(ref pending);
         drained++;

@@ -1,0 +1,332 @@
+using System.Text;
+using Arus.Grains;
+using Arus.Testing;
+
+namespace Arus.Client.Tests;
+
+public class ConsumerTests
+{
+    private static readonly TimeSpan Forever = Timeout.InfiniteTimeSpan;
+    private static readonly ConsumerOptions Plain = new() { RetryBackoff = TimeSpan.Zero, RetryBackoffMax = TimeSpan.Zero };
+    private static readonly ConsumerOptions Grouped = Plain with { GroupId = "g", AutoOffsetReset = AutoOffsetReset.Earliest };
+
+    [Fact]
+    public async Task Reads_from_the_beginning_and_knows_where_it_is()
+    {
+        var cluster = new FakeCluster();
+        FakePartition partition = cluster.Partition("t", 0);
+        partition.Append("a", "b");
+        partition.Append("c");
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
+        consumer.Assign(new TopicPartitionOffset("t", 0, TopicPartitionOffset.Beginning));
+        var read = new List<ConsumeResult<string, string>>();
+        while (read.Count < 3)
+        {
+            read.AddRange(await consumer.PollAsync(Forever));
+        }
+
+        Assert.Equal([(0L, "ka", "a"), (1L, "kb", "b"), (2L, "kc", "c")], read.Select(r => (r.Offset, r.Key, r.Value)));
+        Assert.Equal(1_000, read[0].TimestampMs);
+        Assert.Equal(3, consumer.Position(new("t", 0)));
+        Assert.Equal(0, consumer.Lag(new("t", 0)));
+        Assert.Empty(await consumer.PollAsync(TimeSpan.Zero));
+        Task<IReadOnlyList<ConsumeResult<string, string>>> waiting = consumer.PollAsync(Forever).AsTask();
+        partition.Append("d");
+        Assert.Equal("d", Assert.Single(await waiting).Value);
+    }
+
+    [Theory]
+    [InlineData(CompressionType.Gzip)]
+    [InlineData(CompressionType.Zstd)]
+    public async Task Gives_no_more_records_than_asked_for_and_reads_headers(CompressionType codec)
+    {
+        var cluster = new FakeCluster();
+        using var builder = new RecordBatchBuilder();
+        for (int i = 0; i < 10; i++)
+        {
+            builder.Append(i, null, Encoding.UTF8.GetBytes($"{i}"), [new("h", Encoding.UTF8.GetBytes($"x{i}")), new("null", null)]);
+        }
+
+        cluster.Partition("t", 0).AppendRaw(builder.Build(new RecordBatchOptions { Compression = codec }).Span);
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain with { MaxPollRecords = 4 });
+        consumer.Assign(new TopicPartitionOffset("t", 0, 0));
+        var sizes = new List<int>();
+        int next = 0;
+        while (next < 10)
+        {
+            IReadOnlyList<ConsumeResult<string, string>> records = await consumer.PollAsync(Forever);
+            sizes.Add(records.Count);
+            foreach (ConsumeResult<string, string> record in records)
+            {
+                Assert.Null(record.Key);
+                Assert.Equal($"{next}", record.Value);
+                Assert.Equal($"x{next++}", record.Headers.FindText("h"));
+                Assert.Null(record.Headers.FindText("null"));
+                Assert.Equal(2, record.Headers.Count);
+            }
+        }
+
+        Assert.Equal([4, 4, 2], sizes);
+    }
+
+    [Fact]
+    public async Task Seeks_without_waiting_for_the_fetch_that_is_under_way()
+    {
+        var cluster = new FakeCluster();
+        FakePartition partition = cluster.Partition("t", 0);
+        partition.Append("a", "b", "c");
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
+        consumer.Assign(new TopicPartitionOffset("t", 0, TopicPartitionOffset.End));
+        Task<IReadOnlyList<ConsumeResult<string, string>>> waiting = consumer.PollAsync(Forever).AsTask();
+        consumer.Seek(new("t", 0), 1);
+        Assert.Equal(["b", "c"], (await waiting).Select(r => r.Value));
+        consumer.Seek(new("t", 0), TopicPartitionOffset.Beginning);
+        Assert.Equal(["a", "b", "c"], (await consumer.PollAsync(Forever)).Select(r => r.Value));
+        Assert.Throws<ArgumentOutOfRangeException>(() => consumer.Seek(new("t", 0), -5));
+        Assert.Throws<InvalidOperationException>(() => consumer.Seek(new("t", 1), 0));
+    }
+
+    [Fact]
+    public async Task Delivers_nothing_of_a_paused_partition()
+    {
+        var cluster = new FakeCluster();
+        cluster.Partition("t", 0).Append("a");
+        cluster.Partition("t", 1).Append("b");
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
+        consumer.Assign(new TopicPartitionOffset("t", 0, 0), new TopicPartitionOffset("t", 1, 0));
+        consumer.Pause(new TopicPartition("t", 0));
+        Assert.Equal("b", Assert.Single(await consumer.PollAsync(Forever)).Value);
+        Assert.Empty(await consumer.PollAsync(TimeSpan.Zero));
+        consumer.Resume(new TopicPartition("t", 0));
+        Assert.Equal("a", Assert.Single(await consumer.PollAsync(Forever)).Value);
+    }
+
+    [Fact]
+    public async Task Resets_an_offset_that_is_gone_as_configured()
+    {
+        var cluster = new FakeCluster();
+        FakePartition partition = cluster.Partition("t", 0);
+        partition.Append("a", "b");
+        partition.Append("c");
+        partition.LogStart = 2;
+        await using IConsumer<string, string> earliest = cluster.Client.CreateConsumer<string, string>(Plain with { AutoOffsetReset = AutoOffsetReset.Earliest });
+        earliest.Assign(new TopicPartitionOffset("t", 0, 0));
+        Assert.Equal("c", Assert.Single(await earliest.PollAsync(Forever)).Value);
+
+        await using IConsumer<string, string> none = cluster.Client.CreateConsumer<string, string>(Plain with { AutoOffsetReset = AutoOffsetReset.None });
+        none.Assign(new TopicPartitionOffset("t", 0, 0));
+        ConsumeException e = await Assert.ThrowsAsync<ConsumeException>(() => none.PollAsync(Forever).AsTask());
+        Assert.Equal(ErrorCode.OffsetOutOfRange, e.Code);
+        none.Seek(new("t", 0), 2);
+        Assert.Equal("c", Assert.Single(await none.PollAsync(Forever)).Value);
+    }
+
+    [Fact]
+    public async Task Goes_on_after_faults_of_the_cluster()
+    {
+        var cluster = new FakeCluster();
+        FakePartition partition = cluster.Partition("t", 0);
+        int faults = 0;
+        partition.FailFetch = _ => faults++ < 3 ? new TimeoutException("no answer") : null;
+        partition.Append("a");
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
+        consumer.Assign(new TopicPartitionOffset("t", 0, 0));
+        Assert.Equal("a", Assert.Single(await consumer.PollAsync(Forever)).Value);
+    }
+
+    [Fact]
+    public async Task A_damaged_batch_stops_its_partition_and_no_other()
+    {
+        var cluster = new FakeCluster();
+        using var builder = new RecordBatchBuilder();
+        builder.Append(1, null, "x"u8.ToArray());
+        byte[] damaged = builder.Build(new RecordBatchOptions()).ToArray();
+        damaged[^2] ^= 1;
+        cluster.Partition("t", 0).AppendRaw(damaged);
+        cluster.Partition("t", 0).Append("after");
+        cluster.Partition("t", 1).Append("fine");
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
+        consumer.Assign(new TopicPartitionOffset("t", 0, 0), new TopicPartitionOffset("t", 1, 0));
+        var values = new List<string?>();
+        ConsumeException? e = null;
+        while (e is null || values.Count == 0)
+        {
+            try
+            {
+                values.AddRange((await consumer.PollAsync(Forever)).Select(r => r.Value));
+            }
+            catch (ConsumeException caught)
+            {
+                e = caught;
+            }
+        }
+
+        Assert.Equal(["fine"], values);
+        Assert.Equal((ErrorCode.CorruptMessage, new TopicPartition("t", 0), 0L), (e.Code, e.Partition, e.Offset));
+        Assert.Contains("CRC", e.Message, StringComparison.Ordinal);
+        consumer.Seek(e.Partition, e.Offset + 1);
+        Assert.Equal("after", Assert.Single(await consumer.PollAsync(Forever)).Value);
+    }
+
+    [Fact]
+    public async Task A_record_that_cannot_be_read_throws_once_and_is_passed_over()
+    {
+        var cluster = new FakeCluster();
+        using var builder = new RecordBatchBuilder();
+        builder.Append(1, null, new byte[] { 0, 0, 0, 1 });
+        builder.Append(1, null, new byte[] { 1 });
+        builder.Append(1, null, new byte[] { 0, 0, 0, 3 });
+        cluster.Partition("t", 0).AppendRaw(builder.Build(new RecordBatchOptions()).Span);
+        await using IConsumer<string, int> consumer = cluster.Client.CreateConsumer<string, int>(Plain);
+        consumer.Assign(new TopicPartitionOffset("t", 0, 0));
+        Assert.Equal(1, Assert.Single(await consumer.PollAsync(Forever)).Value);
+        RecordSerializationException e = await Assert.ThrowsAsync<RecordSerializationException>(() => consumer.PollAsync(Forever).AsTask());
+        Assert.Equal((new TopicPartition("t", 0), 1L), (e.Partition!.Value, e.Offset));
+        Assert.Equal(3, Assert.Single(await consumer.PollAsync(Forever)).Value);
+    }
+
+    [Fact]
+    public async Task Polls_one_at_a_time()
+    {
+        var cluster = new FakeCluster();
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
+        using var stop = new CancellationTokenSource();
+        Task<IReadOnlyList<ConsumeResult<string, string>>> waiting = consumer.PollAsync(Forever, stop.Token).AsTask();
+        await Assert.ThrowsAsync<InvalidOperationException>(() => consumer.PollAsync(TimeSpan.Zero).AsTask());
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
+    }
+
+    [Fact]
+    public async Task A_member_begins_at_committed_offsets_and_commits_what_was_processed()
+    {
+        var cluster = new FakeCluster();
+        cluster.Partition("t", 0).Append("a", "b", "c");
+        cluster.Partition("t", 1).Append("d");
+        cluster.Commit("t", 0, 1);
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped with { EnableAutoCommit = false });
+        consumer.Subscribe("t");
+        Assert.Equal(["t"], cluster.Membership!.Topics);
+        await cluster.Membership.AssignAsync(new("t", 0), new("t", 1));
+        var values = new List<string?>();
+        while (values.Count < 3)
+        {
+            values.AddRange((await consumer.PollAsync(Forever)).Select(r => r.Value));
+        }
+
+        Assert.Equal(["b", "c", "d"], values.Order());
+        await consumer.CommitAsync();
+        Assert.Equal((3, 1), (cluster.CommittedOffset("t", 0), cluster.CommittedOffset("t", 1)));
+        await consumer.CommitAsync([new TopicPartitionOffset("t", 0, 2)]);
+        Assert.Equal(2, (await consumer.CommittedAsync([new("t", 0)]))[0].Offset);
+
+        cluster.CommitError = ErrorCode.IllegalGeneration;
+        CommitFailedException e = await Assert.ThrowsAsync<CommitFailedException>(() => consumer.CommitAsync([new TopicPartitionOffset("t", 0, 3)]));
+        Assert.Equal(ErrorCode.IllegalGeneration, e.Code);
+        Assert.Equal([ErrorCode.IllegalGeneration], cluster.Membership.ReportedErrors);
+    }
+
+    [Fact]
+    public async Task Gives_a_partition_up_only_when_its_records_are_processed_and_commits_them()
+    {
+        var cluster = new FakeCluster();
+        cluster.Partition("t", 0).Append("a", "b");
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped);
+        consumer.Subscribe("t");
+        await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
+        Assert.Equal(2, (await consumer.PollAsync(Forever)).Count);
+        Task revoked = cluster.Membership.RevokeAsync(new TopicPartition("t", 0));
+        Assert.False(revoked.IsCompleted);
+        Assert.Equal(-1, cluster.CommittedOffset("t", 0));
+
+        Assert.Empty(await consumer.PollAsync(TimeSpan.Zero));
+        await revoked;
+        Assert.Equal(2, cluster.CommittedOffset("t", 0));
+        Assert.Empty(consumer.Assignment);
+    }
+
+    [Fact]
+    public async Task Auto_commit_goes_by_what_was_processed_not_by_what_was_delivered()
+    {
+        var time = new ManualTimeProvider();
+        var cluster = new FakeCluster(time);
+        cluster.Partition("t", 0).Append("a", "b", "c");
+        IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped);
+        consumer.Subscribe("t");
+        await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
+        await using IAsyncEnumerator<ConsumeResult<string, string>> records = consumer.ConsumeAsync().GetAsyncEnumerator();
+        Assert.True(await records.MoveNextAsync());
+        Assert.True(await records.MoveNextAsync());
+        Assert.Equal("b", records.Current.Value);
+        Assert.Equal(2, consumer.Position(new("t", 0)));
+
+        // The first record is processed, since the second was asked for; the second is not.
+        await consumer.DisposeAsync();
+        Assert.Equal(1, cluster.CommittedOffset("t", 0));
+        Assert.True(cluster.Membership.HasLeft);
+    }
+
+    [Fact]
+    public async Task Enumerating_drops_records_of_a_partition_that_is_taken_away_meanwhile()
+    {
+        var cluster = new FakeCluster();
+        cluster.Partition("t", 0).Append("a", "b", "c");
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped);
+        consumer.Subscribe("t");
+        await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
+        using var stop = new CancellationTokenSource();
+        await using IAsyncEnumerator<ConsumeResult<string, string>> records = consumer.ConsumeAsync(stop.Token).GetAsyncEnumerator(CancellationToken.None);
+        Assert.True(await records.MoveNextAsync());
+        Task revoked = cluster.Membership.RevokeAsync(new TopicPartition("t", 0));
+        Task<bool> next = records.MoveNextAsync().AsTask();
+        await revoked;
+        Assert.Equal(1, cluster.CommittedOffset("t", 0));
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => next);
+    }
+
+    [Fact]
+    public async Task A_poll_that_waits_hears_that_the_membership_is_over()
+    {
+        var cluster = new FakeCluster();
+        IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped);
+        consumer.Subscribe("t");
+        Task<IReadOnlyList<ConsumeResult<string, string>>> waiting = consumer.PollAsync(Forever).AsTask();
+        cluster.Membership!.End(new ArusException(ErrorCode.FencedInstanceId, "another one has it"));
+        Assert.Equal(ErrorCode.FencedInstanceId, (await Assert.ThrowsAsync<ArusException>(() => waiting)).Code);
+    }
+
+    [Fact]
+    public async Task Assigns_or_subscribes_but_not_both()
+    {
+        var cluster = new FakeCluster();
+        await using IConsumer<string, string> alone = cluster.Client.CreateConsumer<string, string>(Plain);
+        Assert.Throws<InvalidOperationException>(() => alone.Subscribe("t"));
+        await using IConsumer<string, string> member = cluster.Client.CreateConsumer<string, string>(Grouped);
+        member.Subscribe("t");
+        Assert.Throws<InvalidOperationException>(() => member.Assign(new TopicPartitionOffset("t", 0, 0)));
+        Assert.Throws<ArgumentException>(() => cluster.Client.CreateConsumer<string, string>(Plain with { GroupInstanceId = "i" }));
+    }
+
+    [Fact]
+    public async Task Fetches_no_more_than_the_buffer_allows()
+    {
+        var cluster = new FakeCluster();
+        FakePartition partition = cluster.Partition("t", 0);
+        for (int i = 0; i < 100; i++)
+        {
+            partition.Append(new string('x', 1000));
+        }
+
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(
+            Plain with { FetchMaxBytes = 3_000, MaxPartitionFetchBytes = 2_000, MaxPollRecords = 1 });
+        consumer.Assign(new TopicPartitionOffset("t", 0, 0));
+        Assert.Single(await consumer.PollAsync(Forever));
+        int read = 1;
+        while (read < 100)
+        {
+            read += (await consumer.PollAsync(Forever)).Count;
+            Assert.InRange(partition.Fetches, 0, read + 4);
+        }
+    }
+}

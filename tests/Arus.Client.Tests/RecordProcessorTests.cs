@@ -1,0 +1,204 @@
+using System.Collections.Concurrent;
+using Arus.Grains;
+using Arus.Testing;
+
+namespace Arus.Client.Tests;
+
+public class RecordProcessorTests
+{
+    private static readonly RecordProcessorOptions Options = new()
+    {
+        Consumer = new ConsumerOptions { GroupId = "g", AutoOffsetReset = AutoOffsetReset.Earliest },
+        Topics = ["t"],
+        RetryBackoff = TimeSpan.Zero,
+        RetryBackoffMax = TimeSpan.Zero,
+    };
+
+    [Theory]
+    [InlineData(11)]
+    [InlineData(12)]
+    public async Task Keeps_the_order_of_each_key_while_many_handlers_run(int seed)
+    {
+        var random = new Random(seed);
+        var cluster = new FakeCluster();
+        var expected = new Dictionary<string, List<string>>();
+        for (int i = 0; i < 1000; i++)
+        {
+            int key = random.Next(20);
+            Append(cluster.Partition("t", key % 3), $"k{key}", $"v{i}");
+            (expected.TryGetValue($"k{key}", out List<string>? list) ? list : expected[$"k{key}"] = []).Add($"v{i}");
+        }
+
+        var seen = new ConcurrentDictionary<string, List<string>>();
+        var busy = new ConcurrentDictionary<string, bool>();
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        int count = 0;
+        using var stop = new CancellationTokenSource();
+        await using IRecordProcessor processor = cluster.Client.CreateProcessor<string, string>(Options with { MaxPending = 100 }, async (record, token) =>
+        {
+            Assert.True(busy.TryAdd(record.Key!, true), "two handlers run for one key");
+            await Task.Yield();
+            seen.GetOrAdd(record.Key!, key => []).Add(record.Value!);
+            busy.TryRemove(record.Key!, out bool _);
+            if (Interlocked.Increment(ref count) == 1000)
+            {
+                done.SetResult();
+            }
+        });
+        Task run = processor.RunAsync(stop.Token);
+        await cluster.Membership!.AssignAsync(new("t", 0), new("t", 1), new("t", 2));
+        await Task.WhenAny(done.Task, run);
+        await stop.CancelAsync();
+        await run;
+        Assert.Equal(expected.OrderBy(e => e.Key), seen.OrderBy(e => e.Key));
+        for (int p = 0; p < 3; p++)
+        {
+            Assert.Equal(cluster.Partition("t", p).End, cluster.CommittedOffset("t", p));
+        }
+
+        Assert.True(cluster.Membership.HasLeft);
+    }
+
+    [Fact]
+    public async Task Never_commits_ahead_of_finished_work()
+    {
+        var cluster = new FakeCluster();
+        foreach (string key in new[] { "a", "b", "c" })
+        {
+            Append(cluster.Partition("t", 0), key, key);
+        }
+
+        var slow = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var others = new CountdownEvent(2);
+        var othersDone = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var stop = new CancellationTokenSource();
+        await using IRecordProcessor processor = cluster.Client.CreateProcessor<string, string>(Options, async (record, _) =>
+        {
+            if (record.Key == "b")
+            {
+                await slow.Task;
+                throw new InvalidOperationException("in the end it fails");
+            }
+
+            if (others.Signal())
+            {
+                othersDone.SetResult();
+            }
+        });
+        Task run = processor.RunAsync(stop.Token);
+        await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
+        await othersDone.Task;
+        slow.SetResult();
+        RecordProcessingException e = await Assert.ThrowsAsync<RecordProcessingException>(() => run);
+        Assert.Equal((new TopicPartition("t", 0), 1L), (e.Partition, e.Offset));
+        Assert.Equal(1, cluster.CommittedOffset("t", 0));
+    }
+
+    [Fact]
+    public async Task Tries_again_then_writes_to_the_dead_letter_topic_and_goes_on()
+    {
+        var cluster = new FakeCluster();
+        cluster.AddTopic("t.DLT", 1);
+        Append(cluster.Partition("t", 0), "bad", "x");
+        Append(cluster.Partition("t", 0), "flaky", "y");
+        Append(cluster.Partition("t", 0), "good", "z");
+        var attempts = new ConcurrentDictionary<string, int>();
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var stop = new CancellationTokenSource();
+        await using IRecordProcessor processor = cluster.Client.CreateProcessor<string, string>(
+            Options with { OnFailure = FailureAction.DeadLetter, Order = ProcessingOrder.Partition },
+            (record, _) =>
+            {
+                int attempt = attempts.AddOrUpdate(record.Key!, 1, (_, n) => n + 1);
+                if (record.Key == "bad" || (record.Key == "flaky" && attempt < 2))
+                {
+                    throw new InvalidOperationException("no good");
+                }
+
+                if (record.Key == "good")
+                {
+                    done.SetResult();
+                }
+
+                return default;
+            });
+        Task run = processor.RunAsync(stop.Token);
+        await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
+        await Task.WhenAny(done.Task, run);
+        await stop.CancelAsync();
+        await run;
+        Assert.Equal((3, 2, 1), (attempts["bad"], attempts["flaky"], attempts["good"]));
+        Assert.Equal([(0, "bad", "x")], cluster.Partition("t.DLT", 0).Records());
+        Assert.Equal(3, cluster.CommittedOffset("t", 0));
+
+        await using IConsumer<string, string> reader = cluster.Client.CreateConsumer<string, string>();
+        reader.Assign(new TopicPartitionOffset("t.DLT", 0, 0));
+        ConsumeResult<string, string> letter = Assert.Single(await reader.PollAsync(Timeout.InfiniteTimeSpan));
+        Assert.Equal(("t", "0", "0", "no good"), (
+            letter.Headers.FindText("arus.dlt.topic"), letter.Headers.FindText("arus.dlt.partition"),
+            letter.Headers.FindText("arus.dlt.offset"), letter.Headers.FindText("arus.dlt.exception.message")));
+    }
+
+    [Fact]
+    public async Task Gives_a_partition_up_when_its_handlers_have_finished()
+    {
+        var cluster = new FakeCluster();
+        Append(cluster.Partition("t", 0), "a", "1");
+        Append(cluster.Partition("t", 0), "a", "2");
+        var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var finish = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        int handled = 0;
+        using var stop = new CancellationTokenSource();
+        await using IRecordProcessor processor = cluster.Client.CreateProcessor<string, string>(Options, async (_, _) =>
+        {
+            started.TrySetResult();
+            await finish.Task;
+            Interlocked.Increment(ref handled);
+        });
+        Task run = processor.RunAsync(stop.Token);
+        await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
+        await started.Task;
+        Task revoked = cluster.Membership.RevokeAsync(new TopicPartition("t", 0));
+        Assert.False(revoked.IsCompleted);
+        finish.SetResult();
+        await revoked;
+        Assert.Equal(1, cluster.CommittedOffset("t", 0));
+        await stop.CancelAsync();
+        await run;
+        Assert.Equal(1, handled);
+    }
+
+    [Fact]
+    public void Tracks_the_lowest_unfinished_offset()
+    {
+        int seed = 99;
+        var random = new Random(seed);
+        var tracker = new OffsetTracker(5);
+        Assert.Equal(5, tracker.Low);
+        var open = new SortedDictionary<long, long>();
+        long offset = 5;
+        for (int step = 0; step < 10_000; step++)
+        {
+            if (open.Count == 0 || random.Next(100) < 52)
+            {
+                offset += random.Next(1, 4);
+                open.Add(offset, tracker.Add(offset));
+            }
+            else
+            {
+                KeyValuePair<long, long> finished = open.ElementAt(random.Next(Math.Min(open.Count, 10)));
+                open.Remove(finished.Key);
+                tracker.Complete(finished.Value);
+            }
+
+            Assert.Equal(open.Count > 0 ? open.First().Key : offset + 1, tracker.Low);
+        }
+    }
+
+    private static void Append(FakePartition partition, string key, string value)
+    {
+        using var builder = new RecordBatchBuilder();
+        builder.Append(1, System.Text.Encoding.UTF8.GetBytes(key), System.Text.Encoding.UTF8.GetBytes(value));
+        partition.AppendRaw(builder.Build(new RecordBatchOptions()).Span);
+    }
+}
