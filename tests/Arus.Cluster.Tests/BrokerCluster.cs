@@ -66,6 +66,8 @@ public sealed class BrokerCluster : IAsyncDisposable
         await logs.DisposeAsync();
     }
 
+    public string LogDirectory(int broker) => Path.Combine(_directory, $"broker-{broker}");
+
     public Task StopAsync(int broker) => _cluster.StopSiloAsync(Silo(broker));
 
     /// <summary>Starts a broker again, with the records that it had.</summary>
@@ -126,9 +128,9 @@ public sealed class BrokerCluster : IAsyncDisposable
         silo.AddFileGrainStorage(StorageNames.Metadata, storage => storage.Directory = Path.Combine(_directory, "metadata"));
         silo.Services.AddSingleton<IPartitionLogProvider>(_ => new LogProvider(new LogProviderOptions
         {
-            Directory = Path.Combine(_directory, $"broker-{broker}"), Flush = FlushPolicy.Os, IoThreads = 1,
+            Directory = LogDirectory(broker), Flush = FlushPolicy.Os, IoThreads = 1,
         }));
-        silo.AddArusBroker(config);
+        silo.AddArusBroker(config, LogDirectory(broker));
         silo.AddStartupTask((services, _) => services.GetRequiredService<IGrainFactory>().GetGrain<IClusterGrain>(0).RegisterBrokerAsync(
             new BrokerRegistration(broker, BrokerNames.SiloName(broker), [new BrokerEndpoint("PLAINTEXT", "127.0.0.1", 9091 + broker)], null)));
     }

@@ -31,6 +31,7 @@ public sealed class ServerProcessTests : IDisposable
             Assert.Equal(0, await server.WaitForExitAsync());
             Assert.Contains("Arus broker 1 has stopped.", server.Output);
             Assert.DoesNotContain("fail:", server.Output);
+            Assert.DoesNotContain("warn:", server.Output);
             _ = waiting.ContinueWith(task => task.Exception, TaskScheduler.Default);
         }
 

@@ -13,7 +13,8 @@ public static class ArusSiloBuilderExtensions
     /// Adds what the grains of Arus need, and names the silo after its broker. What is left to the host: an
     /// <see cref="Arus.Storage.IPartitionLogProvider"/>, grain storage named <see cref="StorageNames.Metadata"/>, clustering.
     /// </summary>
-    public static ISiloBuilder AddArusBroker(this ISiloBuilder builder, BrokerConfig config)
+    /// <param name="logDirectory">Where the logs are, so that records of idle partitions expire as well; null when they are in memory.</param>
+    public static ISiloBuilder AddArusBroker(this ISiloBuilder builder, BrokerConfig config, string? logDirectory = null)
     {
         var broker = new LocalBroker(config.GetInt(BrokerConfigs.BrokerId), config);
         builder.Services.AddSingleton<ILocalBroker>(broker);
@@ -24,6 +25,9 @@ public static class ArusSiloBuilderExtensions
         builder.Services.AddSingleton<LocalPartitionsControl>();
         builder.Services.AddSingleton<PartitionMaintenance>();
         builder.Services.AddHostedService(services => services.GetRequiredService<PartitionMaintenance>());
+
+        builder.Services.AddSingleton(services => ActivatorUtilities.CreateInstance<ColdPartitions>(services, [logDirectory ?? ""]));
+        builder.Services.AddHostedService(services => services.GetRequiredService<ColdPartitions>());
 
         // After whatever else names the silo: the name is how a broker's silo is found.
         builder.Services.PostConfigure<SiloOptions>(options => options.SiloName = broker.SiloName);
