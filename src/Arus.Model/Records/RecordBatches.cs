@@ -173,6 +173,15 @@ public static class RecordBatches
         WriteCrc(batch);
     }
 
+    /// <summary>Corrects the greatest timestamp of a batch and computes its CRC anew.</summary>
+    /// <param name="batch">Exactly one batch.</param>
+    /// <param name="timestampMs">The greatest of its records' timestamps, Unix milliseconds.</param>
+    public static void SetMaxTimestamp(Span<byte> batch, long timestampMs)
+    {
+        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.MaxTimestampAt..], timestampMs);
+        WriteCrc(batch);
+    }
+
     /// <summary>Gives a built batch its producer and sequence, and computes its CRC anew.</summary>
     /// <param name="batch">Exactly one batch.</param>
     public static void SetProducer(Span<byte> batch, long producerId, short producerEpoch, int baseSequence)

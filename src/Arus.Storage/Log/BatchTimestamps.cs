@@ -2,6 +2,24 @@ namespace Arus.Storage;
 
 internal static class BatchTimestamps
 {
+    /// <summary>The greatest timestamp of a batch's records, whatever its header says; the base timestamp if it cannot be decompressed.</summary>
+    public static long Max(ReadOnlyMemory<byte> batch)
+    {
+        var header = new RecordBatchHeader(batch.Span);
+        using var scratch = new PooledBufferWriter();
+        long max = header.BaseTimestamp;
+        if (RecordBatchPayload.TryOpen(batch, scratch, out ReadOnlyMemory<byte> payload).IsOk)
+        {
+            var reader = new RecordReader(payload.Span, header.Count);
+            while (reader.TryRead(out RecordView record))
+            {
+                max = Math.Max(max, header.BaseTimestamp + record.TimestampDelta);
+            }
+        }
+
+        return max;
+    }
+
     /// <summary>The records of a batch from an offset on, with their timestamps.</summary>
     /// <exception cref="LogException">The batch cannot be decompressed here; the message says why.</exception>
     public static List<LogTimestamp> Read(ReadOnlyMemory<byte> batch, long fromOffset)

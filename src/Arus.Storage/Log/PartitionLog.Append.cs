@@ -257,6 +257,11 @@ internal sealed partial class PartitionLog
             {
                 RecordBatches.SetLogAppendTime(batch, nowMs);
             }
+            else if (append.Origin == AppendOrigin.Client && source.MaxTimestamp < source.BaseTimestamp)
+            {
+                // Some producers leave the field unset (sarama before 1.23); without it the records could not be found by time.
+                RecordBatches.SetMaxTimestamp(batch, BatchTimestamps.Max(chunk.Bytes.AsMemory(start, length)));
+            }
 
             Enqueue(new RecordBatchHeader(batch), chunk, start, turnover, epoch, nowMs);
             turnover = null;
