@@ -50,6 +50,12 @@ internal sealed class Catalog
         {
             if (!_activations.TryGetValue(invocation.Target, out Activation? activation))
             {
+                if (_silo.IsLeaving)
+                {
+                    _silo.Reroute(invocation);
+                    return;
+                }
+
                 var created = new Activation(_silo, grainClass, invocation.Target);
                 activation = _activations.GetOrAdd(invocation.Target, created);
                 if (activation == created)
@@ -83,13 +89,16 @@ internal sealed class Catalog
     /// <summary>Deactivates everything and waits for it.</summary>
     public async Task DeactivateAllAsync(CancellationToken cancellationToken)
     {
-        Activation[] all = [.. All];
-        foreach (Activation activation in all)
+        // Some may have been on their way in when the silo began to leave.
+        for (Activation[] all = [.. All]; all.Length > 0; all = [.. All])
         {
-            activation.Deactivate(new DeactivationReason(DeactivationReasonCode.ShuttingDown, "The silo is shutting down."), cancellationToken);
-        }
+            foreach (Activation activation in all)
+            {
+                activation.Deactivate(new DeactivationReason(DeactivationReasonCode.ShuttingDown, "The silo is shutting down."), cancellationToken);
+            }
 
-        await Task.WhenAll(all.Select(activation => activation.Deactivated)).WaitAsync(cancellationToken);
+            await Task.WhenAll(all.Select(activation => activation.Deactivated)).WaitAsync(cancellationToken);
+        }
     }
 }
 

@@ -94,9 +94,6 @@ internal sealed partial class ClientRuntime : RuntimeCore, IFrameHandler, IDispo
         Calls.Dispose();
     }
 
-    public override ValueTask<Connection> ConnectAsync(SiloAddress silo) =>
-        throw new InvalidOperationException("A client talks to silos through its gateways only.");
-
     public void OnFrame(Connection connection, byte kind, WireReader reader)
     {
         switch (kind)
@@ -181,7 +178,7 @@ internal sealed partial class ClientRuntime : RuntimeCore, IFrameHandler, IDispo
         }
 
         connection.Send(Frame.Request, (this, invocation, callId), static (writer, state) =>
-            state.Item1.WriteRequest(writer, state.invocation, state.callId, null));
+            state.Item1.WriteRequest(writer, state.invocation, state.callId));
     }
 
     private Connection Choose(GrainId target)

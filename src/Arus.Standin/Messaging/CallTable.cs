@@ -4,6 +4,7 @@ namespace Orleans.Runtime;
 internal sealed class CallTable : IDisposable
 {
     private const int Shards = 16;
+    private static readonly TimeSpan PollPeriod = TimeSpan.FromMilliseconds(5);
     private static readonly TimeSpan ScanPeriod = TimeSpan.FromMilliseconds(50);
 
     private readonly Dictionary<long, PendingCall>[] _shards = [.. Enumerable.Range(0, Shards).Select(_ => new Dictionary<long, PendingCall>())];
@@ -58,6 +59,22 @@ internal sealed class CallTable : IDisposable
             }
 
             matching?.ForEach(call => call.Fail(reason(call)));
+        }
+    }
+
+    /// <summary>Waits, at most so long, until no call matches.</summary>
+    public async Task UntilNoneAsync(Func<PendingCall, bool> match, TimeSpan limit)
+    {
+        long end = Environment.TickCount64 + (long)limit.TotalMilliseconds;
+        while (Environment.TickCount64 < end && Array.Exists(_shards, shard =>
+        {
+            lock (shard)
+            {
+                return shard.Values.Any(match);
+            }
+        }))
+        {
+            await Task.Delay(PollPeriod);
         }
     }
 

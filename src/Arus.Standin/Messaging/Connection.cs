@@ -1,5 +1,3 @@
-using System.Buffers;
-using System.Buffers.Binary;
 using System.IO.Pipelines;
 using System.Net.Sockets;
 using Orleans.Serialization;
@@ -20,16 +18,12 @@ internal interface IFrameHandler
 /// One TCP connection between two silos, or between a client and its gateway. Frames queue up in a buffer while the previous ones
 /// are being sent, and then go out together. Sending is safe for concurrent use.
 /// </summary>
-internal sealed class Connection
+internal sealed partial class Connection
 {
     /// <summary>Bytes waiting to be sent from which on senders are asked to wait.</summary>
     public const int SendHighWater = 8 * 1024 * 1024;
 
-    private const int ReadBufferSize = 128 * 1024;
     private const int KeptBuffer = 1024 * 1024;
-
-    /// <summary>From this length on a frame has an array of its own, which payloads may keep slices of.</summary>
-    private const int OwnArrayThreshold = 8 * 1024;
 
     private readonly Socket _socket;
     private readonly PipeReader _input;
@@ -38,6 +32,7 @@ internal sealed class Connection
     private readonly Lock _gate = new();
     private readonly List<TaskCompletionSource<bool>> _roomWaiters = [];
     private readonly CancellationTokenSource _closing = new();
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private WireWriter _filling = new(int.MaxValue);
     private WireWriter _sending = new(int.MaxValue);
     private bool _senderActive;
@@ -168,20 +163,21 @@ internal sealed class Connection
         ThreadPool.UnsafeQueueUserWorkItem(static connection => _ = connection.RunAsync(), this, preferLocal: false);
     }
 
-    private async Task RunAsync()
+    /// <summary>Ends this direction, and waits, at most so long, until the other end has ended its own.</summary>
+    public async Task FinishAsync(TimeSpan limit)
     {
-        Exception reason;
+        await FlushAsync(limit);
         try
         {
-            await ReceiveAsync();
-            reason = new EndOfStreamException("The other end closed the connection.");
+            // Closing outright with unread input would make the system throw away what the other end has not read yet.
+            _socket.Shutdown(SocketShutdown.Send);
         }
-        catch (Exception exception)
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {
-            reason = exception;
+            return;
         }
 
-        Close(reason);
+        await _ended.Task.WaitAsync(limit).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     /// <summary>Ends the connection at once; what waits to be sent is lost.</summary>
@@ -201,6 +197,7 @@ internal sealed class Connection
 
         _closing.Cancel();
         _socket.Dispose();
+        _ended.TrySetResult();
         Greeting?.TrySetException(new IOException(reason.Message, reason));
         _ = Greeting?.Task.Exception;
         _handler.OnClosed(this, reason);
@@ -292,101 +289,5 @@ internal sealed class Connection
             _roomWaiters.Clear();
             return true;
         }
-    }
-
-    private async Task ReceiveAsync()
-    {
-        var reader = new WireReader();
-        while (true)
-        {
-            ReadResult read = await _input.ReadAsync(_closing.Token);
-            ReadOnlySequence<byte> buffer = read.Buffer;
-            while (TryReadLength(buffer, out int length))
-            {
-                if (length < OwnArrayThreshold)
-                {
-                    if (buffer.Length < Frame.LengthSize + length)
-                    {
-                        break;
-                    }
-
-                    Handle(reader, buffer.Slice(Frame.LengthSize, length));
-                    buffer = buffer.Slice(Frame.LengthSize + length);
-                }
-                else
-                {
-                    byte[] frame = await ReadLargeAsync(buffer.Slice(Frame.LengthSize), length);
-                    reader.Reset(frame, 0, length, sliceable: true);
-                    _handler.OnFrame(this, reader.ReadByte(), reader);
-                    read = await _input.ReadAsync(_closing.Token);
-                    buffer = read.Buffer;
-                }
-            }
-
-            _input.AdvanceTo(buffer.Start, buffer.End);
-            if (read.IsCompleted)
-            {
-                return;
-            }
-        }
-    }
-
-    private void Handle(WireReader reader, ReadOnlySequence<byte> frame)
-    {
-        if (frame.IsSingleSegment)
-        {
-            reader.Reset(frame.First, sliceable: false);
-            _handler.OnFrame(this, reader.ReadByte(), reader);
-            return;
-        }
-
-        int length = (int)frame.Length;
-        byte[] whole = ArrayPool<byte>.Shared.Rent(length);
-        frame.CopyTo(whole);
-        reader.Reset(whole, 0, length, sliceable: false);
-        _handler.OnFrame(this, reader.ReadByte(), reader);
-        ArrayPool<byte>.Shared.Return(whole);
-    }
-
-    /// <summary>Gathers a frame as it arrives; on return, all up to its end has been consumed.</summary>
-    private async ValueTask<byte[]> ReadLargeAsync(ReadOnlySequence<byte> buffer, int length)
-    {
-        byte[] frame = GC.AllocateUninitializedArray<byte>(length);
-        int filled = 0;
-        while (true)
-        {
-            ReadOnlySequence<byte> part = buffer.Length > length - filled ? buffer.Slice(0, length - filled) : buffer;
-            part.CopyTo(frame.AsSpan(filled));
-            filled += (int)part.Length;
-            _input.AdvanceTo(part.End);
-            if (filled == length)
-            {
-                return frame;
-            }
-
-            ReadResult read = await _input.ReadAsync(_closing.Token);
-            buffer = read.Buffer;
-            if (read.IsCompleted && buffer.IsEmpty)
-            {
-                throw new EndOfStreamException("The connection ended in the middle of a message.");
-            }
-        }
-    }
-
-    private bool TryReadLength(ReadOnlySequence<byte> buffer, out int length)
-    {
-        length = 0;
-        if (buffer.Length < Frame.LengthSize)
-        {
-            return false;
-        }
-
-        Span<byte> prefix = stackalloc byte[Frame.LengthSize];
-        buffer.Slice(0, Frame.LengthSize).CopyTo(prefix);
-        length = BinaryPrimitives.ReadInt32LittleEndian(prefix);
-        int limit = IsGreeted ? _maxFrame : Frame.MaxHelloLength;
-        return length > 0 && length <= limit
-            ? true
-            : throw new InvalidDataException($"A message announces {length:N0} bytes; 1 to {limit:N0} are accepted.");
     }
 }

@@ -26,11 +26,13 @@ internal static class Frame
     public const byte Success = 0;
     public const byte Failure = 1;
 
+    /// <summary>On top of either: the silo that was called passed the request on, since the grain is not there.</summary>
+    public const byte MovedFlag = 0x80;
+
     // Flags of a request; the number of forwards is above them.
     public const byte PlacedFlag = 1;
     public const byte ContextFlag = 2;
     public const byte OneWayFlag = 4;
-    public const byte ReplyToFlag = 8;
     public const int ForwardsShift = 4;
     public const int MaxForwards = 15;
 }

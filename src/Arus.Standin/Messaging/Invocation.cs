@@ -58,8 +58,10 @@ internal abstract class Invocation(in InvocationHeader header) : WorkItem
 
     public abstract ulong MethodId { get; }
 
-    /// <summary>For messages.</summary>
-    public abstract string Description { get; }
+    /// <summary>The method's name, for messages.</summary>
+    public abstract string Method { get; }
+
+    public string Description => $"{Method} of {Target}";
 
     /// <summary>From here on the arguments are the callee's alone.</summary>
     public abstract void Isolate();
@@ -81,7 +83,7 @@ internal sealed class Invocation<TArgs, TResult>(GrainMethod<TArgs, TResult> met
 
     public override ulong MethodId => method.Id;
 
-    public override string Description => $"{method.Description} of {Target}";
+    public override string Method => method.Description;
 
     public override void Isolate() => _arguments = method.Arguments.Copy(_arguments);
 
@@ -126,7 +128,7 @@ internal sealed class RawInvocation(ulong methodId, in InvocationHeader header, 
 
     public ReadOnlyMemory<byte> Arguments { get; } = arguments;
 
-    public override string Description => $"method {MethodId:x16} of {Target}";
+    public override string Method => $"method {MethodId:x16}";
 
     public override void Isolate()
     {

@@ -11,12 +11,14 @@ internal abstract class Reply
 }
 
 /// <summary>A call that waits for its answer in this process.</summary>
-internal abstract class PendingCall(CallTable table, string description, long timeoutMs) : Reply
+internal abstract class PendingCall(CallTable table, GrainId target, string method, long timeoutMs) : Reply
 {
     /// <summary>Given by the table.</summary>
     public long Id { get; set; }
 
-    public string Description { get; } = description;
+    public GrainId Target { get; } = target;
+
+    public string Description => $"{method} of {Target}";
 
     public long TimeoutMs { get; } = timeoutMs;
 
@@ -40,7 +42,7 @@ internal abstract class PendingCall(CallTable table, string description, long ti
 }
 
 internal sealed class PendingCall<TArgs, TResult>(CallTable table, GrainMethod<TArgs, TResult> method, GrainId target, long timeoutMs)
-    : PendingCall(table, $"{method.Description} of {target}", timeoutMs)
+    : PendingCall(table, target, method.Description, timeoutMs)
 {
     private readonly CallTable _table = table;
     private readonly TaskCompletionSource<TResult> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -90,23 +92,18 @@ internal sealed class PendingCall<TArgs, TResult>(CallTable table, GrainMethod<T
     }
 }
 
-/// <summary>The answer goes over a connection to another silo, or to a client of this one.</summary>
-internal sealed class RemoteReply(RuntimeCore runtime, Connection connection, SiloAddress? replyTo, long callId) : Reply
+/// <summary>The answer goes over the connection that the request came by.</summary>
+internal sealed class RemoteReply(RuntimeCore runtime, Connection connection, long callId) : Reply
 {
     public long CallId { get; } = callId;
 
-    /// <summary>The silo that called, if it is not the one at the other end of the connection.</summary>
-    public SiloAddress? ReplyTo { get; } = replyTo;
-
     public Connection Connection { get; } = connection;
-
-    public bool IsFromClient => Connection.ClientId is not null;
 
     public override void Succeed<TArgs, TResult>(GrainMethod<TArgs, TResult> method, TResult result)
     {
         try
         {
-            if (ReplyTo is null && Connection.HasRoom)
+            if (Connection.HasRoom)
             {
                 Connection.SendResponse(CallId, method.Result, result);
                 return;
@@ -130,8 +127,8 @@ internal sealed class RemoteReply(RuntimeCore runtime, Connection connection, Si
         {
             // Until it is written the result is still the grain's, which may go on changing it.
             result = method.CopyResult(result);
-            Connection connection = await OpenAsync();
-            connection.SendResponse(CallId, method.Result, result);
+            await Connection.WaitForRoomAsync();
+            Connection.SendResponse(CallId, method.Result, result);
         }
         catch (Exception exception)
         {
@@ -143,47 +140,45 @@ internal sealed class RemoteReply(RuntimeCore runtime, Connection connection, Si
     {
         try
         {
-            Connection connection = await OpenAsync();
-            connection.SendException(CallId, exception, runtime);
+            await Connection.WaitForRoomAsync();
+            Connection.SendException(CallId, exception, runtime);
         }
         catch (Exception unreachable)
         {
             runtime.LogUndeliverable(CallId, unreachable);
         }
     }
-
-    private async ValueTask<Connection> OpenAsync()
-    {
-        Connection connection = ReplyTo is null ? Connection : await runtime.ConnectAsync(ReplyTo);
-        await connection.WaitForRoomAsync();
-        return connection;
-    }
 }
 
-/// <summary>A client's call that its gateway passes on: the answer goes through unread.</summary>
-internal sealed class RelayedCall(CallTable table, RemoteReply client, string description, long timeoutMs) : PendingCall(table, description, timeoutMs)
+/// <summary>
+/// A call that is passed on, by a client's gateway or by a silo that was thought to host the grain: the answer goes back unread.
+/// </summary>
+internal sealed class RelayedCall(CallTable table, RemoteReply caller, GrainId target, string method, long timeoutMs)
+    : PendingCall(table, target, method, timeoutMs)
 {
-    public override void Succeed<TArgs, TResult>(GrainMethod<TArgs, TResult> method, TResult result) => client.Succeed(method, result);
+    public override void Succeed<TArgs, TResult>(GrainMethod<TArgs, TResult> method, TResult result) => caller.Succeed(method, result);
 
     public override void Complete(byte status, WireReader reader, RuntimeCore runtime)
     {
-        if (client.Connection.HasRoom)
+        // A silo that called learns that it called the wrong one; a client always calls its gateway.
+        byte marked = caller.Connection.ClientId is null ? (byte)(status | Frame.MovedFlag) : status;
+        if (caller.Connection.HasRoom)
         {
-            client.Connection.TrySendRawResponse(client.CallId, status, reader.ReadBytes(reader.Remaining));
+            caller.Connection.TrySendRawResponse(caller.CallId, marked, reader.ReadBytes(reader.Remaining));
         }
         else
         {
-            _ = SendLaterAsync(status, reader.ReadBytes(reader.Remaining).ToArray());
+            _ = SendLaterAsync(marked, reader.ReadBytes(reader.Remaining).ToArray());
         }
     }
 
-    public override void SetException(Exception exception) => client.Fail(exception);
+    public override void SetException(Exception exception) => caller.Fail(exception);
 
     private async Task SendLaterAsync(byte status, byte[] payload)
     {
-        if (await client.Connection.WaitForRoomAsync())
+        if (await caller.Connection.WaitForRoomAsync())
         {
-            client.Connection.TrySendRawResponse(client.CallId, status, payload);
+            caller.Connection.TrySendRawResponse(caller.CallId, status, payload);
         }
     }
 }

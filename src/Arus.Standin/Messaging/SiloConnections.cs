@@ -135,6 +135,13 @@ internal sealed partial class SiloConnections(SiloRuntime silo, string clusterId
 
     public async Task FlushAsync(TimeSpan limit) => await Task.WhenAll(_all.Keys.Select(connection => connection.FlushAsync(limit)));
 
+    /// <summary>Sends what waits, says that no more will come, and gives the other ends time to read it.</summary>
+    public async Task FinishAsync(TimeSpan limit)
+    {
+        _stopped = true;
+        await Task.WhenAll(_all.Keys.Select(connection => connection.FinishAsync(limit)));
+    }
+
     public void CloseAll(string reason)
     {
         _stopped = true;

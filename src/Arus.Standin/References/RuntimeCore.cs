@@ -75,9 +75,6 @@ internal abstract partial class RuntimeCore : IClusterClient, IReferenceConverte
     /// <summary>Brings a request on its way; whatever goes wrong later is answered to the request.</summary>
     protected abstract void Dispatch(GrainReference reference, Invocation invocation);
 
-    /// <summary>A connection to a silo.</summary>
-    public abstract ValueTask<Connection> ConnectAsync(SiloAddress silo);
-
     protected virtual TimeSpan SystemTimeout => ResponseTimeout;
 
     /// <summary>The identity under which observers of this process are found.</summary>
@@ -101,12 +98,11 @@ internal abstract partial class RuntimeCore : IClusterClient, IReferenceConverte
     }
 
     /// <summary>Writes a request as a frame's contents.</summary>
-    public void WriteRequest(WireWriter writer, Invocation invocation, long callId, SiloAddress? replyTo)
+    public void WriteRequest(WireWriter writer, Invocation invocation, long callId)
     {
         int flags = (invocation.Placed ? Frame.PlacedFlag : 0)
             | (invocation.Context is not null ? Frame.ContextFlag : 0)
             | (invocation.Reply is null ? Frame.OneWayFlag : 0)
-            | (replyTo is not null ? Frame.ReplyToFlag : 0)
             | (Math.Min(invocation.Forwards, Frame.MaxForwards) << Frame.ForwardsShift);
         writer.WriteByte((byte)flags);
         writer.WriteVarUInt64((ulong)callId);
@@ -114,11 +110,6 @@ internal abstract partial class RuntimeCore : IClusterClient, IReferenceConverte
         writer.WriteBlock(invocation.Target.Type.AsSpan());
         writer.WriteBlock(invocation.Target.Key.AsSpan());
         writer.WriteVarUInt64((ulong)Math.Max(0, invocation.Deadline - Environment.TickCount64));
-        if (replyTo is not null)
-        {
-            writer.WriteString(replyTo.ToParsableString());
-        }
-
         if (invocation.Context is not null)
         {
             _contexts.Value.Write(writer, invocation.Context);
@@ -135,11 +126,10 @@ internal abstract partial class RuntimeCore : IClusterClient, IReferenceConverte
         ulong method = (ulong)reader.ReadInt64();
         var target = new GrainId(new GrainType(GrainTypeNames.Get(reader.ReadBytes(reader.ReadCount(1)))), new IdSpan(reader.ReadBlock()));
         long timeout = (long)Math.Min(reader.ReadVarUInt64(), int.MaxValue);
-        SiloAddress? replyTo = (flags & Frame.ReplyToFlag) != 0 ? SiloAddress.FromParsableString(reader.ReadString() ?? "") : null;
         header = new InvocationHeader
         {
             Target = target,
-            Reply = (flags & Frame.OneWayFlag) != 0 ? null : new RemoteReply(this, connection, replyTo, callId),
+            Reply = (flags & Frame.OneWayFlag) != 0 ? null : new RemoteReply(this, connection, callId),
             Context = (flags & Frame.ContextFlag) != 0 ? _contexts.Value.Read(reader) : null,
             Deadline = Environment.TickCount64 + timeout,
             Forwards = flags >> Frame.ForwardsShift,
@@ -153,7 +143,22 @@ internal abstract partial class RuntimeCore : IClusterClient, IReferenceConverte
     {
         long callId = (long)reader.ReadVarUInt64();
         byte status = reader.ReadByte();
-        Calls.Take(callId)?.Complete(status, reader, this);
+        if (Calls.Take(callId) is not { } call)
+        {
+            return;
+        }
+
+        if ((status & Frame.MovedFlag) != 0)
+        {
+            OnMoved(call.Target);
+        }
+
+        call.Complete((byte)(status & ~Frame.MovedFlag), reader, this);
+    }
+
+    /// <summary>A grain is not where it was called.</summary>
+    protected virtual void OnMoved(GrainId grainId)
+    {
     }
 
     public void FailCallsOver(Connection connection, Exception reason)

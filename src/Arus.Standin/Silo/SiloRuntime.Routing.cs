@@ -7,7 +7,9 @@ internal sealed partial class SiloRuntime
 {
     public static readonly GrainType SystemTargetType = GrainType.Create("sys.target");
 
-    public override ValueTask<Connection> ConnectAsync(SiloAddress silo) => Connections.GetAsync(silo);
+    /// <summary>How often a request may be passed on; more than Orleans allows, since each time costs only microseconds.</summary>
+    private const int MaxForwards = 10;
+    private static readonly TimeSpan ForwardDelay = TimeSpan.FromMilliseconds(20);
 
     /// <summary>A request from another silo or from a client, on the read loop of its connection.</summary>
     public void OnRequest(Connection connection, WireReader reader)
@@ -30,6 +32,11 @@ internal sealed partial class SiloRuntime
             {
                 Deliver(raw.Decode(this));
             }
+            else if (connection.ClientId is null && raw.Target.Type != ObserverTable.Type)
+            {
+                // A silo took this one for the grain's home.
+                Reroute(raw);
+            }
             else
             {
                 Route(raw);
@@ -44,7 +51,7 @@ internal sealed partial class SiloRuntime
     /// <summary>Finds another activation for a request that the one it was given to cannot serve any more.</summary>
     public void Reroute(Invocation invocation)
     {
-        if (invocation.Forwards >= Math.Min(Messaging.MaxForwardCount + 2, Frame.MaxForwards))
+        if (invocation.Forwards >= Math.Max(MaxForwards, Messaging.MaxForwardCount))
         {
             invocation.Fail(new OrleansMessageRejectionException($"{invocation.Description} was passed on {invocation.Forwards} times and found no activation."));
             return;
@@ -54,6 +61,8 @@ internal sealed partial class SiloRuntime
         invocation.Placed = false;
         Route(invocation);
     }
+
+    protected override void OnMoved(GrainId grainId) => Directory.Forget(grainId);
 
     protected override void Dispatch(GrainReference reference, Invocation invocation)
     {
@@ -161,11 +170,16 @@ internal sealed partial class SiloRuntime
                 return;
             }
 
-            // A cached address that led here is not to be trusted again.
+            // A cached address that led here is not to be trusted again; and where views of the cluster differ, time settles it.
             SiloAddress? silo = null;
+            if (invocation.Forwards > 2)
+            {
+                await Task.Delay(ForwardDelay * invocation.Forwards);
+            }
+
             if (invocation.Forwards > 0 || !Directory.TryGetCached(invocation.Target, out silo))
             {
-                silo = (await Directory.LookupAsync(invocation.Target))?.SiloAddress;
+                silo = await LookupAsync(invocation.Target);
             }
 
             if (silo is null)
@@ -187,6 +201,20 @@ internal sealed partial class SiloRuntime
         {
             invocation.Fail(exception);
         }
+    }
+
+    private async Task<SiloAddress?> LookupAsync(GrainId grainId)
+    {
+        GrainAddress? address = await Directory.LookupAsync(grainId);
+        if (address is null || !SiloAddress.Equals(address.SiloAddress)
+            || (Catalog.TryGet(grainId, out Activation? activation) && activation.ActivationId == address.ActivationId))
+        {
+            return address?.SiloAddress;
+        }
+
+        // An entry that outlived its activation, as when the directory moved while the activation ended.
+        await Directory.UnregisterAsync(address);
+        return null;
     }
 
     private Invocation Readable(Invocation invocation) => invocation is RawInvocation raw ? raw.Decode(this) : invocation;
@@ -220,96 +248,33 @@ internal sealed partial class SiloRuntime
     private void Send(Connection connection, Invocation invocation)
     {
         long callId = 0;
-        SiloAddress? replyTo = null;
+        PendingCall? relayed = null;
         if (invocation.Reply is PendingCall call)
         {
             call.Via = connection;
             callId = call.Id;
         }
-        else if (invocation.Reply is RemoteReply { IsFromClient: false } reply)
+        else if (invocation.Reply is RemoteReply caller)
         {
-            // Another silo called; the answer goes straight to it.
-            callId = reply.CallId;
-            replyTo = reply.ReplyTo ?? reply.Connection.RemoteSilo;
-        }
-        else if (invocation.Reply is RemoteReply client)
-        {
-            var relayed = new RelayedCall(Calls, client, invocation.Description, Math.Max(0, invocation.Deadline - Environment.TickCount64)) { Via = connection };
+            relayed = new RelayedCall(Calls, caller, invocation.Target, invocation.Method, Math.Max(0, invocation.Deadline - Environment.TickCount64)) { Via = connection };
             Calls.Add(relayed);
             callId = relayed.Id;
         }
 
         try
         {
-            connection.Send(Frame.Request, (this, invocation, callId, replyTo), static (writer, state) =>
-                state.Item1.WriteRequest(writer, state.invocation, state.callId, state.replyTo));
+            connection.Send(Frame.Request, (this, invocation, callId), static (writer, state) =>
+                state.Item1.WriteRequest(writer, state.invocation, state.callId));
         }
         catch
         {
             Directory.Forget(invocation.Target);
-            if (invocation.Reply is RemoteReply { IsFromClient: true })
+            if (relayed is not null)
             {
-                Calls.Take(callId);
+                Calls.TryRemove(relayed);
             }
 
             throw;
         }
-    }
-
-    /// <summary>An observer lives in a silo, whose address is its home, or in a client, which some silo is the gateway of.</summary>
-    private async Task RouteToObserverAsync(Invocation invocation)
-    {
-        string home = ObserverTable.HomeOf(invocation.Target);
-        if (home == ObserverHome)
-        {
-            Observers.Invoke(invocation);
-        }
-        else if (SiloAddress.TryParse(home, out SiloAddress? silo))
-        {
-            DispatchToObserver(silo!, invocation);
-        }
-        else if (Connections.TryGetClient(home, out Connection? client))
-        {
-            await client.WaitForRoomAsync();
-            Send(client, invocation);
-        }
-        else if (invocation.Forwards == 0 && await FindGatewayAsync(home) is { } gateway)
-        {
-            invocation.Forwards++;
-            await SendAsync(gateway, invocation);
-        }
-        else
-        {
-            throw new ClientNotAvailableException($"No client {home} is connected to the cluster.");
-        }
-    }
-
-    private void DispatchToObserver(SiloAddress silo, Invocation invocation)
-    {
-        if (!TrySend(silo, invocation))
-        {
-            _ = SendAsync(silo, invocation);
-        }
-    }
-
-    private async Task<SiloAddress?> FindGatewayAsync(string clientId)
-    {
-        foreach (SiloAddress silo in Membership.GetActiveSilos().Where(one => !one.Equals(SiloAddress)))
-        {
-            try
-            {
-                if (await GetSystemTarget<ISiloControl>(silo).HasClientAsync(clientId))
-                {
-                    return silo;
-                }
-            }
-            catch (Exception exception) when (exception is OrleansException or TimeoutException)
-            {
-                // A silo that does not answer is no way to the client.
-                LogUndeliverable(0, exception);
-            }
-        }
-
-        return null;
     }
 }

@@ -19,6 +19,7 @@ internal sealed partial class SiloRuntime : RuntimeCore, ILocalSiloDetails, IDis
     private readonly MembershipAgent _agent;
     private readonly IdleCollector _collector;
     private readonly Lazy<GrainTypeResolver> _grainTypes;
+    private readonly System.Collections.Concurrent.ConcurrentDictionary<SiloAddress, byte> _leaving = new();
     private volatile bool _stopped;
     private bool _started;
 
@@ -86,6 +87,9 @@ internal sealed partial class SiloRuntime : RuntimeCore, ILocalSiloDetails, IDis
     /// <summary>No new work is taken; calls fail.</summary>
     public bool IsStopped => _stopped;
 
+    /// <summary>No grain is activated here any more.</summary>
+    public bool IsLeaving => Membership.CurrentStatus.IsTerminating();
+
     public override string ObserverHome => SiloAddress.ToParsableString();
 
     protected override TimeSpan ResponseTimeout => Messaging.ResponseTimeout;
@@ -140,9 +144,12 @@ internal sealed partial class SiloRuntime : RuntimeCore, ILocalSiloDetails, IDis
             LogDeactivationCut(Logger);
         }
 
+        // What clients have called through this gateway, and what was passed on, is still answered.
+        await Calls.UntilNoneAsync(call => call is RelayedCall, FlushLimit);
+        await Connections.FlushAsync(FlushLimit);
         await _agent.StopAsync();
         await _agent.SetStatusAsync(SiloStatus.Dead);
-        await Connections.FlushAsync(FlushLimit);
+        await Connections.FinishAsync(FlushLimit);
         Kill();
         await _lifecycle.StopAsync(int.MinValue, LogParticipantFailed, cancellationToken);
     }
@@ -200,8 +207,13 @@ internal sealed partial class SiloRuntime : RuntimeCore, ILocalSiloDetails, IDis
     {
         foreach (ClusterMember member in snapshot.Members.Values)
         {
-            if (member.Status == SiloStatus.Dead && !member.SiloAddress.Equals(SiloAddress))
+            if (member.Status is SiloStatus.ShuttingDown or SiloStatus.Stopping)
             {
+                _leaving.TryAdd(member.SiloAddress, 0);
+            }
+            else if (member.Status == SiloStatus.Dead && !member.SiloAddress.Equals(SiloAddress) && !_leaving.ContainsKey(member.SiloAddress))
+            {
+                // One that left properly closes its connections itself, when the last answers have gone out.
                 Connections.Drop(member.SiloAddress, $"Silo {member.SiloAddress} was declared dead.");
             }
         }
