@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Text;
 
 namespace Arus;
@@ -17,7 +18,9 @@ public static class KafkaUuid
     public static bool TryParse(ReadOnlySpan<char> text, out Guid id)
     {
         Span<byte> bytes = stackalloc byte[18];
-        bool parsed = text.Length == TextLength && Base64Url.TryDecodeFromChars(text, bytes, out int written) && written == 16;
+        bool parsed = text.Length == TextLength
+            && Base64Url.DecodeFromChars(text, bytes, out _, out int written) == OperationStatus.Done
+            && written == 16;
         id = parsed ? new Guid(bytes[..16], bigEndian: true) : Guid.Empty;
         return parsed;
     }

@@ -267,6 +267,20 @@ public class ConsumerTests
     }
 
     [Fact]
+    public async Task Auto_commit_does_not_take_back_what_was_committed_by_hand()
+    {
+        var cluster = new FakeCluster();
+        cluster.Partition("t", 0).Append("a", "b");
+        IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped);
+        consumer.Subscribe("t");
+        await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
+        Assert.Equal(2, (await consumer.PollAsync(Forever)).Count);
+        await consumer.CommitAsync();
+        await consumer.DisposeAsync();
+        Assert.Equal(2, cluster.CommittedOffset("t", 0));
+    }
+
+    [Fact]
     public async Task Enumerating_drops_records_of_a_partition_that_is_taken_away_meanwhile()
     {
         var cluster = new FakeCluster();

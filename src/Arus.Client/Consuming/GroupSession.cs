@@ -119,7 +119,7 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
             {
                 if (errors[i] == ErrorCode.None && core.Find(offsets[i].Partition) is { } fetcher)
                 {
-                    fetcher.Committed = offsets[i].Offset;
+                    fetcher.MarkCommitted(offsets[i].Offset);
                 }
             }
 

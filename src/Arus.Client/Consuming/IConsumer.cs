@@ -6,6 +6,10 @@ namespace Arus.Client;
 /// Reads records, from partitions that it is told or that its group gives it. Fetching goes on in the background, within
 /// <see cref="ConsumerOptions.FetchMaxBytes"/>. One thread at a time may poll or enumerate; all other members are thread-safe.
 /// </summary>
+/// <remarks>
+/// Disposing leaves the group. Unlike Kafka's <c>close</c> it does not take the records of the last poll for processed, since an
+/// exception may be what ended the work on them: commit or unsubscribe first to say that they are.
+/// </remarks>
 public interface IConsumer<TKey, TValue> : IAsyncDisposable
 {
     /// <summary>The partitions read now.</summary>

@@ -241,6 +241,16 @@ internal sealed class PartitionFetcher(TopicPartition partition, long startOffse
         }
     }
 
+    /// <summary>The group has this offset now. What the application commits it is done with, so that no later auto-commit takes it back.</summary>
+    public void MarkCommitted(long offset)
+    {
+        lock (gate)
+        {
+            Committed = offset;
+            Processed = Math.Max(Processed, Math.Min(offset, Delivered));
+        }
+    }
+
     /// <summary>Goes on elsewhere. Answers the bytes that are not buffered any more.</summary>
     public int Seek(long offset)
     {
