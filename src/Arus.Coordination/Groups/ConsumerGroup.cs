@@ -84,6 +84,9 @@ public sealed partial class ConsumerGroup
 
     public int Generation => _generation;
 
+    /// <summary>Whether <see cref="TryTakeWrite"/> has something to give.</summary>
+    public bool HasChanges => _clear || _metadataChanged || _changedOffsets.Count > 0;
+
     /// <summary>The replies that may go out now, in order. Each is returned once.</summary>
     public IReadOnlyList<GroupAnswer> TakeAnswers()
     {
@@ -100,7 +103,7 @@ public sealed partial class ConsumerGroup
     /// <summary>All that has changed since the last write was taken; false if nothing has.</summary>
     public bool TryTakeWrite(out GroupWrite write)
     {
-        if (!_clear && !_metadataChanged && _changedOffsets.Count == 0)
+        if (!HasChanges)
         {
             write = null!;
             return false;

@@ -21,6 +21,8 @@ public sealed partial class GroupGrain(ILocalBroker broker, TimeProvider time, I
     private long _startTimestamp;
     private long _armed = long.MaxValue;
     private long _tokens;
+    private Task? _claiming;
+    private bool _claimed;
     private bool _writing;
     private bool _lost;
 
@@ -31,18 +33,14 @@ public sealed partial class GroupGrain(ILocalBroker broker, TimeProvider time, I
     {
         _groupId = this.GetPrimaryKeyString();
         _store = new GroupStore(ServiceProvider.GetRequiredKeyedService<IGrainStorage>(StorageName), this.GetGrainId(), Guid.NewGuid());
-        GroupSnapshot? snapshot = await _store.LoadAsync();
         _startMs = time.GetUtcNow().ToUnixTimeMilliseconds();
         _startTimestamp = time.GetTimestamp();
-        _group = new ConsumerGroup(
-            GroupOptions.From(broker.Config), new MemberIds(), IGroupGrain.MaxWaitMs, snapshot, _store.Offsets, _startMs);
-        if (snapshot is not null)
+        await LoadAsync(claim: false);
+        if (!_claimed && (_group.State != GroupState.Empty || _group.HasChanges))
         {
-            LogLoaded(_groupId, snapshot.Generation, snapshot.Members.Count);
+            await LoadAsync(claim: true);
         }
 
-        // What expired while nobody coordinated the group must not be answered any more.
-        _group.Advance(_startMs);
         Pump();
     }
 
@@ -62,24 +60,26 @@ public sealed partial class GroupGrain(ILocalBroker broker, TimeProvider time, I
             ? reply.ToResult()
             : new SyncGroupResult(ErrorCode.NotCoordinator, false, null, null, default);
 
-    public Task<ErrorCode> HeartbeatAsync(MemberIdentity member)
+    public async Task<ErrorCode> HeartbeatAsync(MemberIdentity member)
     {
+        await ClaimAsync();
         ErrorCode error = _lost ? ErrorCode.NotCoordinator : _group.Heartbeat(member.ToMember(), NowMs);
         Pump();
-        return Task.FromResult(error);
+        return error;
     }
 
-    public Task<ErrorCode[]> LeaveAsync(MemberIdentity[] members, string? reason)
+    public async Task<ErrorCode[]> LeaveAsync(MemberIdentity[] members, string? reason)
     {
+        await ClaimAsync();
         if (_lost)
         {
-            return Task.FromResult(Refused(members.Length));
+            return Refused(members.Length);
         }
 
         ErrorCode[] errors = _group.Leave(Array.ConvertAll(members, member => member.ToMember()), NowMs);
         LogLeft(_groupId, members.Length, reason ?? "no reason given");
         Pump();
-        return Task.FromResult(errors);
+        return errors;
     }
 
     public async Task<ErrorCode[]> CommitOffsetsAsync(CommitOffsetsCommand command)
@@ -93,6 +93,7 @@ public sealed partial class GroupGrain(ILocalBroker broker, TimeProvider time, I
     public async Task<CommittedOffset[]> FetchOffsetsAsync(TopicPartition[]? partitions)
     {
         // Whoever owned the group before would answer from what it remembers, and so take a consumer back to where it was.
+        await ClaimAsync();
         if (!_lost && !await _store.IsOwnerAsync())
         {
             Lose(null);
@@ -121,9 +122,46 @@ public sealed partial class GroupGrain(ILocalBroker broker, TimeProvider time, I
         return errors;
     }
 
+    /// <summary>
+    /// Reads what is stored. A group without members is only looked at until somebody needs it: to claim it writes all its rows, and
+    /// listing thousands of idle groups must not.
+    /// </summary>
+    private async Task LoadAsync(bool claim)
+    {
+        GroupSnapshot? snapshot = await _store.LoadAsync(claim);
+        long nowMs = NowMs;
+        _group = new ConsumerGroup(GroupOptions.From(broker.Config), new MemberIds(), IGroupGrain.MaxWaitMs, snapshot, _store.Offsets, nowMs);
+        _claimed = claim || snapshot is null;
+        if (claim && snapshot is not null)
+        {
+            LogLoaded(_groupId, snapshot.Generation, snapshot.Members.Count);
+        }
+
+        // What expired while nobody coordinated the group must not be answered any more.
+        _group.Advance(nowMs);
+    }
+
+    private Task ClaimAsync()
+    {
+        return _claimed || _lost ? Task.CompletedTask : _claiming ??= ClaimOnceAsync();
+
+        async Task ClaimOnceAsync()
+        {
+            try
+            {
+                await LoadAsync(claim: true);
+            }
+            catch (Exception failure)
+            {
+                Lose(failure);
+            }
+        }
+    }
+
     /// <summary>Hands a call to the group, and waits for its reply; null if the group was lost first.</summary>
     private async Task<GroupReply?> AskAsync(Action<long> call)
     {
+        await ClaimAsync();
         if (_lost)
         {
             return null;
@@ -145,7 +183,7 @@ public sealed partial class GroupGrain(ILocalBroker broker, TimeProvider time, I
         }
 
         SendAnswers();
-        if (!_writing)
+        if (!_writing && _claimed)
         {
             _ = WriteChangesAsync();
         }
@@ -229,16 +267,19 @@ public sealed partial class GroupGrain(ILocalBroker broker, TimeProvider time, I
         }
     }
 
-    private Task OnTimerAsync(CancellationToken cancellationToken)
+    private async Task OnTimerAsync(CancellationToken cancellationToken)
     {
         _armed = long.MaxValue;
         if (!_lost)
         {
             _group.Advance(NowMs);
+            if (_group.HasChanges)
+            {
+                await ClaimAsync();
+            }
+
             Pump();
         }
-
-        return Task.CompletedTask;
     }
 
     /// <summary>

@@ -30,10 +30,11 @@ internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid ow
 
     public bool Exists => _head.RecordExists;
 
-    /// <summary>Claims and reads the group.</summary>
+    /// <summary>Reads the group, and claims it.</summary>
+    /// <param name="claim">False to look only: then nothing may be written, and another may own the group.</param>
     /// <returns>Null where nothing is stored.</returns>
     /// <exception cref="InconsistentStateException">Another activation claims it at this moment.</exception>
-    public async Task<GroupSnapshot?> LoadAsync()
+    public async Task<GroupSnapshot?> LoadAsync(bool claim = true)
     {
         _pages.Clear();
         _pageOf.Clear();
@@ -44,11 +45,15 @@ internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid ow
         }
 
         GroupRow row = Head;
-        row.Epoch++;
-        row.Owner = owner;
-        await storage.WriteStateAsync(HeadName, groupId, _head);
+        if (claim)
+        {
+            row.Epoch++;
+            row.Owner = owner;
+            await storage.WriteStateAsync(HeadName, groupId, _head);
+        }
+
         _pages.AddRange(Enumerable.Range(0, row.Pages).Select(index => new Page(index)));
-        await ForEachAsync(_pages, ClaimAsync);
+        await ForEachAsync(_pages, claim ? ClaimAsync : ReadAsync);
         foreach (Page page in _pages)
         {
             foreach (TopicPartition partition in page.Offsets.Keys)

@@ -42,6 +42,24 @@ public sealed class GroupGrainTests(GroupCluster cluster) : IClassFixture<GroupC
     }
 
     [Fact]
+    public async Task Looking_at_an_idle_group_writes_nothing_and_using_it_claims_it()
+    {
+        IGroupGrain group = cluster.Group("idle");
+        var before = new GroupStore(cluster.Storage, group.GetGrainId(), Guid.NewGuid());
+        long now = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
+        await before.WriteAsync(new Coordination.GroupWrite(
+            1, false, new Coordination.GroupSnapshot(Coordination.GroupState.Empty, 3, "consumer", "", "", now, []),
+            [new(new TopicPartition("t", 0), new Coordination.StoredOffset(6, -1, "", now, -1))]));
+
+        GroupDescription description = await group.DescribeAsync();
+        Assert.Equal(("Empty", 3), (description.State, description.GenerationId));
+        Assert.True(await before.IsOwnerAsync());
+
+        Assert.Equal([Offset(0, 6)], await group.FetchOffsetsAsync(null));
+        Assert.False(await before.IsOwnerAsync());
+    }
+
+    [Fact]
     public async Task Commits_that_come_during_a_write_share_the_next()
     {
         IGroupGrain group = cluster.Group("busy");
@@ -77,10 +95,11 @@ public sealed class GroupGrainTests(GroupCluster cluster) : IClassFixture<GroupC
         await group.CommitOffsetsAsync(Commit(Offset(0, 5)));
 
         // Another activation, elsewhere, takes the group and commits.
+        long now = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
         var other = new GroupStore(cluster.Storage, group.GetGrainId(), Guid.NewGuid());
         await other.LoadAsync();
         await other.WriteAsync(new Coordination.GroupWrite(
-            1, false, null, [new(new TopicPartition("t", 0), new Coordination.StoredOffset(6, -1, "", 0, -1))]));
+            1, false, null, [new(new TopicPartition("t", 0), new Coordination.StoredOffset(6, -1, "", now, -1))]));
 
         ArusException refused = await Assert.ThrowsAsync<ArusException>(() => group.FetchOffsetsAsync([new("t", 0)]));
         Assert.Equal(ErrorCode.NotCoordinator, refused.Code);
