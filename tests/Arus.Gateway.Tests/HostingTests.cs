@@ -24,6 +24,7 @@ public sealed class HostingTests
         await using WebApplication app = builder.Build();
         await app.StartAsync();
 
+        Assert.IsType<TransportMemoryPoolFactory>(app.Services.GetRequiredService<Microsoft.AspNetCore.Connections.IMemoryPoolFactory<byte>>());
         BrokerEndpoint[] endpoints = cluster.Description.Brokers.Single().Endpoints;
         Assert.Equal(("127.0.0.1", "inner.example", 4711), (endpoints[0].Host, endpoints[1].Host, endpoints[1].Port));
         Assert.NotEqual(0, endpoints[0].Port);

@@ -35,12 +35,14 @@ internal static class BrokerHost
         builder.Services.AddSingleton<IPartitionLogProvider>(services => LogProviders.Create(config, data, services));
         builder.Host.UseConsoleLifetime(options => options.SuppressStatusMessages = true);
         builder.Host.UseOrleans(silo => ConfigureSilo(silo, config, data));
+        ConfigureHttp(builder, config);
+
+        // After Kestrel, whose memory for connections it replaces; before readiness, which waits for its registration.
         builder.Services.AddKafkaGateway();
         builder.Services.AddSingleton(new PrometheusMetrics());
         builder.Services.AddSingleton<BrokerReadiness>();
         builder.Services.AddHostedService(services => services.GetRequiredService<BrokerReadiness>());
         builder.Services.AddSingleton(output);
-        ConfigureHttp(builder, config);
         WebApplication app = builder.Build();
         MapHttp(app, config);
         return app;
