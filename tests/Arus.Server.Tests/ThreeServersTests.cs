@@ -1,0 +1,85 @@
+using System.Text;
+using Arus.Grains;
+using Orleans;
+using Orleans.Runtime;
+
+namespace Arus.Server.Tests;
+
+public sealed class ThreeServersTests : IDisposable
+{
+    private readonly string _directory = Directory.CreateTempSubdirectory("arus-three-").FullName;
+    private readonly ServerProcess.Ports[] _ports = [ServerProcess.Ports.Free(), ServerProcess.Ports.Free(), ServerProcess.Ports.Free()];
+
+    [Fact]
+    public async Task Three_processes_are_one_cluster_and_a_killed_one_comes_back_with_its_records()
+    {
+        await using ServerProcess first = await StartAsync(1);
+        await using ServerProcess third = await StartAsync(3);
+        IGrainFactory grains = await third.ConnectAsync();
+        IPartitionGrain mine = grains.GetGrain<IPartitionGrain>("t/0");
+        IPartitionGrain others = grains.GetGrain<IPartitionGrain>("t/1");
+        await using (ServerProcess second = await StartAsync(2))
+        {
+            ClusterDescription cluster = await EventuallyAsync(grains.GetGrain<IClusterGrain>(0).DescribeAsync, description => description.Brokers.Length == 3);
+            Assert.Equal([1, 2, 3], cluster.Brokers.Select(broker => broker.BrokerId));
+            Assert.Contains($"cluster {cluster.ClusterId} ", first.Output);
+            Assert.Contains($"cluster {cluster.ClusterId} ", second.Output);
+            await grains.GetGrain<ITopicGrain>("t").CreateAsync(new TopicSpec(-1, -1, [[1], [2]], [], false));
+            Assert.Equal(0, (await mine.AppendAsync(Batch("a"))).Results[0].BaseOffset);
+            Assert.Equal(0, (await others.AppendAsync(Batch("b"))).Results[0].BaseOffset);
+            Assert.Equal(2, (await others.DescribeAsync()).Leader);
+            second.Kill();
+            await second.WaitForExitAsync();
+        }
+
+        await EventuallyAsync(() => others.FetchAsync(Fetch()), response => response.Error == ErrorCode.LeaderNotAvailable);
+        await EventuallyAsync(() => mine.AppendAsync(Batch("a")), response => response.Results[0].BaseOffset >= 1);
+        await using ServerProcess again = await StartAsync(2);
+        FetchResponse kept = await EventuallyAsync(() => others.FetchAsync(Fetch()), response => response.Error == ErrorCode.None);
+        Assert.Equal(1, kept.HighWatermark);
+        Assert.Equal(1, (await others.AppendAsync(Batch("b"))).Results[0].BaseOffset);
+    }
+
+    public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+    private Task<ServerProcess> StartAsync(int broker) => ServerProcess.StartAsync(
+        _ports[broker - 1], Path.Combine(_directory, $"{broker}"), $"--broker.id={broker}", $"--arus.metadata.dir={Path.Combine(_directory, "metadata")}",
+        $"--orleans.primary.endpoint=127.0.0.1:{_ports[0].Silo}");
+
+    /// <summary>Asks until the answer is as wanted; each question is a call to the cluster.</summary>
+    private static async Task<T> EventuallyAsync<T>(Func<Task<T>> ask, Func<T, bool> wanted)
+    {
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        string last = "none";
+        while (!deadline.IsCancellationRequested)
+        {
+            try
+            {
+                T answer = await ask();
+                if (wanted(answer))
+                {
+                    return answer;
+                }
+
+                last = $"{answer}";
+            }
+            catch (Exception e) when (e is OrleansException or TimeoutException or ArusException)
+            {
+                last = e.Message;
+            }
+
+            await Task.Yield();
+        }
+
+        throw new TimeoutException($"The answer was never as wanted; the last was: {last}");
+    }
+
+    private static FetchRequest Fetch() => new(0, -1, 1 << 20, true, 0, IsolationLevel.ReadUncommitted);
+
+    private static AppendRequest Batch(string value)
+    {
+        using var builder = new RecordBatchBuilder();
+        builder.Append(1_700_000_000_000, null, Encoding.UTF8.GetBytes(value));
+        return new AppendRequest(-1, 5_000, [new AppendEntry(builder.Build(new RecordBatchOptions()).ToArray())]);
+    }
+}
