@@ -22,6 +22,10 @@ public interface ITopicGrain : IGrainWithStringKey
     [Alias("Locate"), AlwaysInterleave]
     Task<int> LocateAsync(int partition);
 
+    /// <summary>What one partition needs to know of its topic, which may have thousands; null when there is no such partition.</summary>
+    [Alias("DescribePartition"), AlwaysInterleave]
+    Task<PartitionSpec?> DescribePartitionAsync(int partition);
+
     /// <summary>Deletes the topic, its partitions and their records.</summary>
     /// <exception cref="ArusException"><see cref="ErrorCode.UnknownTopicOrPartition"/>.</exception>
     [Alias("Delete")]
@@ -63,6 +67,11 @@ public sealed record TopicDescription(
 /// <param name="LeaderEpoch">-1 when the partition has not been activated since the topic grain was.</param>
 [GenerateSerializer, Immutable, Alias("arus.PartitionAssignment")]
 public sealed record PartitionAssignment(int Partition, int Leader, int LeaderEpoch, int[] Replicas, int[] Isr);
+
+/// <param name="Replicas">The brokers that keep it, the preferred leader first.</param>
+/// <param name="Configs">The keys set on the topic.</param>
+[GenerateSerializer, Immutable, Alias("arus.PartitionSpec")]
+public sealed record PartitionSpec(Guid TopicId, int[] Replicas, Dictionary<string, string> Configs);
 
 /// <summary>Kafka's incremental operations (KIP-339).</summary>
 public enum ConfigOperation : byte

@@ -91,7 +91,7 @@ internal sealed class ColdPartitions(
     {
         TopicPartition partition = stored.Partition;
         _due[partition] = now + s_longest;
-        if (await grains.GetGrain<ITopicGrain>(partition.Topic).DescribeAsync() is not { } topic || partition.Partition >= topic.Partitions.Length)
+        if (await grains.GetGrain<ITopicGrain>(partition.Topic).DescribePartitionAsync(partition.Partition) is not { } topic)
         {
             if (_strays.Add(partition) && _strays.Count <= StraysNamed)
             {

@@ -124,7 +124,7 @@ internal sealed class PartitionGrain(
 
     public async Task ReconfigureAsync()
     {
-        if (_leader is { } leader && await TopicGrain().DescribeAsync() is { } topic)
+        if (_leader is { } leader && await TopicGrain().DescribePartitionAsync(_partition) is { } topic)
         {
             leader.Log.Reconfigure(TopicConfig.Resolve(topic.Configs, broker.Config));
         }
@@ -163,14 +163,14 @@ internal sealed class PartitionGrain(
 
     private async Task LeadAsync(CancellationToken cancellationToken)
     {
-        TopicDescription? topic = await TopicGrain().DescribeAsync();
-        if (topic is null || _partition >= topic.Partitions.Length)
+        PartitionSpec? spec = await TopicGrain().DescribePartitionAsync(_partition);
+        if (spec is null)
         {
             _refusal = (ErrorCode.UnknownTopicOrPartition, $"There is no partition {_partition} of a topic '{_topic}'.");
             return;
         }
 
-        int[] replicas = topic.Partitions[_partition].Replicas;
+        int[] replicas = spec.Replicas;
         if (replicas[0] != broker.BrokerId)
         {
             _refusal = (ErrorCode.LeaderNotAvailable, $"Broker {replicas[0]}, which has the records of {_topic}-{_partition}, is not alive.");
@@ -180,11 +180,11 @@ internal sealed class PartitionGrain(
         int epoch = state.State.LeaderEpoch + 1;
         state.State = new PartitionState
         {
-            LeaderEpoch = epoch, Leader = broker.BrokerId, Replicas = replicas, Isr = replicas, TopicId = topic.Id,
+            LeaderEpoch = epoch, Leader = broker.BrokerId, Replicas = replicas, Isr = replicas, TopicId = spec.TopicId,
         };
         await state.WriteStateAsync();
         _open = await partitions.OpenAsync(
-            new TopicPartition(_topic, _partition), topic.Id, TopicConfig.Resolve(topic.Configs, broker.Config), OnSuperseded, cancellationToken);
+            new TopicPartition(_topic, _partition), spec.TopicId, TopicConfig.Resolve(spec.Configs, broker.Config), OnSuperseded, cancellationToken);
         _leader = new LeaderLog(_open.Log!, epoch, replicas.Length, metrics);
         logger.LogDebug("Leading {Topic}-{Partition} in epoch {Epoch} from offset {Offset}", _topic, _partition, epoch, _open.Log!.LogEndOffset);
         await TopicGrain().ReportLeaderAsync(_partition, broker.BrokerId, epoch);

@@ -81,6 +81,11 @@ internal sealed class TopicGrain(
     public Task<int> LocateAsync(int partition) =>
         Task.FromResult(_durable is { } topic && partition < topic.Replicas.Length ? topic.Replicas[partition][0] : -1);
 
+    public Task<PartitionSpec?> DescribePartitionAsync(int partition) => Task.FromResult(
+        _durable is { Deleting: false } topic && partition < topic.Replicas.Length
+            ? new PartitionSpec(topic.Id, topic.Replicas[partition], topic.Configs)
+            : null);
+
     public async Task DeleteAsync()
     {
         TopicState topic = _durable is { Deleting: false } existing ? existing : throw Unknown();

@@ -169,6 +169,8 @@ internal sealed class FakeTopic(FakeCluster cluster, string name) : ITopicGrain
 
     public Task ReportLeaderAsync(int partition, int brokerId, int leaderEpoch) => Task.CompletedTask;
 
+    public Task<PartitionSpec?> DescribePartitionAsync(int partition) => throw new NotSupportedException();
+
     public Task<int> LocateAsync(int partition) => Task.FromResult(Description?.Partitions[partition].Leader ?? -1);
 
     private void Throw()
