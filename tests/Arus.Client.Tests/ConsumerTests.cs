@@ -311,6 +311,34 @@ public class ConsumerTests
     }
 
     [Fact]
+    public async Task Asks_for_a_rebalance_when_a_topic_gets_partitions()
+    {
+        var time = new ManualTimeProvider();
+        var cluster = new FakeCluster(time);
+        cluster.AddTopic("t", 1);
+        IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped with { EnableAutoCommit = false });
+        consumer.Subscribe("t");
+        await time.WaitForArmedTimersAsync(1);
+        cluster.AddTopic("t", 2);
+        Assert.False(cluster.Membership!.Rejoin.Task.IsCompleted);
+        time.Advance(TimeSpan.FromMinutes(5));
+        await cluster.Membership.Rejoin.Task;
+        await consumer.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task Finds_offsets_by_time()
+    {
+        var cluster = new FakeCluster();
+        cluster.Partition("t", 0).Append("a", "b");
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
+        IReadOnlyList<TopicPartitionOffset> found =
+            await consumer.OffsetsForTimeAsync([new("t", 0)], DateTimeOffset.FromUnixTimeMilliseconds(500));
+        Assert.Equal([new TopicPartitionOffset("t", 0, 0)], found);
+        Assert.Equal(TopicPartitionOffset.End, (await consumer.OffsetsForTimeAsync([new("t", 0)], DateTimeOffset.UnixEpoch.AddYears(60)))[0].Offset);
+    }
+
+    [Fact]
     public async Task Assigns_or_subscribes_but_not_both()
     {
         var cluster = new FakeCluster();

@@ -158,9 +158,9 @@ internal sealed class FakeMembership(GroupMembershipOptions options, IGroupRebal
     {
     }
 
-    public void RequestRejoin(string reason)
-    {
-    }
+    public TaskCompletionSource Rejoin { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public void RequestRejoin(string reason) => Rejoin.TrySetResult();
 
     public void ReportCommitError(ErrorCode error) => ReportedErrors.Add(error);
 

@@ -149,7 +149,14 @@ internal sealed class FakePartition(TimeProvider time)
     {
         lock (gate)
         {
-            return new ListOffsetResponse(ErrorCode.None, request.Timestamp == ListOffsetRequest.Earliest ? LogStart : end, -1, 0);
+            long offset = request.Timestamp switch
+            {
+                ListOffsetRequest.Earliest => LogStart,
+                ListOffsetRequest.Latest => end,
+                _ => batches.Select(b => new { Offset = new RecordBatchHeader(b).BaseOffset, Time = new RecordBatchHeader(b).MaxTimestamp })
+                    .FirstOrDefault(b => b.Time >= request.Timestamp)?.Offset ?? -1,
+            };
+            return new ListOffsetResponse(ErrorCode.None, offset, -1, 0);
         }
     }
 

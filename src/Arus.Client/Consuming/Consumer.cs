@@ -158,6 +158,15 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
 
     public long? Lag(TopicPartition partition) => core.Get(partition).Lag;
 
+    public async Task<IReadOnlyList<TopicPartitionOffset>> OffsetsForTimeAsync(
+        IReadOnlyCollection<TopicPartition> partitions, DateTimeOffset time, CancellationToken cancellationToken = default)
+    {
+        long timestamp = Math.Max(0, time.ToUnixTimeMilliseconds());
+        return await Task.WhenAll(partitions.Select(async partition =>
+            new TopicPartitionOffset(partition, await core.OffsetForTimeAsync(partition, timestamp, cancellationToken).ConfigureAwait(false))))
+            .ConfigureAwait(false);
+    }
+
     public Task CommitAsync(CancellationToken cancellationToken = default) => session.CommitAsync(
         [.. core.All().Where(f => f.Delivered >= 0 && f.Delivered != f.Committed)
             .Select(f => new CommittedOffset(f.Partition, f.Delivered, f.LeaderEpoch, ""))],

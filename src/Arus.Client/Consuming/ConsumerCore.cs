@@ -182,6 +182,17 @@ internal sealed class ConsumerCore
             $"{partition} has no offset to begin at, and auto.offset.reset is none: seek to one, or let the consumer choose with earliest or latest."),
     };
 
+    /// <summary>-1 when no record is as late.</summary>
+    public async Task<long> OffsetForTimeAsync(TopicPartition partition, long timestampMs, CancellationToken cancellationToken)
+    {
+        IPartitionGrain grain = grains.GetGrain<IPartitionGrain>(PartitionKey.Format(partition.Topic, partition.Partition));
+        var request = new ListOffsetRequest(timestampMs, CurrentLeaderEpoch: -1, Options.IsolationLevel);
+        ListOffsetResponse answer =
+            await retry.CallAsync(() => grain.ListOffsetAsync(request), a => a.Error, cancellationToken).ConfigureAwait(false);
+        answer.Error.ThrowIfError($"Looking up an offset of {partition}");
+        return answer.Offset;
+    }
+
     public async Task<long> FetchCommittedAsync(TopicPartition partition, CancellationToken cancellationToken) =>
         Options.GroupId is null ? -1 : (await FetchCommittedAsync([partition], cancellationToken).ConfigureAwait(false))[0].Offset;
 

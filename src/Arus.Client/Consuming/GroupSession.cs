@@ -19,6 +19,8 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
     private readonly CancellationTokenSource stop = new();
     private IGroupMembership? membership;
     private Task autoCommit = Task.CompletedTask;
+    private Task watch = Task.CompletedTask;
+    private volatile IReadOnlyCollection<string> subscription = [];
 
     public GroupSession(ConsumerCore core)
     {
@@ -34,8 +36,9 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
 
     private ConsumerOptions Options => core.Options;
 
-    public void Subscribe(GroupMembershipFactory factory, ITopicPartitionSource topics, IReadOnlyCollection<string> subscription)
+    public void Subscribe(GroupMembershipFactory factory, ITopicPartitionSource topics, IReadOnlyCollection<string> wanted)
     {
+        subscription = wanted;
         if (membership is null)
         {
             membership = factory(
@@ -54,9 +57,10 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
                 this,
                 topics);
             _ = SignalEndAsync(membership.Completion);
+            watch = watch.IsCompleted ? WatchPartitionsAsync(topics) : watch;
         }
 
-        membership.Subscribe(subscription);
+        membership.Subscribe(wanted);
     }
 
     /// <summary>Begins to commit in the background, where that is wanted.</summary>
@@ -207,7 +211,7 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
     {
         await stop.CancelAsync().ConfigureAwait(false);
         processed.Set();
-        await autoCommit.ConfigureAwait(false);
+        await Task.WhenAll(autoCommit, watch).ConfigureAwait(false);
     }
 
     private static string Explain(ErrorCode error) => error switch
@@ -244,6 +248,35 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
             {
                 // The next interval tries again, with what is then processed.
                 core.Logger.LogWarning(e, "Auto-commit of group {Group} failed", Options.GroupId);
+            }
+        }
+    }
+
+    /// <summary>Partitions that a subscribed topic has got belong to nobody until the group divides them.</summary>
+    private async Task WatchPartitionsAsync(ITopicPartitionSource topics)
+    {
+        IReadOnlyDictionary<string, int>? known = null;
+        while (!stop.IsCancellationRequested)
+        {
+            try
+            {
+                IReadOnlyDictionary<string, int> now = await topics.GetPartitionCountsAsync(subscription, stop.Token).ConfigureAwait(false);
+                if (known is not null && now.Any(topic => known.GetValueOrDefault(topic.Key) != topic.Value))
+                {
+                    membership?.RequestRejoin("the partitions of a subscribed topic have changed");
+                }
+
+                known = now;
+                await Task.Delay(Options.MetadataMaxAge, core.Time, stop.Token).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException) when (stop.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (ArusException e)
+            {
+                // The read itself was repeated for as long as an operation may take.
+                core.Logger.LogWarning(e, "Group {Group}: the partitions of its topics could not be read", Options.GroupId);
             }
         }
     }

@@ -60,6 +60,13 @@ public interface IConsumer<TKey, TValue> : IAsyncDisposable
     /// <summary>High watermark minus position, as of the last fetch; null while that is not known.</summary>
     long? Lag(TopicPartition partition);
 
+    /// <summary>
+    /// Of each partition, the offset of the first record of that time or later, to seek to; <see cref="TopicPartitionOffset.End"/> where
+    /// none is so late.
+    /// </summary>
+    Task<IReadOnlyList<TopicPartitionOffset>> OffsetsForTimeAsync(
+        IReadOnlyCollection<TopicPartition> partitions, DateTimeOffset time, CancellationToken cancellationToken = default);
+
     /// <summary>Commits the positions after all records delivered so far.</summary>
     /// <exception cref="CommitFailedException">The group gave partitions to others meanwhile, or refuses.</exception>
     Task CommitAsync(CancellationToken cancellationToken = default);
