@@ -1,6 +1,6 @@
 namespace Arus.Storage.Tests;
 
-/// <summary>Producers that leave the header's greatest timestamp unset, as sarama before 1.23 does.</summary>
+/// <summary>Producers that leave the header's greatest timestamp unset, as sarama 1.22 does.</summary>
 public sealed class UnsetMaxTimestampTests
 {
     [Theory]

@@ -259,7 +259,7 @@ internal sealed partial class PartitionLog
             }
             else if (append.Origin == AppendOrigin.Client && source.MaxTimestamp < source.BaseTimestamp)
             {
-                // Some producers leave the field unset (sarama before 1.23); without it the records could not be found by time.
+                // Some producers leave the field unset (sarama 1.22); without it the records could not be found by time.
                 RecordBatches.SetMaxTimestamp(batch, BatchTimestamps.Max(chunk.Bytes.AsMemory(start, length)));
             }
 
