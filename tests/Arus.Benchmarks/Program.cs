@@ -6,6 +6,7 @@ internal static class Program
     {
         ["log"] = LogBenchmarks.RunAsync,
         ["log-idle"] = LogBenchmarks.IdleAsync,
+        ["calls"] = GrainCallBenchmarks.RunAsync,
     };
 
     private static async Task<int> Main(string[] args)

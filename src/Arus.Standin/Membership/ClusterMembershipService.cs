@@ -17,6 +17,7 @@ internal sealed partial class ClusterMembershipService(SiloAddress self, string 
 {
     private readonly Lock _gate = new();
     private readonly List<ISiloStatusListener> _listeners = [];
+    private Task _notified = Task.CompletedTask;
     private volatile ClusterMembershipSnapshot _current = new(ImmutableDictionary<SiloAddress, ClusterMember>.Empty, new MembershipVersion(0));
     private TaskCompletionSource<ClusterMembershipSnapshot> _next = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -200,15 +201,29 @@ internal sealed partial class ClusterMembershipService(SiloAddress self, string 
 
     private void Notify(ClusterMember member)
     {
-        ISiloStatusListener[] listeners;
         lock (_listeners)
         {
-            listeners = [.. _listeners];
+            if (_listeners.Count > 0)
+            {
+                // One after the other, so that no listener hears of an end before the beginning.
+                _notified = NotifyAsync(_notified, [.. _listeners], member);
+            }
         }
+    }
 
+    private async Task NotifyAsync(Task before, ISiloStatusListener[] listeners, ClusterMember member)
+    {
+        await before.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         foreach (ISiloStatusListener listener in listeners)
         {
-            ThreadPool.QueueUserWorkItem(_ => listener.SiloStatusChangeNotification(member.SiloAddress, member.Status));
+            try
+            {
+                listener.SiloStatusChangeNotification(member.SiloAddress, member.Status);
+            }
+            catch (Exception exception)
+            {
+                LogListenerFailed(logger, listener.GetType(), exception);
+            }
         }
     }
 
@@ -245,6 +260,9 @@ internal sealed partial class ClusterMembershipService(SiloAddress self, string 
 
     private static ImmutableDictionary<SiloAddress, ClusterMember> FromView(MembershipView view) =>
         view.Members.ToImmutableDictionary(entry => entry.Silo, entry => new ClusterMember(entry.Silo, (SiloStatus)entry.Status, entry.Name));
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Listener} failed on a change of a silo's status.")]
+    private static partial void LogListenerFailed(ILogger logger, Type listener, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Self} sees silo {Silo} ({Name}) as {Status}.")]
     private static partial void LogStatus(ILogger logger, SiloAddress self, SiloAddress silo, string name, SiloStatus status);

@@ -24,8 +24,7 @@ internal readonly struct InvocationHeader
 {
     public required GrainId Target { get; init; }
 
-    /// <summary>Null for one-way requests.</summary>
-    public required Reply? Reply { get; init; }
+    public required Reply Reply { get; init; }
 
     public required Dictionary<string, object>? Context { get; init; }
 
@@ -44,7 +43,7 @@ internal abstract class Invocation(in InvocationHeader header) : WorkItem
 {
     public GrainId Target { get; } = header.Target;
 
-    public Reply? Reply { get; } = header.Reply;
+    public Reply Reply { get; } = header.Reply;
 
     public sealed override Dictionary<string, object>? Context { get; } = header.Context;
 
@@ -68,8 +67,8 @@ internal abstract class Invocation(in InvocationHeader header) : WorkItem
 
     public abstract void WriteArguments(WireWriter writer);
 
-    /// <summary>Answers with an exception; a one-way request has nobody to tell.</summary>
-    public void Fail(Exception exception) => Reply?.Fail(exception);
+    /// <summary>Answers with an exception.</summary>
+    public void Fail(Exception exception) => Reply.Fail(exception);
 }
 
 internal sealed class Invocation<TArgs, TResult>(GrainMethod<TArgs, TResult> method, in InvocationHeader header, TArgs arguments)
@@ -97,7 +96,7 @@ internal sealed class Invocation<TArgs, TResult>(GrainMethod<TArgs, TResult> met
             Task task = method.Invoke(grain, _arguments);
             await task;
             TResult result = typeof(TResult) == typeof(Nothing) ? default! : ((Task<TResult>)task).Result;
-            Reply?.Succeed(method, result);
+            Reply.Succeed(method, result);
         }
         catch (Exception exception)
         {

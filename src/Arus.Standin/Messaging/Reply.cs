@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using Orleans.Serialization;
 
 namespace Orleans.Runtime;
@@ -8,6 +9,19 @@ internal abstract class Reply
     public abstract void Succeed<TArgs, TResult>(GrainMethod<TArgs, TResult> method, TResult result);
 
     public abstract void Fail(Exception exception);
+}
+
+/// <summary>Nobody waits for the answer of a one-way request; where it fails, the log says so.</summary>
+internal sealed partial class NoReply(ILogger logger) : Reply
+{
+    public override void Succeed<TArgs, TResult>(GrainMethod<TArgs, TResult> method, TResult result)
+    {
+    }
+
+    public override void Fail(Exception exception) => LogFailed(logger, exception);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "A one-way call failed.")]
+    private static partial void LogFailed(ILogger logger, Exception exception);
 }
 
 /// <summary>A call that waits for its answer in this process.</summary>

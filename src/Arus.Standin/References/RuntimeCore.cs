@@ -7,6 +7,7 @@ namespace Orleans.Runtime;
 /// <summary>What a silo and a client have in common: references, calls that wait for answers, observers. Safe for concurrent use.</summary>
 internal abstract partial class RuntimeCore : IClusterClient, IReferenceConverter
 {
+    private readonly NoReply _noReply;
     private readonly Lazy<Codec<Exception?>> _exceptions;
     private readonly Lazy<Codec<Dictionary<string, object>?>> _contexts;
 
@@ -14,6 +15,7 @@ internal abstract partial class RuntimeCore : IClusterClient, IReferenceConverte
     {
         ServiceProvider = services;
         Logger = logger;
+        _noReply = new NoReply(logger);
         Codecs = services.GetRequiredService<CodecProvider>();
         Interfaces = new InterfaceRegistry(this, Codecs);
         Observers = new ObserverTable(this);
@@ -55,7 +57,7 @@ internal abstract partial class RuntimeCore : IClusterClient, IReferenceConverte
             new InvocationHeader
             {
                 Target = reference.GrainId,
-                Reply = pending,
+                Reply = (Reply?)pending ?? _noReply,
                 Context = reference.FixedSilo is null ? RequestContext.Export() : null,
                 Deadline = pending?.Deadline ?? Environment.TickCount64 + timeout,
             },
@@ -102,7 +104,7 @@ internal abstract partial class RuntimeCore : IClusterClient, IReferenceConverte
     {
         int flags = (invocation.Placed ? Frame.PlacedFlag : 0)
             | (invocation.Context is not null ? Frame.ContextFlag : 0)
-            | (invocation.Reply is null ? Frame.OneWayFlag : 0)
+            | (invocation.Reply is NoReply ? Frame.OneWayFlag : 0)
             | (Math.Min(invocation.Forwards, Frame.MaxForwards) << Frame.ForwardsShift);
         writer.WriteByte((byte)flags);
         writer.WriteVarUInt64((ulong)callId);
@@ -129,7 +131,7 @@ internal abstract partial class RuntimeCore : IClusterClient, IReferenceConverte
         header = new InvocationHeader
         {
             Target = target,
-            Reply = (flags & Frame.OneWayFlag) != 0 ? null : new RemoteReply(this, connection, callId),
+            Reply = (flags & Frame.OneWayFlag) != 0 ? _noReply : new RemoteReply(this, connection, callId),
             Context = (flags & Frame.ContextFlag) != 0 ? _contexts.Value.Read(reader) : null,
             Deadline = Environment.TickCount64 + timeout,
             Forwards = flags >> Frame.ForwardsShift,

@@ -44,7 +44,7 @@ internal sealed partial class SiloRuntime
         }
         catch (Exception exception)
         {
-            header.Reply?.Fail(exception);
+            header.Reply.Fail(exception);
         }
     }
 

@@ -85,8 +85,6 @@ public sealed class InProcessTestCluster : IDisposable, IAsyncDisposable
         return handle;
     }
 
-    public InProcessSiloHandle StartAdditionalSilo() => Task.Run(StartAdditionalSiloAsync).GetAwaiter().GetResult();
-
     /// <summary>Starts a silo that does not count as one of <see cref="Silos"/>.</summary>
     public async Task<InProcessSiloHandle> CreateSiloAsync(InProcessTestSiloSpecificOptions siloOptions)
     {
@@ -176,8 +174,6 @@ public sealed class InProcessTestCluster : IDisposable, IAsyncDisposable
         await StopClusterClientAsync();
         await StopSilosAsync();
     }
-
-    public void StopAllSilos() => Task.Run(StopAllSilosAsync).GetAwaiter().GetResult();
 
     public IEnumerable<InProcessSiloHandle> GetActiveSilos() => Silos.Where(silo => silo.IsActive);
 
