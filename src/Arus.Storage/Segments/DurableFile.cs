@@ -75,7 +75,11 @@ internal static class DurableFile
         return Open(bytes, magic, version, out problem);
     }
 
-    public static byte[]? Open(ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> magic, short version, out string? problem)
+    /// <summary>The content of framed bytes, or null with the reason when they are damaged or of another version.</summary>
+    public static byte[]? Open(ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> magic, short version, out string? problem) =>
+        IsFramed(bytes, magic, version, out problem) ? bytes[10..^4].ToArray() : null;
+
+    public static bool IsFramed(ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> magic, short version, out string? problem)
     {
         problem = bytes.Length < Overhead ? $"it has {bytes.Length} bytes"
             : !bytes.StartsWith(magic) ? "it does not begin with its magic number"
@@ -83,6 +87,6 @@ internal static class DurableFile
             : BinaryPrimitives.ReadUInt32BigEndian(bytes[^4..]) != Crc32C.Compute(bytes[..^4]) ? "its CRC does not match"
             : BinaryPrimitives.ReadInt16BigEndian(bytes[4..]) is var found && found != version ? $"it has version {found}, and {version} is known"
             : null;
-        return problem is null ? bytes[10..^4].ToArray() : null;
+        return problem is null;
     }
 }

@@ -1,0 +1,58 @@
+namespace Arus.Storage;
+
+/// <summary>
+/// Where a <see cref="RowPartitionLog"/> keeps one partition: rows that are written once, and one head. Thread-safe. Any error may
+/// leave it unknown whether a write took effect; the log finds out by reading.
+/// </summary>
+public interface ISegmentRowStore
+{
+    /// <summary>Writes a row unless there is one of that key; false then. The one step on which the order of the log rests.</summary>
+    ValueTask<bool> TryInsertAsync(string key, ReadOnlyMemory<byte> row);
+
+    /// <summary>Null when there is no such row.</summary>
+    ValueTask<ReadOnlyMemory<byte>?> ReadAsync(string key);
+
+    /// <summary>No error when there is no such row.</summary>
+    ValueTask DeleteAsync(string key);
+
+    /// <summary>Null when there is none yet.</summary>
+    ValueTask<StoredHead?> ReadHeadAsync();
+
+    /// <summary>Replaces the head if it is still the one of <paramref name="etag"/> (null: if there is none).</summary>
+    /// <returns>The new ETag; null when somebody else has written it.</returns>
+    ValueTask<string?> TryWriteHeadAsync(ReadOnlyMemory<byte> head, string? etag);
+
+    ValueTask DeleteHeadAsync();
+}
+
+public sealed record StoredHead(ReadOnlyMemory<byte> Bytes, string ETag);
+
+/// <summary>Limits of a <see cref="RowPartitionLog"/>.</summary>
+public sealed record RowLogOptions
+{
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Bytes of batches in the row of one group commit, unless one entry is larger.</summary>
+    public int MaxRowBytes { get; init; } = 1 << 20;
+
+    /// <summary>Rows are merged up to this many bytes.</summary>
+    public int MergedRowBytes { get; init; } = 8 << 20;
+
+    /// <summary>So many neighbouring small rows are merged.</summary>
+    public int MergeRows { get; init; } = 16;
+
+    /// <summary>The head is written again after so many rows; recovery reads at most about as many.</summary>
+    public int RowsPerCheckpoint { get; init; } = 64;
+
+    /// <summary>Bytes of recent rows that the log keeps in memory.</summary>
+    public int CacheBytes { get; init; } = 2 << 20;
+
+    /// <summary>Bytes of appends that may wait to be written; more are refused.</summary>
+    public int MaxPendingBytes { get; init; } = 32 << 20;
+
+    /// <summary>How often a step is tried again when the store fails, before the log does.</summary>
+    public int StoreAttempts { get; init; } = 4;
+
+    /// <summary>See <see cref="LogProviderOptions.ProducerExpiration"/>.</summary>
+    public TimeSpan ProducerExpiration { get; init; } = TimeSpan.FromDays(1);
+}
