@@ -46,6 +46,7 @@ internal sealed class OrleansConnector : IConnector
                 options.ServiceId = settings.ServiceId;
             });
         });
+        builder.Services.AddSingleton<IHostLifetime, NoSignals>();
         builder.Services.AddArusClient(options => options.ClientId = "arus-cli");
         IHost host = builder.Build();
         try
@@ -76,6 +77,14 @@ internal sealed class OrleansConnector : IConnector
                 $"No silo answered at {gateways}. Is the server running? "
                 + "--gateway (or ARUS_CLI_GATEWAY) takes the host:port of its orleans.gateway.port.", failure);
         }
+    }
+
+    /// <summary>Signals are the command's: the host's own lifetime would stop the client under it.</summary>
+    private sealed class NoSignals : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 
     private sealed class OrleansConnection(IHost host) : IConnection
