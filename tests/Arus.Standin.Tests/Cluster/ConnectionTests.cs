@@ -94,6 +94,24 @@ public sealed class ConnectionTests : IAsyncLifetime
         Assert.Equal(90_000, (await grain.BytesAsync(new byte[90_000])).Length);
     }
 
+    [Fact]
+    public async Task Payloads_of_any_size_arrive_as_they_were_sent_however_many_travel_at_once()
+    {
+        int[] sizes = [0, 1, 511, 512, 513, 4_000, 8_150, 8_180, 8_191, 8_192, 8_193, 16_384, 65_535, 65_536, 131_072, 131_073, 1_000_000];
+        var random = new Random(4711);
+        await Task.WhenAll(Enumerable.Range(0, 8).SelectMany(_ => sizes).Select(async size =>
+        {
+            byte[] sent = new byte[size];
+            lock (random)
+            {
+                random.NextBytes(sent);
+            }
+
+            byte[] received = await _cluster.Client.GetGrain<IEchoGrain>($"size-{size}").BytesAsync(sent);
+            Assert.True(sent.AsSpan().SequenceEqual(received), $"{size} bytes");
+        }));
+    }
+
     private async Task AssertRefusedAsync(byte[] bytes)
     {
         foreach (SiloAddress address in new[] { _cluster.Silos[0].SiloAddress, _cluster.Silos[0].GatewayAddress })

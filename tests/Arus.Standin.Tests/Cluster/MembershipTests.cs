@@ -107,6 +107,42 @@ public sealed class MembershipTests
         await Assert.ThrowsAsync<SiloUnavailableException>(() => waiting.WaitAsync(TimeSpan.FromSeconds(20)));
     }
 
+    [Fact]
+    public async Task A_silo_that_leaves_answers_what_it_has_begun_and_hands_over_the_rest()
+    {
+        await using InProcessTestCluster cluster = new InProcessTestClusterBuilder(2).Build();
+        await cluster.DeployAsync();
+        InProcessSiloHandle leaving = cluster.Silos[1];
+        IEchoGrain? grain = null;
+        for (int key = 0; grain is null; key++)
+        {
+            var candidate = cluster.Client.GetGrain<IEchoGrain>($"leaving-{key}");
+            grain = await candidate.WhereAsync() == leaving.SiloAddress.ToString() ? candidate : null;
+        }
+
+        Task<string> begun = grain.WaitForGateAsync();
+        await Gates.Reached.Task.WaitAsync(TimeSpan.FromSeconds(20));
+        Task<string> queued = grain.EchoAsync("queued");
+        var membership = cluster.Silos[0].ServiceProvider.GetRequiredService<IClusterMembershipService>();
+        Task stopping = cluster.StopSiloAsync(leaving);
+        using (var timeout = new CancellationTokenSource(TimeSpan.FromSeconds(20)))
+        {
+            await foreach (ClusterMembershipSnapshot snapshot in membership.MembershipUpdates.WithCancellation(timeout.Token))
+            {
+                if (snapshot.GetSiloStatus(leaving.SiloAddress) == SiloStatus.ShuttingDown)
+                {
+                    break;
+                }
+            }
+        }
+
+        Gates.Open.SetResult();
+        Assert.Equal(leaving.SiloAddress.ToString(), await begun);
+        Assert.Equal("queued", await queued);
+        await stopping;
+        Assert.Equal(cluster.Silos[0].SiloAddress.ToString(), await grain.WhereAsync());
+    }
+
     private static async Task<IHost> StartAsync(int[] ports, int index)
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());

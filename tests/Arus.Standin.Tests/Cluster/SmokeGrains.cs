@@ -32,6 +32,9 @@ public interface IEchoGrain : IGrainWithStringKey
     [Alias("WaitForever"), AlwaysInterleave]
     Task WaitForeverAsync();
 
+    [Alias("Gated")]
+    Task<string> WaitForGateAsync();
+
     [Alias("Many")]
     Task<int> ManyAsync(int a, int b, int c, int d, int e, int f, int g, int h, int i);
 }
@@ -59,5 +62,20 @@ public sealed class EchoGrain(ILocalSiloDetails silo) : Grain, IEchoGrain
 
     public Task WaitForeverAsync() => new TaskCompletionSource().Task;
 
+    public async Task<string> WaitForGateAsync()
+    {
+        Gates.Reached.TrySetResult();
+        await Gates.Open.Task;
+        return silo.SiloAddress.ToString();
+    }
+
     public Task<int> ManyAsync(int a, int b, int c, int d, int e, int f, int g, int h, int i) => Task.FromResult(a + b + c + d + e + f + g + h + i);
+}
+
+/// <summary>For the one test that stops a silo in the middle of a call.</summary>
+internal static class Gates
+{
+    public static TaskCompletionSource Reached { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public static TaskCompletionSource Open { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 }
