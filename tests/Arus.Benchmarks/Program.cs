@@ -7,6 +7,7 @@ internal static class Program
         ["log"] = LogBenchmarks.RunAsync,
         ["log-idle"] = LogBenchmarks.IdleAsync,
         ["calls"] = GrainCallBenchmarks.RunAsync,
+        ["topics"] = TopicBenchmarks.RunAsync,
     };
 
     private static async Task<int> Main(string[] args)

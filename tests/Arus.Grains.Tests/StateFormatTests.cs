@@ -1,0 +1,46 @@
+using System.Text.Json;
+
+namespace Arus.Grains.Tests;
+
+/// <summary>
+/// What grains keep is read by later versions: these texts are frozen. A new member is added with a default; none is renamed or
+/// taken away.
+/// </summary>
+public sealed class StateFormatTests
+{
+    private static readonly Guid s_id = Guid.Parse("00112233-4455-6677-8899-aabbccddeeff");
+
+    [Fact]
+    public void A_topic() => Frozen(
+        """{"Id":"00112233-4455-6677-8899-aabbccddeeff","Replicas":[[1],[2]],"Configs":{"retention.ms":"5"},"Version":3,"Deleting":true,"CreatedAtMs":7}""",
+        new TopicState { Id = s_id, Replicas = [[1], [2]], Configs = new() { ["retention.ms"] = "5" }, Version = 3, Deleting = true, CreatedAtMs = 7 });
+
+    [Fact]
+    public void A_row_of_the_topic_catalog() => Frozen(
+        """
+        {"Listed":[{"Name":"a","Id":"00112233-4455-6677-8899-aabbccddeeff","Partitions":3,"IsInternal":false}],"Pending":[{"Name":"b","Id":"00112233-4455-6677-8899-aabbccddeeff","Partitions":1,"IsInternal":true}]}
+        """,
+        new TopicCatalogRow { Listed = [new TopicListing("a", s_id, 3, false)], Pending = [new TopicListing("b", s_id, 1, true)] });
+
+    [Fact]
+    public void A_partition() => Frozen(
+        """{"LeaderEpoch":4,"Leader":1,"Replicas":[1,2],"Isr":[1],"TopicId":"00112233-4455-6677-8899-aabbccddeeff"}""",
+        new PartitionState { LeaderEpoch = 4, Leader = 1, Replicas = [1, 2], Isr = [1], TopicId = s_id });
+
+    [Fact]
+    public void The_cluster() => Frozen(
+        """
+        {"ClusterId":"c","Brokers":[{"BrokerId":1,"SiloName":"broker-1","Endpoints":[{"Listener":"PLAINTEXT","Host":"h","Port":9092}],"Rack":null}]}
+        """,
+        new ClusterState { ClusterId = "c", Brokers = [new BrokerRegistration(1, "broker-1", [new BrokerEndpoint("PLAINTEXT", "h", 9092)], null)] });
+
+    [Fact]
+    public void Producer_ids() => Frozen("""{"Next":12}""", new ProducerIdState { Next = 12 });
+
+    private static void Frozen<T>(string json, T state)
+    {
+        JsonSerializerOptions options = new FileGrainStorageOptions().Json;
+        Assert.Equal(json.Trim(), JsonSerializer.Serialize(state, options));
+        Assert.Equal(json.Trim(), JsonSerializer.Serialize(JsonSerializer.Deserialize<T>(json, options), options));
+    }
+}
