@@ -72,13 +72,13 @@ public readonly struct Records
     {
         if (_pieces is null)
         {
-            writer.WriteRaw(_single.Span);
+            writer.WriteMemory(_single);
             return;
         }
 
         foreach (ReadOnlyMemory<byte> piece in _pieces)
         {
-            writer.WriteRaw(piece.Span);
+            writer.WriteMemory(piece);
         }
     }
 }

@@ -177,6 +177,20 @@ public ref struct WireWriter
         to[size - 1] = (byte)value;
     }
 
+    /// <summary>Bytes as they are: by reference, if the output takes that, or else a copy.</summary>
+    public void WriteMemory(ReadOnlyMemory<byte> bytes)
+    {
+        if (_output is IReferenceBufferWriter output && bytes.Length >= output.MinReference)
+        {
+            Flush();
+            output.AppendReference(bytes);
+            _flushed += bytes.Length;
+            return;
+        }
+
+        WriteRaw(bytes.Span);
+    }
+
     /// <summary>Bytes as they are, in as many pieces as the output wants.</summary>
     public void WriteRaw(ReadOnlySpan<byte> bytes)
     {

@@ -9,6 +9,9 @@ internal sealed partial class KafkaConnection
     /// <summary>Responses are gathered up to here before they go to the socket.</summary>
     private const int FlushAt = 64 * 1024;
 
+    /// <summary>The client takes nothing any more; what is left is only released.</summary>
+    private bool _clientGone;
+
     /// <summary>Takes every pending response in order, to the very last, so that nothing stays unreleased.</summary>
     private async Task WriteResponsesAsync()
     {
@@ -42,9 +45,11 @@ internal sealed partial class KafkaConnection
         try
         {
             IApiMessage? response = await pending.Response;
-            if (response is not null && Volatile.Read(ref _broken) == 0)
+            if (response is not null && !_clientGone && Volatile.Read(ref _broken) == 0)
             {
-                written = Frames.WriteResponse(_transport.Transport.Output, response, pending.ResponseVersion, header.CorrelationId);
+                written = IsLarge(response)
+                    ? await WriteLargeAsync(response, pending.ResponseVersion, header.CorrelationId)
+                    : Frames.WriteResponse(_transport.Transport.Output, response, pending.ResponseVersion, header.CorrelationId);
             }
         }
         catch (Exception exception)
@@ -63,9 +68,62 @@ internal sealed partial class KafkaConnection
         return written;
     }
 
+    private static bool IsLarge(IApiMessage response)
+    {
+        if (response is not FetchResponse fetch)
+        {
+            return false;
+        }
+
+        long bytes = 0;
+        foreach (FetchResponse.FetchableTopicResponse topic in fetch.Responses)
+        {
+            foreach (FetchResponse.PartitionData partition in topic.Partitions)
+            {
+                bytes += partition.Records.Length;
+            }
+        }
+
+        return bytes >= FlushAt;
+    }
+
+    /// <summary>Writes a response block by block, no faster than the client takes it.</summary>
+    private async ValueTask<int> WriteLargeAsync(IApiMessage response, short version, int correlationId)
+    {
+        using var buffer = new ResponseBuffer();
+        int size = Frames.WriteResponse(buffer, response, version, correlationId);
+        PipeWriter output = _transport.Transport.Output;
+        int unflushed = 0;
+        foreach (ReadOnlyMemory<byte> segment in buffer.Segments)
+        {
+            ReadOnlyMemory<byte> rest = segment;
+            while (rest.Length > 0)
+            {
+                if (unflushed >= FlushAt)
+                {
+                    await FlushAsync();
+                    unflushed = 0;
+                    if (_clientGone || Volatile.Read(ref _broken) != 0)
+                    {
+                        return 0;
+                    }
+                }
+
+                Memory<byte> block = output.GetMemory();
+                int part = Math.Min(Math.Min(block.Length, rest.Length), FlushAt - unflushed);
+                rest.Span[..part].CopyTo(block.Span);
+                output.Advance(part);
+                rest = rest[part..];
+                unflushed += part;
+            }
+        }
+
+        return size;
+    }
+
     private async ValueTask FlushAsync()
     {
-        if (Volatile.Read(ref _broken) != 0)
+        if (_clientGone || Volatile.Read(ref _broken) != 0)
         {
             return;
         }
@@ -74,10 +132,7 @@ internal sealed partial class KafkaConnection
         {
             _blockedOnClient = true;
             FlushResult result = await _transport.Transport.Output.FlushAsync();
-            if (result.IsCompleted)
-            {
-                _stopping = true;
-            }
+            _clientGone = result.IsCompleted;
         }
         catch (Exception exception)
         {
