@@ -1,0 +1,113 @@
+using System.Globalization;
+using Arus.Storage;
+using Orleans;
+using Orleans.Runtime;
+using Orleans.Storage;
+
+namespace Arus.Grains;
+
+/// <summary>
+/// The rows of one partition in an Orleans grain storage: each row is the state of a grain id that nobody activates, made of topic id,
+/// partition and the row's key, and written once with no ETag, which every provider refuses when there is a state already.
+/// </summary>
+/// <param name="storage">Any provider that keeps ETags; its serializer must take byte arrays.</param>
+/// <param name="topicId">Part of every key, so that a topic never sees the rows of an earlier one of the same name.</param>
+public sealed class GrainStorageRowStore(IGrainStorage storage, TopicPartition partition, Guid topicId) : ISegmentRowStore
+{
+    private const string RowState = "row";
+    private const string HeadState = "head";
+
+    private readonly string _prefix = string.Create(CultureInfo.InvariantCulture, $"{topicId:N}/{partition.Partition}");
+
+    /// <inheritdoc/>
+    public async ValueTask<bool> TryInsertAsync(string key, ReadOnlyMemory<byte> row)
+    {
+        try
+        {
+            await storage.WriteStateAsync(RowState, IdOf(key), new GrainState<LogRowState>(new LogRowState { Bytes = row.ToArray() })).ConfigureAwait(false);
+            return true;
+        }
+        catch (InconsistentStateException)
+        {
+            return false;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<ReadOnlyMemory<byte>?> ReadAsync(string key)
+    {
+        GrainState<LogRowState> state = await LoadAsync(RowState, IdOf(key)).ConfigureAwait(false);
+        return state.RecordExists ? new ReadOnlyMemory<byte>(state.State!.Bytes) : (ReadOnlyMemory<byte>?)null;
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DeleteAsync(string key)
+    {
+        // A row is never written twice, so whoever cleared it since it was read did what is wanted.
+        GrainState<LogRowState> state = await LoadAsync(RowState, IdOf(key)).ConfigureAwait(false);
+        if (state.RecordExists)
+        {
+            await ClearAsync(RowState, IdOf(key), state).ConfigureAwait(false);
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<StoredHead?> ReadHeadAsync() =>
+        await LoadAsync(HeadState, IdOf(HeadState)).ConfigureAwait(false) is { RecordExists: true } state
+            ? new StoredHead(state.State!.Bytes, state.ETag!)
+            : null;
+
+    /// <inheritdoc/>
+    public async ValueTask<string?> TryWriteHeadAsync(ReadOnlyMemory<byte> head, string? etag)
+    {
+        var state = new GrainState<LogRowState>(new LogRowState { Bytes = head.ToArray() }) { ETag = etag!, RecordExists = etag is not null };
+        try
+        {
+            await storage.WriteStateAsync(HeadState, IdOf(HeadState), state).ConfigureAwait(false);
+            return state.ETag;
+        }
+        catch (InconsistentStateException)
+        {
+            return null;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DeleteHeadAsync()
+    {
+        GrainState<LogRowState> state = await LoadAsync(HeadState, IdOf(HeadState)).ConfigureAwait(false);
+        if (state.RecordExists)
+        {
+            await ClearAsync(HeadState, IdOf(HeadState), state).ConfigureAwait(false);
+        }
+    }
+
+    private GrainId IdOf(string key) => GrainId.Create("arus-log", $"{_prefix}/{key}");
+
+    private async Task<GrainState<LogRowState>> LoadAsync(string name, GrainId id)
+    {
+        var state = new GrainState<LogRowState>(new LogRowState());
+        await storage.ReadStateAsync(name, id, state).ConfigureAwait(false);
+        return state;
+    }
+
+    private async Task ClearAsync(string name, GrainId id, GrainState<LogRowState> state)
+    {
+        try
+        {
+            await storage.ClearStateAsync(name, id, state).ConfigureAwait(false);
+        }
+        catch (InconsistentStateException) when (name == RowState)
+        {
+            // Cleared by another leader.
+        }
+    }
+}
+
+/// <summary>The bytes of a row or of a head; their format is <see cref="RowPartitionLog"/>'s.</summary>
+[GenerateSerializer, Alias("arus.LogRowState")]
+public sealed class LogRowState
+{
+    [Id(0)]
+    public byte[] Bytes { get; set; } = [];
+}
