@@ -4,6 +4,9 @@ namespace Orleans.Runtime;
 
 internal sealed partial class MembershipAgent
 {
+    /// <summary>A round that comes later than this many probe periods after the last says more of this process than of others.</summary>
+    private const double LateFactor = 1.25;
+
     private async Task ProbeLoopAsync()
     {
         using var timer = new PeriodicTimer(_options.ProbeTimeout);
@@ -14,7 +17,7 @@ internal sealed partial class MembershipAgent
             {
                 // A process that was held up itself has no business blaming others.
                 long now = Environment.TickCount64;
-                bool late = now - last > 1.5 * _options.ProbeTimeout.TotalMilliseconds;
+                bool late = now - last > LateFactor * _options.ProbeTimeout.TotalMilliseconds;
                 last = now;
                 await Task.WhenAll(Watched().Select(silo => ProbeAsync(silo, late)));
                 await FindPrimaryAsync();

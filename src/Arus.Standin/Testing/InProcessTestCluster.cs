@@ -93,7 +93,7 @@ public sealed class InProcessTestCluster : IDisposable, IAsyncDisposable
         {
             silo.UseLocalhostClustering(siloOptions.SiloPort, siloOptions.GatewayPort, LiveSilo(), Options.ServiceId, Options.ClusterId);
             silo.Services.Configure<SiloOptions>(options => options.SiloName = siloOptions.SiloName);
-            silo.Services.Configure<ClusterMembershipOptions>(options => (options.ProbeTimeout, options.NumMissedProbesLimit) = (TimeSpan.FromSeconds(1), 2));
+            silo.Services.Configure<ClusterMembershipOptions>(options => (options.ProbeTimeout, options.NumMissedProbesLimit) = (TimeSpan.FromSeconds(1), 3));
         });
         Options.SiloHostConfigurationDelegates.ForEach(configure => configure(siloOptions, builder));
         IHost host = builder.Build();
