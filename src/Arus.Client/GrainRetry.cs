@@ -23,7 +23,8 @@ internal sealed class GrainRetry(ArusClientOptions options, TimeProvider time)
             bool late = time.GetElapsedTime(start) + backoff >= TimeSpan.FromMilliseconds(options.DefaultApiTimeoutMs);
             try
             {
-                T answer = await call().WaitAsync(cancellationToken).ConfigureAwait(false);
+                TimeSpan left = TimeSpan.FromMilliseconds(options.DefaultApiTimeoutMs) - time.GetElapsedTime(start);
+                T answer = await call().WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, time, cancellationToken).ConfigureAwait(false);
                 if (late || errorOf is null || !errorOf(answer).IsRetriable())
                 {
                     return answer;

@@ -38,6 +38,9 @@ internal sealed class FakePartition(TimeProvider time)
 
     public int Fetches { get; private set; }
 
+    /// <summary>The next append is neither carried out nor answered.</summary>
+    public bool LoseNextCall { get; set; }
+
     public long End
     {
         get
@@ -85,6 +88,13 @@ internal sealed class FakePartition(TimeProvider time)
                 Requests.Add(request);
                 arrivals.ForEach(a => a.TrySetResult());
                 arrivals.Clear();
+            }
+
+            if (LoseNextCall)
+            {
+                LoseNextCall = false;
+                Interlocked.Decrement(ref underWay);
+                await new TaskCompletionSource().Task;
             }
 
             await Task.Yield();

@@ -215,7 +215,7 @@ public class ProducerTests
         await called;
 
         Task<PendingDelivery> tooLate = producer.EnqueueAsync(new("t", "k", new string('y', 1_000))).AsTask();
-        await time.WaitForArmedTimersAsync(1);
+        await time.WaitForArmedTimersAsync(2);
         time.Advance(TimeSpan.FromSeconds(5));
         ArusException e = await Assert.ThrowsAsync<ArusException>(() => tooLate);
         Assert.Contains("buffer.memory", e.Message, StringComparison.Ordinal);
@@ -225,6 +225,26 @@ public class ProducerTests
         partition.Release();
         Assert.Equal(1, (await (await inTime).GetResultAsync()).Offset);
         Assert.Equal(0, (await first.GetResultAsync()).Offset);
+    }
+
+    [Fact]
+    public async Task A_call_that_is_never_answered_is_made_again()
+    {
+        var time = new ManualTimeProvider();
+        var cluster = new FakeCluster(time);
+        cluster.AddTopic("t", 1);
+        FakePartition partition = cluster.Partition("t", 0);
+        IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(
+            Eager with { RequestTimeout = TimeSpan.FromSeconds(10) });
+        await producer.ProduceAsync(new("t", "k", "first"));
+        partition.LoseNextCall = true;
+        Task called = partition.NextCallAsync();
+        Task<DeliveryResult> produced = producer.ProduceAsync(new("t", "k", "second"));
+        await called;
+        await time.WaitForArmedTimersAsync(1);
+        time.Advance(TimeSpan.FromSeconds(15));
+        Assert.Equal(1, (await produced).Offset);
+        Assert.Equal(3, partition.Calls);
     }
 
     [Fact]

@@ -14,6 +14,9 @@ namespace Arus.Client;
 /// </remarks>
 internal sealed class PartitionSender(ProducerCore core, TopicPartition partition)
 {
+    /// <summary>How much longer than <c>request.timeout.ms</c> an answer may take, before the call counts as lost.</summary>
+    private static readonly TimeSpan ResponseGrace = TimeSpan.FromSeconds(5);
+
     private readonly IPartitionGrain grain = core.Grains.GetGrain<IPartitionGrain>(PartitionKey.Format(partition.Topic, partition.Partition));
     private long producerId = RecordBatchHeader.NoProducerId;
     private short producerEpoch;
@@ -72,7 +75,9 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
                 SucceedUnseen(pending);
             }
 
-            AppendResponse response = await call.ConfigureAwait(false);
+            // Should the call be under way still when it is repeated, then the sequence keeps it from taking effect twice.
+            AppendResponse response =
+                await call.WaitAsync(core.Options.RequestTimeout + ResponseGrace, core.Time).ConfigureAwait(false);
             ClientDiagnostics.RecordSend(partition, core.Time.GetElapsedTime(start), error: null);
             Settle(pending, count, response, attempt);
         }
