@@ -65,7 +65,7 @@ public class ClusterMembershipOptions
     /// <summary>How long a suspicion counts.</summary>
     public TimeSpan DeathVoteExpirationTimeout { get; set; } = TimeSpan.FromSeconds(180);
 
-    /// <summary>How often silos compare their views of the cluster.</summary>
+    /// <summary>How often Orleans reads its membership table. There is none here: views are compared with each probe.</summary>
     public TimeSpan TableRefreshTimeout { get; set; } = TimeSpan.FromSeconds(60);
 
     /// <summary>How long a silo tries to join.</summary>

@@ -35,18 +35,9 @@ public class SiloMessagingOptions : MessagingOptions
 
     /// <summary>How long silos wait for one another.</summary>
     public TimeSpan SystemResponseTimeout { get; set; } = TimeSpan.FromSeconds(30);
-
-    /// <summary>How long a client may be gone before it is forgotten.</summary>
-    public TimeSpan ClientDropTimeout { get; set; } = TimeSpan.FromMinutes(1);
 }
 
 public class ClientMessagingOptions : MessagingOptions;
-
-public class GatewayOptions
-{
-    /// <summary>How often a client asks for the list of gateways, and tries those that it has lost.</summary>
-    public TimeSpan GatewayListRefreshPeriod { get; set; } = TimeSpan.FromMinutes(1);
-}
 
 public class StaticGatewayListProviderOptions
 {
