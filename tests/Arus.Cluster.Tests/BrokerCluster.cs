@@ -5,6 +5,7 @@ using Orleans;
 using Orleans.Configuration;
 using Orleans.Hosting;
 using Orleans.Runtime;
+using Orleans.Storage;
 using Orleans.TestingHost;
 
 namespace Arus.Cluster.Tests;
@@ -126,10 +127,9 @@ public sealed class BrokerCluster : IAsyncDisposable
         });
         silo.Configure<SiloMessagingOptions>(messaging => messaging.ResponseTimeout = TimeSpan.FromSeconds(15));
         silo.AddFileGrainStorage(StorageNames.Metadata, storage => storage.Directory = Path.Combine(_directory, "metadata"));
-        silo.Services.AddSingleton<IPartitionLogProvider>(_ => new LogProvider(new LogProviderOptions
-        {
-            Directory = LogDirectory(broker), Flush = FlushPolicy.Os, IoThreads = 1,
-        }));
+        silo.Services.AddSingleton<IPartitionLogProvider>(services => config.GetString(BrokerConfigs.LogType) == BrokerConfigs.LogTypeStorage
+            ? new RowLogProvider(services.GetRequiredKeyedService<IGrainStorage>(StorageNames.Metadata), new RowLogOptions())
+            : new LogProvider(new LogProviderOptions { Directory = LogDirectory(broker), Flush = FlushPolicy.Os, IoThreads = 1 }));
         silo.AddArusBroker(config, LogDirectory(broker));
         silo.AddStartupTask((services, _) => services.GetRequiredService<IGrainFactory>().GetGrain<IClusterGrain>(0).RegisterBrokerAsync(
             new BrokerRegistration(broker, BrokerNames.SiloName(broker), [new BrokerEndpoint("PLAINTEXT", "127.0.0.1", 9091 + broker)], null)));

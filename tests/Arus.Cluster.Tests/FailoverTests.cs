@@ -55,6 +55,32 @@ public sealed class FailoverTests
     }
 
     [Fact]
+    public async Task With_logs_in_shared_storage_another_broker_takes_over()
+    {
+        await using BrokerCluster cluster = await BrokerCluster.StartAsync(2, (BrokerConfigs.LogType, BrokerConfigs.LogTypeStorage));
+        await BrokerCluster.EventuallyAsync(cluster.Grains.GetGrain<IClusterGrain>(0).DescribeAsync, description => description.Brokers.Length == 2);
+        await cluster.CreateTopicOnAsync("shared", 2);
+        IPartitionGrain partition = cluster.Partition("shared", 0);
+        await partition.AppendAsync(Batches.Append("a", "b"));
+        PartitionDescription before = await partition.DescribeAsync();
+        Assert.Equal(2, before.Leader);
+
+        await cluster.KillAsync(2);
+        AppendResponse appended = await BrokerCluster.EventuallyAsync(
+            () => partition.AppendAsync(Batches.Append("c")), response => response.Results[0].Error == ErrorCode.None);
+        Assert.Equal(2, appended.Results[0].BaseOffset);
+        PartitionDescription after = await partition.DescribeAsync();
+        Assert.Equal((1, before.LeaderEpoch + 1), (after.Leader, after.LeaderEpoch));
+        Assert.Equal([(0L, "a"), (1L, "b")], Batches.Read(await partition.FetchAsync(Batches.Fetch(0))).Take(2));
+        Assert.Equal([(2L, "c")], Batches.Read(await partition.FetchAsync(Batches.Fetch(2))));
+        TopicDescription topic = await BrokerCluster.EventuallyAsync(
+            async () => (await cluster.Topic("shared").DescribeAsync())!, description => description.Partitions[0].LeaderEpoch == after.LeaderEpoch);
+        Assert.Equal(1, topic.Partitions[0].Leader);
+        await cluster.Topic("shared").DeleteAsync();
+        Assert.Equal(ErrorCode.UnknownTopicOrPartition, (await partition.FetchAsync(Batches.Fetch(0))).Error);
+    }
+
+    [Fact]
     public async Task Topics_and_the_cluster_id_outlive_every_broker_that_stops()
     {
         await using BrokerCluster cluster = await BrokerCluster.StartAsync(2);

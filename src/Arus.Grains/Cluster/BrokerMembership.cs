@@ -10,6 +10,9 @@ internal sealed class BrokerMembership(IClusterMembershipService membership)
     /// <summary>Changes whenever the set of live brokers may have changed.</summary>
     public object Token => Current();
 
+    /// <summary>The ids of the live brokers, ascending.</summary>
+    public IReadOnlyList<int> Alive => Current().Ids;
+
     public bool IsAlive(int brokerId) => Current().Silos.ContainsKey(brokerId);
 
     public bool TryGetSilo(int brokerId, out SiloAddress silo) => Current().Silos.TryGetValue(brokerId, out silo!);
@@ -41,8 +44,8 @@ internal sealed class BrokerMembership(IClusterMembershipService membership)
             }
         }
 
-        return _view = new View(snapshot, silos);
+        return _view = new View(snapshot, silos, [.. silos.Keys.Order()]);
     }
 
-    private sealed record View(ClusterMembershipSnapshot Snapshot, Dictionary<int, SiloAddress> Silos);
+    private sealed record View(ClusterMembershipSnapshot Snapshot, Dictionary<int, SiloAddress> Silos, int[] Ids);
 }

@@ -133,7 +133,7 @@ internal sealed class PartitionGrain(
     public async Task DeleteAsync()
     {
         Go();
-        bool elsewhere = state.RecordExists && state.State.Leader != broker.BrokerId;
+        bool elsewhere = state.RecordExists && state.State.Leader != broker.BrokerId && !LocalBroker.SharesLogs(broker.Config);
         if (_open is null && state.RecordExists && !elsewhere)
         {
             // The topic is gone for everyone else, so this activation does not lead; the files are here all the same.
@@ -171,7 +171,7 @@ internal sealed class PartitionGrain(
         }
 
         int[] replicas = spec.Replicas;
-        if (replicas[0] != broker.BrokerId)
+        if (replicas[0] != broker.BrokerId && !LocalBroker.SharesLogs(broker.Config))
         {
             _refusal = (ErrorCode.LeaderNotAvailable, $"Broker {replicas[0]}, which has the records of {_topic}-{_partition}, is not alive.");
             return;

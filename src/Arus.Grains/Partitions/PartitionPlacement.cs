@@ -16,8 +16,8 @@ internal sealed class PartitionPlacement : PlacementStrategy
 internal sealed class PartitionPlacementAttribute() : PlacementAttribute(PartitionPlacement.Singleton);
 
 /// <summary>
-/// Finds the broker of a partition. Where it is not alive, or there is no such partition, the grain is activated here instead, to
-/// refuse with the right error code and go: it opens no log on a broker that is not its own.
+/// Finds the broker of a partition. Where it is not alive, or there is no such partition, the grain is activated here instead: to
+/// refuse with the right error code and go, since the log is with its broker, or, with logs that all brokers share, to lead.
 /// </summary>
 internal sealed class PartitionPlacementDirector(IGrainFactory grains, BrokerMembership membership) : IPlacementDirector
 {

@@ -248,11 +248,15 @@ internal sealed class TopicGrain(
         {
             int[] replicas = topic.Replicas[i];
             (int leader, int epoch) = _leaders.TryGetValue(i, out (int Leader, int Epoch) known) ? known : (replicas[0], -1);
-            partitions[i] = new PartitionAssignment(i, membership.IsAlive(leader) ? leader : -1, epoch, replicas, replicas);
+            partitions[i] = new PartitionAssignment(i, membership.IsAlive(leader) ? leader : Successor(i), epoch, replicas, replicas);
         }
 
         return new TopicDescription(_name, topic.Id, partitions, topic.Configs, topic.Version, IsInternal(_name));
     }
+
+    /// <summary>Who is asked for a partition whose leader is gone: nobody, unless its records are where all brokers can read them.</summary>
+    private int Successor(int partition) =>
+        LocalBroker.SharesLogs(broker.Config) && membership.Alive is { Count: > 0 } alive ? alive[partition % alive.Count] : -1;
 
     private TopicListing Listing(TopicState topic) => new(_name, topic.Id, topic.Replicas.Length, IsInternal(_name));
 

@@ -9,7 +9,9 @@ public static partial class BrokerConfigs
             "When appended records are forced to disk: before they are acknowledged, every so often, or when the operating system likes to.",
             text => FlushPolicyText.IsValid(text) ? null : "not a flush policy"),
         ConfigDefinition.OneOf(
-            LogType, "file", "Where records are kept: in files, or in memory and lost when the process ends.", "file", "memory"),
+            LogType, LogTypeFile,
+            "Where records are kept: in files of the broker, in the metadata storage that all brokers share, or in memory and lost when the process ends.",
+            LogTypeFile, LogTypeStorage, LogTypeMemory),
         ConfigDefinition.Long(
             LogCacheBytes, 128L * Megabyte, "Memory for the newest records of all partitions, in bytes.", min: Megabyte),
         ConfigDefinition.Int(LogIoThreads, 4, "How many threads write to and read from disk.", min: 1, max: 256),

@@ -61,6 +61,12 @@ public static partial class BrokerConfigs
 
     public const string Flush = "arus.flush";
     public const string LogType = "arus.log.type";
+
+    /// <summary>What <see cref="LogType"/> may be.</summary>
+    public const string LogTypeFile = "file";
+    public const string LogTypeStorage = "storage";
+    public const string LogTypeMemory = "memory";
+
     public const string LogCacheBytes = "arus.log.cache.bytes";
     public const string LogIoThreads = "arus.log.io.threads";
     public const string MetadataDir = "arus.metadata.dir";

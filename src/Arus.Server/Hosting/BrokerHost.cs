@@ -78,7 +78,7 @@ internal static class BrokerHost
         silo.Configure<GrainCollectionOptions>(options => options.CollectionAge = config.GetMilliseconds(BrokerConfigs.OrleansCollectionAgeMs));
         silo.AddFileGrainStorage(
             StorageNames.Metadata, options => options.Directory = config.GetString(BrokerConfigs.MetadataDir) ?? data.Metadata);
-        silo.AddArusBroker(config, config.GetString(BrokerConfigs.LogType) == "file" ? data.Topics : null);
+        silo.AddArusBroker(config, config.GetString(BrokerConfigs.LogType) == BrokerConfigs.LogTypeFile ? data.Topics : null);
     }
 
     private static IPEndPoint? Primary(BrokerConfig config)

@@ -1,6 +1,8 @@
+using Arus.Grains;
 using Arus.Storage;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Orleans.Storage;
 
 namespace Arus.Server;
 
@@ -20,9 +22,14 @@ internal static class LogProviders
             ProducerExpiration = config.GetMilliseconds(BrokerConfigs.ProducerIdExpirationMs),
             OnEvent = happened => Report(logger, happened),
         };
-        return config.GetString(BrokerConfigs.LogType) == "memory"
-            ? new LogProvider(options, new MemoryFileSystem())
-            : new LogProvider(options);
+        return config.GetString(BrokerConfigs.LogType) switch
+        {
+            BrokerConfigs.LogTypeMemory => new LogProvider(options, new MemoryFileSystem()),
+            BrokerConfigs.LogTypeStorage => new RowLogProvider(
+                services.GetRequiredKeyedService<IGrainStorage>(StorageNames.Metadata),
+                new RowLogOptions { Time = options.Time, ProducerExpiration = options.ProducerExpiration }),
+            _ => new LogProvider(options),
+        };
     }
 
     private static void Report(ILogger logger, LogEvent happened)

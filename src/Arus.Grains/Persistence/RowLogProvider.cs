@@ -1,0 +1,19 @@
+using Arus.Storage;
+using Orleans.Storage;
+
+namespace Arus.Grains;
+
+/// <summary>Opens logs whose records are rows of an Orleans grain storage, which all brokers share: any of them can lead any partition.</summary>
+public sealed class RowLogProvider(IGrainStorage storage, RowLogOptions options) : IPartitionLogProvider
+{
+    /// <inheritdoc/>
+    public async ValueTask<IPartitionLog> OpenAsync(
+        TopicPartition partition, Guid topicId, TopicConfig config, CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        return await RowPartitionLog.OpenAsync(partition, new GrainStorageRowStore(storage, partition, topicId), config, options);
+    }
+
+    /// <summary>Nothing is shared between the logs, which are closed by those who opened them.</summary>
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+}
