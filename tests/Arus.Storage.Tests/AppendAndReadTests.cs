@@ -156,6 +156,7 @@ public sealed class AppendAndReadTests
         await log.DisposeAsync();
         Assert.False(await closed);
         Assert.Equal(ErrorCode.NotLeaderOrFollower, (await log.AppendOneAsync(Batches.Of("b"))).Error);
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, (await log.ReadAsync(0, 100, true)).Error);
     }
 
     [Fact]

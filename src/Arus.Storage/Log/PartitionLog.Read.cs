@@ -17,6 +17,11 @@ internal sealed partial class PartitionLog
         TailChunk? chunk;
         lock (_stateLock)
         {
+            if (_phase == LogPhase.Closed)
+            {
+                return new ValueTask<LogReadResult>(Answer([], ErrorCode.NotLeaderOrFollower));
+            }
+
             if (offset < _logStart || offset > _nextOffset)
             {
                 return new ValueTask<LogReadResult>(Answer([], ErrorCode.OffsetOutOfRange));
@@ -247,7 +252,7 @@ internal sealed partial class PartitionLog
             {
                 _core.SetResult(log.ReadFile(offset, maxBytes, minOneBatch));
             }
-            catch (Exception error) when (log._phase != LogPhase.Open && error is IOException)
+            catch (Exception error) when (log._phase != LogPhase.Open && error is (IOException or LogException))
             {
                 _core.SetResult(log.Answer([], ErrorCode.NotLeaderOrFollower));
             }
