@@ -6,6 +6,8 @@ set -uo pipefail
 lines=${LINES_WANTED:-1000000}
 export ARUS_CLI_GATEWAY=127.0.0.1:$(gateway_port 1)
 declare -A consumer=()
+# A member that is left over would read for the next run's group.
+trap 'kill -KILL "${consumer[@]}" 2>/dev/null; on_exit' EXIT
 
 make_lines "$work/in" "$lines"
 start_server 1 --arus.flush=always --group.initial.rebalance.delay.ms=0
