@@ -35,9 +35,9 @@ check "a third member joins and reads" wait_for 60 has_read c $((lines / 100))
 leave a KILL
 kill_server 1
 start_server 1 --arus.flush=always --group.initial.rebalance.delay.ms=0
-check "every line is acknowledged, through the server's death" wait "$producer"
 before=$(wc -l <"$work/read-c")
 check "the third reads on after the server's death" wait_for 120 has_read c $((before + lines / 100))
+check "every line is acknowledged, through the server's death" wait "$producer"
 check "a member leaves in good order" leave c TERM
 
 all_is_read() { [ "$(arus group describe readers --json | grep -oE '"lag":[0-9]+' | sort -u)" = '"lag":0' ]; }
