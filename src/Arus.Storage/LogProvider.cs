@@ -4,6 +4,10 @@ namespace Arus.Storage;
 /// The logs of one silo in one directory, each in <c>topic-partition</c>; with a <see cref="MemoryFileSystem"/>, in memory.
 /// Thread-safe. Dispose it when its logs are closed; it closes those that are not.
 /// </summary>
+/// <remarks>
+/// Nothing here goes on in its caller's context: the caller may be a grain whose silo was killed and which gets no further turn, and
+/// an opening or closing that it began is waited for by whoever opens the log next and by the provider's disposal.
+/// </remarks>
 public sealed class LogProvider : IPartitionLogProvider
 {
     private readonly Lock _lock = new();
@@ -81,12 +85,12 @@ public sealed class LogProvider : IPartitionLogProvider
         {
             if (before is not null)
             {
-                await before.CloseAsync();
+                await before.CloseAsync().ConfigureAwait(false);
             }
 
             var work = new OpenWork(this, partition, topicId, affinity, config);
             _shared.Scheduler.Queue(LogLane.Read, affinity, work);
-            PartitionLog log = await work.Task;
+            PartitionLog log = await work.Task.ConfigureAwait(false);
             entry.Opened(log);
             return log;
         }
@@ -112,10 +116,10 @@ public sealed class LogProvider : IPartitionLogProvider
             open = [.. _open.Values];
         }
 
-        await Task.WhenAll(open.Select(entry => entry.CloseAsync()));
+        await Task.WhenAll(open.Select(entry => entry.CloseAsync())).ConfigureAwait(false);
         if (_ownsScheduler)
         {
-            await _shared.Scheduler.DisposeAsync();
+            await _shared.Scheduler.DisposeAsync().ConfigureAwait(false);
         }
 
         _directoryLock.Dispose();
@@ -199,9 +203,9 @@ public sealed class LogProvider : IPartitionLogProvider
 
         public async Task CloseAsync()
         {
-            if (await _log.Task is { } log)
+            if (await _log.Task.ConfigureAwait(false) is { } log)
             {
-                await log.DisposeAsync();
+                await log.DisposeAsync().ConfigureAwait(false);
             }
         }
     }

@@ -11,7 +11,7 @@ public sealed class RowLogProvider(IGrainStorage storage, RowLogOptions options)
         TopicPartition partition, Guid topicId, TopicConfig config, CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        return await RowPartitionLog.OpenAsync(partition, new GrainStorageRowStore(storage, partition, topicId), config, options);
+        return await RowPartitionLog.OpenAsync(partition, new GrainStorageRowStore(storage, partition, topicId), config, options).ConfigureAwait(false);
     }
 
     /// <summary>Nothing is shared between the logs, which are closed by those who opened them.</summary>

@@ -27,7 +27,7 @@ public sealed class LogThreads : ILogScheduler
 
     /// <summary>Finishes what is queued, then stops the threads.</summary>
     public async ValueTask DisposeAsync() =>
-        await Task.WhenAll(_lanes.SelectMany(workers => workers).Select(worker => worker.StopAsync()));
+        await Task.WhenAll(_lanes.SelectMany(workers => workers).Select(worker => worker.StopAsync())).ConfigureAwait(false);
 
     private static Worker[] Workers(string name, int count) =>
         [.. Enumerable.Range(0, count).Select(number => new Worker($"{name}-{number}"))];

@@ -8,7 +8,7 @@ internal sealed partial class PartitionLog
 
     private async Task<(int Segments, long BytesFreed)> CompactAsync(CancellationToken cancellationToken)
     {
-        CompactionPlan? plan = await Run(PlanCompaction);
+        CompactionPlan? plan = await Run(PlanCompaction).ConfigureAwait(false);
         if (plan is null)
         {
             return (0, 0);
@@ -17,12 +17,12 @@ internal sealed partial class PartitionLog
         (int segments, long freed, long horizon) = (0, 0, long.MaxValue);
         try
         {
-            OffsetMap map = await OnCleanThread(() => MapKeys(plan));
+            OffsetMap map = await OnCleanThread(() => MapKeys(plan)).ConfigureAwait(false);
             foreach (List<Segment> group in Group(plan.Segments.TakeWhile(segment => segment.BaseOffset < map.EndOffset)))
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                (Segment cleaned, long groupHorizon) = await OnCleanThread(() => CleanGroup(plan, group, map));
-                long saved = await Run(() => Swap(plan, group, cleaned));
+                (Segment cleaned, long groupHorizon) = await OnCleanThread(() => CleanGroup(plan, group, map)).ConfigureAwait(false);
+                long saved = await Run(() => Swap(plan, group, cleaned)).ConfigureAwait(false);
                 (segments, freed) = saved > 0 ? (segments + group.Count, freed + saved) : (segments, freed);
                 horizon = Math.Min(horizon, groupHorizon);
             }
@@ -32,7 +32,7 @@ internal sealed partial class PartitionLog
                 _cleanedOffset = plan.Generation == _generation ? Math.Max(_cleanedOffset, map.EndOffset) : _cleanedOffset;
                 _nextHorizonMs = horizon;
                 return true;
-            });
+            }).ConfigureAwait(false);
         }
         catch (OperationCanceledException)
         {

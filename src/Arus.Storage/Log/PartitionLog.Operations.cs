@@ -49,7 +49,7 @@ internal sealed partial class PartitionLog
             _closed ??= CloseAsync(delete: false);
         }
 
-        await _closed;
+        await _closed.ConfigureAwait(false);
     }
 
     public async ValueTask DeleteAsync()
@@ -59,7 +59,7 @@ internal sealed partial class PartitionLog
             _closed ??= CloseAsync(delete: true);
         }
 
-        await _closed;
+        await _closed.ConfigureAwait(false);
     }
 
     /// <summary>Completes when the log is closed, which somebody else began.</summary>
@@ -94,7 +94,7 @@ internal sealed partial class PartitionLog
 
                     return true;
                 },
-                evenIfFailed: true);
+                evenIfFailed: true).ConfigureAwait(false);
         }
         finally
         {

@@ -14,10 +14,10 @@ internal sealed partial class PartitionLog
 
         try
         {
-            LogMaintenanceResult result = await Run(ApplyRetention);
+            LogMaintenanceResult result = await Run(ApplyRetention).ConfigureAwait(false);
             if (Config.Compact && !cancellationToken.IsCancellationRequested)
             {
-                (int segments, long bytes) = await CompactAsync(cancellationToken);
+                (int segments, long bytes) = await CompactAsync(cancellationToken).ConfigureAwait(false);
                 result = result with { SegmentsCompacted = segments, BytesFreed = result.BytesFreed + bytes };
             }
 
