@@ -371,4 +371,27 @@ public class ConsumerTests
             Assert.InRange(partition.Fetches, 0, read + 4);
         }
     }
+
+    [Fact]
+    public async Task An_enumeration_that_is_left_loses_and_repeats_nothing()
+    {
+        var cluster = new FakeCluster();
+        cluster.Partition("t", 0).Append("a", "b", "c");
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain with { MaxPollRecords = 3 });
+        consumer.Assign(new TopicPartitionOffset("t", 0, 0));
+        Assert.Equal("a", await FirstAsync());
+        Assert.Equal(1, consumer.Position(new("t", 0)));
+        Assert.Equal("b", await FirstAsync());
+        Assert.Equal(["c"], (await consumer.PollAsync(Forever)).Select(r => r.Value));
+
+        async Task<string?> FirstAsync()
+        {
+            await foreach (ConsumeResult<string, string> record in consumer.ConsumeAsync())
+            {
+                return record.Value;
+            }
+
+            return null;
+        }
+    }
 }

@@ -102,21 +102,23 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
     public async IAsyncEnumerable<ConsumeResult<TKey, TValue>> ConsumeAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         EnterPoll();
+        var runs = new List<Run>();
+        int given = 0;
         try
         {
-            var runs = new List<Run>();
             while (true)
             {
                 MarkProcessed();
                 runs.Clear();
                 List<ConsumeResult<TKey, TValue>> batch = await ReadAsync(Timeout.InfiniteTimeSpan, runs, cancellationToken).ConfigureAwait(false);
-                int next = 0;
+                int next = given = 0;
                 foreach (Run run in runs)
                 {
                     for (; next < run.End && run.Fetcher.IsCurrent(run.Version); next++)
                     {
                         ConsumeResult<TKey, TValue> record = batch[next];
                         run.Fetcher.MarkDelivered(record.Offset + 1, run.Version);
+                        given = next + 1;
                         yield return record;
                         run.Fetcher.MarkProcessed();
                         session.RecordPoll();
@@ -136,6 +138,7 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
         }
         finally
         {
+            TakeBack(runs, given);
             Volatile.Write(ref isPolling, 0);
         }
     }
@@ -241,6 +244,24 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
             };
             return true;
         }
+    }
+
+    /// <summary>Whoever leaves an enumeration is given the rest of its records by the next poll.</summary>
+    private void TakeBack(List<Run> runs, int given)
+    {
+        int start = 0;
+        foreach (Run run in runs)
+        {
+            int first = Math.Max(start, given);
+            if (first < run.End && first < records.Count)
+            {
+                core.TakeBack(run.Fetcher, records[first].Offset, run.Version);
+            }
+
+            start = run.End;
+        }
+
+        records.Clear();
     }
 
     private void EnterPoll()

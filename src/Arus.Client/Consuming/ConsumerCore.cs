@@ -111,6 +111,13 @@ internal sealed class ConsumerCore
         WakeLoops();
     }
 
+    /// <inheritdoc cref="PartitionFetcher.TakeBack"/>
+    public void TakeBack(PartitionFetcher fetcher, long offset, int version)
+    {
+        Interlocked.Add(ref bufferedBytes, -fetcher.TakeBack(offset, version));
+        WakeLoops();
+    }
+
     public void SetPaused(IEnumerable<TopicPartition> which, bool paused)
     {
         foreach (PartitionFetcher fetcher in which.Select(Get))

@@ -258,17 +258,34 @@ internal sealed class PartitionFetcher(TopicPartition partition, long startOffse
         int released;
         lock (gate)
         {
-            version++;
-            fetchOffset = Position = Delivered = Processed = offset;
-            released = DropBuffered();
+            Delivered = Processed = offset;
             failure = null;
-            old = interrupt;
-            interrupt = new CancellationTokenSource();
+            (released, old) = Restart(offset);
         }
 
-        old.Cancel();
-        old.Dispose();
-        Changed?.Invoke();
+        Interrupt(old);
+        return released;
+    }
+
+    /// <summary>
+    /// Takes back what was handed out from <paramref name="offset"/> on, because the application has not been given it, unless there was a
+    /// seek meanwhile. What it was given before stays delivered. Answers the bytes that are not buffered any more.
+    /// </summary>
+    public int TakeBack(long offset, int atVersion)
+    {
+        CancellationTokenSource old;
+        int released;
+        lock (gate)
+        {
+            if (atVersion != version || isRevoking)
+            {
+                return 0;
+            }
+
+            (released, old) = Restart(offset);
+        }
+
+        Interrupt(old);
         return released;
     }
 
@@ -330,6 +347,22 @@ internal sealed class PartitionFetcher(TopicPartition partition, long startOffse
         }
 
         return opened.IsOk;
+    }
+
+    private (int Released, CancellationTokenSource Old) Restart(long offset)
+    {
+        version++;
+        fetchOffset = Position = offset;
+        CancellationTokenSource old = interrupt;
+        interrupt = new CancellationTokenSource();
+        return (DropBuffered(), old);
+    }
+
+    private void Interrupt(CancellationTokenSource old)
+    {
+        old.Cancel();
+        old.Dispose();
+        Changed?.Invoke();
     }
 
     private int DropBuffered()
