@@ -48,6 +48,19 @@ public sealed class FetchTests
     }
 
     [Fact]
+    public async Task A_timer_that_is_early_by_the_clock_ends_the_wait_all_the_same()
+    {
+        await using var gateway = new GatewayHarness(clock: time => new EarlyTimers(time));
+        gateway.Cluster.AddTopic("topic", 1);
+        TestConnection connection = gateway.Connect();
+        await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 500), 11);
+        await gateway.Time.WaitForArmedTimersAsync(1);
+        gateway.Time.Advance(TimeSpan.FromMilliseconds(500) - EarlyTimers.Early);
+        (_, Protocol.FetchResponse empty) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
+        Assert.Equal(0, empty.Responses[0].Partitions[0].Records.Length);
+    }
+
+    [Fact]
     public async Task A_seek_asks_at_the_new_position_while_the_old_call_still_waits()
     {
         await using var gateway = new GatewayHarness();
@@ -212,5 +225,20 @@ public sealed class FetchTests
         Assert.Equal(0, (await connection.CallAsync<Protocol.FetchResponse>(request, 11)).SessionId);
         request.SessionId = 5;
         Assert.Equal(ErrorCode.FetchSessionIdNotFound, (await connection.CallAsync<Protocol.FetchResponse>(request, 11)).ErrorCode);
+    }
+
+    /// <summary>Timers that go by a coarser clock than the timestamps, as the system's do.</summary>
+    private sealed class EarlyTimers(TimeProvider time) : TimeProvider
+    {
+        public static TimeSpan Early { get; } = TimeSpan.FromMilliseconds(1);
+
+        public override long TimestampFrequency => time.TimestampFrequency;
+
+        public override DateTimeOffset GetUtcNow() => time.GetUtcNow();
+
+        public override long GetTimestamp() => time.GetTimestamp();
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
+            time.CreateTimer(callback, state, dueTime > Early ? dueTime - Early : dueTime, period);
     }
 }

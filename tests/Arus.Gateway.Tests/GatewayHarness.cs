@@ -15,12 +15,13 @@ internal sealed class GatewayHarness : IAsyncDisposable
     private readonly ServiceProvider _provider;
     private int _ports = 50_000;
 
-    public GatewayHarness(Func<GatewayOptions, GatewayOptions>? configure = null)
+    /// <param name="clock">What the gateway sees of <see cref="Time"/>.</param>
+    public GatewayHarness(Func<GatewayOptions, GatewayOptions>? configure = null, Func<TimeProvider, TimeProvider>? clock = null)
     {
         var options = new GatewayOptions();
         var services = new ServiceCollection();
         services.AddLogging(logging => logging.AddProvider(Log).SetMinimumLevel(LogLevel.Trace));
-        services.AddSingleton<TimeProvider>(Time);
+        services.AddSingleton(clock is null ? Time : clock(Time));
         services.AddSingleton<ILocalBroker>(new LocalBroker(BrokerConfig.Of(("broker.id", "1"))));
         services.AddSingleton(Cluster.Grains);
         services.AddKafkaGateway();

@@ -22,6 +22,7 @@ internal sealed class FetchOperation
     private readonly GrainFetchResponse?[] _results;
     private readonly FetchLimits _limits;
     private readonly AsyncSignal _signal = new();
+    private volatile bool _isLate;
 
     public FetchOperation(GatewayServices services, FetchWaiters waiters, FetchPosition[] positions, FetchLimits limits)
     {
@@ -56,10 +57,11 @@ internal sealed class FetchOperation
 
     private async Task WaitAsync(CancellationToken closed)
     {
-        long began = _services.Time.GetTimestamp();
         _waiters.Subscribe(_signal);
+
+        // The timer says when the time is up, not the clock: timers go by a coarser one and may be a moment early by the other.
         await using ITimer timer = _services.Time.CreateTimer(
-            static signal => ((AsyncSignal)signal!).Set(), _signal, _limits.MaxWait, Timeout.InfiniteTimeSpan);
+            static operation => ((FetchOperation)operation!).OnLate(), this, _limits.MaxWait, Timeout.InfiniteTimeSpan);
         await using CancellationTokenRegistration registration = closed.UnsafeRegister(static signal => ((AsyncSignal)signal!).Set(), _signal);
         try
         {
@@ -69,7 +71,7 @@ internal sealed class FetchOperation
                 waits[i] = Wait(i);
             }
 
-            while (!closed.IsCancellationRequested && _services.Time.GetElapsedTime(began) < _limits.MaxWait)
+            while (!closed.IsCancellationRequested && !_isLate)
             {
                 await _signal.WaitAsync();
                 await TakeAsync(waits);
@@ -83,6 +85,12 @@ internal sealed class FetchOperation
         {
             _waiters.Unsubscribe(_signal);
         }
+    }
+
+    private void OnLate()
+    {
+        _isLate = true;
+        _signal.Set();
     }
 
     /// <summary>Takes over what the calls that ended have brought, and begins new ones for them if that is not enough.</summary>
