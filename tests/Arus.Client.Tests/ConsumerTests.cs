@@ -267,6 +267,28 @@ public class ConsumerTests
     }
 
     [Fact]
+    public async Task Auto_commit_goes_on_after_a_coordinator_fails_unexpectedly()
+    {
+        var time = new ManualTimeProvider();
+        var cluster = new FakeCluster(time) { CommitFault = new IOException("No space left on device") };
+        cluster.Partition("t", 0).Append("a");
+        IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped);
+        consumer.Subscribe("t");
+        await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
+        Assert.Single(await consumer.PollAsync(Forever));
+        Assert.Empty(await consumer.PollAsync(TimeSpan.Zero));
+        while (cluster.CommitFault is not null)
+        {
+            time.Advance(Grouped.AutoCommitInterval);
+            await Task.Yield();
+        }
+
+        await consumer.DisposeAsync();
+        Assert.True(cluster.Membership.HasLeft);
+        Assert.Equal(1, cluster.CommittedOffset("t", 0));
+    }
+
+    [Fact]
     public async Task Auto_commit_does_not_take_back_what_was_committed_by_hand()
     {
         var cluster = new FakeCluster();

@@ -36,6 +36,9 @@ internal sealed class FakeCluster
     /// <summary>What the next commits answer; null for success.</summary>
     public ErrorCode CommitError { get; set; }
 
+    /// <summary>What the next commit fails with, as a coordinator whose storage fails.</summary>
+    public Exception? CommitFault { get; set; }
+
     public void AddTopic(string name, int count)
     {
         PartitionAssignment[] map = [.. Enumerable.Range(0, count).Select(p => new PartitionAssignment(p, 1, 0, [1], [1]))];
@@ -98,6 +101,12 @@ internal sealed class FakeCluster
             switch (method.Name)
             {
                 case nameof(IGroupGrain.CommitOffsetsAsync):
+                    if (CommitFault is { } fault)
+                    {
+                        CommitFault = null;
+                        return Task.FromException<ErrorCode[]>(fault);
+                    }
+
                     CommittedOffset[] offsets = ((CommitOffsetsCommand)arguments[0]!).Offsets;
                     foreach (CommittedOffset offset in CommitError == ErrorCode.None ? offsets : [])
                     {

@@ -244,9 +244,9 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
             {
                 return;
             }
-            catch (ArusException e)
+            catch (Exception e)
             {
-                // The next interval tries again, with what is then processed.
+                // Whatever it was, the next interval tries again, with what is then processed: commits must not end unnoticed.
                 core.Logger.LogWarning(e, "Auto-commit of group {Group} failed", Options.GroupId);
             }
         }
@@ -267,17 +267,19 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
                 }
 
                 known = now;
-                await Task.Delay(Options.MetadataMaxAge, core.Time, stop.Token).ConfigureAwait(false);
             }
             catch (OperationCanceledException) when (stop.IsCancellationRequested)
             {
                 return;
             }
-            catch (ArusException e)
+            catch (Exception e)
             {
-                // The read itself was repeated for as long as an operation may take.
+                // Whatever it was, the next look may succeed.
                 core.Logger.LogWarning(e, "Group {Group}: the partitions of its topics could not be read", Options.GroupId);
             }
+
+            Task pause = Task.Delay(Options.MetadataMaxAge, core.Time, stop.Token);
+            await pause.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 
