@@ -63,6 +63,29 @@ public sealed class RowPartitionLogTests
     }
 
     [Fact]
+    public void Readers_at_the_end_are_not_sent_back_while_a_leader_claims_the_log() => OnOwnThread(Claim);
+
+    private static void Claim()
+    {
+        var store = new SimulatedRowStore { Faulty = false };
+        RowPartitionLog log = Open(store, epoch: 1);
+        Do(store, log.AppendAsync([Batches.Of("0")], 1).AsTask());
+        Do(store, log.AppendAsync([Batches.Of("1")], 1).AsTask());
+        log = Open(store);
+        Task<LogAppendResult[]> append = log.AppendAsync([Batches.Of("2")], 2).AsTask();
+        var random = new Random(1);
+        while (!append.IsCompleted)
+        {
+            LogReadResult read = Do(store, log.ReadAsync(2, 1000, minOneBatch: true).AsTask());
+            Assert.Equal(ErrorCode.None, read.Error);
+            Assert.InRange(read.HighWatermark, 2, 3);
+            store.Step(random);
+        }
+
+        Assert.Equal(3, log.HighWatermark);
+    }
+
+    [Fact]
     public void Appends_that_wait_share_a_row_and_duplicates_are_told() => OnOwnThread(Appends);
 
     private static void Appends()

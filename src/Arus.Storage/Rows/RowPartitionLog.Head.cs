@@ -118,7 +118,7 @@ public sealed partial class RowPartitionLog
             _garbage = [.. head.Garbage];
             _rowsSinceCheckpoint = 0;
             Volatile.Write(ref _logStart, head.LogStartOffset);
-            Volatile.Write(ref _next, head.NextOffset);
+            MoveEnd(head.NextOffset);
             Volatile.Write(ref _sizeBytes, _rows.Sum(row => (long)row.Size));
         }
     }
@@ -166,8 +166,14 @@ public sealed partial class RowPartitionLog
             _cache.Add(info.Key, row.Batches);
             _rowsSinceCheckpoint++;
             Volatile.Write(ref _sizeBytes, _sizeBytes + row.Batches.Length);
-            Volatile.Write(ref _next, row.NextOffset);
+            MoveEnd(row.NextOffset);
         }
+    }
+
+    private void MoveEnd(long next)
+    {
+        Volatile.Write(ref _next, next);
+        Volatile.Write(ref _end, Math.Max(_end, next));
     }
 
     private static IEnumerable<ReadOnlyMemory<byte>> BatchesOf(ReadOnlyMemory<byte> batches)

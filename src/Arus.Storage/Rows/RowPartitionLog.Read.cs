@@ -13,7 +13,7 @@ public sealed partial class RowPartitionLog
             RowInfo row;
             lock (_lock)
             {
-                if (offset < _logStart || offset > _next)
+                if (offset < _logStart || offset > _end)
                 {
                     return Answer([], ErrorCode.OffsetOutOfRange);
                 }

@@ -31,6 +31,9 @@ public sealed partial class RowPartitionLog : IPartitionLog
     private string? _headETag;
     private long _logStart;
     private long _next;
+
+    /// <summary>What readers are told of <see cref="_next"/>, which a claim takes back to the head's while it reads the rows again.</summary>
+    private long _end;
     private long _sizeBytes;
     private long _pendingBytes;
     private int _claimedEpoch = RecordBatchHeader.NoLeaderEpoch;
@@ -58,9 +61,9 @@ public sealed partial class RowPartitionLog : IPartitionLog
     public long LogStartOffset => Volatile.Read(ref _logStart);
 
     /// <summary>The same as <see cref="HighWatermark"/>: offsets are given when a row is written.</summary>
-    public long LogEndOffset => Volatile.Read(ref _next);
+    public long LogEndOffset => HighWatermark;
 
-    public long HighWatermark => Volatile.Read(ref _next);
+    public long HighWatermark => Volatile.Read(ref _end);
 
     public long SizeBytes => Volatile.Read(ref _sizeBytes);
 
@@ -111,7 +114,7 @@ public sealed partial class RowPartitionLog : IPartitionLog
     {
         lock (_lock)
         {
-            return _epochs.End(leaderEpoch, _next);
+            return _epochs.End(leaderEpoch, _end);
         }
     }
 
