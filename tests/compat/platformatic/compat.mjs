@@ -130,8 +130,11 @@ async function groupChecks(topic, group) {
       && new Set([...first.assigned(), ...second.assigned()]).size === PARTITIONS, 'both members have a share');
     const sent = records(RECORDS, 'group');
     await produce(topic, sent);
-    await until(() => first.received.length + second.received.length >= sent.length, 'all records of the group');
-    const got = [...first.received, ...second.received];
+    // A fetch that was under way when a partition went to the other member still delivers its records (FINDINGS.md): of a
+    // member only the partitions that it has count, and of those every record once.
+    const owned = (m) => m.received.filter((r) => m.assigned().includes(r.partition));
+    await until(() => owned(first).length + owned(second).length >= sent.length, 'all records of the group');
+    const got = [...owned(first), ...owned(second)];
     ids(got).forEach((id) => seen.add(id));
     equal(sent.length, seen.size, 'distinct records');
     equal(digest(sent), digest(got), 'digest');
