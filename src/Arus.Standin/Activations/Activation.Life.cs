@@ -7,7 +7,16 @@ internal sealed partial class Activation
     private TaskCompletionSource? _drained;
 
     /// <summary>Begins to activate; work may be given to it at once.</summary>
-    public void Start() => _scheduler.Schedule(static state => _ = ((Activation)state!).ActivateAsync(), this);
+    public void Start()
+    {
+        if (Silo.IsStopped)
+        {
+            Abandon(); // The kill may have come before this one was listed.
+            return;
+        }
+
+        _scheduler.Schedule(static state => _ = ((Activation)state!).ActivateAsync(), this);
+    }
 
     private async Task ActivateAsync()
     {

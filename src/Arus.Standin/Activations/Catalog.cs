@@ -36,7 +36,10 @@ internal sealed class Catalog
     public bool TryGet(GrainId id, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out Activation? activation) =>
         _activations.TryGetValue(id, out activation);
 
-    /// <summary>Gives work to the grain's activation here, making one if there is none.</summary>
+    /// <summary>
+    /// Gives work to the grain's activation here, making one if there is none. A stopped silo drops it: its connections and calls end,
+    /// which is how whoever waits learns of it.
+    /// </summary>
     public void Receive(GrainClass grainClass, Invocation invocation)
     {
         if (grainClass.Placement is StatelessWorkerPlacement placement)
@@ -46,7 +49,7 @@ internal sealed class Catalog
             return;
         }
 
-        while (true)
+        while (!_silo.IsStopped)
         {
             if (!_activations.TryGetValue(invocation.Target, out Activation? activation))
             {
@@ -121,7 +124,7 @@ internal sealed class StatelessWorkers(SiloRuntime silo, GrainClass grainClass, 
     /// <summary>Gives work to an idle worker, to a new one, or to the one with the least to do.</summary>
     public void Receive(Invocation invocation)
     {
-        while (true)
+        while (!silo.IsStopped)
         {
             Activation chosen;
             lock (_all)

@@ -108,6 +108,20 @@ public sealed class MembershipTests
     }
 
     [Fact]
+    public async Task A_killed_silo_activates_nothing_for_a_request_that_was_still_on_its_way_in()
+    {
+        await using InProcessTestCluster cluster = new InProcessTestClusterBuilder(2).Build();
+        await cluster.DeployAsync();
+        InProcessSiloHandle victim = cluster.Silos[1];
+        var runtime = victim.ServiceProvider.GetRequiredService<SiloRuntime>();
+        GrainId late = cluster.Client.GetGrain<IEchoGrain>("late").GetGrainId();
+        await cluster.KillSiloAsync(victim);
+        var header = new InvocationHeader { Target = late, Reply = new RemoteReply(runtime, null!, 0), Context = null, Deadline = long.MaxValue };
+        runtime.Catalog.Receive(runtime.Catalog.FindClass(late.Type)!, new RawInvocation(0, header, default));
+        Assert.False(runtime.Catalog.TryGet(late, out _));
+    }
+
+    [Fact]
     public async Task A_silo_that_leaves_answers_what_it_has_begun_and_hands_over_the_rest()
     {
         await using InProcessTestCluster cluster = new InProcessTestClusterBuilder(2).Build();
