@@ -122,6 +122,20 @@ public class ConsumerTests
     }
 
     [Fact]
+    public void A_reset_does_not_make_processed_what_the_application_still_works_on()
+    {
+        var fetcher = new PartitionFetcher(new("t", 0), 0);
+        fetcher.MarkDelivered(5, fetcher.Version);
+        fetcher.Resolve(10, fetcher.Version);
+        Assert.Equal((10, 0), (fetcher.Position, fetcher.Processed));
+        Assert.True(fetcher.HasUnprocessed);
+        fetcher.MarkProcessed();
+        Assert.Equal(10, fetcher.Processed);
+        fetcher.Resolve(20, fetcher.Version);
+        Assert.Equal(20, fetcher.Processed);
+    }
+
+    [Fact]
     public async Task Goes_on_after_faults_of_the_cluster()
     {
         var cluster = new FakeCluster();

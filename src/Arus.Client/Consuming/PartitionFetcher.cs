@@ -123,7 +123,9 @@ internal sealed class PartitionFetcher(TopicPartition partition, long startOffse
         {
             if (atVersion == version)
             {
-                fetchOffset = Position = Delivered = Processed = offset;
+                // What the application still works on is not processed because the log has moved on.
+                Processed = Delivered > Processed ? Processed : offset;
+                fetchOffset = Position = Delivered = offset;
             }
         }
     }
