@@ -260,6 +260,21 @@ public class ConsumerTests
     }
 
     [Fact]
+    public async Task Gives_a_partition_up_although_its_last_commit_fails_unexpectedly()
+    {
+        var cluster = new FakeCluster { CommitFault = new IOException("No space left on device") };
+        cluster.Partition("t", 0).Append("a");
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped);
+        consumer.Subscribe("t");
+        await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
+        Assert.Single(await consumer.PollAsync(Forever));
+        Assert.Empty(await consumer.PollAsync(TimeSpan.Zero));
+        await cluster.Membership.RevokeAsync(new TopicPartition("t", 0));
+        Assert.Null(cluster.CommitFault);
+        Assert.Empty(consumer.Assignment);
+    }
+
+    [Fact]
     public async Task Auto_commit_goes_by_what_was_processed_not_by_what_was_delivered()
     {
         var time = new ManualTimeProvider();

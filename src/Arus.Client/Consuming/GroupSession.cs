@@ -182,7 +182,7 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
             await (FinishAsync ?? WaitForPollAsync)(fetchers, cancellationToken).ConfigureAwait(false);
             if (Options.EnableAutoCommit)
             {
-                await CommitProcessedAsync(fetchers, cancellationToken).ConfigureAwait(false);
+                await CommitLastAsync(fetchers, cancellationToken).ConfigureAwait(false);
             }
 
             if (Options.RebalanceListener is { } listener)
@@ -197,6 +197,19 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
         finally
         {
             core.Remove(partitions);
+        }
+    }
+
+    /// <summary>The partitions go whether this commit succeeds or not, so its failure is no reason to end the membership.</summary>
+    private async ValueTask CommitLastAsync(PartitionFetcher[] fetchers, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await CommitProcessedAsync(fetchers, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            core.Logger.LogWarning(e, "The last commit of revoked partitions failed; their records may be processed again");
         }
     }
 
