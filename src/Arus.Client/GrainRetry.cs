@@ -1,5 +1,7 @@
+using Arus.Grains;
 using Orleans.Runtime;
 using Orleans.Runtime.Messaging;
+using Orleans.Storage;
 
 namespace Arus.Client;
 
@@ -50,7 +52,15 @@ internal sealed class GrainRetry(ArusClientOptions options, TimeProvider time)
     public static bool IsTransient(Exception failure) => failure switch
     {
         ArusException refused => refused.Code.IsRetriable(),
+
+        // Only a person can mend it, and its message says how.
+        CorruptGrainStateException => false,
         TimeoutException or SiloUnavailableException or OrleansMessageRejectionException or ConnectionFailedException => true,
+
+        // Two activations of one grain wrote at the same time; the directory of grains is being handed over; a disk or database failed.
+        InconsistentStateException => true,
+        _ when failure.GetType() == typeof(OrleansException) => true,
+        _ when StorageFailure.Is(failure) => true,
         _ => false,
     };
 }

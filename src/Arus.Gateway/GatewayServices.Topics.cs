@@ -30,7 +30,7 @@ internal sealed partial record GatewayServices
             catch (Exception exception)
             {
                 // One topic that cannot answer must not hide all others.
-                Explain(exception, "Describe", listing.Name);
+                Explain(exception, Asked.Metadata, "Describe", listing.Name);
                 return null;
             }
         });
@@ -38,7 +38,7 @@ internal sealed partial record GatewayServices
     }
 
     /// <summary>The topic of a request on the data path, by id if <paramref name="id"/> is not null, and the error if there is none.</summary>
-    public async ValueTask<(TopicDescription? Topic, ErrorCode Error)> ResolveAsync(string? name, Guid? id, string operation)
+    public async ValueTask<(TopicDescription? Topic, ErrorCode Error)> ResolveAsync(string? name, Guid? id, Asked asked, string operation)
     {
         try
         {
@@ -49,7 +49,7 @@ internal sealed partial record GatewayServices
         }
         catch (Exception exception)
         {
-            return (null, Explain(exception, operation, name ?? id.ToString()!));
+            return (null, Explain(exception, asked, operation, name ?? id.ToString()!));
         }
     }
 }

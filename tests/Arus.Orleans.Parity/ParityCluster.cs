@@ -59,6 +59,10 @@ public sealed class SharedStorage : IGrainStorage
 {
     public const string Name = "shared";
     private static readonly ConcurrentDictionary<string, Record> _records = new();
+    private static readonly ConcurrentDictionary<string, Exception> _broken = new();
+
+    /// <summary>Makes every write of this state fail.</summary>
+    public static void Break(string stateName, GrainId grainId, Exception failure) => _broken[Key(stateName, grainId)] = failure;
 
     public static void Put<T>(string stateName, GrainId grainId, T state) =>
         _records[Key(stateName, grainId)] = new Record(Guid.NewGuid().ToString("N"), JsonSerializer.Serialize(state));
@@ -74,6 +78,11 @@ public sealed class SharedStorage : IGrainStorage
 
     public Task WriteStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState)
     {
+        if (_broken.TryGetValue(Key(stateName, grainId), out Exception? failure))
+        {
+            throw failure;
+        }
+
         lock (_records)
         {
             Check(stateName, grainId, grainState);

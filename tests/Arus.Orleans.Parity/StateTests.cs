@@ -1,4 +1,5 @@
 using Orleans;
+using Orleans.Runtime;
 using Orleans.Storage;
 
 namespace Arus.Orleans.Parity;
@@ -51,6 +52,19 @@ public sealed class StateTests(ParityCluster cluster)
         Assert.NotEqual(stale.StoredEtag, stale.CurrentEtag);
         await Signals.WaitAsync($"{_key} gone {run}");
         Assert.Equal(41, await grain.AddAsync());
+    }
+
+    [Fact]
+    public async Task What_a_provider_throws_reaches_the_caller_inside_an_exception_of_Orleans()
+    {
+        var grain = cluster.Grains.GetGrain<ISharedStateGrain>(_key);
+        SharedStorage.Break("tally", grain.GetGrainId(), new IOException("No space left on device"));
+
+        Exception failed = await Assert.ThrowsAnyAsync<Exception>(grain.AddAsync);
+
+        Assert.Equal(typeof(OrleansException), failed.GetType());
+        Assert.IsType<IOException>(failed.InnerException);
+        Assert.Contains("No space left on device", failed.Message);
     }
 
     [Fact]

@@ -39,7 +39,7 @@ internal sealed class AlterConfigsHandler(GatewayServices services) : ApiHandler
         }
         catch (Exception exception)
         {
-            result.ErrorCode = services.Explain(exception, "AlterConfigs", resource.ResourceName);
+            result.ErrorCode = services.Explain(exception, Asked.Controller, "AlterConfigs", resource.ResourceName);
             result.ErrorMessage = exception.Message;
         }
 

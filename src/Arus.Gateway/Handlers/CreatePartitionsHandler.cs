@@ -32,7 +32,7 @@ internal sealed class CreatePartitionsHandler(GatewayServices services) : ApiHan
         }
         catch (Exception exception)
         {
-            result.ErrorCode = services.Explain(exception, "CreatePartitions", topic.Name);
+            result.ErrorCode = services.Explain(exception, Asked.Controller, "CreatePartitions", topic.Name);
             result.ErrorMessage = exception.Message;
         }
 

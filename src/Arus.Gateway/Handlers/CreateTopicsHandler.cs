@@ -38,7 +38,7 @@ internal sealed class CreateTopicsHandler(GatewayServices services) : ApiHandler
         }
         catch (Exception exception)
         {
-            return Fail(topic.Name, services.Explain(exception, "CreateTopics", topic.Name), exception.Message);
+            return Fail(topic.Name, services.Explain(exception, Asked.Controller, "CreateTopics", topic.Name), exception.Message);
         }
     }
 

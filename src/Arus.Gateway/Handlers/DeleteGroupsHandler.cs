@@ -27,7 +27,7 @@ internal sealed class DeleteGroupsHandler(GatewayServices services) : ApiHandler
         }
         catch (Exception exception)
         {
-            return services.ExplainGroup(exception, "DeleteGroups", groupId);
+            return services.Explain(exception, Asked.Coordinator, "DeleteGroups", groupId);
         }
     }
 }

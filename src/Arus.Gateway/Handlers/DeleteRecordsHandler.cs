@@ -19,7 +19,7 @@ internal sealed class DeleteRecordsHandler(GatewayServices services) : ApiHandle
         string name, DeleteRecordsRequest.DeleteRecordsPartition asked)
     {
         var result = new Protocol.DeleteRecordsResponse.DeleteRecordsPartitionResult { PartitionIndex = asked.PartitionIndex, LowWatermark = -1 };
-        (TopicDescription? topic, result.ErrorCode) = await services.ResolveAsync(name, null, "DeleteRecords");
+        (TopicDescription? topic, result.ErrorCode) = await services.ResolveAsync(name, null, Asked.Partition, "DeleteRecords");
         if (topic is null)
         {
             return result;
@@ -40,7 +40,7 @@ internal sealed class DeleteRecordsHandler(GatewayServices services) : ApiHandle
         }
         catch (Exception exception)
         {
-            result.ErrorCode = services.Explain(exception, "DeleteRecords", partition);
+            result.ErrorCode = services.Explain(exception, Asked.Partition, "DeleteRecords", partition);
         }
 
         return result;

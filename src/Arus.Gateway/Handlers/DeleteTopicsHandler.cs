@@ -37,7 +37,7 @@ internal sealed class DeleteTopicsHandler(GatewayServices services) : ApiHandler
         }
         catch (Exception exception)
         {
-            result.ErrorCode = services.Explain(exception, "DeleteTopics", name ?? id.ToString());
+            result.ErrorCode = services.Explain(exception, Asked.Controller, "DeleteTopics", name ?? id.ToString());
             result.ErrorMessage = exception.Message;
         }
 

@@ -38,7 +38,7 @@ internal sealed class DescribeClusterHandler(GatewayServices services) : ApiHand
         {
             return new DescribeClusterResponse
             {
-                ErrorCode = services.Explain(exception, "DescribeCluster", "the cluster"), ErrorMessage = exception.Message,
+                ErrorCode = services.Explain(exception, Asked.Metadata, "DescribeCluster", "the cluster"), ErrorMessage = exception.Message,
             };
         }
     }

@@ -38,7 +38,7 @@ internal sealed class DescribeConfigsHandler(GatewayServices services) : ApiHand
         }
         catch (Exception exception)
         {
-            result.ErrorCode = services.Explain(exception, "DescribeConfigs", resource.ResourceName);
+            result.ErrorCode = services.Explain(exception, Asked.Controller, "DescribeConfigs", resource.ResourceName);
             result.ErrorMessage = exception.Message;
         }
 

@@ -29,7 +29,7 @@ internal sealed class DescribeGroupsHandler(GatewayServices services) : ApiHandl
         }
         catch (Exception exception)
         {
-            return new GroupDescription(services.ExplainGroup(exception, "DescribeGroups", groupId), groupId, "", -1, "", "", -1, []);
+            return new GroupDescription(services.Explain(exception, Asked.Coordinator, "DescribeGroups", groupId), groupId, "", -1, "", "", -1, []);
         }
     }
 

@@ -18,7 +18,7 @@ internal sealed class DescribeLogDirsHandler(GatewayServices services) : ApiHand
         }
         catch (Exception exception)
         {
-            return new DescribeLogDirsResponse { ErrorCode = services.Explain(exception, "DescribeLogDirs", "this broker") };
+            return new DescribeLogDirsResponse { ErrorCode = services.Explain(exception, Asked.Partition, "DescribeLogDirs", "this broker") };
         }
     }
 
@@ -27,7 +27,7 @@ internal sealed class DescribeLogDirsHandler(GatewayServices services) : ApiHand
     {
         TopicDescription?[] topics = request.Topics is null
             ? await services.DescribeAllTopicsAsync()
-            : await Parallel.MapAsync(request.Topics, async topic => (await services.ResolveAsync(topic.Topic, null, "DescribeLogDirs")).Topic);
+            : await Parallel.MapAsync(request.Topics, async topic => (await services.ResolveAsync(topic.Topic, null, Asked.Partition, "DescribeLogDirs")).Topic);
         var local = new List<TopicPartition>();
         for (int i = 0; i < topics.Length; i++)
         {
@@ -48,7 +48,7 @@ internal sealed class DescribeLogDirsHandler(GatewayServices services) : ApiHand
         }
         catch (Exception exception)
         {
-            services.Explain(exception, "DescribeLogDirs", partition);
+            services.Explain(exception, Asked.Partition, "DescribeLogDirs", partition);
             return (partition, null);
         }
     }

@@ -24,7 +24,7 @@ internal sealed class DescribeTopicPartitionsHandler(GatewayServices services) :
         catch (Exception exception)
         {
             // The response has no error of its own; each topic that was asked for gets it.
-            ErrorCode error = services.Explain(exception, "DescribeTopicPartitions", "the cluster");
+            ErrorCode error = services.Explain(exception, Asked.Metadata, "DescribeTopicPartitions", "the cluster");
             return new DescribeTopicPartitionsResponse { Topics = [.. request.Topics.Select(topic => Fail(topic.Name, error))] };
         }
 
@@ -42,7 +42,7 @@ internal sealed class DescribeTopicPartitionsHandler(GatewayServices services) :
 
             int first = request.Cursor?.TopicName == name ? Math.Max(0, request.Cursor.PartitionIndex) : 0;
             (TopicDescription? topic, ErrorCode error) = TopicName.IsValid(name)
-                ? await services.ResolveAsync(name, null, "DescribeTopicPartitions")
+                ? await services.ResolveAsync(name, null, Asked.Metadata, "DescribeTopicPartitions")
                 : (null, ErrorCode.InvalidTopicException);
             if (topic is null)
             {

@@ -51,7 +51,7 @@ internal sealed class FindCoordinatorHandler(GatewayServices services) : ApiHand
         }
         catch (Exception exception)
         {
-            return Fail(key, services.ExplainGroup(exception, "FindCoordinator", key), exception.Message);
+            return Fail(key, services.Explain(exception, Asked.Coordinator, "FindCoordinator", key), exception.Message);
         }
     }
 

@@ -20,7 +20,7 @@ internal sealed class HeartbeatHandler(GatewayServices services) : ApiHandler<He
         }
         catch (Exception exception)
         {
-            return new HeartbeatResponse { ErrorCode = services.ExplainGroup(exception, "Heartbeat", request.GroupId) };
+            return new HeartbeatResponse { ErrorCode = services.Explain(exception, Asked.Coordinator, "Heartbeat", request.GroupId) };
         }
     }
 }

@@ -32,7 +32,7 @@ internal sealed class IncrementalAlterConfigsHandler(GatewayServices services) :
         }
         catch (Exception exception)
         {
-            result.ErrorCode = services.Explain(exception, "IncrementalAlterConfigs", resource.ResourceName);
+            result.ErrorCode = services.Explain(exception, Asked.Controller, "IncrementalAlterConfigs", resource.ResourceName);
             result.ErrorMessage = exception.Message;
         }
 

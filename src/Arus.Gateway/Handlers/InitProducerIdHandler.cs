@@ -25,7 +25,7 @@ internal sealed class InitProducerIdHandler(GatewayServices services) : ApiHandl
         }
         catch (Exception exception)
         {
-            return Fail(services.ExplainGroup(exception, "InitProducerId", "a producer"));
+            return Fail(services.Explain(exception, Asked.ProducerIds, "InitProducerId", "a producer"));
         }
     }
 

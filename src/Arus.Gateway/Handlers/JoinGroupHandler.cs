@@ -39,7 +39,7 @@ internal sealed class JoinGroupHandler(GatewayServices services) : ApiHandler<Jo
         }
         catch (Exception exception)
         {
-            return Fail(request, services.ExplainGroup(exception, "JoinGroup", request.GroupId));
+            return Fail(request, services.Explain(exception, Asked.Coordinator, "JoinGroup", request.GroupId));
         }
     }
 

@@ -33,7 +33,7 @@ internal sealed class LeaveGroupHandler(GatewayServices services) : ApiHandler<L
         }
         catch (Exception exception)
         {
-            return new LeaveGroupResponse { ErrorCode = services.ExplainGroup(exception, "LeaveGroup", request.GroupId) };
+            return new LeaveGroupResponse { ErrorCode = services.Explain(exception, Asked.Coordinator, "LeaveGroup", request.GroupId) };
         }
     }
 }

@@ -28,7 +28,7 @@ internal sealed class ListGroupsHandler(GatewayServices services) : ApiHandler<L
         }
         catch (Exception exception)
         {
-            return new ListGroupsResponse { ErrorCode = services.ExplainGroup(exception, "ListGroups", "all groups") };
+            return new ListGroupsResponse { ErrorCode = services.Explain(exception, Asked.Coordinator, "ListGroups", "all groups") };
         }
 
         return new ListGroupsResponse

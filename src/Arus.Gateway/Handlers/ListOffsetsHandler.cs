@@ -28,7 +28,7 @@ internal sealed class ListOffsetsHandler(GatewayServices services) : ApiHandler<
         string name, ListOffsetsRequest.ListOffsetsPartition asked, IsolationLevel isolation)
     {
         var response = new ListOffsetsResponse.ListOffsetsPartitionResponse { PartitionIndex = asked.PartitionIndex };
-        (TopicDescription? topic, response.ErrorCode) = await services.ResolveAsync(name, null, "ListOffsets");
+        (TopicDescription? topic, response.ErrorCode) = await services.ResolveAsync(name, null, Asked.Partition, "ListOffsets");
         if (topic is null || asked.Timestamp == LastTiered)
         {
             return response;
@@ -52,7 +52,7 @@ internal sealed class ListOffsetsHandler(GatewayServices services) : ApiHandler<
         }
         catch (Exception exception)
         {
-            response.ErrorCode = services.Explain(exception, "ListOffsets", partition);
+            response.ErrorCode = services.Explain(exception, Asked.Partition, "ListOffsets", partition);
         }
 
         if (GrainFailure.IsRoutingError(response.ErrorCode))

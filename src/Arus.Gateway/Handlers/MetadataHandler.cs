@@ -17,7 +17,7 @@ internal sealed class MetadataHandler(GatewayServices services) : ApiHandler<Met
         }
         catch (Exception exception)
         {
-            services.Explain(exception, "Metadata", "the cluster");
+            services.Explain(exception, Asked.Metadata, "Metadata", "the cluster");
             cluster = ClusterView.Empty;
         }
 
@@ -67,7 +67,7 @@ internal sealed class MetadataHandler(GatewayServices services) : ApiHandler<Met
         }
         catch (Exception exception)
         {
-            return Fail(asked, services.Explain(exception, "Metadata", asked.Name ?? asked.TopicId.ToString()));
+            return Fail(asked, services.Explain(exception, Asked.Metadata, "Metadata", asked.Name ?? asked.TopicId.ToString()));
         }
     }
 

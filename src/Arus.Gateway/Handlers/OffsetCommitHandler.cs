@@ -16,7 +16,7 @@ internal sealed class OffsetCommitHandler(GatewayServices services) : ApiHandler
             OffsetCommitRequest.OffsetCommitRequestTopic asked = request.Topics[t];
             (TopicDescription? topic, ErrorCode error) = request.GroupId.Length == 0
                 ? (null, ErrorCode.InvalidGroupId)
-                : await services.ResolveAsync(asked.Name, context.Version >= 10 ? asked.TopicId : null, "OffsetCommit");
+                : await services.ResolveAsync(asked.Name, context.Version >= 10 ? asked.TopicId : null, Asked.Coordinator, "OffsetCommit");
             var partitions = new OffsetCommitResponse.OffsetCommitResponsePartition[asked.Partitions.Length];
             response.Topics[t] = new() { Name = asked.Name, TopicId = asked.TopicId, Partitions = partitions };
             for (int p = 0; p < partitions.Length; p++)
@@ -64,7 +64,7 @@ internal sealed class OffsetCommitHandler(GatewayServices services) : ApiHandler
         }
         catch (Exception exception)
         {
-            ErrorCode error = services.ExplainGroup(exception, "OffsetCommit", request.GroupId);
+            ErrorCode error = services.Explain(exception, Asked.Coordinator, "OffsetCommit", request.GroupId);
             slots.ForEach(slot => slot.ErrorCode = error);
         }
     }

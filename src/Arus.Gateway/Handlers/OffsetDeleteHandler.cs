@@ -40,7 +40,7 @@ internal sealed class OffsetDeleteHandler(GatewayServices services) : ApiHandler
         }
         catch (Exception exception)
         {
-            return new OffsetDeleteResponse { ErrorCode = services.ExplainGroup(exception, "OffsetDelete", request.GroupId) };
+            return new OffsetDeleteResponse { ErrorCode = services.Explain(exception, Asked.Coordinator, "OffsetDelete", request.GroupId) };
         }
     }
 }

@@ -47,7 +47,7 @@ internal sealed class OffsetFetchHandler(GatewayServices services) : ApiHandler<
             string? name = asked.Name;
             if (version >= 10)
             {
-                (TopicDescription? topic, ErrorCode unknown) = await services.ResolveAsync(null, asked.TopicId, "OffsetFetch");
+                (TopicDescription? topic, ErrorCode unknown) = await services.ResolveAsync(null, asked.TopicId, Asked.Coordinator, "OffsetFetch");
                 name = topic?.Name;
                 if (name is null)
                 {
@@ -71,7 +71,7 @@ internal sealed class OffsetFetchHandler(GatewayServices services) : ApiHandler<
             Guid id = named.Find(topic => topic.Name == rows.Key).Id;
             if (version >= 10 && group.Topics is null)
             {
-                (TopicDescription? topic, _) = await services.ResolveAsync(rows.Key, null, "OffsetFetch");
+                (TopicDescription? topic, _) = await services.ResolveAsync(rows.Key, null, Asked.Coordinator, "OffsetFetch");
                 if (topic is null)
                 {
                     // Offsets of a deleted topic cannot be told: it has no id.
@@ -100,7 +100,7 @@ internal sealed class OffsetFetchHandler(GatewayServices services) : ApiHandler<
         }
         catch (Exception exception)
         {
-            return ([], services.ExplainGroup(exception, "OffsetFetch", groupId));
+            return ([], services.Explain(exception, Asked.Coordinator, "OffsetFetch", groupId));
         }
     }
 

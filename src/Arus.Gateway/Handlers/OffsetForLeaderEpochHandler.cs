@@ -22,7 +22,7 @@ internal sealed class OffsetForLeaderEpochHandler(GatewayServices services) : Ap
         string name, OffsetForLeaderEpochRequest.OffsetForLeaderPartition asked)
     {
         var response = new OffsetForLeaderEpochResponse.EpochEndOffset { Partition = asked.Partition };
-        (TopicDescription? topic, response.ErrorCode) = await services.ResolveAsync(name, null, "OffsetForLeaderEpoch");
+        (TopicDescription? topic, response.ErrorCode) = await services.ResolveAsync(name, null, Asked.Partition, "OffsetForLeaderEpoch");
         if (topic is null)
         {
             return response;
@@ -44,7 +44,7 @@ internal sealed class OffsetForLeaderEpochHandler(GatewayServices services) : Ap
         }
         catch (Exception exception)
         {
-            response.ErrorCode = services.Explain(exception, "OffsetForLeaderEpoch", partition);
+            response.ErrorCode = services.Explain(exception, Asked.Partition, "OffsetForLeaderEpoch", partition);
         }
 
         return response;

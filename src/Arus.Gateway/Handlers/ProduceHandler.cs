@@ -50,7 +50,7 @@ internal sealed class ProduceHandler(GatewayServices services) : ApiHandler
         TopicDescription? topic = version >= 13 ? null : services.Topics.TryGet(data.Name, TopicCache.DataMaxAge);
         if (topic is null && refusal == ErrorCode.None)
         {
-            (topic, refusal) = await services.ResolveAsync(data.Name, version >= 13 ? data.TopicId : null, "Produce");
+            (topic, refusal) = await services.ResolveAsync(data.Name, version >= 13 ? data.TopicId : null, Asked.Partition, "Produce");
         }
 
         for (int i = 0; i < data.PartitionData.Length; i++)

@@ -37,7 +37,7 @@ internal sealed class SyncGroupHandler(GatewayServices services) : ApiHandler<Sy
         }
         catch (Exception exception)
         {
-            return new SyncGroupResponse { ErrorCode = services.ExplainGroup(exception, "SyncGroup", request.GroupId) };
+            return new SyncGroupResponse { ErrorCode = services.Explain(exception, Asked.Coordinator, "SyncGroup", request.GroupId) };
         }
     }
 }

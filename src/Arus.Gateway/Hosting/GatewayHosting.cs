@@ -32,6 +32,7 @@ public static class GatewayHosting
         services.AddSingleton<ClusterCache>();
         services.AddSingleton<PartitionGrains>();
         services.AddSingleton<AppendScheduler>();
+        services.AddSingleton<FailureLog>();
         services.AddSingleton<GatewayServices>();
         services.AddSingleton<HandlerRegistry>();
         services.AddSingleton<KafkaConnectionHandler>();

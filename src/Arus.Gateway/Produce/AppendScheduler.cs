@@ -6,7 +6,8 @@ namespace Arus.Gateway;
 
 /// <summary>The appenders of this silo, one for each partition that is being produced to through it. Safe for use by any thread.</summary>
 internal sealed partial class AppendScheduler(
-    PartitionGrains grains, GatewayOptions options, TopicCache topics, TimeProvider time, ILogger<AppendScheduler> logger)
+    PartitionGrains grains, GatewayOptions options, TopicCache topics, FailureLog failures, TimeProvider time,
+    ILogger<AppendScheduler> logger)
 {
     private static readonly TimeSpan IdleLife = TimeSpan.FromMinutes(5);
 
@@ -54,7 +55,11 @@ internal sealed partial class AppendScheduler(
     private void OnFault(PartitionAppender appender, ErrorCode error, Exception? failure)
     {
         topics.Invalidate(appender.Partition.Topic);
-        if (failure is not null)
+        if (failure is not null && StorageFailure.Is(failure))
+        {
+            failures.Add(failure, error, "Append", appender.Partition);
+        }
+        else if (failure is not null)
         {
             LogAppendFailed(appender.Partition, error, failure);
         }

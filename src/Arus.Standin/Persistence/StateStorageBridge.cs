@@ -96,7 +96,18 @@ public class StateStorageBridge<TState> : IStorage<TState>
         }
 
         operation.Started = true;
-        await call(_name, _context.GrainId, _state);
+        try
+        {
+            await call(_name, _context.GrainId, _state);
+        }
+        catch (Exception exception) when (exception is not OrleansException)
+        {
+            // As Orleans does: callers of a grain see its own exceptions bare and a provider's in this wrapper.
+            throw new OrleansException(
+                $"Error from storage provider {_storage.GetType().Name}.{_name} during {operation.Kind} for grain {_context.GrainId}: {exception.Message}",
+                exception);
+        }
+
         if (operation.Kind == Kind.Read)
         {
             _loaded = true;

@@ -30,6 +30,8 @@ internal sealed class FakeCluster
 
     public int ProducerBlocks { get; private set; }
 
+    public Exception? ProducerIdFailure { get; set; }
+
     public FakePartition Partition(string topic, int partition) => _partitions.GetOrAdd(PartitionKey.Format(topic, partition), _ => new FakePartition());
 
     public FakeTopic Topic(string name) => _topics.GetOrAdd(name, _ => new FakeTopic(this, name));
@@ -78,7 +80,9 @@ internal sealed class FakeCluster
 
     private sealed class FakeProducerIds(FakeCluster cluster) : IProducerIdGrain
     {
-        public Task<long> AllocateBlockAsync(int count) => Task.FromResult(1_000_000L * ++cluster.ProducerBlocks);
+        public Task<long> AllocateBlockAsync(int count) => cluster.ProducerIdFailure is { } failure
+            ? Task.FromException<long>(failure)
+            : Task.FromResult(1_000_000L * ++cluster.ProducerBlocks);
     }
 
     private sealed class FakeCatalog(FakeCluster cluster, int shard) : ITopicCatalogGrain
