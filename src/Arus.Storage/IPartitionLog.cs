@@ -97,7 +97,10 @@ public interface IPartitionLog : IAsyncDisposable
     /// <summary>Completes when all that was appended before is on stable storage, whatever the flush policy.</summary>
     ValueTask FlushAsync();
 
-    /// <summary>Closes the log and deletes everything it holds.</summary>
+    /// <summary>
+    /// Closes the log and deletes everything it holds. A log that was closed before, since a newer activation opened it again, is deleted
+    /// all the same: see <see cref="IPartitionLogProvider.DeleteAsync"/>.
+    /// </summary>
     ValueTask DeleteAsync();
 }
 
@@ -111,6 +114,14 @@ public interface IPartitionLogProvider : IAsyncDisposable
     /// <exception cref="LogException">The log cannot be opened; the message names the file and the reason.</exception>
     ValueTask<IPartitionLog> OpenAsync(
         TopicPartition partition, Guid topicId, TopicConfig config, CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Deletes everything that a partition's log holds, whether the log is open or not; one that is open, or being opened, is closed
+    /// first. No error when there is none.
+    /// </summary>
+    /// <param name="topicId">The log of a topic with another id is left alone. Empty: not checked.</param>
+    /// <exception cref="LogException">It cannot be deleted; the message says why. It can be tried again.</exception>
+    ValueTask DeleteAsync(TopicPartition partition, Guid topicId);
 }
 
 /// <summary>Who appends, which decides what is checked.</summary>

@@ -70,6 +70,27 @@ public sealed class LogProvider : IPartitionLogProvider
         TopicPartition partition, Guid topicId, TopicConfig config, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(config);
+        PartitionLog? log = await ReplaceAsync(partition, affinity => Open(partition, topicId, affinity, config), "opened").ConfigureAwait(false);
+        return log!;
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DeleteAsync(TopicPartition partition, Guid topicId) =>
+        await ReplaceAsync(
+            partition,
+            _ =>
+            {
+                Delete(partition, topicId);
+                return null;
+            },
+            "deleted").ConfigureAwait(false);
+
+    /// <summary>
+    /// Closes the partition's log and puts another in its place, or none. Whoever comes next waits for it: what is done to one partition
+    /// is done one after the other.
+    /// </summary>
+    private async Task<PartitionLog?> ReplaceAsync(TopicPartition partition, Func<int, PartitionLog?> replacement, string purpose)
+    {
         var entry = new Entry();
         Entry? before;
         int affinity;
@@ -81,6 +102,7 @@ public sealed class LogProvider : IPartitionLogProvider
             affinity = _nextAffinity++;
         }
 
+        PartitionLog? log = null;
         try
         {
             if (before is not null)
@@ -88,17 +110,17 @@ public sealed class LogProvider : IPartitionLogProvider
                 await before.CloseAsync().ConfigureAwait(false);
             }
 
-            var work = new OpenWork(this, partition, topicId, affinity, config);
+            var work = new DirectoryWork(partition, () => replacement(affinity), purpose);
             _shared.Scheduler.Queue(LogLane.Read, affinity, work);
-            PartitionLog log = await work.Task.ConfigureAwait(false);
-            entry.Opened(log);
-            return log;
+            return log = await work.Task.ConfigureAwait(false);
         }
-        catch (Exception)
+        finally
         {
-            entry.Opened(null);
-            Forget(partition, entry);
-            throw;
+            entry.Opened(log);
+            if (log is null)
+            {
+                Forget(partition, entry);
+            }
         }
     }
 
@@ -172,15 +194,31 @@ public sealed class LogProvider : IPartitionLogProvider
         SetStrayAside(partition, topicId, directory);
         RecoveredLog recovered = new LogRecovery(_shared, partition, directory, config).Run();
         Guid id = topicId != Guid.Empty ? topicId : recovered.Checkpoint?.TopicId ?? Guid.Empty;
-        return new PartitionLog(_shared, partition, directory, id, affinity, config, recovered, OnClosed);
+        return new PartitionLog(
+            _shared, partition, directory, id, affinity, config, recovered, OnClosed, () => DeleteAsync(partition, id));
     }
+
+    private void Delete(TopicPartition partition, Guid topicId)
+    {
+        string directory = Path.Combine(_shared.Options.Directory, partition.ToString());
+        if (FindOther(topicId, directory) is null)
+        {
+            DirectoryRemoval.Remove(_shared, directory);
+        }
+    }
+
+    /// <summary>What a directory says of itself when it belongs to another topic of the same name; null when it does not.</summary>
+    private LogCheckpoint? FindOther(Guid topicId, string directory) =>
+        topicId != Guid.Empty && _shared.FileSystem.DirectoryExists(directory)
+        && LogCheckpoint.Read(_shared.FileSystem, directory, out _) is { } checkpoint
+        && checkpoint.TopicId != Guid.Empty && checkpoint.TopicId != topicId
+            ? checkpoint
+            : null;
 
     /// <summary>A directory that another topic of the same name left behind is not this topic's, but somebody's records.</summary>
     private void SetStrayAside(TopicPartition partition, Guid topicId, string directory)
     {
-        if (topicId == Guid.Empty || !_shared.FileSystem.DirectoryExists(directory)
-            || LogCheckpoint.Read(_shared.FileSystem, directory, out _) is not { } checkpoint
-            || checkpoint.TopicId == Guid.Empty || checkpoint.TopicId == topicId)
+        if (FindOther(topicId, directory) is not { } checkpoint)
         {
             return;
         }
@@ -210,22 +248,22 @@ public sealed class LogProvider : IPartitionLogProvider
         }
     }
 
-    private sealed class OpenWork(LogProvider provider, TopicPartition partition, Guid topicId, int affinity, TopicConfig config) : ILogWork
+    private sealed class DirectoryWork(TopicPartition partition, Func<PartitionLog?> action, string purpose) : ILogWork
     {
-        private readonly TaskCompletionSource<PartitionLog> _source = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly TaskCompletionSource<PartitionLog?> _source = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-        public Task<PartitionLog> Task => _source.Task;
+        public Task<PartitionLog?> Task => _source.Task;
 
         public void Execute()
         {
             try
             {
-                _source.SetResult(provider.Open(partition, topicId, affinity, config));
+                _source.SetResult(action());
             }
             catch (Exception error)
             {
                 _source.SetException(
-                    error as LogException ?? new LogException($"The log of {partition} cannot be opened: {error.Message}", error));
+                    error as LogException ?? new LogException($"The log of {partition} cannot be {purpose}: {error.Message}", error));
             }
         }
     }

@@ -63,6 +63,20 @@ internal sealed class LocalPartitions
         }
     }
 
+    /// <summary>
+    /// Deletes what a partition's log holds, whichever activation has it open, if any. That one is told, so that it goes.
+    /// </summary>
+    /// <exception cref="LogException">The log cannot be deleted; it can be tried again.</exception>
+    public async Task DeleteAsync(TopicPartition partition, Guid topicId)
+    {
+        if (_open.TryRemove(partition, out OpenPartition? open))
+        {
+            open.Supersede();
+        }
+
+        await _provider.DeleteAsync(partition, topicId);
+    }
+
     private void Release(OpenPartition partition)
     {
         _open.TryRemove(new KeyValuePair<TopicPartition, OpenPartition>(partition.Partition, partition));
@@ -100,18 +114,5 @@ internal sealed class LocalPartitions
             {
                 owner.Release(this);
             }
-        }
-
-        public async Task DeleteAsync()
-        {
-            try
-            {
-                await Log!.DeleteAsync();
-            }
-            finally
-            {
-                owner.Release(this);
-            }
-        }
-    }
+        }    }
 }

@@ -16,6 +16,8 @@ internal sealed class PartitionGrain(
     [PersistentState("partition", StorageNames.Metadata)] IPersistentState<PartitionState> state,
     ILocalBroker broker, LocalPartitions partitions, BrokerMetrics metrics, ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
 {
+    private const int ClearAttempts = 3;
+
     private string _topic = "";
     private int _partition;
     private LocalPartitions.OpenPartition? _open;
@@ -133,31 +135,39 @@ internal sealed class PartitionGrain(
     public async Task DeleteAsync()
     {
         Go();
+        await state.ReadStateAsync(); // Another activation may have written what this one does not know.
+        int leader = state.State.Leader;
         bool elsewhere = state.RecordExists && state.State.Leader != broker.BrokerId && !LocalBroker.SharesLogs(broker.Config);
-        if (_open is null && state.RecordExists && !elsewhere)
+        if (state.RecordExists && !elsewhere)
         {
-            // The topic is gone for everyone else, so this activation does not lead; the files are here all the same.
-            _open = await partitions.OpenAsync(
-                new TopicPartition(_topic, _partition), state.State.TopicId, DefaultConfig(), OnSuperseded, CancellationToken.None);
-        }
-
-        if (_open is { } open)
-        {
-            _open = null;
-            _leader = null;
+            // Not this activation's log alone: it may not lead any more, or never have, and the files are here all the same.
+            (_open, _leader) = (null, null);
             _refusal = (ErrorCode.UnknownTopicOrPartition, "The topic was deleted.");
-            await open.DeleteAsync();
+            await partitions.DeleteAsync(new TopicPartition(_topic, _partition), state.State.TopicId);
         }
 
-        if (state.RecordExists)
-        {
-            await state.ClearStateAsync();
-        }
-
+        await ClearStateAsync();
         if (elsewhere)
         {
             throw new ArusException(
-                ErrorCode.LeaderNotAvailable, "its broker is not alive; the files there are removed when it starts");
+                ErrorCode.LeaderNotAvailable, $"its broker {leader} is not alive and keeps the files; delete them there by hand");
+        }
+    }
+
+    /// <summary>Clears the metadata although another activation, which has lost the log by now, raised the epoch meanwhile.</summary>
+    private async Task ClearStateAsync()
+    {
+        for (int attempt = 1; state.RecordExists; attempt++)
+        {
+            try
+            {
+                await state.ClearStateAsync();
+                return;
+            }
+            catch (InconsistentStateException) when (attempt < ClearAttempts)
+            {
+                await state.ReadStateAsync();
+            }
         }
     }
 
@@ -188,6 +198,14 @@ internal sealed class PartitionGrain(
         _leader = new LeaderLog(_open.Log!, epoch, replicas.Length, metrics);
         logger.LogDebug("Leading {Topic}-{Partition} in epoch {Epoch} from offset {Offset}", _topic, _partition, epoch, _open.Log!.LogEndOffset);
         await TopicGrain().ReportLeaderAsync(_partition, broker.BrokerId, epoch);
+        if ((await TopicGrain().DescribePartitionAsync(_partition))?.TopicId != spec.TopicId)
+        {
+            // Deleted after the question above. If the deletion came before the opening, it did not close this log, which would take
+            // in records and bring the directory back.
+            (_leader, _refusal) = (null, (ErrorCode.UnknownTopicOrPartition, "The topic was deleted."));
+            await _open.CloseAsync();
+            _open = null;
+        }
     }
 
     /// <summary>A log that failed is closed and recovered by the next activation; a fenced leader is one no more.</summary>
@@ -204,8 +222,6 @@ internal sealed class PartitionGrain(
     /// <summary>A newer activation in this process took the log. Called outside this grain's turns.</summary>
     private void OnSuperseded() =>
         GrainContext.Deactivate(new DeactivationReason(DeactivationReasonCode.ApplicationRequested, "A newer activation leads."));
-
-    private TopicConfig DefaultConfig() => TopicConfig.Resolve(new Dictionary<string, string>(), broker.Config);
 
     private ITopicGrain TopicGrain() => GrainFactory.GetGrain<ITopicGrain>(_topic);
 }

@@ -14,6 +14,14 @@ public sealed class RowLogProvider(IGrainStorage storage, RowLogOptions options)
         return await RowPartitionLog.OpenAsync(partition, new GrainStorageRowStore(storage, partition, topicId), config, options).ConfigureAwait(false);
     }
 
+    /// <inheritdoc/>
+    public async ValueTask DeleteAsync(TopicPartition partition, Guid topicId)
+    {
+        TopicConfig config = TopicConfig.Resolve(new Dictionary<string, string>(), BrokerConfig.Default);
+        IPartitionLog log = await OpenAsync(partition, topicId, config).ConfigureAwait(false);
+        await log.DeleteAsync().ConfigureAwait(false);
+    }
+
     /// <summary>Nothing is shared between the logs, which are closed by those who opened them.</summary>
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 }

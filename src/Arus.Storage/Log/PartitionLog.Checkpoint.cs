@@ -15,6 +15,9 @@ internal sealed partial class PartitionLog
     private RecoveryPoint _recovery;
     private Task? _closed;
 
+    /// <summary>Whether <see cref="_closed"/> deletes what the log holds.</summary>
+    private bool _deletes;
+
     /// <summary>Grows when the log is truncated: what the seal thread was told before counts no more.</summary>
     private int _generation;
 

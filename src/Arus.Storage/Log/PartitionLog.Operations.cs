@@ -56,10 +56,16 @@ internal sealed partial class PartitionLog
     {
         lock (_appendLock)
         {
+            _deletes |= _closed is null;
             _closed ??= CloseAsync(delete: true);
         }
 
         await _closed.ConfigureAwait(false);
+        if (!_deletes)
+        {
+            // Closed without deleting, as when a newer activation opens the log: what the directory holds now goes.
+            await _deleteClosed().ConfigureAwait(false);
+        }
     }
 
     /// <summary>Completes when the log is closed, which somebody else began.</summary>

@@ -14,6 +14,7 @@ internal sealed partial class PartitionLog : IPartitionLog, ILogWork
     private readonly Guid _topicId;
     private readonly int _affinity;
     private readonly Action<PartitionLog> _onClosed;
+    private readonly Func<ValueTask> _deleteClosed;
     private readonly OffsetWaiters _waiters;
     private readonly TailCache _cache;
 
@@ -31,7 +32,7 @@ internal sealed partial class PartitionLog : IPartitionLog, ILogWork
 
     public PartitionLog(
         LogShared shared, TopicPartition partition, string directory, Guid topicId, int affinity, TopicConfig config, RecoveredLog recovered,
-        Action<PartitionLog> onClosed)
+        Action<PartitionLog> onClosed, Func<ValueTask> deleteClosed)
     {
         _shared = shared;
         Partition = partition;
@@ -40,6 +41,7 @@ internal sealed partial class PartitionLog : IPartitionLog, ILogWork
         _affinity = affinity;
         _config = config;
         _onClosed = onClosed;
+        _deleteClosed = deleteClosed;
         _waiters = new OffsetWaiters(shared.Options.Time);
         _cache = new TailCache(shared.Cache, _stateLock);
         _segments = recovered.Segments;

@@ -3,43 +3,35 @@ namespace Arus.Storage.Tests;
 /// <summary>Runs the log's work when a test says so, on the test's thread, in an order that a seed decides.</summary>
 internal sealed class ManualScheduler : ILogScheduler
 {
+    /// <summary>What a piece of work wakes may go on in the thread pool, and queue more.</summary>
+    private readonly Lock _lock = new();
     private readonly SortedDictionary<(LogLane Lane, int Affinity), Queue<ILogWork>> _queues = [];
     private bool _stopped;
 
-    public int Waiting => _queues.Values.Sum(queue => queue.Count);
-
     public void Queue(LogLane lane, int affinity, ILogWork work)
     {
-        if (_stopped)
+        lock (_lock)
         {
-            return; // The machine is off.
-        }
+            if (_stopped)
+            {
+                return; // The machine is off.
+            }
 
-        if (!_queues.TryGetValue((lane, affinity), out Queue<ILogWork>? queue))
-        {
-            _queues.Add((lane, affinity), queue = new Queue<ILogWork>());
-        }
+            if (!_queues.TryGetValue((lane, affinity), out Queue<ILogWork>? queue))
+            {
+                _queues.Add((lane, affinity), queue = new Queue<ILogWork>());
+            }
 
-        queue.Enqueue(work);
+            queue.Enqueue(work);
+        }
     }
 
-    public bool RunOne(Random random)
-    {
-        Queue<ILogWork>[] ready = [.. _queues.Values.Where(queue => queue.Count > 0)];
-        if (ready.Length == 0)
-        {
-            return false;
-        }
-
-        ready[random.Next(ready.Length)].Dequeue().Execute();
-        return true;
-    }
+    public bool RunOne(Random random) => Run(Take(ready => random.Next(ready)));
 
     public void RunAll()
     {
-        while (_queues.Values.FirstOrDefault(queue => queue.Count > 0) is { } queue)
+        while (Run(Take(_ => 0)))
         {
-            queue.Dequeue().Execute();
         }
     }
 
@@ -55,11 +47,29 @@ internal sealed class ManualScheduler : ILogScheduler
 
     public void Stop()
     {
-        _stopped = true;
-        _queues.Clear();
+        lock (_lock)
+        {
+            _stopped = true;
+            _queues.Clear();
+        }
     }
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+    private static bool Run(ILogWork? work)
+    {
+        work?.Execute();
+        return work is not null;
+    }
+
+    private ILogWork? Take(Func<int, int> choose)
+    {
+        lock (_lock)
+        {
+            Queue<ILogWork>[] ready = [.. _queues.Values.Where(queue => queue.Count > 0)];
+            return ready.Length == 0 ? null : ready[choose(ready.Length)].Dequeue();
+        }
+    }
 
     private static async ValueTask<bool> Wrap(ValueTask task)
     {
