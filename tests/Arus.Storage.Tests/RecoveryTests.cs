@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Arus.Storage.Tests;
 
 public sealed class RecoveryTests
@@ -86,6 +88,57 @@ public sealed class RecoveryTests
                 Assert.Equal($"{i}", Batches.Records(read.Records).Single().Value);
             }
         }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_synced_tail_that_vanished_is_reported_once_and_the_log_goes_on(bool wholeSegments)
+    {
+        TopicConfig config = LogExtensions.Config(("segment.bytes", "1024"));
+        var machine = new Machine();
+        await machine.RestartAsync(await FilledAsync(machine, 40, config));
+        string last = machine.Disk.ListFiles(machine.Directory).Where(name => name.EndsWith(".log", StringComparison.Ordinal)).Max()!;
+        string path = Path.Combine(machine.Directory, last);
+        byte[] content = machine.Disk.Content(path);
+        int batch = new RecordBatchHeader(content).SizeInBytes;
+        long found = long.Parse(last[..20], CultureInfo.InvariantCulture) + (wholeSegments ? 0 : 1);
+        if (wholeSegments)
+        {
+            machine.Disk.DeleteFile(path);
+        }
+        else
+        {
+            machine.Disk.Replace(path, content[..batch]);
+        }
+
+        IPartitionLog log = await machine.OpenAsync(config);
+        Assert.Equal(found, log.LogEndOffset);
+        LogEvent lost = Assert.Single(machine.Events, entry => entry.Kind == LogEventKind.TailMissing);
+        Assert.Equal((Machine.Partition, machine.Directory, found), (lost.Partition, lost.File, lost.FromOffset));
+        Assert.Contains($"offset {found}", lost.Message, StringComparison.Ordinal);
+        Assert.Contains("up to 40 ", lost.Message, StringComparison.Ordinal);
+
+        // A torn tail in what is written now lies before the old recovery point, and is cut as any other.
+        await machine.Scheduler.RunAsync(log.AppendAsync([Batches.Of("again")], 2));
+        machine.Kill();
+        path = Path.Combine(machine.Directory, machine.Disk.ListFiles(machine.Directory).Where(name => name.EndsWith(".log", StringComparison.Ordinal)).Max()!);
+        machine.Disk.Replace(path, [.. machine.Disk.Content(path), 1, 2, 3]);
+        log = await machine.OpenAsync(config);
+        Assert.Equal(found + 1, log.LogEndOffset);
+        Assert.Single(machine.Events, entry => entry.Kind == LogEventKind.TailMissing);
+        Assert.Equal(LogEventKind.TailTruncated, machine.Events[^1].Kind);
+    }
+
+    [Fact]
+    public async Task A_log_of_which_only_the_checkpoint_is_left_is_reported()
+    {
+        var machine = new Machine();
+        await machine.RestartAsync(await FilledAsync(machine, 3));
+        machine.Disk.DeleteFile(FirstLog(machine));
+        IPartitionLog log = await machine.OpenAsync();
+        Assert.Equal((3, 3), (log.LogStartOffset, log.LogEndOffset));
+        Assert.Equal((LogEventKind.TailMissing, 0L), (Assert.Single(machine.Events).Kind, machine.Events[0].FromOffset));
     }
 
     [Fact]

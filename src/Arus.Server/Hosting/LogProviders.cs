@@ -36,7 +36,7 @@ internal static class LogProviders
     {
         LogLevel level = happened.Kind switch
         {
-            LogEventKind.Failed => LogLevel.Error,
+            LogEventKind.Failed or LogEventKind.TailMissing => LogLevel.Error,
             LogEventKind.TailTruncated or LogEventKind.SetAside => LogLevel.Warning,
             _ => LogLevel.Information,
         };

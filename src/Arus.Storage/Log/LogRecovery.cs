@@ -197,7 +197,9 @@ internal sealed class LogRecovery(LogShared shared, TopicPartition partition, st
     {
         if (_log.Segments.Count == 0)
         {
-            _log.LogStartOffset = _log.LogEndOffset = Math.Max(_log.LogStartOffset, _log.LogEndOffset);
+            long start = _log.LogStartOffset;
+            _log.LogStartOffset = _log.LogEndOffset = Math.Max(start, _log.LogEndOffset);
+            ReportMissing(found: start);
             return;
         }
 
@@ -220,6 +222,39 @@ internal sealed class LogRecovery(LogShared shared, TopicPartition partition, st
                 segment.Index = null;
             }
         }
+
+        ReportMissing(found: _log.LogEndOffset);
+    }
+
+    /// <summary>
+    /// Says so when the log ends before the recovery point, which only a disk or a person that took files away can bring about (or a crash
+    /// in the middle of a truncation). The recovery point moves back, or the next recovery would take what is appended now for synced.
+    /// </summary>
+    private void ReportMissing(long found)
+    {
+        if (_log.Checkpoint is not { } checkpoint || found >= checkpoint.RecoveryOffset)
+        {
+            return;
+        }
+
+        shared.Report(
+            LogEventKind.TailMissing, partition, directory,
+            $"{directory} holds the log of {partition} up to offset {found} only, but offsets up to {checkpoint.RecoveryOffset} were on stable "
+            + $"storage when its checkpoint was written: the records from {found} to {checkpoint.RecoveryOffset - 1} are lost, unless they were "
+            + $"being truncated when the broker went down. The log goes on from offset {_log.LogEndOffset}; "
+            + "restore the directory from a copy if the records are needed.",
+            found);
+        _log.Checkpoint = checkpoint with
+        {
+            LogStartOffset = _log.LogStartOffset,
+            RecoveryOffset = _log.LogEndOffset,
+            RecoverySegment = _log.Segments.Count == 0 ? _log.LogEndOffset : _log.Segments[^1].BaseOffset,
+            RecoveryPosition = 0,
+            CleanedOffset = Math.Min(checkpoint.CleanedOffset, _log.LogEndOffset),
+            Epochs = _log.Epochs.Entries.ToArray(),
+            Producers = ProducerSnapshot.Serialize(_log.Producers),
+        };
+        DurableFile.Write(FileSystem, Path.Combine(directory, LogCheckpoint.FileName), _log.Checkpoint.Serialize(), durable: true);
     }
 
     private bool IsRecoveryPoint(Segment segment) =>

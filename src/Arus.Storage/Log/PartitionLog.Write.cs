@@ -178,7 +178,7 @@ internal sealed partial class PartitionLog
     private void CreateFirstSegment(long baseOffset)
     {
         _shared.FileSystem.CreateDirectory(_directory);
-        WriteCheckpoint(new LogCheckpoint(_topicId, _logStart, baseOffset, baseOffset, 0, 0, [], ProducerSnapshot.Serialize(new())), durable: false);
+        WriteCheckpoint(new LogCheckpoint(_topicId, Math.Max(_logStart, baseOffset), baseOffset, baseOffset, 0, 0, [], ProducerSnapshot.Serialize(new())), durable: false);
         AddSegment(baseOffset);
         if (_shared.Syncs)
         {
