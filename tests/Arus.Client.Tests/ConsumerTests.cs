@@ -121,6 +121,73 @@ public class ConsumerTests
         Assert.Equal("c", Assert.Single(await none.PollAsync(Forever)).Value);
     }
 
+    [Theory]
+    [InlineData(AutoOffsetReset.Earliest)]
+    [InlineData(AutoOffsetReset.None)]
+    public async Task Delivers_what_it_has_before_it_resets(AutoOffsetReset reset)
+    {
+        var cluster = new FakeCluster();
+        FakePartition partition = cluster.Partition("t", 0);
+        partition.Append("a", "b", "c");
+        partition.Append("d");
+        partition.Append("e");
+        var refused = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        partition.FailFetch = request =>
+        {
+            // All but the last record is deleted while the first three are buffered.
+            partition.LogStart = request.Offset >= 3 ? 4 : 0;
+            return null;
+        };
+        partition.RefuseFetch = request =>
+        {
+            if (request.Offset is 3)
+            {
+                refused.TrySetResult();
+                return ErrorCode.OffsetOutOfRange;
+            }
+
+            return ErrorCode.None;
+        };
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(
+            Plain with { AutoOffsetReset = reset, MaxPollRecords = 1, MaxPartitionFetchBytes = 1 });
+        consumer.Assign(new TopicPartitionOffset("t", 0, 0));
+        await refused.Task;
+        var values = new List<string?>();
+        ConsumeException? none = null;
+        while (!values.Contains("e") && none is null)
+        {
+            try
+            {
+                values.AddRange((await consumer.PollAsync(Forever)).Select(r => r.Value));
+            }
+            catch (ConsumeException e)
+            {
+                none = e;
+            }
+        }
+
+        Assert.Equal(reset == AutoOffsetReset.None ? ["a", "b", "c"] : ["a", "b", "c", "e"], values);
+        Assert.Equal(reset == AutoOffsetReset.None ? 3L : null, none?.Offset);
+    }
+
+    [Fact]
+    public async Task A_damaged_fetch_ends_behind_what_came_whole()
+    {
+        var cluster = new FakeCluster();
+        FakePartition partition = cluster.Partition("t", 0);
+        partition.Append("a");
+        using var builder = new RecordBatchBuilder();
+        builder.Append(1, null, "x"u8.ToArray());
+        byte[] damaged = builder.Build(new RecordBatchOptions()).ToArray();
+        damaged[8] = 0x80; // A length below 0.
+        partition.AppendRaw(damaged);
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
+        consumer.Assign(new TopicPartitionOffset("t", 0, 0));
+        Assert.Equal("a", Assert.Single(await consumer.PollAsync(Forever)).Value);
+        ConsumeException e = await Assert.ThrowsAsync<ConsumeException>(() => consumer.PollAsync(Forever).AsTask());
+        Assert.Equal((ErrorCode.CorruptMessage, 1L), (e.Code, e.Offset));
+    }
+
     [Fact]
     public void A_reset_does_not_make_processed_what_the_application_still_works_on()
     {

@@ -36,6 +36,9 @@ internal sealed class FakePartition(TimeProvider time)
     /// <summary>Asked before a fetch: a fault, or null.</summary>
     public Func<FetchRequest, Exception?>? FailFetch { get; set; }
 
+    /// <summary>Asked before a fetch: an error to answer with, or None.</summary>
+    public Func<FetchRequest, ErrorCode>? RefuseFetch { get; set; }
+
     public int Fetches { get; private set; }
 
     /// <summary>The next append is neither carried out nor answered.</summary>
@@ -128,6 +131,11 @@ internal sealed class FakePartition(TimeProvider time)
         if (FailFetch?.Invoke(request) is { } failure)
         {
             throw failure;
+        }
+
+        if (RefuseFetch?.Invoke(request) is { } refusal and not ErrorCode.None)
+        {
+            return new FetchResponse(refusal, 0, -1, -1, -1, []);
         }
 
         Task arrival;

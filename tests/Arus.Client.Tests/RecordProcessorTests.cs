@@ -169,6 +169,46 @@ public class RecordProcessorTests
     }
 
     [Fact]
+    public async Task A_reset_commits_nothing_that_handlers_still_work_on()
+    {
+        var cluster = new FakeCluster();
+        FakePartition partition = cluster.Partition("t", 0);
+        foreach (string key in new[] { "slow", "gone", "after" })
+        {
+            Append(partition, key, key);
+        }
+
+        partition.FailFetch = request =>
+        {
+            partition.LogStart = request.Offset > 0 ? 2 : 0;
+            return null;
+        };
+        var after = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var stop = new CancellationTokenSource();
+        RecordProcessorOptions options = Options with
+        {
+            Consumer = Options.Consumer with { MaxPartitionFetchBytes = 1 },
+            ShutdownTimeout = TimeSpan.Zero,
+        };
+        await using IRecordProcessor processor = cluster.Client.CreateProcessor<string, string>(options, async (record, aborted) =>
+        {
+            if (record.Key == "after")
+            {
+                after.SetResult();
+                return;
+            }
+
+            await Task.Delay(Timeout.Infinite, aborted);
+        });
+        Task run = processor.RunAsync(stop.Token);
+        await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
+        await Task.WhenAny(after.Task, run);
+        await stop.CancelAsync();
+        await run.ContinueWith(_ => { }, TaskScheduler.Default);
+        Assert.InRange(cluster.CommittedOffset("t", 0), -1, 0);
+    }
+
+    [Fact]
     public void Tracks_the_lowest_unfinished_offset()
     {
         int seed = 99;

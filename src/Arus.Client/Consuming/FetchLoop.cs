@@ -85,6 +85,8 @@ internal sealed class FetchLoop
                 failures = 0;
                 core.Accept(fetcher, response, version);
                 break;
+            case ErrorCode.OffsetOutOfRange when !fetcher.MayReset(version):
+                break;
             case ErrorCode.OffsetOutOfRange:
                 core.Logger.LogInformation(
                     "{Partition}: offset {Offset} is out of range, resetting by auto.offset.reset={Reset}", fetcher.Partition, offset, options.AutoOffsetReset);

@@ -5,7 +5,8 @@ internal sealed class OpenBatch
 {
     private ReadOnlyMemory<byte> batch;
     private ReadOnlyMemory<byte> rest;
-    private int recordsLeft;
+
+    public int RecordsLeft { get; private set; }
 
     public bool HasMore { get; private set; }
 
@@ -15,8 +16,8 @@ internal sealed class OpenBatch
         var header = new RecordBatchHeader(next.Span);
         HasMore = true;
         rest = ReadOnlyMemory<byte>.Empty;
-        recordsLeft = header.IsControl ? 0 : header.Count;
-        if (recordsLeft == 0)
+        RecordsLeft = header.IsControl ? 0 : header.Count;
+        if (RecordsLeft == 0)
         {
             return ValidationResult.Ok;
         }
@@ -31,7 +32,7 @@ internal sealed class OpenBatch
     {
         var header = new RecordBatchHeader(batch.Span);
         leaderEpoch = header.PartitionLeaderEpoch;
-        var reader = new RecordReader(rest.Span, recordsLeft);
+        var reader = new RecordReader(rest.Span, RecordsLeft);
         int consumed = 0;
         int done = 0;
         while (sink.Room > 0 && reader.TryRead(out RecordView record))
@@ -52,9 +53,9 @@ internal sealed class OpenBatch
         }
 
         rest = rest[consumed..];
-        recordsLeft -= done;
+        RecordsLeft -= done;
         problem = reader.Problem;
-        HasMore = recordsLeft > 0 && problem.IsOk;
+        HasMore = RecordsLeft > 0 && problem.IsOk;
 
         // Compaction leaves offsets without records at the end of a batch: they are behind us as well.
         return HasMore || !problem.IsOk ? position : Math.Max(position, header.NextOffset);
@@ -65,7 +66,7 @@ internal sealed class OpenBatch
     {
         int size = batch.Length;
         batch = rest = ReadOnlyMemory<byte>.Empty;
-        recordsLeft = 0;
+        RecordsLeft = 0;
         HasMore = false;
         return size;
     }

@@ -2,35 +2,27 @@ using Arus.Grains;
 
 namespace Arus.Client;
 
-/// <summary>Where the records of a poll go.</summary>
-internal interface IRecordSink
-{
-    /// <summary>How many more it takes.</summary>
-    int Room { get; }
-
-    /// <summary>Takes a record; false leaves it for the next poll.</summary>
-    bool TryAdd(TopicPartition partition, RecordBatchHeader batch, RecordView record, ReadOnlyMemory<byte> payload);
-}
-
 /// <summary>
-/// One partition that is read: what was fetched and not delivered yet, and how far the application is. The fetching itself is
-/// <see cref="FetchLoop"/>'s. Thread-safe.
+/// One partition that is read: what was fetched and not delivered yet, and (in the other part) how far the application is. The
+/// fetching itself is <see cref="FetchLoop"/>'s. Thread-safe.
 /// </summary>
-internal sealed class PartitionFetcher(TopicPartition partition, long startOffset)
+internal sealed partial class PartitionFetcher(TopicPartition partition, long startOffset)
 {
-    private const int MaxBufferedFetches = 2;
-
     private readonly Lock gate = new();
-    private readonly Queue<ReadOnlyMemory<byte>> buffered = new();
-    private readonly OpenBatch current = new();
+    private readonly FetchedBatches batches = new();
     private CancellationTokenSource interrupt = new();
     private long fetchOffset = startOffset;
     private long highWatermark = -1;
-    private int fetchesBuffered;
     private int version;
     private bool isPaused;
     private bool isRevoking;
+    private bool isFetchHeld;
+
+    /// <summary>Of the record at <see cref="Position"/>.</summary>
     private ArusException? failure;
+
+    /// <summary>Of what would follow what is buffered.</summary>
+    private ArusException? fetchFailure;
 
     public TopicPartition Partition { get; } = partition;
 
@@ -55,54 +47,45 @@ internal sealed class PartitionFetcher(TopicPartition partition, long startOffse
         }
     }
 
-    /// <summary>The next offset to hand out; negative while it is not determined.</summary>
-    public long Position { get; private set; } = startOffset;
-
-    /// <summary>The next offset after what the application was given.</summary>
-    public long Delivered { get; private set; } = startOffset;
-
-    /// <summary>The next offset after what the application has finished.</summary>
-    public long Processed { get; private set; } = startOffset;
-
-    /// <summary>What the group has; -1 for unknown.</summary>
-    public long Committed { get; set; } = -1;
-
-    /// <summary>Of the last record handed out.</summary>
-    public int LeaderEpoch { get; private set; } = -1;
-
+    /// <summary>Why nothing can be handed out any more; null while something can.</summary>
     public ArusException? Failure
     {
         get
         {
             lock (gate)
             {
-                return isPaused || isRevoking ? null : failure;
+                return IsIdle ? null : failure ?? (batches.IsEmpty ? fetchFailure : null);
             }
         }
     }
 
-    public long? Lag
+    public bool HasBuffered
     {
         get
         {
             lock (gate)
             {
-                return highWatermark < 0 || Delivered < 0 ? null : Math.Max(0, highWatermark - Delivered);
+                return !IsIdle && !batches.IsEmpty;
             }
         }
     }
 
-    /// <summary>The application has records that it has not finished.</summary>
-    public bool HasUnprocessed
+    /// <summary>An upper bound of the records that are buffered, as their batches say.</summary>
+    public int BufferedRecords
     {
         get
         {
             lock (gate)
             {
-                return Delivered > Processed;
+                return batches.Count;
             }
         }
     }
+
+    private bool IsIdle => isPaused || isRevoking;
+
+    /// <summary>The application has been given everything that was fetched.</summary>
+    private bool IsDrained => batches.IsEmpty && Delivered >= Position;
 
     /// <summary>What a fetch may begin with; a negative offset is to be resolved first.</summary>
     public bool TryBeginFetch(out long offset, out int atVersion, out CancellationToken interrupted)
@@ -112,7 +95,21 @@ internal sealed class PartitionFetcher(TopicPartition partition, long startOffse
             offset = fetchOffset;
             atVersion = version;
             interrupted = interrupt.Token;
-            return !isPaused && !isRevoking && failure is null && fetchesBuffered < MaxBufferedFetches;
+            isFetchHeld &= !IsDrained;
+            return !IsIdle && !isFetchHeld && failure is null && fetchFailure is null && !batches.IsFull;
+        }
+    }
+
+    /// <summary>
+    /// Whether the position may be reset now, because the offset after what was fetched is gone. Before, the application is given what
+    /// was fetched; then that offset is asked for again.
+    /// </summary>
+    public bool MayReset(int atVersion)
+    {
+        lock (gate)
+        {
+            isFetchHeld = atVersion == version && !IsDrained;
+            return atVersion == version && !isFetchHeld;
         }
     }
 
@@ -141,35 +138,18 @@ internal sealed class PartitionFetcher(TopicPartition partition, long startOffse
             }
 
             highWatermark = response.HighWatermark;
-            int bytes = 0;
-            foreach (ReadOnlyMemory<byte> chunk in response.Records)
-            {
-                ReadOnlyMemory<byte> rest = chunk;
-                while (RecordBatches.TryReadNext(ref rest, RecordBatches.MaxSizeLimit, out ReadOnlyMemory<byte> batch, out ValidationResult problem)
-                    is not BatchReadStatus.Incomplete and var status)
-                {
-                    if (status == BatchReadStatus.Invalid)
-                    {
-                        failure = new ConsumeException(problem.Error, Partition, fetchOffset, $"{Partition} at offset {fetchOffset}: {problem.Message}");
-                        return bytes;
-                    }
-
-                    buffered.Enqueue(batch);
-                    bytes += batch.Length;
-                    fetchOffset = new RecordBatchHeader(batch.Span).NextOffset;
-                }
-            }
-
-            fetchesBuffered += bytes > 0 ? 1 : 0;
+            int bytes = batches.Add(response, ref fetchOffset, out ValidationResult problem);
+            fetchFailure = problem.IsOk ? null : Unreadable(fetchOffset, problem);
             return bytes;
         }
     }
 
+    /// <summary>Nothing more can be fetched; what was fetched is still handed out.</summary>
     public void Fail(ArusException e, int atVersion)
     {
         lock (gate)
         {
-            failure = atVersion == version ? e : failure;
+            fetchFailure = atVersion == version ? e : fetchFailure;
         }
     }
 
@@ -179,78 +159,26 @@ internal sealed class PartitionFetcher(TopicPartition partition, long startOffse
     /// <param name="atVersion">The version that what was handed out belongs to.</param>
     public int Drain(IRecordSink sink, bool checkCrcs, out bool hasMore, out int atVersion)
     {
-        int released = 0;
+        int released;
         lock (gate)
         {
             atVersion = version;
             hasMore = false;
-            if (isPaused || isRevoking || failure is not null)
+            if (IsIdle || failure is not null)
             {
                 return 0;
             }
 
-            while (sink.Room > 0 && (current.HasMore || OpenNext(checkCrcs)))
-            {
-                Position = current.Read(Partition, Position, sink, out int leaderEpoch, out ValidationResult problem);
-                LeaderEpoch = leaderEpoch;
-                if (!problem.IsOk)
-                {
-                    failure = new ConsumeException(problem.Error, Partition, Position, $"{Partition} at offset {Position}: {problem.Message}");
-                    break;
-                }
-
-                released += current.HasMore ? 0 : current.Release();
-            }
-
-            if (!current.HasMore && buffered.Count == 0)
-            {
-                fetchesBuffered = 0;
-            }
-            else
-            {
-                hasMore = failure is null;
-            }
+            long position = Position;
+            int leaderEpoch = LeaderEpoch;
+            released = batches.Read(Partition, sink, checkCrcs, ref position, ref leaderEpoch, out ValidationResult problem);
+            (Position, LeaderEpoch) = (position, leaderEpoch);
+            failure = problem.IsOk ? null : Unreadable(position, problem);
+            hasMore = problem.IsOk && !batches.IsEmpty;
         }
 
         Changed?.Invoke();
         return released;
-    }
-
-    /// <summary>The application has been given everything before <paramref name="offset"/>.</summary>
-    public void MarkDelivered(long offset, int atVersion)
-    {
-        lock (gate)
-        {
-            Delivered = atVersion == version ? offset : Delivered;
-        }
-    }
-
-    /// <summary>The application is done with what it was given.</summary>
-    public void MarkProcessed()
-    {
-        lock (gate)
-        {
-            Processed = Delivered;
-        }
-    }
-
-    /// <summary>The application is done with everything before <paramref name="offset"/>.</summary>
-    public void AdvanceProcessed(long offset)
-    {
-        lock (gate)
-        {
-            Processed = Math.Max(Processed, offset);
-        }
-    }
-
-    /// <summary>The group has this offset now. What the application commits it is done with, so that no later auto-commit takes it back.</summary>
-    public void MarkCommitted(long offset)
-    {
-        lock (gate)
-        {
-            Committed = offset;
-            Processed = Math.Max(Processed, Math.Min(offset, Delivered));
-        }
     }
 
     /// <summary>Goes on elsewhere. Answers the bytes that are not buffered any more.</summary>
@@ -261,7 +189,6 @@ internal sealed class PartitionFetcher(TopicPartition partition, long startOffse
         lock (gate)
         {
             Delivered = Processed = offset;
-            failure = null;
             (released, old) = Restart(offset);
         }
 
@@ -284,6 +211,9 @@ internal sealed class PartitionFetcher(TopicPartition partition, long startOffse
                 return 0;
             }
 
+            // Between what it was given and here there are no records.
+            Processed = Processed < Delivered ? Processed : offset;
+            Delivered = offset;
             (released, old) = Restart(offset);
         }
 
@@ -319,45 +249,18 @@ internal sealed class PartitionFetcher(TopicPartition partition, long startOffse
         }
     }
 
-    public bool HasBuffered
-    {
-        get
-        {
-            lock (gate)
-            {
-                return !isPaused && !isRevoking && (current.HasMore || buffered.Count > 0);
-            }
-        }
-    }
-
-    private bool OpenNext(bool checkCrcs)
-    {
-        if (failure is not null || !buffered.TryDequeue(out ReadOnlyMemory<byte> batch))
-        {
-            return false;
-        }
-
-        ValidationResult opened = checkCrcs ? RecordBatches.Validate(batch.Span) : ValidationResult.Ok;
-        if (opened.IsOk)
-        {
-            opened = current.Open(batch);
-        }
-
-        if (!opened.IsOk)
-        {
-            failure = new ConsumeException(opened.Error, Partition, Position, $"{Partition} at offset {Position}: {opened.Message}");
-        }
-
-        return opened.IsOk;
-    }
+    private ConsumeException Unreadable(long offset, in ValidationResult problem) =>
+        new(problem.Error, Partition, offset, $"{Partition} at offset {offset}: {problem.Message}");
 
     private (int Released, CancellationTokenSource Old) Restart(long offset)
     {
         version++;
         fetchOffset = Position = offset;
+        failure = fetchFailure = null;
+        isFetchHeld = false;
         CancellationTokenSource old = interrupt;
         interrupt = new CancellationTokenSource();
-        return (DropBuffered(), old);
+        return (batches.Clear(), old);
     }
 
     private void Interrupt(CancellationTokenSource old)
@@ -365,18 +268,5 @@ internal sealed class PartitionFetcher(TopicPartition partition, long startOffse
         old.Cancel();
         old.Dispose();
         Changed?.Invoke();
-    }
-
-    private int DropBuffered()
-    {
-        int released = current.Release();
-        foreach (ReadOnlyMemory<byte> batch in buffered)
-        {
-            released += batch.Length;
-        }
-
-        buffered.Clear();
-        fetchesBuffered = 0;
-        return released;
     }
 }

@@ -131,8 +131,9 @@ internal sealed class RecordProcessor<TKey, TValue> : IRecordProcessor, IRecordS
             }
 
             drained = 0;
-            if (core.DrainNext(this, PrepareToDrain, out _) is { } fetcher)
+            if (core.DrainNext(this, PrepareToDrain, out int version) is { } fetcher)
             {
+                fetcher.MarkDelivered(fetcher.Position, version);
                 ((PartitionWork)fetcher.Work!).ReadTo(fetcher.Position);
                 ClientDiagnostics.RecordConsumed(fetcher.Partition, drained);
             }

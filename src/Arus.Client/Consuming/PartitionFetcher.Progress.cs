@@ -1,0 +1,87 @@
+namespace Arus.Client;
+
+/// <content>How far the application is. Everywhere an offset is the next one: all before it are done with.</content>
+internal sealed partial class PartitionFetcher
+{
+    /// <summary>The next offset to hand out; negative while it is not determined.</summary>
+    public long Position { get; private set; } = startOffset;
+
+    /// <summary>The next offset after what the application was given.</summary>
+    public long Delivered { get; private set; } = startOffset;
+
+    /// <summary>The next offset after what the application has finished.</summary>
+    public long Processed { get; private set; } = startOffset;
+
+    /// <summary>What the group has; -1 for unknown.</summary>
+    public long Committed { get; set; } = -1;
+
+    /// <summary>Of the last record handed out.</summary>
+    public int LeaderEpoch { get; private set; } = -1;
+
+    public long? Lag
+    {
+        get
+        {
+            lock (gate)
+            {
+                return highWatermark < 0 || Delivered < 0 ? null : Math.Max(0, highWatermark - Delivered);
+            }
+        }
+    }
+
+    /// <summary>The application has records that it has not finished.</summary>
+    public bool HasUnprocessed
+    {
+        get
+        {
+            lock (gate)
+            {
+                return Delivered > Processed;
+            }
+        }
+    }
+
+    /// <summary>The application has been given everything before <paramref name="offset"/>.</summary>
+    public void MarkDelivered(long offset, int atVersion)
+    {
+        bool mayFetch;
+        lock (gate)
+        {
+            Delivered = atVersion == version ? offset : Delivered;
+            mayFetch = isFetchHeld && IsDrained;
+        }
+
+        if (mayFetch)
+        {
+            Changed?.Invoke();
+        }
+    }
+
+    /// <summary>The application is done with what it was given.</summary>
+    public void MarkProcessed()
+    {
+        lock (gate)
+        {
+            Processed = Delivered;
+        }
+    }
+
+    /// <summary>The application is done with everything before <paramref name="offset"/>.</summary>
+    public void AdvanceProcessed(long offset)
+    {
+        lock (gate)
+        {
+            Processed = Math.Max(Processed, offset);
+        }
+    }
+
+    /// <summary>The group has this offset now. What the application commits it is done with, so that no later auto-commit takes it back.</summary>
+    public void MarkCommitted(long offset)
+    {
+        lock (gate)
+        {
+            Committed = offset;
+            Processed = Math.Max(Processed, Math.Min(offset, Delivered));
+        }
+    }
+}
