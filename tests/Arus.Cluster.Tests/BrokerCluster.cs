@@ -16,6 +16,8 @@ namespace Arus.Cluster.Tests;
 /// </summary>
 public sealed class BrokerCluster : IAsyncDisposable
 {
+    private const string FileStorage = "files";
+
     private readonly string _directory = Directory.CreateTempSubdirectory("arus-cluster-").FullName;
     private readonly (string Key, string Value)[] _config;
     private readonly InProcessTestCluster _cluster;
@@ -31,6 +33,9 @@ public sealed class BrokerCluster : IAsyncDisposable
     }
 
     public IGrainFactory Grains => _cluster.Client;
+
+    /// <summary>Of all brokers: tells of writes to the metadata.</summary>
+    internal StorageWatch Storage { get; } = new();
 
     public static async Task<BrokerCluster> StartAsync(int brokers, params (string Key, string Value)[] config)
     {
@@ -126,7 +131,9 @@ public sealed class BrokerCluster : IAsyncDisposable
             membership.NumMissedProbesLimit = 2;
         });
         silo.Configure<SiloMessagingOptions>(messaging => messaging.ResponseTimeout = TimeSpan.FromSeconds(15));
-        silo.AddFileGrainStorage(StorageNames.Metadata, storage => storage.Directory = Path.Combine(_directory, "metadata"));
+        silo.AddFileGrainStorage(FileStorage, storage => storage.Directory = Path.Combine(_directory, "metadata"));
+        silo.Services.AddKeyedSingleton<IGrainStorage>(
+            StorageNames.Metadata, (services, _) => new WatchedStorage(services.GetRequiredKeyedService<IGrainStorage>(FileStorage), Storage));
         silo.Services.AddSingleton<IPartitionLogProvider>(services => config.GetString(BrokerConfigs.LogType) == BrokerConfigs.LogTypeStorage
             ? new RowLogProvider(services.GetRequiredKeyedService<IGrainStorage>(StorageNames.Metadata), new RowLogOptions())
             : new LogProvider(new LogProviderOptions { Directory = LogDirectory(broker), Flush = FlushPolicy.Os, IoThreads = 1 }));
@@ -134,4 +141,26 @@ public sealed class BrokerCluster : IAsyncDisposable
         silo.AddStartupTask((services, _) => services.GetRequiredService<IGrainFactory>().GetGrain<IClusterGrain>(0).RegisterBrokerAsync(
             new BrokerRegistration(broker, BrokerNames.SiloName(broker), [new BrokerEndpoint("PLAINTEXT", "127.0.0.1", 9091 + broker)], null)));
     }
+}
+
+/// <summary>Lets a test act in the moment after a grain's state was written, before the grain goes on.</summary>
+internal sealed class StorageWatch
+{
+    /// <summary>Given the storage itself, the state's name and its grain.</summary>
+    public Func<IGrainStorage, string, GrainId, Task> AfterWrite { get; set; } = (_, _, _) => Task.CompletedTask;
+}
+
+internal sealed class WatchedStorage(IGrainStorage storage, StorageWatch watch) : IGrainStorage
+{
+    public Task ReadStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState) =>
+        storage.ReadStateAsync(stateName, grainId, grainState);
+
+    public async Task WriteStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState)
+    {
+        await storage.WriteStateAsync(stateName, grainId, grainState);
+        await watch.AfterWrite(storage, stateName, grainId);
+    }
+
+    public Task ClearStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState) =>
+        storage.ClearStateAsync(stateName, grainId, grainState);
 }

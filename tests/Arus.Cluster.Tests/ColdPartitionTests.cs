@@ -27,11 +27,12 @@ public sealed class ColdPartitionTests
         Assert.Equal(["expired", "open"], local.Open.Select(open => open.Partition.Topic).Order());
     }
 
-    /// <summary>Closes a partition's log as its deactivation for idleness does.</summary>
+    /// <summary>Closes a partition's log as a deactivation does.</summary>
     private static async Task CloseAsync(LocalPartitions local, string topic)
     {
         LocalPartitions.OpenPartition open = local.Open.Single(one => one.Partition.Topic == topic);
-        open.Supersede();
-        await BrokerCluster.EventuallyAsync(() => Task.FromResult(local.Open.Contains(open)), stillOpen => !stillOpen);
+        LocalPartitions.OpenPartition newer = local.TryClaim(open.Partition, open.TopicId, open.LeaderEpoch + 1, () => { })!;
+        await newer.CloseAsync();
+        await open.CloseAsync();
     }
 }

@@ -1,6 +1,7 @@
 using Arus.Grains;
 using Arus.Storage;
 using Microsoft.Extensions.DependencyInjection;
+using Orleans;
 
 namespace Arus.Cluster.Tests;
 
@@ -133,8 +134,8 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
         // What a second activation in this process does, while the first still believes that it leads.
         LocalPartitions local = _cluster.Services(1).GetRequiredService<LocalPartitions>();
         TopicDescription topic = (await _cluster.Topic("fenced").DescribeAsync())!;
-        LocalPartitions.OpenPartition other = await local.OpenAsync(
-            new TopicPartition("fenced", 0), topic.Id, TopicConfig.Resolve(topic.Configs, BrokerConfig.Default), () => { }, CancellationToken.None);
+        LocalPartitions.OpenPartition other = local.TryClaim(new TopicPartition("fenced", 0), topic.Id, before + 1, () => { })!;
+        Assert.True(await other.OpenAsync(TopicConfig.Resolve(topic.Configs, BrokerConfig.Default), CancellationToken.None));
         Assert.Equal(ErrorCode.NotLeaderOrFollower, (await waiting).Error);
 
         PartitionDescription after = await BrokerCluster.EventuallyAsync(partition.DescribeAsync, description => description.LeaderEpoch > before);
@@ -143,6 +144,27 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
         Assert.Equal([(0L, "a"), (1L, "b")], Batches.Read(await partition.FetchAsync(Batches.Fetch(0))));
         Assert.Equal(new EpochEndResponse(ErrorCode.None, before, 1), await partition.GetEpochEndAsync(-1, before));
         Assert.Equal(new EpochEndResponse(ErrorCode.None, before + 1, 2), await partition.GetEpochEndAsync(-1, before + 1));
+    }
+
+    [Fact]
+    public async Task An_activation_whose_epoch_was_raised_by_another_before_it_claims_the_log_does_not_lead()
+    {
+        IPartitionGrain partition = await CreateAsync("overtaken");
+        int raised = 0;
+        _cluster.Storage.AfterWrite = async (storage, name, grain) =>
+        {
+            if (name == "partition" && grain == partition.GetGrainId() && Interlocked.Exchange(ref raised, 1) == 0)
+            {
+                // What another activation does that reads the state just now.
+                var state = new GrainState<PartitionState>();
+                await storage.ReadStateAsync(name, grain, state);
+                state.State!.LeaderEpoch++;
+                await storage.WriteStateAsync(name, grain, state);
+            }
+        };
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, (await partition.FetchAsync(Batches.Fetch(0))).Error);
+        PartitionDescription after = await BrokerCluster.EventuallyAsync(partition.DescribeAsync, description => description.Error == ErrorCode.None);
+        Assert.Equal(2, after.LeaderEpoch);
     }
 
     private async Task<IPartitionGrain> CreateAsync(string topic)

@@ -5,13 +5,15 @@ namespace Arus.Grains;
 
 /// <summary>The logs that are open in this process, one for each partition that it leads. Safe for use by any thread.</summary>
 /// <remarks>
-/// A partition may for a moment have two activations here. The log provider closes the older one's log before it opens the newer
-/// one's; the older activation is told, so that it goes.
+/// A partition may for a moment have two activations here. The newer leader epoch wins: who claims the partition for an older one is
+/// refused, and the older activation that holds it is told, so that it goes. The log provider lets whoever opens last have the log, so
+/// openings of one partition come one after the other, in the order of their epochs.
 /// </remarks>
 internal sealed class LocalPartitions
 {
     private readonly IPartitionLogProvider _provider;
     private readonly ConcurrentDictionary<TopicPartition, OpenPartition> _open = new();
+    private readonly Lock _claiming = new();
     private volatile bool _stopping;
 
     public LocalPartitions(IPartitionLogProvider provider, BrokerMetrics metrics)
@@ -32,35 +34,35 @@ internal sealed class LocalPartitions
         }
     }
 
-    /// <param name="superseded">Called from any thread when a newer activation takes the log.</param>
-    /// <exception cref="LogException">The log cannot be opened.</exception>
-    public async Task<OpenPartition> OpenAsync(
-        TopicPartition partition, Guid topicId, TopicConfig config, Action superseded, CancellationToken cancellationToken)
+    /// <summary>
+    /// Takes a partition over from older epochs; null when a newer one has it. The claimant then makes sure that its epoch still is the
+    /// newest, and opens or gives up the claim: whoever raises the epoch after that look claims later, and supersedes this claim.
+    /// </summary>
+    /// <param name="leaderEpoch">Of the claimant. Epochs of topics that are not the same are not compared.</param>
+    /// <param name="superseded">Called from any thread when a newer activation takes the partition.</param>
+    public OpenPartition? TryClaim(TopicPartition partition, Guid topicId, int leaderEpoch, Action superseded)
     {
-        var mine = new OpenPartition(partition, this, superseded);
-        while (!_open.TryAdd(partition, mine))
+        OpenPartition? other;
+        OpenPartition mine;
+        lock (_claiming)
         {
-            if (_open.TryRemove(partition, out OpenPartition? other))
+            other = _open.GetValueOrDefault(partition);
+            if (other is not null && other.TopicId == topicId && other.LeaderEpoch > leaderEpoch)
             {
-                other.Supersede();
-            }
-        }
-
-        try
-        {
-            mine.Log = await _provider.OpenAsync(partition, topicId, config, cancellationToken);
-            if (_stopping)
-            {
-                mine.End();
+                return null;
             }
 
-            return mine;
+            mine = new OpenPartition(this, partition, topicId, leaderEpoch, superseded, other?.Supersede() ?? Task.CompletedTask);
+            _open[partition] = mine;
         }
-        catch
+
+        other?.Leave();
+        if (_stopping)
         {
-            Release(mine);
-            throw;
+            mine.End();
         }
+
+        return mine;
     }
 
     /// <summary>
@@ -69,11 +71,16 @@ internal sealed class LocalPartitions
     /// <exception cref="LogException">The log cannot be deleted; it can be tried again.</exception>
     public async Task DeleteAsync(TopicPartition partition, Guid topicId)
     {
-        if (_open.TryRemove(partition, out OpenPartition? open))
+        OpenPartition? open;
+        Task before;
+        lock (_claiming)
         {
-            open.Supersede();
+            _open.TryRemove(partition, out open);
+            before = open?.Supersede() ?? Task.CompletedTask;
         }
 
+        open?.Leave();
+        await before;
         await _provider.DeleteAsync(partition, topicId);
     }
 
@@ -83,22 +90,64 @@ internal sealed class LocalPartitions
         partition.End();
     }
 
-    internal sealed class OpenPartition(TopicPartition partition, LocalPartitions owner, Action superseded)
+    /// <summary>A claim on a partition, with its log once that is open.</summary>
+    /// <param name="before">Ends when nobody before is opening the log any more.</param>
+    internal sealed class OpenPartition(
+        LocalPartitions owner, TopicPartition partition, Guid topicId, int leaderEpoch, Action superseded, Task before)
     {
         private readonly CancellationTokenSource _ending = new();
+        private readonly Lock _gate = new();
+        private readonly TaskCompletionSource _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private bool _opening;
+        private bool _superseded;
 
         public TopicPartition Partition { get; } = partition;
 
-        /// <summary>Null while it is being opened.</summary>
-        public IPartitionLog? Log { get; set; }
+        public Guid TopicId { get; } = topicId;
+
+        public int LeaderEpoch { get; } = leaderEpoch;
+
+        /// <summary>Null until it is open.</summary>
+        public IPartitionLog? Log { get; private set; }
 
         /// <summary>Tripped when the log is let go of: whoever waits for records waits no more.</summary>
         public CancellationToken Ending => _ending.Token;
 
-        public void Supersede()
+        /// <summary>A newer activation has the partition: nothing may be served from this log any more.</summary>
+        public bool IsSuperseded
         {
-            _ending.Cancel();
-            superseded();
+            get
+            {
+                lock (_gate)
+                {
+                    return _superseded;
+                }
+            }
+        }
+
+        /// <summary>Opens the log, after those that were being opened before it. Called once.</summary>
+        /// <returns>False when a newer activation took the partition meanwhile.</returns>
+        /// <exception cref="LogException">The log cannot be opened.</exception>
+        public async Task<bool> OpenAsync(TopicConfig config, CancellationToken cancellationToken)
+        {
+            try
+            {
+                await before.WaitAsync(cancellationToken);
+                Log = TryBegin() ? await OpenLogAsync(config, cancellationToken) : null;
+            }
+            catch
+            {
+                owner.Release(this);
+                throw;
+            }
+
+            if (!IsSuperseded)
+            {
+                return true;
+            }
+
+            await CloseAsync();
+            return false;
         }
 
         /// <summary>Cancels rather than disposes, since others may be about to cancel as well; a source without a timer holds nothing.</summary>
@@ -108,11 +157,50 @@ internal sealed class LocalPartitions
         {
             try
             {
-                await Log!.DisposeAsync();
+                await (Log?.DisposeAsync() ?? ValueTask.CompletedTask);
             }
             finally
             {
                 owner.Release(this);
             }
-        }    }
+        }
+
+        /// <summary>From now on another has the partition. Answers a task that ends when an opening that had begun is over.</summary>
+        internal Task Supersede()
+        {
+            lock (_gate)
+            {
+                _superseded = true;
+                return _opening ? _opened.Task : before;
+            }
+        }
+
+        /// <summary>Ends the waits of one that is superseded, and tells it to go.</summary>
+        internal void Leave()
+        {
+            _ending.Cancel();
+            superseded();
+        }
+
+        private bool TryBegin()
+        {
+            lock (_gate)
+            {
+                return _opening = !_superseded;
+            }
+        }
+
+        // Goes on outside of the grain, whose successor waits for the end of it.
+        private async Task<IPartitionLog> OpenLogAsync(TopicConfig config, CancellationToken cancellationToken)
+        {
+            try
+            {
+                return await owner._provider.OpenAsync(Partition, TopicId, config, cancellationToken).ConfigureAwait(false);
+            }
+            finally
+            {
+                _opened.SetResult();
+            }
+        }
+    }
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Arus.Storage;
 using Microsoft.Extensions.Logging;
 using Orleans;
@@ -17,6 +18,7 @@ internal sealed class PartitionGrain(
     ILocalBroker broker, LocalPartitions partitions, BrokerMetrics metrics, ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
 {
     private const int ClearAttempts = 3;
+    private static readonly (ErrorCode, string) Superseded = (ErrorCode.NotLeaderOrFollower, "A newer activation of this partition leads.");
 
     private string _topic = "";
     private int _partition;
@@ -36,7 +38,7 @@ internal sealed class PartitionGrain(
             // Another activation raised the epoch at the same time; whichever activates next reads what it wrote.
             _refusal = (ErrorCode.NotLeaderOrFollower, "Another activation of this partition leads.");
         }
-        catch (Exception e) when (e is LogException or IOException or TimeoutException)
+        catch (Exception e) when (e is LogException or TimeoutException || StorageFailure.Is(e))
         {
             logger.LogError(e, "Partition {Topic}-{Partition} cannot be led: its log or metadata cannot be opened", _topic, _partition);
             _refusal = (ErrorCode.KafkaStorageError, e.Message);
@@ -56,9 +58,8 @@ internal sealed class PartitionGrain(
 
     public async Task<AppendResponse> AppendAsync(AppendRequest request)
     {
-        if (_leader is not { } leader)
+        if (!Leads(out LeaderLog? leader))
         {
-            Go();
             return LeaderLog.Refused(request, _refusal.Error, _refusal.Message);
         }
 
@@ -67,62 +68,25 @@ internal sealed class PartitionGrain(
         return response;
     }
 
-    public async Task<FetchResponse> FetchAsync(FetchRequest request)
-    {
-        if (_leader is not { } leader)
-        {
-            Go();
-            return LeaderLog.Refused(_refusal.Error);
-        }
+    public async Task<FetchResponse> FetchAsync(FetchRequest request) => Leads(out LeaderLog? leader)
+        ? await ReadAsync(leader, leader.FetchAsync(request, _open?.Ending ?? CancellationToken.None), static error => LeaderLog.Refused(error))
+        : LeaderLog.Refused(_refusal.Error);
 
-        FetchResponse response = await leader.FetchAsync(request, _open?.Ending ?? CancellationToken.None);
-        GoIfFailed(leader, ErrorCode.None);
-        return response;
-    }
+    public async Task<ListOffsetResponse> ListOffsetAsync(ListOffsetRequest request) => Leads(out LeaderLog? leader)
+        ? await ReadAsync(leader, leader.ListOffsetAsync(request), static error => new ListOffsetResponse(error, -1, -1, -1))
+        : new ListOffsetResponse(_refusal.Error, -1, -1, -1);
 
-    public async Task<ListOffsetResponse> ListOffsetAsync(ListOffsetRequest request)
-    {
-        if (_leader is { } leader)
-        {
-            return await leader.ListOffsetAsync(request);
-        }
+    public Task<EpochEndResponse> GetEpochEndAsync(int currentLeaderEpoch, int leaderEpoch) => Task.FromResult(Leads(out LeaderLog? leader)
+        ? leader.GetEpochEnd(currentLeaderEpoch, leaderEpoch)
+        : new EpochEndResponse(_refusal.Error, -1, -1));
 
-        Go();
-        return new ListOffsetResponse(_refusal.Error, -1, -1, -1);
-    }
+    public async Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset) => Leads(out LeaderLog? leader)
+        ? await ReadAsync(leader, leader.DeleteRecordsAsync(beforeOffset), static error => new DeleteRecordsResponse(error, -1))
+        : new DeleteRecordsResponse(_refusal.Error, -1);
 
-    public Task<EpochEndResponse> GetEpochEndAsync(int currentLeaderEpoch, int leaderEpoch)
-    {
-        if (_leader is { } leader)
-        {
-            return Task.FromResult(leader.GetEpochEnd(currentLeaderEpoch, leaderEpoch));
-        }
-
-        Go();
-        return Task.FromResult(new EpochEndResponse(_refusal.Error, -1, -1));
-    }
-
-    public async Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset)
-    {
-        if (_leader is { } leader)
-        {
-            return await leader.DeleteRecordsAsync(beforeOffset);
-        }
-
-        Go();
-        return new DeleteRecordsResponse(_refusal.Error, -1);
-    }
-
-    public Task<PartitionDescription> DescribeAsync()
-    {
-        if (_leader is { } leader)
-        {
-            return Task.FromResult(leader.Describe(broker.BrokerId));
-        }
-
-        Go();
-        return Task.FromResult(new PartitionDescription(_refusal.Error, -1, -1, -1, -1, -1, 0, 0));
-    }
+    public Task<PartitionDescription> DescribeAsync() => Task.FromResult(Leads(out LeaderLog? leader)
+        ? leader.Describe(broker.BrokerId)
+        : new PartitionDescription(_refusal.Error, -1, -1, -1, -1, -1, 0, 0));
 
     public async Task ReconfigureAsync()
     {
@@ -193,8 +157,15 @@ internal sealed class PartitionGrain(
             LeaderEpoch = epoch, Leader = broker.BrokerId, Replicas = replicas, Isr = replicas, TopicId = spec.TopicId,
         };
         await state.WriteStateAsync();
-        _open = await partitions.OpenAsync(
-            new TopicPartition(_topic, _partition), spec.TopicId, TopicConfig.Resolve(spec.Configs, broker.Config), OnSuperseded, cancellationToken);
+        TopicConfig config = TopicConfig.Resolve(spec.Configs, broker.Config);
+        LocalPartitions.OpenPartition? claim = partitions.TryClaim(new TopicPartition(_topic, _partition), spec.TopicId, epoch, OnSuperseded);
+        if (claim is null || !await OpenAsync(claim, config, cancellationToken))
+        {
+            _refusal = Superseded;
+            return;
+        }
+
+        _open = claim;
         _leader = new LeaderLog(_open.Log!, epoch, replicas.Length, metrics);
         logger.LogDebug("Leading {Topic}-{Partition} in epoch {Epoch} from offset {Offset}", _topic, _partition, epoch, _open.Log!.LogEndOffset);
         await TopicGrain().ReportLeaderAsync(_partition, broker.BrokerId, epoch);
@@ -205,6 +176,68 @@ internal sealed class PartitionGrain(
             (_leader, _refusal) = (null, (ErrorCode.UnknownTopicOrPartition, "The topic was deleted."));
             await _open.CloseAsync();
             _open = null;
+        }
+    }
+
+    /// <summary>Opens the log, unless the partition is another's by now.</summary>
+    private async Task<bool> OpenAsync(LocalPartitions.OpenPartition claim, TopicConfig config, CancellationToken cancellationToken)
+    {
+        bool newest = false;
+        try
+        {
+            // Another activation may have raised the epoch, served and gone again before this one made its claim.
+            await state.ReadStateAsync();
+            newest = state.State.LeaderEpoch == claim.LeaderEpoch && state.State.TopicId == claim.TopicId;
+        }
+        finally
+        {
+            if (!newest)
+            {
+                await claim.CloseAsync();
+            }
+        }
+
+        return newest && await claim.OpenAsync(config, cancellationToken);
+    }
+
+    /// <summary>Whether this activation may serve; if not, it goes.</summary>
+    private bool Leads([NotNullWhen(true)] out LeaderLog? leader)
+    {
+        if (_open is { IsSuperseded: true })
+        {
+            _leader = null;
+            _refusal = Superseded;
+        }
+
+        leader = _leader;
+        if (leader is null)
+        {
+            Go();
+        }
+
+        return leader is not null;
+    }
+
+    /// <summary>Waits for what the log does, and puts into a code what it throws: it failed, or it is closed because the partition moves.</summary>
+    private async Task<T> ReadAsync<T>(LeaderLog leader, Task<T> reading, Func<ErrorCode, T> refused)
+    {
+        try
+        {
+            return await reading;
+        }
+        catch (Exception e) when (e is LogException || StorageFailure.Is(e))
+        {
+            if (_leader != leader || _open is not { IsSuperseded: false })
+            {
+                return refused(ErrorCode.NotLeaderOrFollower);
+            }
+
+            logger.LogError(e, "The log of {Topic}-{Partition} cannot be read", _topic, _partition);
+            return refused(ErrorCode.KafkaStorageError);
+        }
+        finally
+        {
+            GoIfFailed(leader, ErrorCode.None);
         }
     }
 

@@ -1,0 +1,164 @@
+using Arus.Storage;
+
+namespace Arus.Grains.Tests;
+
+/// <summary>Two activations of one partition in one process: the newer leader epoch has the log, in whatever order they come to it.</summary>
+public sealed class LocalPartitionsTests : IAsyncLifetime
+{
+    private static readonly TopicPartition _partition = new("topic", 0);
+
+    private readonly Guid _topicId = Guid.NewGuid();
+    private readonly GatedProvider _provider = new();
+    private readonly BrokerMetrics _metrics = new(TimeProvider.System);
+    private readonly List<int> _told = [];
+    private readonly LocalPartitions _local;
+
+    public LocalPartitionsTests() => _local = new LocalPartitions(_provider, _metrics);
+
+    [Fact]
+    public async Task An_older_epoch_than_the_open_one_is_refused()
+    {
+        LocalPartitions.OpenPartition newer = Claim(6)!;
+        Assert.True(await OpenAsync(newer));
+
+        Assert.Null(Claim(5));
+
+        Assert.False(newer.IsSuperseded);
+        Assert.Equal(ErrorCode.None, (await newer.Log!.ReadAsync(0, 1_000, minOneBatch: true)).Error);
+        Assert.Empty(_told);
+    }
+
+    [Fact]
+    public async Task A_newer_epoch_takes_the_log_and_the_older_one_is_told()
+    {
+        LocalPartitions.OpenPartition older = Claim(5)!;
+        Assert.True(await OpenAsync(older));
+        LocalPartitions.OpenPartition newer = Claim(6)!;
+        Assert.True(older.IsSuperseded);
+        Assert.True(older.Ending.IsCancellationRequested);
+        Assert.Equal([5], _told);
+        Assert.True(await OpenAsync(newer));
+        Assert.Equal(ErrorCode.None, (await newer.Log!.ReadAsync(0, 1_000, minOneBatch: true)).Error);
+
+        // The older one's goodbye leaves the newer one's log alone.
+        await older.CloseAsync();
+        Assert.Same(newer, Assert.Single(_local.Open));
+        Assert.Equal(ErrorCode.None, (await newer.Log!.ReadAsync(0, 1_000, minOneBatch: true)).Error);
+    }
+
+    [Fact]
+    public async Task An_older_epoch_that_is_opening_when_the_newer_one_comes_does_not_keep_the_log()
+    {
+        TaskCompletionSource gate = _provider.HoldNext();
+        LocalPartitions.OpenPartition older = Claim(5)!;
+        Task<bool> olderOpens = OpenAsync(older);
+        LocalPartitions.OpenPartition newer = Claim(6)!;
+        Task<bool> newerOpens = OpenAsync(newer);
+
+        // The provider lets whoever opens last have the log, so the newer one must not ask it before the older one is through.
+        Assert.Equal(1, _provider.Asked);
+        Assert.False(newerOpens.IsCompleted);
+        gate.SetResult();
+
+        Assert.False(await olderOpens);
+        Assert.True(await newerOpens);
+        Assert.Equal(ErrorCode.None, (await newer.Log!.ReadAsync(0, 1_000, minOneBatch: true)).Error);
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, (await older.Log!.ReadAsync(0, 1_000, minOneBatch: true)).Error);
+        Assert.Same(newer, Assert.Single(_local.Open));
+    }
+
+    [Fact]
+    public async Task An_older_epoch_that_has_claimed_and_not_opened_yet_opens_nothing()
+    {
+        LocalPartitions.OpenPartition older = Claim(5)!;
+        LocalPartitions.OpenPartition newer = Claim(6)!;
+        Assert.True(await OpenAsync(newer));
+        Assert.False(await OpenAsync(older));
+        Assert.Equal(1, _provider.Asked);
+        Assert.Equal(ErrorCode.None, (await newer.Log!.ReadAsync(0, 1_000, minOneBatch: true)).Error);
+    }
+
+    [Fact]
+    public async Task Who_comes_third_waits_for_the_first_one_although_the_second_never_opened()
+    {
+        TaskCompletionSource gate = _provider.HoldNext();
+        Task<bool> first = OpenAsync(Claim(5)!);
+        LocalPartitions.OpenPartition second = Claim(6)!;
+        Task<bool> third = OpenAsync(Claim(7)!);
+        Assert.False(third.IsCompleted);
+        gate.SetResult();
+        Assert.Equal((false, false, true), (await first, await OpenAsync(second), await third));
+        Assert.Equal([5, 6], _told);
+    }
+
+    [Fact]
+    public async Task A_claim_that_cannot_be_opened_is_given_up()
+    {
+        _provider.Failure = new LogException("The disk is gone.");
+        await Assert.ThrowsAsync<LogException>(() => OpenAsync(Claim(5)!));
+        Assert.Empty(_local.Open);
+        _provider.Failure = null;
+        Assert.True(await OpenAsync(Claim(5)!));
+    }
+
+    [Fact]
+    public async Task A_topic_that_was_created_again_begins_with_its_epochs_anew()
+    {
+        Assert.True(await OpenAsync(Claim(6)!));
+        LocalPartitions.OpenPartition recreated = _local.TryClaim(_partition, Guid.NewGuid(), 0, () => { })!;
+        Assert.True(await OpenAsync(recreated));
+    }
+
+    [Fact]
+    public async Task A_claim_whose_topic_is_deleted_opens_nothing_any_more()
+    {
+        LocalPartitions.OpenPartition claim = Claim(5)!;
+        await _local.DeleteAsync(_partition, _topicId);
+        Assert.Equal([5], _told);
+        Assert.False(await OpenAsync(claim));
+        Assert.Equal(0, _provider.Asked);
+        Assert.Empty(_local.Open);
+    }
+
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public async Task DisposeAsync()
+    {
+        await _provider.DisposeAsync();
+        _metrics.Dispose();
+    }
+
+    private static Task<bool> OpenAsync(LocalPartitions.OpenPartition claim) =>
+        claim.OpenAsync(TopicConfig.Resolve(new Dictionary<string, string>(), BrokerConfig.Default), CancellationToken.None);
+
+    private LocalPartitions.OpenPartition? Claim(int epoch) => _local.TryClaim(_partition, _topicId, epoch, () => _told.Add(epoch));
+
+    /// <summary>Logs in memory, whose opening the test can hold.</summary>
+    private sealed class GatedProvider : IPartitionLogProvider
+    {
+        private readonly LogProvider _logs = LogProvider.InMemory();
+        private TaskCompletionSource? _gate;
+
+        public int Asked { get; private set; }
+
+        public Exception? Failure { get; set; }
+
+        public TaskCompletionSource HoldNext() => _gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public async ValueTask<IPartitionLog> OpenAsync(
+            TopicPartition partition, Guid topicId, TopicConfig config, CancellationToken cancellationToken = default)
+        {
+            Asked++;
+            if (Interlocked.Exchange(ref _gate, null) is { } gate)
+            {
+                await gate.Task;
+            }
+
+            return Failure is null ? await _logs.OpenAsync(partition, topicId, config, cancellationToken) : throw Failure;
+        }
+
+        public ValueTask DeleteAsync(TopicPartition partition, Guid topicId) => _logs.DeleteAsync(partition, topicId);
+
+        public ValueTask DisposeAsync() => _logs.DisposeAsync();
+    }
+}
