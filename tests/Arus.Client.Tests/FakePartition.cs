@@ -33,6 +33,9 @@ internal sealed class FakePartition(TimeProvider time)
     /// <summary>Asked for each entry: a refusal, or None.</summary>
     public Func<RecordBatchInfo, ErrorCode>? Refuse { get; set; }
 
+    /// <summary>A larger batch is refused, before its sequence is looked at, as a leader does.</summary>
+    public int MaxBatchBytes { get; set; } = int.MaxValue;
+
     /// <summary>Asked before a fetch: a fault, or null.</summary>
     public Func<FetchRequest, Exception?>? FailFetch { get; set; }
 
@@ -251,6 +254,11 @@ internal sealed class FakePartition(TimeProvider time)
         Assert.Equal(ValidationResult.Ok, RecordBatches.ValidateForAppend(new RecordBatchHeader(entry.Batches.Span)));
         var header = new RecordBatchHeader(entry.Batches.Span);
         var info = new RecordBatchInfo(header.ProducerId, header.ProducerEpoch, header.BaseSequence, header.LastSequence, header.Count, header.Compression);
+        if (entry.Batches.Length > MaxBatchBytes)
+        {
+            return new AppendResult(ErrorCode.MessageTooLarge, -1, -1, $"The batch has {entry.Batches.Length} bytes; the limit is {MaxBatchBytes}.");
+        }
+
         long duplicateOf = -1;
         ErrorCode sequence = info.ProducerId >= 0 ? CheckSequence(info, out duplicateOf) : ErrorCode.None;
         ErrorCode refused = Refuse?.Invoke(info) ?? ErrorCode.None;

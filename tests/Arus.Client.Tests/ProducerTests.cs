@@ -113,11 +113,14 @@ public class ProducerTests
     }
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(3)]
-    [InlineData(4)]
-    public async Task Whatever_fails_acknowledged_records_are_there_once_and_in_order(int seed)
+    [InlineData(1, int.MaxValue)]
+    [InlineData(2, int.MaxValue)]
+    [InlineData(3, int.MaxValue)]
+    [InlineData(4, int.MaxValue)]
+    [InlineData(5, 200)]
+    [InlineData(6, 100)]
+    [InlineData(7, 80)]
+    public async Task Whatever_fails_acknowledged_records_are_there_once_and_in_order(int seed, int maxBatchBytes)
     {
         var random = new Random(seed);
         var cluster = new FakeCluster();
@@ -125,6 +128,7 @@ public class ProducerTests
         for (int p = 0; p < 3; p++)
         {
             FakePartition partition = cluster.Partition("t", p);
+            partition.MaxBatchBytes = maxBatchBytes;
             partition.FailBefore = _ => Chance(random, 0.2) ? new SiloUnavailableException("gone") : null;
             partition.FailAfter = _ => Chance(random, 0.2) ? new TimeoutException("no answer") : null;
             partition.Refuse = _ => Chance(random, 0.1) ? ErrorCode.NotLeaderOrFollower : Chance(random, 0.03) ? ErrorCode.InvalidRecord : ErrorCode.None;
@@ -177,6 +181,63 @@ public class ProducerTests
         Assert.Equal(1, (await producer.ProduceAsync(new("t", "k", "third"))).Offset);
         RecordBatchHeader last = new(partition.Requests[^1].Entries[0].Batches.Span);
         Assert.Equal((1, 0), (last.ProducerEpoch, last.BaseSequence));
+    }
+
+    [Theory]
+    [InlineData(CompressionType.None, null)]
+    [InlineData(CompressionType.Gzip, null)]
+    [InlineData(CompressionType.None, false)]
+    public async Task Splits_a_batch_that_is_too_large_for_the_leader(CompressionType codec, bool? idempotent)
+    {
+        var cluster = new FakeCluster();
+        cluster.AddTopic("t", 1);
+        FakePartition partition = cluster.Partition("t", 0);
+        partition.MaxBatchBytes = 150;
+        await using IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(new ProducerOptions
+        {
+            Linger = TimeSpan.FromHours(1), DeliveryTimeout = TimeSpan.FromHours(2), Compression = codec, EnableIdempotence = idempotent, Retries = 0,
+            RetryBackoff = TimeSpan.FromHours(1), RetryBackoffMax = TimeSpan.FromHours(1),
+        });
+        var pending = new List<PendingDelivery>();
+        for (int i = 0; i < 100; i++)
+        {
+            pending.Add(await producer.EnqueueAsync(new("t", $"k{i}", $"v{i}") { Headers = [new("h", "x"u8.ToArray())] }));
+        }
+
+        await producer.FlushAsync();
+        Assert.Equal(
+            Enumerable.Range(0, 100).Select(i => ((long)i, (string?)$"k{i}", (string?)$"v{i}")), partition.Records());
+        for (int i = 0; i < 100; i++)
+        {
+            Assert.Equal(i, (await pending[i].GetResultAsync()).Offset);
+        }
+
+        // In the sequence of the batch that was refused: nothing was lost, so no new epoch is needed.
+        RecordBatchHeader last = new(partition.Requests[^1].Entries[^1].Batches.Span);
+        Assert.Equal(idempotent is null ? (0, 99) : (-1, -1), (last.ProducerEpoch, last.LastSequence));
+        await ProduceNextAsync(producer, 100);
+    }
+
+    [Fact]
+    public async Task A_record_too_large_for_the_leader_fails_and_those_around_it_do_not()
+    {
+        var cluster = new FakeCluster();
+        cluster.AddTopic("t", 1);
+        FakePartition partition = cluster.Partition("t", 0);
+        partition.MaxBatchBytes = 150;
+        await using IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(
+            Eager with { Linger = TimeSpan.FromHours(1), DeliveryTimeout = TimeSpan.FromHours(2) });
+        PendingDelivery before = await producer.EnqueueAsync(new("t", "k", "before"));
+        PendingDelivery large = await producer.EnqueueAsync(new("t", "k", new string('x', 150)));
+        PendingDelivery after = await producer.EnqueueAsync(new("t", "k", "after"));
+        await producer.FlushAsync();
+        Assert.Equal(0, (await before.GetResultAsync()).Offset);
+        ProduceException e = await Assert.ThrowsAsync<ProduceException>(() => large.GetResultAsync().AsTask());
+        Assert.Equal((ErrorCode.MessageTooLarge, false), (e.Code, e.MayHaveBeenAppended));
+        Assert.Contains("the limit is 150", e.Message, StringComparison.Ordinal);
+        Assert.Equal(1, (await after.GetResultAsync()).Offset);
+        Assert.Equal([(0, "k", "before"), (1, "k", "after")], partition.Records());
+        await ProduceNextAsync(producer, 2);
     }
 
     [Fact]
@@ -308,6 +369,13 @@ public class ProducerTests
         cluster.AddTopic("t", 1);
         ProduceException e = await Assert.ThrowsAsync<ProduceException>(() => producer.ProduceAsync(new("t", "k", "v") { Partition = 1 }));
         Assert.Equal(ErrorCode.UnknownTopicOrPartition, e.Code);
+    }
+
+    private static async Task ProduceNextAsync(IProducer<string, string> producer, long expected)
+    {
+        PendingDelivery next = await producer.EnqueueAsync(new("t", "k", "next"));
+        await producer.FlushAsync();
+        Assert.Equal(expected, (await next.GetResultAsync()).Offset);
     }
 
     private static bool Chance(Random random, double chance)

@@ -6,9 +6,6 @@ namespace Arus.Client;
 /// </summary>
 internal sealed class PartitionAccumulator : IThreadPoolWorkItem
 {
-    /// <summary>A leader remembers the last five batches of an idempotent producer; more under way could not be told from new ones.</summary>
-    private const int MaxIdempotentBatches = 5;
-
     private readonly Lock gate = new();
     private readonly ProducerCore core;
     private readonly PartitionSender sender;
@@ -39,7 +36,7 @@ internal sealed class PartitionAccumulator : IThreadPoolWorkItem
                 Close();
             }
 
-            open ??= new ProducerBatch(Partition, core.RentBuilder(), core.Time.GetTimestamp());
+            open ??= new ProducerBatch(core.RentBuilder(), new DeliveryOutcome(Partition), core.Time.GetTimestamp());
             ProducerBatch batch = open;
             batch.Builder.Append(timestampMs, key, isKeyNull, value, isValueNull, headers);
             batch.ReservedBytes += reservedBytes;
@@ -152,7 +149,7 @@ internal sealed class PartitionAccumulator : IThreadPoolWorkItem
             }
 
             int size = 0;
-            int most = core.Options.IsIdempotent ? MaxIdempotentBatches : int.MaxValue;
+            int most = core.Options.IsIdempotent ? PartitionSender.MaxIdempotentBatches : int.MaxValue;
             while (sending.Count < most && ready.TryPeek(out ProducerBatch? next)
                 && (sending.Count == 0 || size + next.Builder.SizeInBytes <= core.Options.MaxRequestSize))
             {

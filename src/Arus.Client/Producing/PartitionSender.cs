@@ -10,10 +10,13 @@ namespace Arus.Client;
 /// <remarks>
 /// When a batch fails for good its sequence number is never written, and the leader would refuse what follows. The sender then
 /// raises its epoch for this partition and counts from 0 again (KIP-360); the leader keeps producer state a partition, so partitions
-/// need not agree on the epoch.
+/// need not agree on the epoch. A batch that is too large for the leader is halved, as often as it takes (KIP-126).
 /// </remarks>
-internal sealed class PartitionSender(ProducerCore core, TopicPartition partition)
+internal sealed partial class PartitionSender(ProducerCore core, TopicPartition partition)
 {
+    /// <summary>A leader remembers the last five batches of an idempotent producer; more under way could not be told from new ones.</summary>
+    public const int MaxIdempotentBatches = 5;
+
     /// <summary>How much longer than <c>request.timeout.ms</c> an answer may take, before the call counts as lost.</summary>
     private static readonly TimeSpan ResponseGrace = TimeSpan.FromSeconds(5);
 
@@ -30,14 +33,15 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
         List<ProducerBatch> pending = [.. batches];
         try
         {
-            for (int attempt = 0; pending.Count > 0; attempt++)
+            int attempt = 0;
+            while (pending.Count > 0)
             {
-                if (attempt > 0)
+                bool goesOn = await AttemptAsync(pending, attempt).ConfigureAwait(false);
+                if (!goesOn && pending.Count > 0)
                 {
+                    attempt++;
                     await Task.Delay(core.Backoff(attempt), core.Time).ConfigureAwait(false);
                 }
-
-                await AttemptAsync(pending, attempt).ConfigureAwait(false);
             }
         }
         catch (Exception e)
@@ -50,12 +54,13 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
         }
     }
 
-    private async Task AttemptAsync(List<ProducerBatch> pending, int attempt)
+    /// <summary>Sends what there is. False when what is to be sent again should wait a little.</summary>
+    private async Task<bool> AttemptAsync(List<ProducerBatch> pending, int attempt)
     {
         Expire(pending);
         if (pending.Count == 0)
         {
-            return;
+            return true;
         }
 
         int count = await PrepareAsync(pending).ConfigureAwait(false);
@@ -67,6 +72,7 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
 
         var request = new AppendRequest((short)core.Options.Acks, (int)core.Options.RequestTimeout.TotalMilliseconds, entries);
         long start = core.Time.GetTimestamp();
+        bool goesOn = false;
         try
         {
             Task<AppendResponse> call = grain.AppendAsync(request);
@@ -79,7 +85,7 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
             AppendResponse response =
                 await call.WaitAsync(core.Options.RequestTimeout + ResponseGrace, core.Time).ConfigureAwait(false);
             ClientDiagnostics.RecordSend(partition, core.Time.GetElapsedTime(start), error: null);
-            Settle(pending, count, response, attempt);
+            goesOn = Settle(pending, count, response, attempt);
         }
         catch (Exception e) when (GrainRetry.IsTransient(e))
         {
@@ -93,6 +99,7 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
         }
 
         await CheckTopicAsync(pending).ConfigureAwait(false);
+        return goesOn;
     }
 
     /// <summary>With acks=0 nobody looks at the answer; it still is awaited, because it keeps the order.</summary>
@@ -122,7 +129,7 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
             int before = pending.FindIndex(b => !b.HasSequence);
             if (before != 0 && pending.Count > 0)
             {
-                return before < 0 ? pending.Count : before;
+                return Math.Min(before < 0 ? pending.Count : before, MaxIdempotentBatches);
             }
 
             producerEpoch++;
@@ -142,77 +149,8 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
             nextSequence = ProducerSequence.Add(nextSequence, batch.Count);
         }
 
-        return pending.Count;
-    }
-
-    private void Settle(List<ProducerBatch> pending, int count, AppendResponse response, int attempt)
-    {
-        if (core.Options.Acks == Acks.None)
-        {
-            return;
-        }
-
-        if (response.Results.Length != count)
-        {
-            throw new ArusException(
-                ErrorCode.UnknownServerError, $"The leader of {partition} gave {response.Results.Length} answers to {count} batches.");
-        }
-
-        var again = new List<ProducerBatch>();
-        bool isBroken = false;
-        for (int i = 0; i < pending.Count; i++)
-        {
-            bool isSettled = i < count && SettleOne(pending[i], response.Results[i], attempt, follows: again.Count > 0, ref isBroken);
-            if (!isSettled)
-            {
-                again.Add(pending[i]);
-                if (isBroken)
-                {
-                    // What comes after a batch that is not on the log is not there either: no sequence lets it pass.
-                    pending[i].ForgetSequence();
-                }
-            }
-        }
-
-        isSequenceBroken |= isBroken;
-        pending.Clear();
-        pending.AddRange(again);
-    }
-
-    /// <summary>False when the batch is to be sent again.</summary>
-    /// <param name="follows">A batch before it is to be sent again.</param>
-    /// <param name="isBroken">Set when the sequence cannot go on: this batch is not on the log, and those after it are not.</param>
-    private bool SettleOne(ProducerBatch batch, in AppendResult result, int attempt, bool follows, ref bool isBroken)
-    {
-        switch (result.Error)
-        {
-            case ErrorCode.None:
-                Succeed(batch, result.BaseOffset, result.LogAppendTimeMs);
-                return true;
-            case ErrorCode.DuplicateSequenceNumber:
-                // On the log from an earlier attempt, and too long ago for the leader to remember where.
-                Succeed(batch, -1, -1);
-                return true;
-            case ErrorCode.OutOfOrderSequenceNumber or ErrorCode.UnknownProducerId or ErrorCode.InvalidProducerEpoch
-                when core.Options.IsIdempotent && attempt < core.Options.Retries:
-                // One before it is missing, or the leader has lost what it knew of this producer. The batch itself is not on the log: the
-                // leader knows the last five, and no more are ever under way.
-                isBroken |= !follows;
-                return false;
-            case ErrorCode.NotEnoughReplicasAfterAppend or ErrorCode.RequestTimedOut:
-                batch.MayHaveBeenAppended = true;
-                break;
-        }
-
-        if ((result.Error.IsRetriable() || result.Error == ErrorCode.UnknownTopicOrPartition) && attempt < core.Options.Retries)
-        {
-            topicIsDoubtful |= result.Error == ErrorCode.UnknownTopicOrPartition;
-            return false;
-        }
-
-        isBroken |= batch.HasSequence;
-        Fail(batch, result.Error, result.Message ?? $"The leader of {partition} refused a batch: {result.Error}.", cause: null);
-        return true;
+        // Batches that were split can make more than were taken up.
+        return Math.Min(pending.Count, MaxIdempotentBatches);
     }
 
     /// <summary>Topics are created and deleted by one grain, so one look tells whether waiting is of any use.</summary>
@@ -255,38 +193,4 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
     }
 
     private bool IsExpired(ProducerBatch batch) => core.Time.GetElapsedTime(batch.CreatedAt) >= core.Options.DeliveryTimeout;
-
-    private void FailAll(List<ProducerBatch> pending, ErrorCode code, string message, Exception? cause)
-    {
-        foreach (ProducerBatch batch in pending)
-        {
-            Fail(batch, code, message, cause);
-        }
-
-        pending.Clear();
-    }
-
-    private void Succeed(ProducerBatch batch, long baseOffset, long logAppendTimeMs)
-    {
-        int count = batch.Count;
-        Finish(batch);
-        ClientDiagnostics.RecordSent(partition, count);
-        batch.Outcome.Succeed(baseOffset, logAppendTimeMs);
-    }
-
-    private void Fail(ProducerBatch batch, ErrorCode code, string message, Exception? cause)
-    {
-        isSequenceBroken |= batch.HasSequence;
-        Finish(batch);
-        batch.Outcome.Fail(code, message, batch.MayHaveBeenAppended, cause);
-    }
-
-    private void Finish(ProducerBatch batch)
-    {
-        core.Budget.Release(batch.ReservedBytes);
-        if (!batch.IsShared)
-        {
-            core.ReturnBuilder(batch.Builder);
-        }
-    }
 }

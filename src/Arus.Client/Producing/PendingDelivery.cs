@@ -38,39 +38,3 @@ public readonly struct PendingDelivery
         return outcome.Result(index, timestampMs);
     }
 }
-
-/// <summary>What became of a batch; one for all its records.</summary>
-internal sealed class DeliveryOutcome(TopicPartition partition)
-{
-    private readonly TaskCompletionSource completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private long baseOffset = -1;
-    private long logAppendTimeMs = -1;
-    private ErrorCode error;
-    private string? message;
-    private bool mayHaveBeenAppended;
-    private Exception? cause;
-
-    public TopicPartition Partition { get; } = partition;
-
-    public Task Completion => completion.Task;
-
-    public void Succeed(long firstOffset, long appendTimeMs)
-    {
-        baseOffset = firstOffset;
-        logAppendTimeMs = appendTimeMs;
-        completion.TrySetResult();
-    }
-
-    public void Fail(ErrorCode code, string why, bool unknown, Exception? inner)
-    {
-        error = code;
-        message = why;
-        mayHaveBeenAppended = unknown;
-        cause = inner;
-        completion.TrySetResult();
-    }
-
-    public DeliveryResult Result(int index, long timestampMs) => error == ErrorCode.None
-        ? new DeliveryResult(Partition, baseOffset < 0 ? -1 : baseOffset + index, logAppendTimeMs >= 0 ? logAppendTimeMs : timestampMs)
-        : throw new ProduceException(error, Partition, message!, cause) { MayHaveBeenAppended = mayHaveBeenAppended };
-}

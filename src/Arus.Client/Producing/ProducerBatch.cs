@@ -1,14 +1,14 @@
 namespace Arus.Client;
 
 /// <summary>A batch from its first record to its answer. Guarded by the accumulator that has it.</summary>
-internal sealed class ProducerBatch(TopicPartition partition, RecordBatchBuilder builder, long createdAt)
+internal sealed class ProducerBatch(RecordBatchBuilder builder, DeliveryOutcome outcome, long createdAt)
 {
     private Memory<byte> bytes;
     private bool isShared;
 
     public RecordBatchBuilder Builder { get; } = builder;
 
-    public DeliveryOutcome Outcome { get; } = new(partition);
+    public DeliveryOutcome Outcome { get; } = outcome;
 
     /// <summary>A timestamp of the producer's clock.</summary>
     public long CreatedAt { get; } = createdAt;
@@ -21,6 +21,9 @@ internal sealed class ProducerBatch(TopicPartition partition, RecordBatchBuilder
 
     /// <summary>An attempt was not answered, or answered so that the batch may be on the log.</summary>
     public bool MayHaveBeenAppended { get; set; }
+
+    /// <summary>A part of a batch that may be on the log as a whole: the leader would not recognise the part by its sequence.</summary>
+    public bool IsPartOfDoubtful { get; private set; }
 
     public int Count => Builder.Count;
 
@@ -61,6 +64,46 @@ internal sealed class ProducerBatch(TopicPartition partition, RecordBatchBuilder
         HasSequence = true;
     }
 
-    /// <summary>The sequence is void: the next attempt gets another.</summary>
-    public void ForgetSequence() => HasSequence = false;
+    /// <summary>The sequence is void, and so nothing of it is on the log: the next attempt gets another.</summary>
+    public void ForgetSequence() => HasSequence = IsPartOfDoubtful = false;
+
+    /// <summary>
+    /// Two batches of half the size or so, in place of this one, which has two records or more. They share its sequence: to the leader
+    /// they are what it would have been, in two steps.
+    /// </summary>
+    public (ProducerBatch First, ProducerBatch Second) Split(ProducerCore core)
+    {
+        RecordBatchBuilder first = core.RentBuilder();
+        RecordBatchBuilder second = core.RentBuilder();
+        ReadOnlySpan<byte> records = Builder.Records;
+        var reader = new RecordReader(records, Count);
+        while (reader.TryRead(out RecordView record))
+        {
+            bool isFirst = first.Count == 0 || (second.Count == 0 && reader.Position <= records.Length / 2);
+            RecordBatchBuilder target = isFirst ? first : second;
+            target.AppendCopy(target.Count, Builder.BaseTimestamp + record.TimestampDelta, record, records);
+        }
+
+        (DeliveryOutcome one, DeliveryOutcome other) = Outcome.Split(first.Count);
+        long reserved = ReservedBytes / 2;
+        return (Part(core, first, one, reserved, skipped: 0), Part(core, second, other, ReservedBytes - reserved, skipped: first.Count));
+    }
+
+    private ProducerBatch Part(ProducerCore core, RecordBatchBuilder records, DeliveryOutcome outcomeOfPart, long reserved, int skipped)
+    {
+        var part = new ProducerBatch(records, outcomeOfPart, CreatedAt)
+        {
+            ReservedBytes = reserved,
+            MayHaveBeenAppended = MayHaveBeenAppended,
+            IsPartOfDoubtful = HasSequence && (IsPartOfDoubtful || MayHaveBeenAppended),
+        };
+        if (HasSequence)
+        {
+            var header = new RecordBatchHeader(bytes.Span);
+            part.SetSequence(
+                core.Options.Compression, header.ProducerId, header.ProducerEpoch, ProducerSequence.Add(header.BaseSequence, skipped));
+        }
+
+        return part;
+    }
 }

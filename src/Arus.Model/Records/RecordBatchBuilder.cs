@@ -59,6 +59,12 @@ public sealed class RecordBatchBuilder : IDisposable
     /// <summary>What the batch would take without compression, header included.</summary>
     public int SizeInBytes => records.WrittenCount;
 
+    /// <summary>What the timestamp deltas of <see cref="Records"/> refer to, in Unix milliseconds; -1 before the first record.</summary>
+    public long BaseTimestamp => baseTimestamp;
+
+    /// <summary>The records so far, uncompressed, as <see cref="RecordReader"/> walks them. Valid until the next change.</summary>
+    public ReadOnlySpan<byte> Records => records.WrittenSpan[RecordBatchHeader.Size..];
+
     /// <summary>Forgets all records and begins a new batch in the same memory.</summary>
     /// <param name="baseTimestamp">Unix milliseconds; null for the first record's timestamp.</param>
     public void Reset(long? baseTimestamp = null)
