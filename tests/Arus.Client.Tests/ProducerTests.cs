@@ -120,6 +120,7 @@ public class ProducerTests
     [InlineData(5, 200)]
     [InlineData(6, 100)]
     [InlineData(7, 80)]
+    [InlineData(8, 80)]
     public async Task Whatever_fails_acknowledged_records_are_there_once_and_in_order(int seed, int maxBatchBytes)
     {
         var random = new Random(seed);

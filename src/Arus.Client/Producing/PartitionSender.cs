@@ -68,6 +68,7 @@ internal sealed partial class PartitionSender(ProducerCore core, TopicPartition 
         for (int i = 0; i < entries.Length; i++)
         {
             entries[i] = new AppendEntry(pending[i].ToBytes(core.Options.Compression));
+            pending[i].WasSent = true;
         }
 
         var request = new AppendRequest((short)core.Options.Acks, (int)core.Options.RequestTimeout.TotalMilliseconds, entries);
@@ -129,7 +130,7 @@ internal sealed partial class PartitionSender(ProducerCore core, TopicPartition 
             int before = pending.FindIndex(b => !b.HasSequence);
             if (before != 0 && pending.Count > 0)
             {
-                return Math.Min(before < 0 ? pending.Count : before, MaxIdempotentBatches);
+                return before < 0 ? CountForCall(pending) : Math.Min(before, CountForCall(pending));
             }
 
             producerEpoch++;
@@ -149,8 +150,17 @@ internal sealed partial class PartitionSender(ProducerCore core, TopicPartition 
             nextSequence = ProducerSequence.Add(nextSequence, batch.Count);
         }
 
-        // Batches that were split can make more than were taken up.
-        return Math.Min(pending.Count, MaxIdempotentBatches);
+        return CountForCall(pending);
+    }
+
+    /// <summary>
+    /// Batches that were split can make more than the leader remembers. So what was sent already is settled first, without others
+    /// behind it that would make the leader forget it.
+    /// </summary>
+    private static int CountForCall(List<ProducerBatch> pending)
+    {
+        int unsent = pending.FindIndex(b => !b.WasSent);
+        return Math.Min(unsent > 0 ? unsent : pending.Count, MaxIdempotentBatches);
     }
 
     /// <summary>Topics are created and deleted by one grain, so one look tells whether waiting is of any use.</summary>

@@ -19,6 +19,9 @@ internal sealed class ProducerBatch(RecordBatchBuilder builder, DeliveryOutcome 
     /// <summary>Set once it has been sent with a sequence, so that a repetition carries the same.</summary>
     public bool HasSequence { get; private set; }
 
+    /// <summary>There was an attempt.</summary>
+    public bool WasSent { get; set; }
+
     /// <summary>An attempt was not answered, or answered so that the batch may be on the log.</summary>
     public bool MayHaveBeenAppended { get; set; }
 
