@@ -280,8 +280,27 @@ public sealed class HandlerTests
         Assert.Equal(
             ErrorCode.CoordinatorNotAvailable,
             (await connection.CallAsync<HeartbeatResponse>(new HeartbeatRequest { GroupId = "g", MemberId = "m" }, 3)).ErrorCode);
-        Assert.Equal(
-            ErrorCode.InvalidGroupId, (await connection.CallAsync<HeartbeatResponse>(new HeartbeatRequest { GroupId = "", MemberId = "m" }, 3)).ErrorCode);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData(" \t")]
+    public async Task A_blank_group_id_is_refused(string blank)
+    {
+        await using var gateway = new GatewayHarness();
+        TestConnection connection = gateway.Connect();
+        ErrorCode[] errors =
+        [
+            (await connection.CallAsync<HeartbeatResponse>(new HeartbeatRequest { GroupId = blank, MemberId = "m" }, 3)).ErrorCode,
+            (await connection.CallAsync<JoinGroupResponse>(new JoinGroupRequest { GroupId = blank, MemberId = "m" }, 5)).ErrorCode,
+            (await connection.CallAsync<SyncGroupResponse>(new SyncGroupRequest { GroupId = blank, MemberId = "m" }, 3)).ErrorCode,
+            (await connection.CallAsync<LeaveGroupResponse>(new LeaveGroupRequest { GroupId = blank, MemberId = "m" }, 2)).ErrorCode,
+            (await connection.CallAsync<FindCoordinatorResponse>(new FindCoordinatorRequest { Key = blank }, 2)).ErrorCode,
+            (await connection.CallAsync<OffsetDeleteResponse>(new OffsetDeleteRequest { GroupId = blank }, 0)).ErrorCode,
+            (await connection.CallAsync<DescribeGroupsResponse>(new DescribeGroupsRequest { Groups = [blank] }, 3)).Groups[0].ErrorCode,
+            (await connection.CallAsync<DeleteGroupsResponse>(new DeleteGroupsRequest { GroupsNames = [blank] }, 1)).Results[0].ErrorCode,
+        ];
+        Assert.All(errors, error => Assert.Equal(ErrorCode.InvalidGroupId, error));
     }
 
     [Fact]

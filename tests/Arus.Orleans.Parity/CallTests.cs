@@ -61,6 +61,13 @@ public sealed class CallTests(ParityCluster cluster)
     }
 
     [Fact]
+    public void No_grain_has_a_blank_key()
+    {
+        Assert.All(new[] { "", " \t" }, blank => Assert.Throws<ArgumentException>(() => cluster.Grains.GetGrain<ICallGrain>(blank)));
+        Assert.All(new[] { "", " \t" }, blank => Assert.Throws<ArgumentException>(() => GrainId.Create("call", blank)));
+    }
+
+    [Fact]
     public async Task The_request_context_flows_down_and_not_up()
     {
         try

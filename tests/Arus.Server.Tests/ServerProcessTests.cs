@@ -11,6 +11,9 @@ public sealed class ServerProcessTests : IDisposable
     private readonly string _directory = Directory.CreateTempSubdirectory("arus-server-").FullName;
     private readonly ServerProcess.Ports _ports = ServerProcess.Ports.Free();
 
+    /// <summary>What Orleans' own packages say at every start: that the collector is not the server's, which is chosen, and a false alarm.</summary>
+    private static readonly string[] _orleansAdvises = ["Orleans.Runtime.Silo[100405]", "Orleans.Runtime.Watchdog[100150]"];
+
     [Fact]
     public async Task It_starts_tells_its_health_and_stops_when_told_to()
     {
@@ -31,7 +34,7 @@ public sealed class ServerProcessTests : IDisposable
             Assert.Equal(0, await server.WaitForExitAsync());
             Assert.Contains("Arus broker 1 has stopped.", server.Output);
             Assert.DoesNotContain("fail:", server.Output);
-            Assert.DoesNotContain("warn:", server.Output);
+            Assert.DoesNotContain(server.Output.Split('\n'), line => line.Contains("warn:") && !_orleansAdvises.Any(line.Contains));
             _ = waiting.ContinueWith(task => task.Exception, TaskScheduler.Default);
         }
 

@@ -84,7 +84,7 @@ public sealed record ConsumerOptions
     /// <exception cref="ArgumentException">The message names the option.</exception>
     internal void Validate()
     {
-        Check(GroupId is not "", "group.id", "null or not empty");
+        Check(GroupId is null || Arus.GroupId.IsValid(GroupId), "group.id", "null or not blank");
         Check(GroupInstanceId is null || GroupId is not null, "group.instance.id", "null without group.id");
         Check(MaxPollRecords > 0, "max.poll.records", "greater than 0");
         Check(FetchMaxBytes > 0, "fetch.max.bytes", "greater than 0");

@@ -16,7 +16,7 @@ internal sealed class DeleteGroupsHandler(GatewayServices services) : ApiHandler
 
     private async Task<ErrorCode> DeleteAsync(string groupId)
     {
-        if (groupId.Length == 0)
+        if (!GroupId.IsValid(groupId))
         {
             return ErrorCode.InvalidGroupId;
         }

@@ -18,7 +18,7 @@ internal sealed class DescribeGroupsHandler(GatewayServices services) : ApiHandl
 
     private async Task<GroupDescription> DescribeAsync(string groupId)
     {
-        if (groupId.Length == 0)
+        if (!GroupId.IsValid(groupId))
         {
             return new GroupDescription(ErrorCode.InvalidGroupId, groupId, Dead, -1, "", "", -1, []);
         }

@@ -37,9 +37,9 @@ internal sealed class FindCoordinatorHandler(GatewayServices services) : ApiHand
                 : Fail(key, ErrorCode.InvalidRequest, $"Coordinators of type {type} are not supported.");
         }
 
-        if (key.Length == 0)
+        if (!GroupId.IsValid(key))
         {
-            return Fail(key, ErrorCode.InvalidGroupId, "A group id may not be empty.");
+            return Fail(key, ErrorCode.InvalidGroupId, "A group id may not be blank.");
         }
 
         try

@@ -8,7 +8,7 @@ internal sealed class HeartbeatHandler(GatewayServices services) : ApiHandler<He
 {
     protected override async Task<IApiMessage?> HandleAsync(HeartbeatRequest request, RequestContext context)
     {
-        if (request.GroupId.Length == 0)
+        if (!GroupId.IsValid(request.GroupId))
         {
             return new HeartbeatResponse { ErrorCode = ErrorCode.InvalidGroupId };
         }

@@ -8,7 +8,7 @@ internal sealed class JoinGroupHandler(GatewayServices services) : ApiHandler<Jo
 {
     protected override async Task<IApiMessage?> HandleAsync(JoinGroupRequest request, RequestContext context)
     {
-        if (request.GroupId.Length == 0)
+        if (!GroupId.IsValid(request.GroupId))
         {
             return Fail(request, ErrorCode.InvalidGroupId);
         }

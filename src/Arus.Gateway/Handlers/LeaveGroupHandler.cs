@@ -8,7 +8,7 @@ internal sealed class LeaveGroupHandler(GatewayServices services) : ApiHandler<L
 {
     protected override async Task<IApiMessage?> HandleAsync(LeaveGroupRequest request, RequestContext context)
     {
-        if (request.GroupId.Length == 0)
+        if (!GroupId.IsValid(request.GroupId))
         {
             return new LeaveGroupResponse { ErrorCode = ErrorCode.InvalidGroupId };
         }

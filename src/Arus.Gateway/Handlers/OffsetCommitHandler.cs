@@ -14,7 +14,7 @@ internal sealed class OffsetCommitHandler(GatewayServices services) : ApiHandler
         for (int t = 0; t < request.Topics.Length; t++)
         {
             OffsetCommitRequest.OffsetCommitRequestTopic asked = request.Topics[t];
-            (TopicDescription? topic, ErrorCode error) = request.GroupId.Length == 0
+            (TopicDescription? topic, ErrorCode error) = !GroupId.IsValid(request.GroupId)
                 ? (null, ErrorCode.InvalidGroupId)
                 : await services.ResolveAsync(asked.Name, context.Version >= 10 ? asked.TopicId : null, Asked.Coordinator, "OffsetCommit");
             var partitions = new OffsetCommitResponse.OffsetCommitResponsePartition[asked.Partitions.Length];

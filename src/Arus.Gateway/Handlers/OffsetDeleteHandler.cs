@@ -8,7 +8,7 @@ internal sealed class OffsetDeleteHandler(GatewayServices services) : ApiHandler
 {
     protected override async Task<IApiMessage?> HandleAsync(OffsetDeleteRequest request, RequestContext context)
     {
-        if (request.GroupId.Length == 0)
+        if (!GroupId.IsValid(request.GroupId))
         {
             return new OffsetDeleteResponse { ErrorCode = ErrorCode.InvalidGroupId };
         }

@@ -89,7 +89,7 @@ internal sealed class OffsetFetchHandler(GatewayServices services) : ApiHandler<
 
     private async Task<(CommittedOffset[] Offsets, ErrorCode Error)> FetchAsync(string groupId, TopicPartition[]? wanted)
     {
-        if (groupId.Length == 0)
+        if (!GroupId.IsValid(groupId))
         {
             return ([], ErrorCode.InvalidGroupId);
         }

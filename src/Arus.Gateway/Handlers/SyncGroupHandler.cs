@@ -8,7 +8,7 @@ internal sealed class SyncGroupHandler(GatewayServices services) : ApiHandler<Sy
 {
     protected override async Task<IApiMessage?> HandleAsync(SyncGroupRequest request, RequestContext context)
     {
-        if (request.GroupId.Length == 0)
+        if (!GroupId.IsValid(request.GroupId))
         {
             return new SyncGroupResponse { ErrorCode = ErrorCode.InvalidGroupId };
         }

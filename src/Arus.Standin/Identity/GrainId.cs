@@ -46,9 +46,13 @@ public readonly struct GrainId(GrainType type, IdSpan key) : IEquatable<GrainId>
 
     public bool IsDefault => Type.IsDefault && Key.IsDefault;
 
-    public static GrainId Create(string type, string key) => new(GrainType.Create(type), IdSpan.Create(key));
+    public static GrainId Create(string type, string key) => Create(GrainType.Create(type), key);
 
-    public static GrainId Create(GrainType type, string key) => new(type, IdSpan.Create(key));
+    public static GrainId Create(GrainType type, string key)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(key);
+        return new GrainId(type, IdSpan.Create(key));
+    }
 
     public static GrainId Create(GrainType type, IdSpan key) => new(type, key);
 

@@ -74,9 +74,9 @@ public sealed class GroupGrainTests(GroupCluster cluster) : IClassFixture<GroupC
         };
         Task<ErrorCode[]> first = group.CommitOffsetsAsync(Commit(Offset(0, 1)));
         await reached.Task;
-        Task<ErrorCode[]>[] others = [.. Enumerable.Range(2, 50).Select(i => group.CommitOffsetsAsync(Commit(Offset(i % 5, i))))];
+        Task<ErrorCode[]>[] others = [.. Enumerable.Range(2, 50).Select(i => group.CommitOffsetsAsync(Commit(Offset(i, i))))];
 
-        // A heartbeat is answered while they wait; it came after them on the same way.
+        // A heartbeat is answered while they wait.
         Assert.Equal(ErrorCode.UnknownMemberId, await group.HeartbeatAsync(new MemberIdentity("x", null, 1)));
         Assert.All(others, commit => Assert.False(commit.IsCompleted));
         cluster.Storage.BeforeWrite = _ => Task.CompletedTask;
@@ -84,8 +84,11 @@ public sealed class GroupGrainTests(GroupCluster cluster) : IClassFixture<GroupC
         await first;
         await Task.WhenAll(others);
 
-        Assert.InRange(cluster.Storage.Writes.Count(name => name == "group-offsets-0"), 2, 3);
-        Assert.Equal(51, (await group.FetchOffsetsAsync([new("t", 1)]))[0].Offset);
+        // Orleans keeps no order between calls, so that a few may arrive after the second write began; each alone would make 51 writes.
+        Assert.InRange(cluster.Storage.Writes.Count(name => name == "group-offsets-0"), 2, 10);
+        Assert.Equal(
+            Enumerable.Range(2, 50).Select(i => (long)i),
+            (await group.FetchOffsetsAsync([.. Enumerable.Range(2, 50).Select(i => new TopicPartition("t", i))])).Select(offset => offset.Offset));
     }
 
     [Fact]
