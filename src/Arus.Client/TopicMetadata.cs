@@ -66,6 +66,14 @@ internal sealed class TopicMetadata(IGrainFactory grains, GrainRetry retry, Time
         return found.OfType<TopicDescription>().ToDictionary(d => d.Name, d => d.Partitions.Length, StringComparer.Ordinal);
     }
 
+    /// <summary>The names of all topics as they are now, but for internal ones.</summary>
+    public async ValueTask<IReadOnlyList<string>> ListAsync(CancellationToken cancellationToken)
+    {
+        TopicListing[][] shards = await Task.WhenAll(Enumerable.Range(0, TopicCatalog.Shards).Select(
+            shard => retry.CallAsync(() => grains.GetGrain<ITopicCatalogGrain>(shard).ListAsync(), cancellationToken))).ConfigureAwait(false);
+        return [.. shards.SelectMany(listed => listed).Where(topic => !topic.IsInternal).Select(topic => topic.Name)];
+    }
+
     private Task<TopicDescription?> ReadOnceAsync(string topic)
     {
         lock (readsGate)

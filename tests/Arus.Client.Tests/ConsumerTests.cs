@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.RegularExpressions;
 using Arus.Grains;
 using Arus.Testing;
 
@@ -442,6 +443,40 @@ public class ConsumerTests
         time.Advance(TimeSpan.FromMinutes(5));
         await cluster.Membership.Rejoin.Task;
         await consumer.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task A_pattern_joins_topics_that_come_later()
+    {
+        var time = new ManualTimeProvider();
+        var cluster = new FakeCluster(time);
+        cluster.AddTopic("other", 1);
+        cluster.AddTopic("orders.internal", 1, isInternal: true);
+        IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped with { EnableAutoCommit = false });
+        consumer.Subscribe(new Regex("^orders"));
+        await time.WaitForArmedTimersAsync(1);
+        Assert.Empty(cluster.Membership!.Topics);
+
+        cluster.AddTopic("orders.eu", 1);
+        time.Advance(TimeSpan.FromMinutes(5));
+        Assert.Equal(["orders.eu"], await cluster.Membership.Subscriptions.Reader.ReadAsync());
+
+        await time.WaitForArmedTimersAsync(1);
+        cluster.AddTopic("orders.asia", 2);
+        time.Advance(TimeSpan.FromMinutes(5));
+        Assert.Equal(["orders.asia", "orders.eu"], await cluster.Membership.Subscriptions.Reader.ReadAsync());
+
+        // Another subscription takes the pattern's place.
+        await time.WaitForArmedTimersAsync(1);
+        consumer.Subscribe("other");
+        Assert.Equal(["other"], await cluster.Membership.Subscriptions.Reader.ReadAsync());
+        cluster.AddTopic("orders.africa", 1);
+        time.Advance(TimeSpan.FromMinutes(5));
+        consumer.Subscribe(new Regex("er$"));
+        await time.WaitForArmedTimersAsync(1);
+        Assert.Equal(["other"], cluster.Membership.Topics);
+        await consumer.DisposeAsync();
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => Task.Run(() => consumer.Subscribe(new Regex("x"))));
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Threading.Channels;
 using Arus.Grains;
 using Microsoft.Extensions.Logging.Abstractions;
 using Orleans;
@@ -39,10 +40,13 @@ internal sealed class FakeCluster
     /// <summary>What the next commit fails with, as a coordinator whose storage fails.</summary>
     public Exception? CommitFault { get; set; }
 
-    public void AddTopic(string name, int count)
+    public void AddTopic(string name, int count, bool isInternal = false)
     {
         PartitionAssignment[] map = [.. Enumerable.Range(0, count).Select(p => new PartitionAssignment(p, 1, 0, [1], [1]))];
-        topics[name] = new TopicDescription(name, Guid.Empty, map, [], 1, IsInternal: false);
+        lock (gate)
+        {
+            topics[name] = new TopicDescription(name, Guid.Empty, map, [], 1, isInternal);
+        }
     }
 
     public FakePartition Partition(string topic, int partition)
@@ -74,13 +78,31 @@ internal sealed class FakeCluster
     private object Grain(Type type, object key) => type.Name switch
     {
         nameof(ITopicGrain) => Fake.Of<ITopicGrain>((method, _) => method.Name == nameof(ITopicGrain.DescribeAsync)
-            ? Task.FromResult(topics.GetValueOrDefault((string)key))
+            ? Task.FromResult(Describe((string)key))
             : throw new NotSupportedException(method.Name)),
+        nameof(ITopicCatalogGrain) => Fake.Of<ITopicCatalogGrain>((_, _) => Task.FromResult(List((long)key))),
         nameof(IPartitionGrain) => PartitionGrain(PartitionKey.Parse((string)key)),
         nameof(IProducerIdGrain) => Fake.Of<IProducerIdGrain>((_, arguments) => Task.FromResult(Interlocked.Add(ref nextProducerId, (int)arguments[0]!))),
         nameof(IGroupGrain) => Fake.Of<IGroupGrain>(CallGroup),
         _ => throw new NotSupportedException(type.Name),
     };
+
+    private TopicDescription? Describe(string name)
+    {
+        lock (gate)
+        {
+            return topics.GetValueOrDefault(name);
+        }
+    }
+
+    private TopicListing[] List(long shard)
+    {
+        lock (gate)
+        {
+            return [.. topics.Values.Where(t => TopicCatalog.ShardOf(t.Name) == shard)
+                .Select(t => new TopicListing(t.Name, t.Id, t.Partitions.Length, t.IsInternal))];
+        }
+    }
 
     private IPartitionGrain PartitionGrain((string Topic, int Partition) key)
     {
@@ -155,13 +177,20 @@ internal sealed class FakeMembership(GroupMembershipOptions options, IGroupRebal
 
     public IReadOnlyCollection<string> Topics { get; private set; } = [];
 
+    /// <summary>What was subscribed to, one after another.</summary>
+    public Channel<IReadOnlyCollection<string>> Subscriptions { get; } = Channel.CreateUnbounded<IReadOnlyCollection<string>>();
+
     public List<ErrorCode> ReportedErrors { get; } = [];
 
     public bool HasLeft { get; private set; }
 
     public Task Completion => completion.Task;
 
-    public void Subscribe(IReadOnlyCollection<string> topics) => Topics = topics;
+    public void Subscribe(IReadOnlyCollection<string> topics)
+    {
+        Topics = topics;
+        Subscriptions.Writer.TryWrite(topics);
+    }
 
     public void RecordPoll()
     {

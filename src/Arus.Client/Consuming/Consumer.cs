@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Text.RegularExpressions;
 using Arus.Grains;
 
 namespace Arus.Client;
@@ -8,7 +9,6 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
     private readonly ConsumerCore core;
     private readonly GroupSession session;
     private readonly GroupMembershipFactory groups;
-    private readonly TopicMetadata topics;
     private readonly IRecordSerializer<TKey> keySerializer;
     private readonly IRecordSerializer<TValue> valueSerializer;
     private readonly List<PartitionFetcher> touched = [];
@@ -25,10 +25,9 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
     {
         this.core = core;
         this.groups = groups;
-        this.topics = topics;
         this.keySerializer = keySerializer;
         this.valueSerializer = valueSerializer;
-        session = new GroupSession(core);
+        session = new GroupSession(core, topics);
     }
 
     public IReadOnlyList<TopicPartition> Assignment => core.Assignment;
@@ -39,17 +38,7 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
 
     public void Subscribe(params IReadOnlyCollection<string> topics)
     {
-        ObjectDisposedException.ThrowIf(isDisposed, this);
-        if (core.Options.GroupId is null)
-        {
-            throw new InvalidOperationException("Subscribing needs a consumer with group.id; without one, use Assign.");
-        }
-
-        if (isAssignedByHand)
-        {
-            throw new InvalidOperationException("Partitions were assigned by hand; a consumer either assigns or subscribes.");
-        }
-
+        CheckMaySubscribe();
         foreach (string topic in topics)
         {
             ValidationResult name = TopicName.Validate(topic);
@@ -59,8 +48,16 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
             }
         }
 
-        session.Subscribe(groups, this.topics, topics);
-        session.StartAutoCommit();
+        session.Subscribe(groups, topics);
+        session.Offsets.StartAutoCommit();
+    }
+
+    public void Subscribe(Regex pattern)
+    {
+        ArgumentNullException.ThrowIfNull(pattern);
+        CheckMaySubscribe();
+        session.Subscribe(groups, pattern);
+        session.Offsets.StartAutoCommit();
     }
 
     public async Task UnsubscribeAsync(CancellationToken cancellationToken = default)
@@ -80,7 +77,7 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
         isAssignedByHand = true;
         core.Remove(null);
         core.Add(partitions);
-        session.StartAutoCommit();
+        session.Offsets.StartAutoCommit();
     }
 
     public async ValueTask<IReadOnlyList<ConsumeResult<TKey, TValue>>> PollAsync(TimeSpan timeout, CancellationToken cancellationToken = default)
@@ -170,7 +167,7 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
             .ConfigureAwait(false);
     }
 
-    public Task CommitAsync(CancellationToken cancellationToken = default) => session.CommitAsync(
+    public Task CommitAsync(CancellationToken cancellationToken = default) => session.Offsets.CommitAsync(
         [.. core.All().Where(f => f.Delivered >= 0 && f.Delivered != f.Committed)
             .Select(f => new CommittedOffset(f.Partition, f.Delivered, f.LeaderEpoch, ""))],
         cancellationToken);
@@ -179,7 +176,7 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
     {
         TopicPartitionOffset wrong = offsets.FirstOrDefault(o => o.Offset < 0);
         return wrong.Partition.Topic is null
-            ? session.CommitAsync([.. offsets.Select(o => new CommittedOffset(o.Partition, o.Offset, LeaderEpoch: -1, ""))], cancellationToken)
+            ? session.Offsets.CommitAsync([.. offsets.Select(o => new CommittedOffset(o.Partition, o.Offset, LeaderEpoch: -1, ""))], cancellationToken)
             : throw new ArgumentException($"The offset to commit of {wrong.Partition} is {wrong.Offset}; it must be 0 or more.", nameof(offsets));
     }
 
@@ -205,7 +202,7 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
             }
             else if (core.Options is { EnableAutoCommit: true, GroupId: not null })
             {
-                await session.CommitProcessedAsync(core.All(), CancellationToken.None).ConfigureAwait(false);
+                await session.Offsets.CommitProcessedAsync(core.All(), CancellationToken.None).ConfigureAwait(false);
             }
         }
         finally
@@ -262,6 +259,20 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
         }
 
         records.Clear();
+    }
+
+    private void CheckMaySubscribe()
+    {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        if (core.Options.GroupId is null)
+        {
+            throw new InvalidOperationException("Subscribing needs a consumer with group.id; without one, use Assign.");
+        }
+
+        if (isAssignedByHand)
+        {
+            throw new InvalidOperationException("Partitions were assigned by hand; a consumer either assigns or subscribes.");
+        }
     }
 
     private void EnterPoll()

@@ -72,7 +72,7 @@ public sealed record ConsumerOptions
     /// <summary><c>default.api.timeout.ms</c>: of commits and look-ups, retries included.</summary>
     public TimeSpan DefaultApiTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
-    /// <summary><c>metadata.max.age.ms</c>: how soon new partitions of a subscribed topic are noticed.</summary>
+    /// <summary><c>metadata.max.age.ms</c>: how soon new partitions of a subscribed topic, and new topics that match a pattern, are noticed.</summary>
     public TimeSpan MetadataMaxAge { get; init; } = TimeSpan.FromMinutes(5);
 
     /// <summary><c>partition.assignment.strategy</c>, in order of preference; null for Kafka's default.</summary>

@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Arus.Grains;
 
 namespace Arus.Client;
@@ -21,6 +22,14 @@ public interface IConsumer<TKey, TValue> : IAsyncDisposable
     /// <summary>Lets the group divide these topics among its members. Replaces an earlier subscription.</summary>
     /// <exception cref="InvalidOperationException">There is no <see cref="ConsumerOptions.GroupId"/>, or partitions were assigned by hand.</exception>
     void Subscribe(params IReadOnlyCollection<string> topics);
+
+    /// <summary>
+    /// Lets the group divide all topics whose names <paramref name="pattern"/> matches (<see cref="Regex.IsMatch(string)"/>: anchor it
+    /// to match whole names). Topics that come or go later are noticed within <see cref="ConsumerOptions.MetadataMaxAge"/>; internal
+    /// topics never match. The group is joined as soon as there is a topic. Replaces an earlier subscription.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">There is no <see cref="ConsumerOptions.GroupId"/>, or partitions were assigned by hand.</exception>
+    void Subscribe(Regex pattern);
 
     /// <summary>Ends the subscription and leaves the group.</summary>
     Task UnsubscribeAsync(CancellationToken cancellationToken = default);

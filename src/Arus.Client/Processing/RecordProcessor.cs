@@ -12,7 +12,6 @@ internal sealed class RecordProcessor<TKey, TValue> : IRecordProcessor, IRecordS
     private readonly ConsumerCore core;
     private readonly GroupSession session;
     private readonly GroupMembershipFactory groups;
-    private readonly TopicMetadata topics;
     private readonly IRecordSerializer<TKey> keySerializer;
     private readonly IRecordSerializer<TValue> valueSerializer;
     private readonly RecordHandler<TKey, TValue> handler;
@@ -37,13 +36,12 @@ internal sealed class RecordProcessor<TKey, TValue> : IRecordProcessor, IRecordS
         this.options = options;
         this.core = core;
         this.groups = groups;
-        this.topics = topics;
         this.handler = handler;
         this.keySerializer = keySerializer;
         this.valueSerializer = valueSerializer;
         this.deadLetters = deadLetters;
         roomSignal = new AsyncSignal(core.Time);
-        session = new GroupSession(core) { FinishAsync = FinishAsync };
+        session = new GroupSession(core, topics) { FinishAsync = FinishAsync };
     }
 
     int IRecordSink.Room => options.MaxPending - Volatile.Read(ref pending);
@@ -59,8 +57,8 @@ internal sealed class RecordProcessor<TKey, TValue> : IRecordProcessor, IRecordS
         using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, failed.Token);
         try
         {
-            session.Subscribe(groups, topics, options.Topics);
-            session.StartAutoCommit();
+            session.Subscribe(groups, options.Topics);
+            session.Offsets.StartAutoCommit();
             await ReadAsync(end.Token).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (end.IsCancellationRequested)

@@ -1,0 +1,101 @@
+using Arus.Grains;
+using Microsoft.Extensions.Logging;
+
+namespace Arus.Client;
+
+/// <summary>Commits offsets of one consumer, by hand and in the background, one commit at a time. Thread-safe.</summary>
+/// <param name="membership">The place in the group; null outside of it.</param>
+internal sealed class OffsetCommitter(ConsumerCore core, Func<IGroupMembership?> membership) : IAsyncDisposable
+{
+    private readonly SemaphoreSlim committing = new(1, 1);
+    private readonly CancellationTokenSource stop = new();
+    private Task autoCommit = Task.CompletedTask;
+
+    private ConsumerOptions Options => core.Options;
+
+    /// <summary>Begins to commit in the background, where that is wanted.</summary>
+    public void StartAutoCommit()
+    {
+        if (Options is { EnableAutoCommit: true, GroupId: not null } && autoCommit.IsCompleted && !stop.IsCancellationRequested)
+        {
+            autoCommit = AutoCommitAsync();
+        }
+    }
+
+    /// <summary>Commits, and throws unless all of it was accepted.</summary>
+    public async Task CommitAsync(CommittedOffset[] offsets, CancellationToken cancellationToken)
+    {
+        if (offsets.Length == 0)
+        {
+            return;
+        }
+
+        // One at a time: an older commit that arrives after a newer one would take the group back.
+        await committing.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            MemberIdentity member = membership()?.Identity ?? new MemberIdentity("", GroupInstanceId: null, GenerationId: -1);
+            ErrorCode[] errors = await core.CommitAsync(member, offsets, cancellationToken).ConfigureAwait(false);
+            for (int i = 0; i < offsets.Length && i < errors.Length; i++)
+            {
+                if (errors[i] == ErrorCode.None && core.Find(offsets[i].Partition) is { } fetcher)
+                {
+                    fetcher.MarkCommitted(offsets[i].Offset);
+                }
+            }
+
+            ErrorCode error = errors.FirstOrDefault(e => e != ErrorCode.None);
+            if (error != ErrorCode.None)
+            {
+                membership()?.ReportCommitError(error);
+                throw new CommitFailedException(error, $"Group '{Options.GroupId}' did not accept the offsets: {Explain(error)}");
+            }
+        }
+        finally
+        {
+            committing.Release();
+        }
+    }
+
+    /// <summary>Commits what the application has finished of these partitions and the group does not know yet.</summary>
+    public Task CommitProcessedAsync(IEnumerable<PartitionFetcher> fetchers, CancellationToken cancellationToken) => CommitAsync(
+        [.. fetchers.Where(f => f.Processed >= 0 && f.Processed != f.Committed)
+            .Select(f => new CommittedOffset(f.Partition, f.Processed, f.LeaderEpoch, ""))],
+        cancellationToken);
+
+    public async ValueTask DisposeAsync()
+    {
+        await stop.CancelAsync().ConfigureAwait(false);
+        await autoCommit.ConfigureAwait(false);
+    }
+
+    private static string Explain(ErrorCode error) => error switch
+    {
+        ErrorCode.UnknownMemberId or ErrorCode.IllegalGeneration or ErrorCode.RebalanceInProgress =>
+            $"{error}: the group rebalanced meanwhile and the partitions may belong to others. Poll more often, take fewer records at a time "
+            + "(max.poll.records), or allow more time (max.poll.interval.ms).",
+        ErrorCode.FencedInstanceId => $"{error}: another consumer has the same group.instance.id.",
+        _ => error.ToString(),
+    };
+
+    private async Task AutoCommitAsync()
+    {
+        while (!stop.IsCancellationRequested)
+        {
+            try
+            {
+                await Task.Delay(Options.AutoCommitInterval, core.Time, stop.Token).ConfigureAwait(false);
+                await CommitProcessedAsync(core.All(), stop.Token).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException) when (stop.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e)
+            {
+                // Whatever it was, the next interval tries again, with what is then processed: commits must not end unnoticed.
+                core.Logger.LogWarning(e, "Auto-commit of group {Group} failed", Options.GroupId);
+            }
+        }
+    }
+}
