@@ -47,6 +47,7 @@ internal sealed class GatewayHarness : IAsyncDisposable
         {
             RemoteEndPoint = new IPEndPoint(from ?? IPAddress.Loopback, _ports++),
         };
+        client.OnClosed = context.Abort;
         Task serving = ServeAsync(context, listener ?? Listener, client);
         _connections.Add((serving, client));
         client.Serving = serving;

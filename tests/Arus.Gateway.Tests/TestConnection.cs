@@ -19,6 +19,9 @@ internal sealed class TestConnection
     /// <summary>Ends when the server is done with the connection.</summary>
     public Task Serving { get; set; } = Task.CompletedTask;
 
+    /// <summary>Tells the server's transport that the client is gone, whether anybody reads or not.</summary>
+    public Action OnClosed { get; set; } = () => { };
+
     public async Task<T> CallAsync<T>(IApiMessage request, short version)
         where T : IApiMessage<T>
     {
@@ -97,6 +100,7 @@ internal sealed class TestConnection
     {
         await _toServer.Writer.CompleteAsync();
         await _toClient.Reader.CompleteAsync();
+        OnClosed();
     }
 
     public static byte[] Encode(IApiMessage request, short version, int correlation)

@@ -16,7 +16,10 @@ internal sealed partial class KafkaConnection
     private readonly GatewayServices _services;
     private readonly HandlerRegistry _handlers;
     private readonly FetchWaiters _waiters;
+
+    /// <summary>Ends waits. Not disposed of, since several may be about to cancel it; without a timer it holds nothing.</summary>
     private readonly CancellationTokenSource _closed = new();
+
     private readonly Channel<PendingResponse> _pending = Channel.CreateUnbounded<PendingResponse>(
         new UnboundedChannelOptions { SingleReader = true, SingleWriter = true, AllowSynchronousContinuations = false });
 
@@ -54,6 +57,10 @@ internal sealed partial class KafkaConnection
     public async Task RunAsync()
     {
         Task writing = WriteResponsesAsync();
+
+        // The transport knows that the client is gone while nobody reads, which is so as long as an exclusive request is under way.
+        CancellationTokenRegistration gone = _transport.ConnectionClosed.UnsafeRegister(
+            static closed => ((CancellationTokenSource)closed!).Cancel(), _closed);
         try
         {
             await ReadRequestsAsync();
@@ -62,6 +69,10 @@ internal sealed partial class KafkaConnection
         {
             Break(exception);
         }
+        finally
+        {
+            await gone.DisposeAsync();
+        }
 
         // Waits end now; what was accepted is still carried out and answered if the client still listens.
         await _closed.CancelAsync();
@@ -69,13 +80,13 @@ internal sealed partial class KafkaConnection
         await writing;
         await _transport.Transport.Input.CompleteAsync();
         await _transport.Transport.Output.CompleteAsync();
-        _closed.Dispose();
     }
 
-    /// <summary>Ends the reading of requests; those in flight are answered.</summary>
+    /// <summary>Ends the reading of requests and all waits; what is in flight is carried out and answered.</summary>
     public void StopReading()
     {
         _stopping = true;
+        _closed.Cancel();
         _transport.Transport.Input.CancelPendingRead();
         _responseWritten.Set();
     }

@@ -23,19 +23,19 @@ internal sealed class JoinGroupHandler(GatewayServices services) : ApiHandler<Jo
         try
         {
             IGroupGrain group = services.Grains.GetGrain<IGroupGrain>(request.GroupId);
-            JoinGroupResult result = await group.JoinAsync(command);
+            JoinGroupResult result = await group.JoinAsync(command).WaitAsync(context.Closed);
             while (result.Pending)
             {
-                if (context.Closed.IsCancellationRequested)
-                {
-                    return null;
-                }
-
                 command = command with { MemberId = result.MemberId };
-                result = await group.JoinAsync(command);
+                result = await group.JoinAsync(command).WaitAsync(context.Closed);
             }
 
             return Describe(result);
+        }
+        catch (OperationCanceledException) when (context.Closed.IsCancellationRequested)
+        {
+            // The client is gone and nobody asks again; its member stays until its session ends.
+            return null;
         }
         catch (Exception exception)
         {

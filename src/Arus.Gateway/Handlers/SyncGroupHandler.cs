@@ -19,21 +19,21 @@ internal sealed class SyncGroupHandler(GatewayServices services) : ApiHandler<Sy
         try
         {
             IGroupGrain group = services.Grains.GetGrain<IGroupGrain>(request.GroupId);
-            SyncGroupResult result = await group.SyncAsync(command);
+            SyncGroupResult result = await group.SyncAsync(command).WaitAsync(context.Closed);
             while (result.Pending)
             {
-                if (context.Closed.IsCancellationRequested)
-                {
-                    return null;
-                }
-
-                result = await group.SyncAsync(command);
+                result = await group.SyncAsync(command).WaitAsync(context.Closed);
             }
 
             return new SyncGroupResponse
             {
                 ErrorCode = result.Error, ProtocolType = result.ProtocolType, ProtocolName = result.ProtocolName, Assignment = result.Assignment,
             };
+        }
+        catch (OperationCanceledException) when (context.Closed.IsCancellationRequested)
+        {
+            // The client is gone and nobody asks again; its member stays until its session ends.
+            return null;
         }
         catch (Exception exception)
         {

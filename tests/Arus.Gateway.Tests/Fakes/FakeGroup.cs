@@ -11,6 +11,12 @@ internal sealed class FakeGroup(string id) : IGroupGrain
 
     public List<JoinGroupCommand> JoinCommands { get; } = [];
 
+    /// <summary>Set: joins and syncs are not answered before it ends, as in a rebalance that waits for other members.</summary>
+    public TaskCompletionSource? Rebalance { get; set; }
+
+    /// <summary>Ends when a join or sync waits for <see cref="Rebalance"/>.</summary>
+    public TaskCompletionSource Waiting { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     public List<CommitOffsetsCommand> Commits { get; } = [];
 
     public List<CommittedOffset> Offsets { get; } = [];
@@ -21,13 +27,18 @@ internal sealed class FakeGroup(string id) : IGroupGrain
 
     public int Coordinator { get; set; } = 1;
 
-    public Task<JoinGroupResult> JoinAsync(JoinGroupCommand command)
+    public async Task<JoinGroupResult> JoinAsync(JoinGroupCommand command)
     {
         JoinCommands.Add(command);
-        return Answer(Joins.Dequeue);
+        await WaitAsync();
+        return await Answer(Joins.Dequeue);
     }
 
-    public Task<SyncGroupResult> SyncAsync(SyncGroupCommand command) => Answer(Syncs.Dequeue);
+    public async Task<SyncGroupResult> SyncAsync(SyncGroupCommand command)
+    {
+        await WaitAsync();
+        return await Answer(Syncs.Dequeue);
+    }
 
     public Task<ErrorCode> HeartbeatAsync(MemberIdentity member) => Answer(() => ErrorCode.None);
 
@@ -55,6 +66,15 @@ internal sealed class FakeGroup(string id) : IGroupGrain
     public Task<ErrorCode> DeleteAsync() => Answer(() => ErrorCode.None);
 
     public Task<int> LocateAsync() => Answer(() => Coordinator);
+
+    private async Task WaitAsync()
+    {
+        if (Rebalance is { } rebalance)
+        {
+            Waiting.TrySetResult();
+            await rebalance.Task;
+        }
+    }
 
     private Task<T> Answer<T>(Func<T> value) => Failure is null ? Task.FromResult(value()) : Task.FromException<T>(Failure);
 }
