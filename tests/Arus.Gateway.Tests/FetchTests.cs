@@ -96,6 +96,26 @@ public sealed class FetchTests
     }
 
     [Fact]
+    public async Task What_was_read_before_takes_no_room_from_what_replaces_it()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 1);
+        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        byte[] batch = Messages.Batch("abc");
+        partition.Put(batch);
+        TestConnection connection = gateway.Connect();
+        await connection.SendAsync(
+            Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000, minBytes: batch.Length * 2, maxBytes: (batch.Length * 2) + 10), 11);
+        await partition.WhenAsync(p => p.WaitingFetches == 1);
+        partition.Put(batch);
+        (_, Protocol.FetchResponse response) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
+        Assert.Equal(batch.Length * 2, response.Responses[0].Partitions[0].Records.Length);
+
+        // One call that looks, one that waits, and one that reads all again.
+        Assert.Equal([(0L, 0), (1L, FetchWaiters.CallWaitMs), (0L, 0)], partition.Fetches.Select(fetch => (fetch.Offset, fetch.MaxWaitMs)));
+    }
+
+    [Fact]
     public async Task A_waiting_call_that_ended_empty_is_begun_anew()
     {
         await using var gateway = new GatewayHarness();

@@ -166,6 +166,8 @@ internal sealed class FetchOperation
     /// </summary>
     private async Task ReadAsync(List<int> indexes)
     {
+        // What is about to be replaced takes no room from what replaces it.
+        indexes.ForEach(index => _results[index] = null);
         int next = 0;
         while (next < indexes.Count)
         {
