@@ -116,6 +116,29 @@ public sealed class FetchTests
     }
 
     [Fact]
+    public async Task A_partition_that_has_given_all_it_may_is_not_asked_again_and_again()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 2);
+        FakePartition full = gateway.Cluster.Partition("topic", 0);
+        FakePartition other = gateway.Cluster.Partition("topic", 1);
+        byte[] batch = Messages.Batch("abc");
+        full.Put(batch);
+        full.Put(batch);
+        TestConnection connection = gateway.Connect();
+        await connection.SendAsync(
+            Messages.Fetch("topic", [(0, 0), (1, 0)], maxWaitMs: 500, minBytes: batch.Length * 2, partitionMaxBytes: batch.Length + 1), 11);
+
+        // It looks, waits for what is there already, and finds that it cannot get more; only the other one is waited for.
+        await full.WhenAsync(p => p.Fetches.Count == 3);
+        await other.WhenAsync(p => p.WaitingFetches == 1);
+        other.Put(batch);
+        (_, Protocol.FetchResponse response) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
+        Assert.All(response.Responses[0].Partitions, partition => Assert.Equal(batch.Length, partition.Records.Length));
+        Assert.Equal(3, full.Fetches.Count);
+    }
+
+    [Fact]
     public async Task A_waiting_call_that_ended_empty_is_begun_anew()
     {
         await using var gateway = new GatewayHarness();

@@ -65,7 +65,7 @@ internal sealed class FetchOperation
         await using CancellationTokenRegistration registration = closed.UnsafeRegister(static signal => ((AsyncSignal)signal!).Set(), _signal);
         try
         {
-            var waits = new FetchWaiter[_positions.Length];
+            var waits = new FetchWaiter?[_positions.Length];
             for (int i = 0; i < _positions.Length; i++)
             {
                 waits[i] = Wait(i);
@@ -94,20 +94,20 @@ internal sealed class FetchOperation
     }
 
     /// <summary>Takes over what the calls that ended have brought, and begins new ones for them if that is not enough.</summary>
-    private async Task TakeAsync(FetchWaiter[] waits)
+    /// <param name="waits">Null for a partition that is not waited for any more.</param>
+    private async Task TakeAsync(FetchWaiter?[] waits)
     {
         List<int>? again = null;
         for (int i = 0; i < waits.Length; i++)
         {
-            if (!waits[i].Call.IsCompleted)
+            if (waits[i] is not { Call.IsCompleted: true } wait)
             {
                 continue;
             }
 
-            if (waits[i].Call.IsCompletedSuccessfully && waits[i].Request.Offset == _positions[i].Offset
-                && waits[i].Request.Isolation == _limits.Isolation)
+            if (wait.Call.IsCompletedSuccessfully && wait.Request.Offset == _positions[i].Offset && wait.Request.Isolation == _limits.Isolation)
             {
-                _results[i] = waits[i].Call.Result;
+                _results[i] = wait.Call.Result;
             }
             else
             {
@@ -118,7 +118,7 @@ internal sealed class FetchOperation
 
         if (again is not null)
         {
-            await ReadAsync(again);
+            await ReadAgainAsync(again, waits);
         }
 
         if (IsEnough())
@@ -128,9 +128,28 @@ internal sealed class FetchOperation
 
         for (int i = 0; i < waits.Length; i++)
         {
-            if (waits[i].Call.IsCompleted)
+            if (waits[i] is { Call.IsCompleted: true })
             {
                 waits[i] = Wait(i);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Reads where something has happened after what was read. A partition that gives no more than before has filled its share, and what
+    /// follows there is no reason to ask again before the client does.
+    /// </summary>
+    private async Task ReadAgainAsync(List<int> indexes, FetchWaiter?[] waits)
+    {
+        long?[] ends = [.. indexes.Select(index => EndOf(_results[index]!))];
+        await ReadAsync(indexes);
+        for (int i = 0; i < ends.Length; i++)
+        {
+            int index = indexes[i];
+            if (waits[index]!.Call.IsCompletedSuccessfully && waits[index]!.Request.Offset == ends[i] && EndOf(_results[index]!) == ends[i]
+                && waits[index]!.Call.Result is ({ Error: not ErrorCode.None } or { Records.Length: > 0 }))
+            {
+                waits[index] = null;
             }
         }
     }
