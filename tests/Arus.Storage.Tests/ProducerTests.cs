@@ -142,4 +142,28 @@ public sealed class ProducerTests
 
         Assert.Equal([3L, 4L], producers.All.Select(pair => pair.Key).Order());
     }
+
+    [Fact]
+    public void The_producer_that_was_silent_for_longest_is_forgotten_also_within_one_millisecond_and_after_a_restart()
+    {
+        var producers = new ProducerStates(maxProducers: 3);
+        Use(1, 2, 3, 1, 4, 5, 1, 6);
+        Assert.Equal([5L, 1L, 6L], producers.All.Select(pair => pair.Key));
+        producers.Add(new RecordBatchHeader(Batches.Idempotent(1, 0, 3).Span), 9, nowMs: 70);
+        ProducerStates read = ProducerSnapshot.Deserialize(ProducerSnapshot.Serialize(producers))!;
+        Assert.Equal([5L, 6L, 1L], read.All.Select(pair => pair.Key));
+        producers.Set(6, null);
+        Assert.Equal(1, producers.Expire(70));
+        Assert.Equal([1L], producers.All.Select(pair => pair.Key));
+        Use(7, 8, 9);
+        Assert.Equal([7L, 8L, 9L], producers.All.Select(pair => pair.Key));
+
+        void Use(params long[] ids)
+        {
+            foreach (long id in ids)
+            {
+                producers.Add(new RecordBatchHeader(Batches.Idempotent(id, 0, 0).Span), 0, nowMs: 7);
+            }
+        }
+    }
 }

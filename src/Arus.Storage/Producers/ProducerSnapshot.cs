@@ -55,7 +55,7 @@ internal static class ProducerSnapshot
             return null;
         }
 
-        var producers = new ProducerStates();
+        var states = new List<KeyValuePair<long, ProducerState>>();
         int count = BinaryPrimitives.ReadInt32BigEndian(content);
         content = content[4..];
         for (int i = 0; i < count; i++)
@@ -88,9 +88,21 @@ internal static class ProducerSnapshot
                     lastAppend);
             }
 
+            states.Add(KeyValuePair.Create(id, state));
+        }
+
+        if (!content.IsEmpty)
+        {
+            return null;
+        }
+
+        // The bytes are in the order of ids; the sort is stable, so that the order of use is the same whoever reads them.
+        var producers = new ProducerStates();
+        foreach ((long id, ProducerState state) in states.OrderBy(pair => pair.Value.LastAppendMs))
+        {
             producers.Set(id, state);
         }
 
-        return content.IsEmpty ? producers : null;
+        return producers;
     }
 }

@@ -18,13 +18,17 @@ internal sealed class ProducerStates
     public const int MaxProducers = 100_000;
 
     private readonly int _maxProducers;
-    private Dictionary<long, ProducerState>? _producers;
+    private Dictionary<long, LinkedListNode<KeyValuePair<long, ProducerState>>>? _producers;
+
+    /// <summary>The same in the order of their last use, so that the limit costs the same however many there are.</summary>
+    private LinkedList<KeyValuePair<long, ProducerState>>? _byUse;
 
     public ProducerStates(int maxProducers = MaxProducers) => _maxProducers = maxProducers;
 
     public int Count => _producers?.Count ?? 0;
 
-    public IEnumerable<KeyValuePair<long, ProducerState>> All => _producers ?? Enumerable.Empty<KeyValuePair<long, ProducerState>>();
+    /// <summary>The one that was silent for longest first.</summary>
+    public IEnumerable<KeyValuePair<long, ProducerState>> All => _byUse ?? Enumerable.Empty<KeyValuePair<long, ProducerState>>();
 
     /// <summary>Judges a batch of a client.</summary>
     /// <param name="duplicate">With <see cref="SequenceVerdict.Duplicate"/>: what the batch was the first time.</param>
@@ -32,7 +36,7 @@ internal sealed class ProducerStates
     {
         (duplicate, message) = (default, null);
         long id = header.ProducerId;
-        if (_producers is null || !_producers.TryGetValue(id, out ProducerState? state))
+        if (Find(id) is not { } state)
         {
             // Its records may have been deleted; any sequence may be the first one (KIP-360).
             return SequenceVerdict.Accept;
@@ -67,73 +71,85 @@ internal sealed class ProducerStates
     {
         if (header.IsControl)
         {
-            Get(header.ProducerId, nowMs).SetEpoch(header.ProducerEpoch, nowMs);
+            Get(header.ProducerId).SetEpoch(header.ProducerEpoch, nowMs);
             return;
         }
 
-        Get(header.ProducerId, nowMs).Add(
+        Get(header.ProducerId).Add(
             header.ProducerEpoch,
             new ProducerBatch(
                 header.BaseSequence, header.LastSequence, baseOffset, baseOffset + header.LastOffsetDelta, header.MaxTimestamp),
             nowMs);
     }
 
-    public ProducerState? Find(long producerId) => _producers?.GetValueOrDefault(producerId);
+    public ProducerState? Find(long producerId) =>
+        _producers is not null && _producers.TryGetValue(producerId, out LinkedListNode<KeyValuePair<long, ProducerState>>? node) ? node.Value.Value : null;
 
+    /// <summary>Puts a producer's state, which counts as its use, or forgets the producer (null).</summary>
     public void Set(long producerId, ProducerState? state)
     {
-        _producers ??= [];
-        if (state is null)
+        Remove(producerId);
+        if (state is not null)
         {
-            _producers.Remove(producerId);
-        }
-        else
-        {
-            _producers[producerId] = state;
+            _producers ??= [];
+            _byUse ??= new LinkedList<KeyValuePair<long, ProducerState>>();
+            _producers.Add(producerId, _byUse.AddLast(KeyValuePair.Create(producerId, state)));
         }
     }
 
-    public void Clear() => _producers = null;
+    public void Clear() => (_producers, _byUse) = (null, null);
 
     /// <summary>Forgets the producers that last appended before a time (Unix milliseconds); answers how many.</summary>
     public int Expire(long beforeMs)
     {
-        if (_producers is null)
+        if (_byUse is null)
         {
             return 0;
         }
 
         int expired = 0;
-        foreach ((long id, ProducerState state) in _producers)
+        for (LinkedListNode<KeyValuePair<long, ProducerState>>? node = _byUse.First, next; node is not null; node = next)
         {
-            if (state.LastAppendMs < beforeMs)
+            next = node.Next;
+            if (node.Value.Value.LastAppendMs < beforeMs)
             {
-                _producers.Remove(id);
+                Remove(node.Value.Key);
                 expired++;
             }
         }
 
-        if (_producers.Count == 0)
+        if (Count == 0)
         {
-            _producers = null;
+            Clear();
         }
 
         return expired;
     }
 
-    private ProducerState Get(long id, long nowMs)
+    private void Remove(long id)
     {
-        _producers ??= [];
-        if (!_producers.TryGetValue(id, out ProducerState? state))
+        if (_producers is not null && _producers.Remove(id, out LinkedListNode<KeyValuePair<long, ProducerState>>? node))
         {
-            if (_producers.Count >= _maxProducers)
-            {
-                _producers.Remove(_producers.MinBy(pair => pair.Value.LastAppendMs).Key);
-            }
+            _byUse!.Remove(node);
+        }
+    }
 
-            _producers.Add(id, state = new ProducerState());
+    private ProducerState Get(long id)
+    {
+        if (_producers is not null && _producers.TryGetValue(id, out LinkedListNode<KeyValuePair<long, ProducerState>>? node))
+        {
+            _byUse!.Remove(node);
+            _byUse.AddLast(node);
+            return node.Value.Value;
         }
 
+        if (Count >= _maxProducers)
+        {
+            Remove(_byUse!.First!.Value.Key);
+        }
+
+        var state = new ProducerState();
+        Set(id, state);
         return state;
     }
 }
