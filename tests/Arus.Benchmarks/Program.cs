@@ -7,6 +7,7 @@ internal static class Program
         ["log"] = LogBenchmarks.RunAsync,
         ["log-idle"] = LogBenchmarks.IdleAsync,
         ["calls"] = GrainCallBenchmarks.RunAsync,
+        ["client"] = ClientBenchmarks.RunAsync,
         ["topics"] = TopicBenchmarks.RunAsync,
     };
 
