@@ -72,6 +72,9 @@ public static class ClientDiagnostics
         }
     }
 
+    /// <summary>Whether anybody wants activities.</summary>
+    internal static bool IsTracing => Source.HasListeners();
+
     internal static Activity? StartSend(string topic, string clientId)
     {
         if (!Source.HasListeners())

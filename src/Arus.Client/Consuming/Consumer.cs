@@ -12,6 +12,7 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
     private readonly IRecordSerializer<TKey> keySerializer;
     private readonly IRecordSerializer<TValue> valueSerializer;
     private readonly List<PartitionFetcher> touched = [];
+    private readonly Action<PartitionFetcher> makeRoom;
     private List<ConsumeResult<TKey, TValue>> records = [];
     private RecordSerializationException? unreadable;
     private int room;
@@ -28,6 +29,7 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
         this.keySerializer = keySerializer;
         this.valueSerializer = valueSerializer;
         session = new GroupSession(core, topics);
+        makeRoom = MakeRoom;
     }
 
     public IReadOnlyList<TopicPartition> Assignment => core.Assignment;
@@ -111,22 +113,25 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
                 int next = given = 0;
                 foreach (Run run in runs)
                 {
-                    for (; next < run.End && run.Fetcher.IsCurrent(run.Version); next++)
+                    for (; next < run.End && run.Fetcher.TryDeliver(batch[next].Offset, run.Version); next++)
                     {
-                        ConsumeResult<TKey, TValue> record = batch[next];
-                        run.Fetcher.MarkDelivered(record.Offset + 1, run.Version);
                         given = next + 1;
-                        yield return record;
-                        run.Fetcher.MarkProcessed();
-                        session.RecordPoll();
-                        cancellationToken.ThrowIfCancellationRequested();
+                        yield return batch[next];
+                        session.RecordLife();
+                        if (cancellationToken.IsCancellationRequested)
+                        {
+                            run.Fetcher.MarkProcessed();
+                            throw new OperationCanceledException(cancellationToken);
+                        }
                     }
 
+                    run.Fetcher.MarkProcessed();
                     if (next == run.End)
                     {
                         run.Fetcher.MarkDelivered(run.Position, run.Version);
                     }
 
+                    session.RecordPoll();
                     next = run.End;
                 }
 
@@ -337,7 +342,7 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
     {
         room = core.Options.MaxPollRecords;
         int before = 0;
-        while (((IRecordSink)this).Room > 0 && core.DrainNext(this, out int version) is { } fetcher)
+        while (((IRecordSink)this).Room > 0 && core.DrainNext(this, makeRoom, out int version) is { } fetcher)
         {
             long position = fetcher.Position;
             touched.Add(fetcher);
@@ -352,6 +357,16 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
             }
 
             before = records.Count;
+        }
+    }
+
+    /// <summary>The list is the application's for good, so it is made as large as it will be, and no larger.</summary>
+    private void MakeRoom(PartitionFetcher fetcher)
+    {
+        int wanted = Math.Min(room, records.Count + fetcher.BufferedRecords);
+        if (wanted > records.Capacity)
+        {
+            records.Capacity = wanted;
         }
     }
 

@@ -138,11 +138,8 @@ internal sealed class ConsumerCore
     public void SignalPoll() => dataReady.Set();
 
     /// <summary>Hands out records from one partition that has some, and answers which; null when none has.</summary>
-    public PartitionFetcher? DrainNext(IRecordSink sink, out int version) => DrainNext(sink, prepare: null, out version);
-
-    /// <inheritdoc cref="DrainNext(IRecordSink, out int)"/>
     /// <param name="prepare">Told of the partition before its records come.</param>
-    public PartitionFetcher? DrainNext(IRecordSink sink, Action<PartitionFetcher>? prepare, out int version)
+    public PartitionFetcher? DrainNext(IRecordSink sink, Action<PartitionFetcher> prepare, out int version)
     {
         version = 0;
         PartitionFetcher? fetcher;
@@ -156,7 +153,7 @@ internal sealed class ConsumerCore
             fetcher.IsQueued = false;
         }
 
-        prepare?.Invoke(fetcher);
+        prepare(fetcher);
         bool wasFull = IsBufferFull;
         int released = fetcher.Drain(sink, Options.CheckCrcs, out bool hasMore, out version);
         Interlocked.Add(ref bufferedBytes, -released);

@@ -54,6 +54,9 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
         watch.Watch(pattern);
     }
 
+    /// <summary>The application is alive.</summary>
+    public void RecordLife() => membership?.RecordPoll();
+
     /// <summary>The application polls: it is alive, and done with what it was given before.</summary>
     public void RecordPoll()
     {

@@ -41,6 +41,25 @@ internal sealed partial class PartitionFetcher
         }
     }
 
+    /// <summary>
+    /// The application asks for a record that was handed out at a version, and so is done with the one before. False when the record is
+    /// not to be delivered any more.
+    /// </summary>
+    public bool TryDeliver(long offset, int atVersion)
+    {
+        lock (gate)
+        {
+            Processed = Delivered;
+            if (atVersion != version || isRevoking)
+            {
+                return false;
+            }
+
+            Delivered = offset + 1;
+            return true;
+        }
+    }
+
     /// <summary>The application has been given everything before <paramref name="offset"/>.</summary>
     public void MarkDelivered(long offset, int atVersion)
     {

@@ -240,15 +240,6 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
         }
     }
 
-    /// <summary>Whether what was handed out at a version is still to be delivered.</summary>
-    public bool IsCurrent(int atVersion)
-    {
-        lock (gate)
-        {
-            return atVersion == version && !isRevoking;
-        }
-    }
-
     private ConsumeException Unreadable(long offset, in ValidationResult problem) =>
         new(problem.Error, Partition, offset, $"{Partition} at offset {offset}: {problem.Message}");
 

@@ -9,33 +9,14 @@ internal sealed class ByteBudget(long total, TimeProvider time)
     private readonly Lock gate = new();
     private readonly LinkedList<Waiter> line = [];
     private long left = total;
+    private int waiting;
 
     public long Total { get; } = total;
 
-    public bool HasWaiters
-    {
-        get
-        {
-            lock (gate)
-            {
-                return line.Count > 0;
-            }
-        }
-    }
+    public bool HasWaiters => Volatile.Read(ref waiting) > 0;
 
-    public bool TryTake(long bytes)
-    {
-        lock (gate)
-        {
-            if (line.Count > 0 || bytes > left)
-            {
-                return false;
-            }
-
-            left -= bytes;
-            return true;
-        }
-    }
+    /// <summary>Without a lock, since it is asked for every record.</summary>
+    public bool TryTake(long bytes) => !HasWaiters && TryTakeFromLeft(bytes);
 
     /// <exception cref="TimeoutException">There were too few bytes for all of <paramref name="timeout"/>.</exception>
     public async Task TakeAsync(long bytes, TimeSpan timeout, CancellationToken cancellationToken)
@@ -43,13 +24,10 @@ internal sealed class ByteBudget(long total, TimeProvider time)
         LinkedListNode<Waiter> node;
         lock (gate)
         {
-            if (line.Count == 0 && bytes <= left)
-            {
-                left -= bytes;
-                return;
-            }
-
+            // In line before it looks: whoever releases bytes looks for a line after it has added them, so one of the two sees the other.
             node = line.AddLast(new Waiter(bytes));
+            Interlocked.Increment(ref waiting);
+            Grant();
         }
 
         try
@@ -65,11 +43,31 @@ internal sealed class ByteBudget(long total, TimeProvider time)
 
     public void Release(long bytes)
     {
-        lock (gate)
+        Interlocked.Add(ref left, bytes);
+        if (HasWaiters)
         {
-            left += bytes;
-            Grant();
+            lock (gate)
+            {
+                Grant();
+            }
         }
+    }
+
+    private bool TryTakeFromLeft(long bytes)
+    {
+        long seen = Volatile.Read(ref left);
+        while (bytes <= seen)
+        {
+            long before = Interlocked.CompareExchange(ref left, seen - bytes, seen);
+            if (before == seen)
+            {
+                return true;
+            }
+
+            seen = before;
+        }
+
+        return false;
     }
 
     private void GiveUp(LinkedListNode<Waiter> node)
@@ -79,11 +77,12 @@ internal sealed class ByteBudget(long total, TimeProvider time)
             if (node.List is null)
             {
                 // Granted in the same moment: give it back.
-                left += node.Value.Bytes;
+                Interlocked.Add(ref left, node.Value.Bytes);
             }
             else
             {
                 line.Remove(node);
+                Interlocked.Decrement(ref waiting);
             }
 
             Grant();
@@ -92,10 +91,10 @@ internal sealed class ByteBudget(long total, TimeProvider time)
 
     private void Grant()
     {
-        while (line.First is { } first && first.Value.Bytes <= left)
+        while (line.First is { } first && TryTakeFromLeft(first.Value.Bytes))
         {
-            left -= first.Value.Bytes;
             line.RemoveFirst();
+            Interlocked.Decrement(ref waiting);
             first.Value.Granted.SetResult();
         }
     }

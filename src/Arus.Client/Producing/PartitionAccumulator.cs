@@ -8,6 +8,7 @@ internal sealed class PartitionAccumulator : IThreadPoolWorkItem
 {
     private readonly Lock gate = new();
     private readonly ProducerCore core;
+    private readonly TopicAccumulator topic;
     private readonly PartitionSender sender;
     private readonly Queue<ProducerBatch> ready = new();
     private readonly List<ProducerBatch> sending = [];
@@ -16,9 +17,10 @@ internal sealed class PartitionAccumulator : IThreadPoolWorkItem
     private bool isRunning;
     private bool isHurried;
 
-    public PartitionAccumulator(ProducerCore core, TopicPartition partition)
+    public PartitionAccumulator(ProducerCore core, TopicAccumulator topic, TopicPartition partition)
     {
         this.core = core;
+        this.topic = topic;
         Partition = partition;
         sender = new PartitionSender(core, partition);
     }
@@ -36,8 +38,7 @@ internal sealed class PartitionAccumulator : IThreadPoolWorkItem
                 Close();
             }
 
-            open ??= new ProducerBatch(core.RentBuilder(), new DeliveryOutcome(Partition), core.Time.GetTimestamp());
-            ProducerBatch batch = open;
+            ProducerBatch batch = open ??= Begin();
             batch.Builder.Append(timestampMs, key, isKeyNull, value, isValueNull, headers);
             batch.ReservedBytes += reservedBytes;
             if (batch.Builder.SizeInBytes >= core.Options.BatchSize)
@@ -73,6 +74,13 @@ internal sealed class PartitionAccumulator : IThreadPoolWorkItem
     }
 
     void IThreadPoolWorkItem.Execute() => _ = RunAsync();
+
+    /// <summary>What is looked at for a batch, so that records need not.</summary>
+    private ProducerBatch Begin()
+    {
+        topic.Refresh();
+        return new ProducerBatch(core.RentBuilder(), new DeliveryOutcome(Partition), core.Time.GetTimestamp());
+    }
 
     private void Close()
     {

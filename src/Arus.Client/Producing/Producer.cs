@@ -28,7 +28,40 @@ internal sealed class Producer<TKey, TValue> : IProducer<TKey, TValue>
         return EnqueueAsync(ClientDiagnostics.Inject(record, activity), spent: TimeSpan.Zero, cancellationToken);
     }
 
-    public async Task<DeliveryResult> ProduceAsync(ProducerRecord<TKey, TValue> record, CancellationToken cancellationToken = default)
+    public Task<DeliveryResult> ProduceAsync(ProducerRecord<TKey, TValue> record, CancellationToken cancellationToken = default)
+    {
+        if (ClientDiagnostics.IsTracing)
+        {
+            return ProduceTracedAsync(record, cancellationToken);
+        }
+
+        ValueTask<PendingDelivery> enqueued;
+        try
+        {
+            enqueued = EnqueueAsync(record, spent: TimeSpan.Zero, cancellationToken);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            return Task.FromCanceled<DeliveryResult>(cancellationToken);
+        }
+        catch (Exception e)
+        {
+            return Task.FromException<DeliveryResult>(e);
+        }
+
+        // As a rule the record is in the buffer by now, and the task that is returned is all that the call allocates.
+        return enqueued.IsCompletedSuccessfully
+            ? enqueued.Result.GetResultAsync(cancellationToken).AsTask()
+            : AwaitDeliveryAsync(enqueued, cancellationToken);
+    }
+
+    private static async Task<DeliveryResult> AwaitDeliveryAsync(ValueTask<PendingDelivery> enqueued, CancellationToken cancellationToken)
+    {
+        PendingDelivery pending = await enqueued.ConfigureAwait(false);
+        return await pending.GetResultAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task<DeliveryResult> ProduceTracedAsync(ProducerRecord<TKey, TValue> record, CancellationToken cancellationToken)
     {
         using Activity? activity = ClientDiagnostics.StartSend(record.Topic, core.Options.ClientId);
         try

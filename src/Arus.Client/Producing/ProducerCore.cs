@@ -41,13 +41,8 @@ internal sealed class ProducerCore
 
     public ByteBudget Budget { get; }
 
-    public bool TryGetTopic(string name, [NotNullWhen(true)] out TopicAccumulator? topic)
-    {
-        topic = null;
-        return Topics.TryGet(name, Options.MetadataMaxAge, out TopicDescription? description)
-            && topics.TryGetValue(name, out topic)
-            && topic.Has(description.Partitions.Length);
-    }
+    /// <summary>The topic, unless it was last seen missing. How old that knowledge is, is looked at for each batch.</summary>
+    public bool TryGetTopic(string name, [NotNullWhen(true)] out TopicAccumulator? topic) => topics.TryGetValue(name, out topic) && topic.IsKnown;
 
     public async ValueTask<TopicAccumulator> GetTopicAsync(string name, CancellationToken cancellationToken)
     {

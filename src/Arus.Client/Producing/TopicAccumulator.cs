@@ -1,3 +1,5 @@
+using Arus.Grains;
+
 namespace Arus.Client;
 
 /// <summary>The partitions of one topic as a producer sees them, and the choice among them. Thread-safe.</summary>
@@ -5,21 +7,34 @@ internal sealed class TopicAccumulator(ProducerCore core, string name)
 {
     private readonly Lock gate = new();
     private volatile PartitionAccumulator[] partitions = [];
-    private int sticky = -1;
-    private long stickyBytes;
+    private volatile StickyChoice? sticky;
 
-    /// <summary>Whether it has so many partitions.</summary>
-    public bool Has(int count) => partitions.Length >= count;
+    /// <summary>False before its partitions are known, and once it was found missing.</summary>
+    public bool IsKnown { get; private set; }
+
+    /// <summary>Takes in what is known of the topic by now; what is too old is read anew in the background.</summary>
+    public void Refresh()
+    {
+        if (!core.Topics.TryGet(name, core.Options.MetadataMaxAge, out TopicDescription? description))
+        {
+            IsKnown = false;
+        }
+        else if (description.Partitions.Length > partitions.Length)
+        {
+            Grow(description.Partitions.Length);
+        }
+    }
 
     public void Grow(int count)
     {
         lock (gate)
         {
+            IsKnown = true;
             PartitionAccumulator[] old = partitions;
             if (old.Length < count)
             {
                 partitions = [.. old, .. Enumerable.Range(old.Length, count - old.Length)
-                    .Select(p => new PartitionAccumulator(core, new TopicPartition(name, p)))];
+                    .Select(p => new PartitionAccumulator(core, this, new TopicPartition(name, p)))];
             }
         }
     }
@@ -59,18 +74,35 @@ internal sealed class TopicAccumulator(ProducerCore core, string name)
     /// <summary>KIP-794: one partition gets a batch's worth of bytes, then another is drawn.</summary>
     private int NextSticky(long size, int count)
     {
+        StickyChoice? current = sticky;
+        if (current is not null && current.TryAdd(size, core.Options.BatchSize))
+        {
+            return current.Partition;
+        }
+
         lock (gate)
         {
-            if (sticky < 0 || stickyBytes + size > core.Options.BatchSize)
+            if (ReferenceEquals(sticky, current))
             {
                 // Not the same one twice in a row, as long as there is another.
-                int draw = count > 1 && sticky >= 0 ? core.Draw(count - 1) : core.Draw(count);
-                sticky = count > 1 && sticky >= 0 && draw >= sticky ? draw + 1 : draw;
-                stickyBytes = 0;
+                int last = current?.Partition ?? -1;
+                int draw = count > 1 && last >= 0 ? core.Draw(count - 1) : core.Draw(count);
+                sticky = new StickyChoice(count > 1 && last >= 0 && draw >= last ? draw + 1 : draw);
             }
 
-            stickyBytes += size;
-            return sticky;
+            // A record that is larger than a batch goes there all the same.
+            sticky!.TryAdd(size, core.Options.BatchSize);
+            return sticky.Partition;
         }
+    }
+
+    /// <summary>The partition of the moment. Counts without a lock, since it is asked for every record without a key.</summary>
+    private sealed class StickyChoice(int partition)
+    {
+        private long bytes;
+
+        public int Partition => partition;
+
+        public bool TryAdd(long size, long limit) => Interlocked.Add(ref bytes, size) <= limit;
     }
 }
