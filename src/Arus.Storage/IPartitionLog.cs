@@ -111,9 +111,15 @@ public interface IPartitionLogProvider : IAsyncDisposable
     /// <param name="topicId">
     /// Tells a topic from an earlier one of the same name: a log found with another id is set aside, not served. Empty: not checked.
     /// </param>
-    /// <exception cref="LogException">The log cannot be opened; the message names the file and the reason.</exception>
+    /// <param name="leaderEpoch">
+    /// Whose leader opens it. A log in shared storage tells every other leader at once; without it (-1) such a log can be read, and
+    /// changed only after the first append, which brings one.
+    /// </param>
+    /// <exception cref="LogException">
+    /// The log cannot be opened, the message names the file and the reason; or <see cref="ErrorCode.FencedLeaderEpoch"/>: a newer leader has it.
+    /// </exception>
     ValueTask<IPartitionLog> OpenAsync(
-        TopicPartition partition, Guid topicId, TopicConfig config, CancellationToken cancellationToken = default);
+        TopicPartition partition, Guid topicId, TopicConfig config, int leaderEpoch = -1, CancellationToken cancellationToken = default);
 
     /// <summary>
     /// Deletes everything that a partition's log holds, whether the log is open or not; one that is open, or being opened, is closed
@@ -169,4 +175,8 @@ public readonly record struct LogDeleteResult(ErrorCode Error, long LogStartOffs
 public readonly record struct LogMaintenanceResult(int SegmentsDeleted, int SegmentsCompacted, long BytesFreed, int ProducersExpired);
 
 /// <summary>A log cannot be opened or has failed; the message names the file.</summary>
-public sealed class LogException(string message, Exception? inner = null) : Exception(message, inner);
+/// <param name="error">What a client is told.</param>
+public sealed class LogException(string message, Exception? inner = null, ErrorCode error = ErrorCode.KafkaStorageError) : Exception(message, inner)
+{
+    public ErrorCode Error { get; } = error;
+}

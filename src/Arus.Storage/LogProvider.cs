@@ -67,7 +67,7 @@ public sealed class LogProvider : IPartitionLogProvider
     /// <inheritdoc/>
     /// <remarks>A log that is still open is closed first: whoever opens last has the newer leader epoch.</remarks>
     public async ValueTask<IPartitionLog> OpenAsync(
-        TopicPartition partition, Guid topicId, TopicConfig config, CancellationToken cancellationToken = default)
+        TopicPartition partition, Guid topicId, TopicConfig config, int leaderEpoch = -1, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(config);
         PartitionLog? log = await ReplaceAsync(partition, affinity => Open(partition, topicId, affinity, config), "opened").ConfigureAwait(false);

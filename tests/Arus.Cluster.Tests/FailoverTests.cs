@@ -71,12 +71,16 @@ public sealed class FailoverTests
         Assert.Equal(2, before.Leader);
 
         await cluster.KillAsync(2);
+        DeleteRecordsResponse deleted = await BrokerCluster.EventuallyAsync(
+            () => partition.DeleteRecordsAsync(1), response => response.Error == ErrorCode.None);
+        Assert.Equal(new DeleteRecordsResponse(ErrorCode.None, 1), deleted); // Before the new leader's first append.
         AppendResponse appended = await BrokerCluster.EventuallyAsync(
             () => partition.AppendAsync(Batches.Append("c")), response => response.Results[0].Error == ErrorCode.None);
         Assert.Equal(2, appended.Results[0].BaseOffset);
         PartitionDescription after = await partition.DescribeAsync();
         Assert.Equal((1, before.LeaderEpoch + 1), (after.Leader, after.LeaderEpoch));
-        Assert.Equal([(0L, "a"), (1L, "b")], Batches.Read(await partition.FetchAsync(Batches.Fetch(0))).Take(2));
+        Assert.Equal(ErrorCode.OffsetOutOfRange, (await partition.FetchAsync(Batches.Fetch(0))).Error);
+        Assert.Equal((1L, "b"), Batches.Read(await partition.FetchAsync(Batches.Fetch(1))).Single(record => record.Offset == 1));
         Assert.Equal([(2L, "c")], Batches.Read(await partition.FetchAsync(Batches.Fetch(2))));
         TopicDescription topic = await BrokerCluster.EventuallyAsync(
             async () => (await cluster.Topic("shared").DescribeAsync())!, description => description.Partitions[0].LeaderEpoch == after.LeaderEpoch);

@@ -167,6 +167,24 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
         Assert.Equal(2, after.LeaderEpoch);
     }
 
+    [Fact]
+    public async Task A_topic_that_is_deleted_while_another_activation_has_its_log_leaves_no_files()
+    {
+        IPartitionGrain partition = await CreateAsync("handed-over");
+        await partition.AppendAsync(Batches.Append("a"));
+        LocalPartitions local = _cluster.Services(1).GetRequiredService<LocalPartitions>();
+        TopicDescription topic = (await _cluster.Topic("handed-over").DescribeAsync())!;
+        LocalPartitions.OpenPartition other = local.TryClaim(new TopicPartition("handed-over", 0), topic.Id, 5, () => { })!;
+        Assert.True(await other.OpenAsync(TopicConfig.Resolve(topic.Configs, BrokerConfig.Default), CancellationToken.None));
+        string directory = Path.Combine(_cluster.LogDirectory(1), "handed-over-0");
+        Assert.True(Directory.Exists(directory));
+        await _cluster.Topic("handed-over").DeleteAsync();
+        Assert.False(Directory.Exists(directory));
+        Assert.True(other.IsSuperseded);
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, (await other.Log!.AppendAsync([Batches.Of("b")], 5))[0].Error);
+        Assert.False(Directory.Exists(directory));
+    }
+
     private async Task<IPartitionGrain> CreateAsync(string topic)
     {
         await _cluster.CreateTopicAsync(topic);

@@ -195,7 +195,7 @@ internal sealed class LocalPartitions
         {
             try
             {
-                return await owner._provider.OpenAsync(Partition, TopicId, config, cancellationToken).ConfigureAwait(false);
+                return await owner._provider.OpenAsync(Partition, TopicId, config, LeaderEpoch, cancellationToken).ConfigureAwait(false);
             }
             finally
             {

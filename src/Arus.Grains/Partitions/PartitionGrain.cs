@@ -38,6 +38,11 @@ internal sealed class PartitionGrain(
             // Another activation raised the epoch at the same time; whichever activates next reads what it wrote.
             _refusal = (ErrorCode.NotLeaderOrFollower, "Another activation of this partition leads.");
         }
+        catch (LogException e) when (e.Error == ErrorCode.FencedLeaderEpoch)
+        {
+            // In a log that brokers share.
+            _refusal = (ErrorCode.NotLeaderOrFollower, e.Message);
+        }
         catch (Exception e) when (e is LogException or TimeoutException || StorageFailure.Is(e))
         {
             logger.LogError(e, "Partition {Topic}-{Partition} cannot be led: its log or metadata cannot be opened", _topic, _partition);

@@ -8,10 +8,11 @@ public sealed class RowLogProvider(IGrainStorage storage, RowLogOptions options)
 {
     /// <inheritdoc/>
     public async ValueTask<IPartitionLog> OpenAsync(
-        TopicPartition partition, Guid topicId, TopicConfig config, CancellationToken cancellationToken = default)
+        TopicPartition partition, Guid topicId, TopicConfig config, int leaderEpoch = -1, CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        return await RowPartitionLog.OpenAsync(partition, new GrainStorageRowStore(storage, partition, topicId), config, options).ConfigureAwait(false);
+        var store = new GrainStorageRowStore(storage, partition, topicId);
+        return await RowPartitionLog.OpenAsync(partition, store, config, options, leaderEpoch).ConfigureAwait(false);
     }
 
     /// <inheritdoc/>

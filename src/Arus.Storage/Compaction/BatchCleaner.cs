@@ -117,32 +117,38 @@ internal static class CompactionKeys
     {
         using var scratch = new PooledBufferWriter();
         using var scanner = new SegmentScanner(segment.File, 0, size);
-        while (scanner.Next(out ReadOnlyMemory<byte> batch, out _) == BatchReadStatus.Batch)
+        while (scanner.Next(out ReadOnlyMemory<byte> batch, out _) == BatchReadStatus.Batch && TryAdd(map, batch, fromOffset, scratch))
         {
-            var header = new RecordBatchHeader(batch.Span);
-            if (header.NextOffset <= fromOffset)
-            {
-                continue;
-            }
+        }
+    }
 
-            if (map.IsFull(header.Count))
-            {
-                return;
-            }
+    /// <summary>Notes the keys of a batch's records, unless it lies before an offset; false when the map is full.</summary>
+    public static bool TryAdd(OffsetMap map, ReadOnlyMemory<byte> batch, long fromOffset, PooledBufferWriter scratch)
+    {
+        var header = new RecordBatchHeader(batch.Span);
+        if (header.NextOffset <= fromOffset)
+        {
+            return true;
+        }
 
-            if (!header.IsControl)
+        if (map.IsFull(header.Count))
+        {
+            return false;
+        }
+
+        if (!header.IsControl)
+        {
+            var reader = new RecordReader(Open(batch, scratch).Span, header.Count);
+            while (reader.TryRead(out RecordView record))
             {
-                var reader = new RecordReader(Open(batch, scratch).Span, header.Count);
-                while (reader.TryRead(out RecordView record))
+                if (!record.IsKeyNull)
                 {
-                    if (!record.IsKeyNull)
-                    {
-                        map.Put(record.Key, header.BaseOffset + record.OffsetDelta);
-                    }
+                    map.Put(record.Key, header.BaseOffset + record.OffsetDelta);
                 }
             }
-
-            map.EndOffset = header.NextOffset;
         }
+
+        map.EndOffset = header.NextOffset;
+        return true;
     }
 }

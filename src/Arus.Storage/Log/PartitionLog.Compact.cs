@@ -72,19 +72,17 @@ internal sealed partial class PartitionLog
         [
             .. _segments.TakeWhile((segment, i) =>
                 i + 1 < _segments.Count && segment.Synced && segment.BaseOffset < _recovery.Segment
-                && (segment.Size == 0 || config.MinCompactionLagMs == 0 || nowMs - LatestTime(segment) >= config.MinCompactionLagMs)),
+                && CompactionRules.IsOldEnough(config, PieceOf(segment), nowMs)),
         ];
-        List<Segment> dirty = [.. cleanable.Where(segment => segment.NextOffset > _cleanedOffset && segment.Size > 0)];
-        long total = cleanable.Sum(segment => (long)segment.Size);
-        bool worthIt = dirty.Count > 0 && dirty.Sum(segment => (long)segment.Size) >= config.MinCleanableDirtyRatio * total;
-        bool overdue = limitsLag && dirty.Exists(segment => nowMs - segment.FirstAppendMs > config.MaxCompactionLagMs);
-        bool tombstonesDue = cleanable.Count > 0 && nowMs >= _nextHorizonMs;
-        return total > 0 && (worthIt || overdue || tombstonesDue)
+        return CompactionRules.IsDue(config, cleanable.ConvertAll(PieceOf), _cleanedOffset, _nextHorizonMs, nowMs)
             ? new CompactionPlan(
                 cleanable, _cleanedOffset, _generation,
                 _producers.All.Select(pair => pair.Value.LastOffset).ToHashSet(), nowMs)
             : null;
     }
+
+    private static CompactionPiece PieceOf(Segment segment) =>
+        new(segment.NextOffset, segment.Size, LatestTime(segment), segment.FirstAppendMs);
 
     private OffsetMap MapKeys(CompactionPlan plan)
     {

@@ -53,6 +53,12 @@ public sealed record RowLogOptions
     /// <summary>How often a step is tried again when the store fails, before the log does.</summary>
     public int StoreAttempts { get; init; } = 4;
 
+    /// <summary>See <see cref="LogProviderOptions.CompactionMapBytes"/>.</summary>
+    public int CompactionMapBytes { get; init; } = 32 << 20;
+
     /// <summary>See <see cref="LogProviderOptions.ProducerExpiration"/>.</summary>
     public TimeSpan ProducerExpiration { get; init; } = TimeSpan.FromDays(1);
+
+    /// <summary>For simulations: what waits for an operation goes on where the store answers, not in the pool, so that a seed replays it.</summary>
+    internal bool ContinuesInline { get; init; }
 }

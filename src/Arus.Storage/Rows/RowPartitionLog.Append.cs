@@ -138,16 +138,21 @@ public sealed partial class RowPartitionLog
                 return null; // Duplicates and refusals only.
             }
 
-            if (await TryInsertAsync(row).ConfigureAwait(false))
+            RowInfo info = row.InfoIn(_generation);
+            if (await TryInsertAsync(info.Key, row.Serialize()).ConfigureAwait(false))
             {
-                StoredHead? head = await RetryAsync(() => _store.ReadHeadAsync()).ConfigureAwait(false);
-                int leader = head is null ? int.MaxValue : RowLogHead.Deserialize(head.Bytes.Span).LeaderEpoch;
+                int leader = await ReadLeaderAsync().ConfigureAwait(false);
+                if (leader == DeletedEpoch)
+                {
+                    await DeleteRowAsync(info.Key).ConfigureAwait(false); // Whoever deletes the log may not have seen it.
+                }
+
                 if (leader > epoch)
                 {
                     return FencedBy(leader, epoch);
                 }
 
-                Take(row, row.Info);
+                Take(row, info);
                 return null;
             }
 
@@ -168,15 +173,13 @@ public sealed partial class RowPartitionLog
     }
 
     private string FencedBy(int newer, int epoch) =>
-        newer == int.MaxValue
+        newer == DeletedEpoch
             ? $"The log of {Partition} was deleted."
             : $"Leader epoch {epoch} of {Partition} is over; epoch {newer} leads.";
 
     /// <summary>False when another row stands there. An error leaves it open whether ours does, so it is read.</summary>
-    private async Task<bool> TryInsertAsync(SegmentRow row)
+    private async Task<bool> TryInsertAsync(string key, byte[] bytes)
     {
-        byte[] bytes = row.Serialize();
-        string key = RowInfo.KeyOf(row.BaseOffset);
         for (int attempt = 1; ; attempt++)
         {
             try

@@ -48,7 +48,7 @@ public sealed partial class RowPartitionLog
 
                 // Of one epoch there is one leader: a head of ours is a write of ours whose answer was lost.
                 StoredHead? head = await RetryAsync(() => _store.ReadHeadAsync()).ConfigureAwait(false);
-                int leader = head is null ? int.MaxValue : RowLogHead.Deserialize(head.Bytes.Span).LeaderEpoch;
+                int leader = head is null ? DeletedEpoch : RowLogHead.Deserialize(head.Bytes.Span).LeaderEpoch;
                 if (leader != _claimedEpoch)
                 {
                     Fail(new LogException(FencedBy(leader, _claimedEpoch)));
@@ -66,6 +66,9 @@ public sealed partial class RowPartitionLog
         return false;
     }
 
+    private async Task<int> ReadLeaderAsync() =>
+        await RetryAsync(() => _store.ReadHeadAsync()).ConfigureAwait(false) is { } head ? RowLogHead.Deserialize(head.Bytes.Span).LeaderEpoch : DeletedEpoch;
+
     /// <summary>False when somebody else wrote it, or when it is not known whether this write took effect.</summary>
     private async Task<bool> WriteHeadAsync(int epoch)
     {
@@ -73,7 +76,8 @@ public sealed partial class RowPartitionLog
         lock (_lock)
         {
             bytes = new RowLogHead(
-                epoch, _logStart, _next, [.. _rows], _epochs.Entries.ToArray(), [.. _garbage], ProducerSnapshot.Serialize(_producers)).Serialize();
+                epoch, _logStart, _next, _generation, _cleanedOffset, [.. _rows], _epochs.Entries.ToArray(), [.. _garbage],
+                ProducerSnapshot.Serialize(_producers)).Serialize();
         }
 
         string? etag;
@@ -118,6 +122,12 @@ public sealed partial class RowPartitionLog
             _garbage = [.. head.Garbage];
             _rowsSinceCheckpoint = 0;
             Volatile.Write(ref _logStart, head.LogStartOffset);
+            if (_generation != head.Generation)
+            {
+                Volatile.Write(ref _end, head.NextOffset); // Truncated by another leader.
+            }
+
+            (_generation, _cleanedOffset) = (head.Generation, head.CleanedOffset);
             MoveEnd(head.NextOffset);
             Volatile.Write(ref _sizeBytes, _rows.Sum(row => (long)row.Size));
         }
@@ -128,7 +138,7 @@ public sealed partial class RowPartitionLog
     {
         while (true)
         {
-            string key = RowInfo.KeyOf(_next);
+            string key = RowInfo.KeyOf(_next, _generation);
             if (await RetryAsync(() => _store.ReadAsync(key)).ConfigureAwait(false) is not { } bytes)
             {
                 return;
@@ -144,7 +154,7 @@ public sealed partial class RowPartitionLog
                 }
             }
 
-            Take(row, row.Info, producers: false);
+            Take(row, row.InfoIn(_generation), producers: false);
         }
     }
 

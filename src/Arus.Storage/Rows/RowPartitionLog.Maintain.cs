@@ -3,6 +3,9 @@ namespace Arus.Storage;
 /// <content>Retention, and merging small rows. First the head forgets a row, then it is deleted.</content>
 public sealed partial class RowPartitionLog
 {
+    private int _maintaining;
+    private int _lastNumber;
+
     public ValueTask<LogDeleteResult> DeleteRecordsAsync(long beforeOffset) =>
         new(RunAsync(async () =>
         {
@@ -31,7 +34,33 @@ public sealed partial class RowPartitionLog
             return new LogDeleteResult(ErrorCode.None, _logStart);
         }));
 
-    public ValueTask<LogMaintenanceResult> MaintainAsync(CancellationToken cancellationToken = default) => new(RunAsync(MaintainCoreAsync));
+    public async ValueTask<LogMaintenanceResult> MaintainAsync(CancellationToken cancellationToken = default)
+    {
+        if (Interlocked.Exchange(ref _maintaining, 1) != 0)
+        {
+            return default;
+        }
+
+        try
+        {
+            LogMaintenanceResult result = await RunAsync(MaintainCoreAsync).ConfigureAwait(false);
+            if (Config.Compact && !cancellationToken.IsCancellationRequested)
+            {
+                (int rows, long bytes) = await CompactAsync(cancellationToken).ConfigureAwait(false);
+                result = result with { SegmentsCompacted = result.SegmentsCompacted + rows, BytesFreed = result.BytesFreed + bytes };
+            }
+
+            return result;
+        }
+        catch (LogException) when (_closed)
+        {
+            return default; // Closed meanwhile.
+        }
+        finally
+        {
+            Volatile.Write(ref _maintaining, 0);
+        }
+    }
 
     private async Task<LogMaintenanceResult> MaintainCoreAsync()
     {
@@ -96,11 +125,14 @@ public sealed partial class RowPartitionLog
     private async Task<int> MergeAsync()
     {
         int merged = 0;
+
+        // The last row is not compacted, so it must not become one with the others.
+        int kept = Config.Compact ? 1 : 0;
         for (int first = 0; first < _rows.Count; first++)
         {
             long size = 0;
             int count = 0;
-            while (first + count < _rows.Count && size + _rows[first + count].Size <= _options.MergedRowBytes)
+            while (first + count < _rows.Count - kept && size + _rows[first + count].Size <= _options.MergedRowBytes)
             {
                 size += _rows[first + count++].Size;
             }
@@ -119,20 +151,38 @@ public sealed partial class RowPartitionLog
 
             var row = new SegmentRow(
                 _claimedEpoch, parts[0].BaseOffset, parts[^1].NextOffset, parts.Max(part => part.MaxTimestamp), Concatenate(batches));
-            RowInfo info = row.Info with { MergedEpoch = _claimedEpoch };
-
-            // A row of that key is one of ours from before, and the same.
-            await RetryAsync(() => _store.TryInsertAsync(info.Key, row.Serialize())).ConfigureAwait(false);
-            lock (_lock)
-            {
-                _garbage.AddRange(parts.Select(part => part.Key));
-                _rows = [.. _rows[..first], info, .. _rows[(first + count)..]];
-            }
-
+            Replace(first, count, await InsertBesideAsync(row).ConfigureAwait(false));
             merged += count;
         }
 
         return merged;
+    }
+
+    /// <summary>Inserts a row made from others, under a key that no row has had.</summary>
+    private async Task<RowInfo> InsertBesideAsync(SegmentRow row)
+    {
+        byte[] bytes = row.Serialize();
+        for (int attempt = 0; attempt < MaxRaces; attempt++)
+        {
+            RowInfo info = row.InfoIn(++_lastNumber) with { MergedEpoch = _claimedEpoch };
+            if (!_garbage.Contains(info.Key) && !_rows.Contains(info) && await TryInsertAsync(info.Key, bytes).ConfigureAwait(false))
+            {
+                return info;
+            }
+        }
+
+        throw new LogException($"{Partition} has {MaxRaces} rows of epoch {_claimedEpoch} that are not its leader's.");
+    }
+
+    /// <summary>Puts a row in the place of others, or nothing; the head does not say so yet.</summary>
+    private void Replace(int first, int count, RowInfo? replacement)
+    {
+        lock (_lock)
+        {
+            _garbage.AddRange(_rows.Skip(first).Take(count).Select(part => part.Key));
+            _rows = [.. _rows[..first], .. replacement is { } row ? [row] : Array.Empty<RowInfo>(), .. _rows[(first + count)..]];
+            Volatile.Write(ref _sizeBytes, _rows.Sum(row => (long)row.Size));
+        }
     }
 
     private static byte[] Concatenate(List<ReadOnlyMemory<byte>> parts)
@@ -153,11 +203,7 @@ public sealed partial class RowPartitionLog
     {
         foreach (string key in _garbage)
         {
-            await RetryAsync(async () =>
-            {
-                await _store.DeleteAsync(key).ConfigureAwait(false);
-                return true;
-            }).ConfigureAwait(false);
+            await DeleteRowAsync(key).ConfigureAwait(false);
         }
 
         lock (_lock)
@@ -165,4 +211,11 @@ public sealed partial class RowPartitionLog
             _garbage = [];
         }
     }
+
+    private Task<bool> DeleteRowAsync(string key) =>
+        RetryAsync(async () =>
+        {
+            await _store.DeleteAsync(key).ConfigureAwait(false);
+            return true;
+        });
 }

@@ -8,7 +8,8 @@ public sealed partial class RowPartitionLog
 
     public async ValueTask<LogReadResult> ReadAsync(long offset, int maxBytes, bool minOneBatch)
     {
-        for (int attempt = 0; attempt < ReadAttempts; attempt++)
+        long from = offset;
+        for (int attempt = 0; attempt < ReadAttempts;)
         {
             RowInfo row;
             lock (_lock)
@@ -18,8 +19,8 @@ public sealed partial class RowPartitionLog
                     return Answer([], ErrorCode.OffsetOutOfRange);
                 }
 
-                int index = _rows.FindIndex(info => info.NextOffset > offset);
-                if (index < 0)
+                int index = FindRow(from);
+                if (index == _rows.Count)
                 {
                     return Answer([]);
                 }
@@ -27,13 +28,43 @@ public sealed partial class RowPartitionLog
                 row = _rows[index];
             }
 
-            if (await TryReadRowAsync(row).ConfigureAwait(false) is { } batches)
+            if (await TryReadRowAsync(row).ConfigureAwait(false) is not { } batches)
             {
-                return Answer(Slice(batches, offset, maxBytes, minOneBatch));
+                attempt++;
+                continue;
             }
+
+            int position = PositionOf(batches.Span, offset);
+            if (position < batches.Length)
+            {
+                int length = BatchSlicing.WholeBatches(batches.Span[position..], maxBytes, minOneBatch);
+                return Answer(length == 0 ? [] : [batches.Slice(position, length)]);
+            }
+
+            from = row.NextOffset; // Compaction took what the row had from the offset on.
         }
 
         throw new LogException($"The row of offset {offset} of {Partition} is missing from the store.");
+    }
+
+    /// <summary>The index of the first row that ends behind an offset; the number of rows when there is none. The caller holds the lock.</summary>
+    private int FindRow(long offset)
+    {
+        int low = 0;
+        for (int high = _rows.Count; low < high;)
+        {
+            int middle = (low + high) >>> 1;
+            if (_rows[middle].NextOffset > offset)
+            {
+                high = middle;
+            }
+            else
+            {
+                low = middle + 1;
+            }
+        }
+
+        return low;
     }
 
     public async ValueTask<LogTimestamp?> FindByTimestampAsync(long timestamp)
@@ -90,25 +121,26 @@ public sealed partial class RowPartitionLog
         return await FindByTimestampAsync(max).ConfigureAwait(false);
     }
 
-    private static ReadOnlyMemory<byte>[] Slice(ReadOnlyMemory<byte> batches, long offset, int maxBytes, bool minOneBatch)
+    /// <summary>Where the first batch begins that holds an offset or a later one.</summary>
+    private static int PositionOf(ReadOnlySpan<byte> batches, long offset)
     {
         int position = 0;
-        while (position < batches.Length && new RecordBatchHeader(batches.Span[position..]) is var header && header.NextOffset <= offset)
+        while (position < batches.Length && new RecordBatchHeader(batches[position..]) is var header && header.NextOffset <= offset)
         {
             position += header.SizeInBytes;
         }
 
-        int length = BatchSlicing.WholeBatches(batches.Span[position..], maxBytes, minOneBatch);
-        return length == 0 ? [] : [batches.Slice(position, length)];
+        return position;
     }
 
     private LogReadResult Answer(ReadOnlyMemory<byte>[] records, ErrorCode error = ErrorCode.None) =>
         new(error, HighWatermark, LogStartOffset, LogEndOffset, records);
 
     private async Task<ReadOnlyMemory<byte>> ReadRowAsync(RowInfo row) =>
-        await TryReadRowAsync(row).ConfigureAwait(false) ?? throw new LogException($"The row {row.Key} of {Partition} is missing from the store.");
+        await TryReadRowAsync(row, keep: false).ConfigureAwait(false) ?? throw new LogException($"The row {row.Key} of {Partition} is missing from the store.");
 
-    private async Task<ReadOnlyMemory<byte>?> TryReadRowAsync(RowInfo row)
+    /// <param name="keep">Whether the cache is to keep it.</param>
+    private async Task<ReadOnlyMemory<byte>?> TryReadRowAsync(RowInfo row, bool keep = true)
     {
         string key = row.Key;
         lock (_lock)
@@ -125,9 +157,12 @@ public sealed partial class RowPartitionLog
         }
 
         ReadOnlyMemory<byte> batches = SegmentRow.Deserialize(key, bytes).Batches;
-        lock (_lock)
+        if (keep)
         {
-            _cache.Add(key, batches);
+            lock (_lock)
+            {
+                _cache.Add(key, batches);
+            }
         }
 
         return batches;

@@ -9,10 +9,16 @@ namespace Arus.Storage;
 /// <para>A leader claims its epoch in the head before it writes, and looks at the head again after every insert, before it
 /// acknowledges. So the rows of an older leader are either seen by the newer one when it claims, or not acknowledged; and rows may be
 /// merged and deleted although an older leader may still try to insert where they were.</para>
-/// <para>There is one copy, in the store, so there is nothing to truncate; <c>cleanup.policy=compact</c> is not applied.</para>
+/// <para>Rows are never changed. Merging, compaction and truncation write new ones beside them; then the head, in one step, lists these
+/// and counts those as garbage; then the garbage is deleted. A truncation besides begins a new generation of keys: what an older leader
+/// still inserts into the old one, nobody looks for.</para>
+/// <para>The last row is left alone by compaction, as the active segment of a log in files is.</para>
 /// </remarks>
 public sealed partial class RowPartitionLog : IPartitionLog
 {
+    /// <summary>Claimed by who deletes the log; it is above every leader's.</summary>
+    private const int DeletedEpoch = int.MaxValue;
+
     private readonly ISegmentRowStore _store;
     private readonly RowLogOptions _options;
     private readonly OffsetWaiters _waiters;
@@ -38,6 +44,8 @@ public sealed partial class RowPartitionLog : IPartitionLog
     private long _pendingBytes;
     private int _claimedEpoch = RecordBatchHeader.NoLeaderEpoch;
     private int _rowsSinceCheckpoint;
+    private int _generation;
+    private long _cleanedOffset;
     private bool _running;
 
     /// <summary>Whether this log itself has claimed <see cref="_claimedEpoch"/>.</summary>
@@ -104,7 +112,7 @@ public sealed partial class RowPartitionLog : IPartitionLog
         await log.ProbeAsync().ConfigureAwait(false);
         if (leaderEpoch >= 0 && await log.ClaimAsync(leaderEpoch).ConfigureAwait(false) is { } fenced)
         {
-            throw new LogException(fenced);
+            throw new LogException(fenced, error: ErrorCode.FencedLeaderEpoch);
         }
 
         return log;
@@ -125,10 +133,6 @@ public sealed partial class RowPartitionLog : IPartitionLog
 
     /// <summary>Nothing to do: what is acknowledged is in the store.</summary>
     public ValueTask FlushAsync() => ValueTask.CompletedTask;
-
-    /// <exception cref="NotSupportedException">Always: there is one copy of the log, which cannot diverge from another.</exception>
-    public ValueTask TruncateToAsync(long offset) =>
-        throw new NotSupportedException($"The log of {Partition} is kept in grain storage, in one copy; there is nothing to truncate.");
 
     public async ValueTask DisposeAsync()
     {
@@ -165,12 +169,19 @@ public sealed partial class RowPartitionLog : IPartitionLog
             _closed = true;
             deleting = Enqueue(async () =>
             {
-                foreach (string key in _garbage.Concat(_rows.Select(row => row.Key)))
+                // Whoever leads finds an epoch above its own; and the head tells what the last leader left.
+                if (await ClaimAsync(DeletedEpoch).ConfigureAwait(false) is { } refused)
                 {
-                    await _store.DeleteAsync(key).ConfigureAwait(false);
+                    throw new LogException(refused);
                 }
 
-                await _store.DeleteHeadAsync().ConfigureAwait(false);
+                _garbage.AddRange(_rows.Select(row => row.Key));
+                await CollectGarbageAsync().ConfigureAwait(false);
+                await RetryAsync(async () =>
+                {
+                    await _store.DeleteHeadAsync().ConfigureAwait(false);
+                    return true;
+                }).ConfigureAwait(false);
                 return true;
             });
         }
@@ -189,7 +200,7 @@ public sealed partial class RowPartitionLog : IPartitionLog
     /// <summary>Queues an operation behind those that run; the caller holds the lock, and calls <see cref="Pump"/> without it.</summary>
     private Task<T> Enqueue<T>(Func<Task<T>> action)
     {
-        var operation = new Operation<T>(action);
+        var operation = new Operation<T>(action, _options.ContinuesInline);
         _operations.Enqueue(operation);
         return operation.Task;
     }
@@ -199,16 +210,25 @@ public sealed partial class RowPartitionLog : IPartitionLog
         Task<T> task;
         lock (_lock)
         {
-            if (_closed || _failure is not null)
+            ThrowIfUnusable(_closed);
+            task = Enqueue(() =>
             {
-                throw new LogException($"The log of {Partition} {(_closed ? "is closed" : $"failed: {_failure!.Message}")}", _failure);
-            }
-
-            task = Enqueue(action);
+                // What failed since may have left in memory what the store does not have.
+                ThrowIfUnusable(closed: false);
+                return action();
+            });
         }
 
         Pump();
         return await task.ConfigureAwait(false);
+    }
+
+    private void ThrowIfUnusable(bool closed)
+    {
+        if (closed || _failure is not null)
+        {
+            throw new LogException($"The log of {Partition} {(closed ? "is closed" : $"failed: {_failure!.Message}")}", _failure);
+        }
     }
 
     /// <summary>Starts the loop that runs appends and operations, unless it runs.</summary>
@@ -255,9 +275,10 @@ public sealed partial class RowPartitionLog : IPartitionLog
         public abstract Task ExecuteAsync();
     }
 
-    private sealed class Operation<T>(Func<Task<T>> action) : Operation
+    private sealed class Operation<T>(Func<Task<T>> action, bool inline) : Operation
     {
-        private readonly TaskCompletionSource<T> _source = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly TaskCompletionSource<T> _source =
+            new(inline ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously);
 
         public Task<T> Task => _source.Task;
 

@@ -4,16 +4,22 @@ using System.Globalization;
 namespace Arus.Storage;
 
 /// <summary>What the head knows of a row.</summary>
-/// <param name="MergedEpoch">The epoch of the leader that merged it from smaller ones; -1 for the row of a group commit.</param>
+/// <param name="MergedEpoch">The epoch of the leader that made it from other rows; -1 for the row of a group commit.</param>
 /// <param name="Size">Bytes of batches.</param>
-internal readonly record struct RowInfo(long BaseOffset, long NextOffset, long MaxTimestamp, int Size, int MergedEpoch)
+/// <param name="Number">
+/// Of a group commit's row: the log's generation. Of one made from others: what tells it from other rows of that leader and range.
+/// </param>
+internal readonly record struct RowInfo(long BaseOffset, long NextOffset, long MaxTimestamp, int Size, int MergedEpoch, int Number = 0)
 {
-    /// <summary>A group commit's row is found by where the log ended; a merged one by what it covers and who merged it.</summary>
-    public string Key => MergedEpoch < 0
-        ? KeyOf(BaseOffset)
-        : string.Create(CultureInfo.InvariantCulture, $"m{BaseOffset:D20}-{NextOffset:D20}-{MergedEpoch}");
+    /// <summary>A group commit's row is found by where the log ended; one made from others by what it covers and who made it.</summary>
+    public string Key => MergedEpoch < 0 ? KeyOf(BaseOffset, Number)
+        : Number == 0 ? string.Create(CultureInfo.InvariantCulture, $"m{BaseOffset:D20}-{NextOffset:D20}-{MergedEpoch}")
+        : string.Create(CultureInfo.InvariantCulture, $"m{BaseOffset:D20}-{NextOffset:D20}-{MergedEpoch}-{Number}");
 
-    public static string KeyOf(long baseOffset) => string.Create(CultureInfo.InvariantCulture, $"r{baseOffset:D20}");
+    /// <param name="generation">Grows when the log is truncated, so that rows which went are never found again, whoever writes them.</param>
+    public static string KeyOf(long baseOffset, int generation) => generation == 0
+        ? string.Create(CultureInfo.InvariantCulture, $"r{baseOffset:D20}")
+        : string.Create(CultureInfo.InvariantCulture, $"r{baseOffset:D20}.{generation}");
 }
 
 /// <summary>A row: who wrote it, what it holds, and whole batches, behind the frame of <see cref="DurableFile"/>.</summary>
@@ -25,7 +31,8 @@ internal sealed record SegmentRow(int LeaderEpoch, long BaseOffset, long NextOff
 
     public static ReadOnlySpan<byte> Magic => "AROW"u8;
 
-    public RowInfo Info => new(BaseOffset, NextOffset, MaxTimestamp, Batches.Length, -1);
+    /// <summary>As the row of a group commit.</summary>
+    public RowInfo InfoIn(int generation) => new(BaseOffset, NextOffset, MaxTimestamp, Batches.Length, -1, generation);
 
     public byte[] Serialize()
     {
@@ -57,12 +64,18 @@ internal sealed record SegmentRow(int LeaderEpoch, long BaseOffset, long NextOff
 /// The head: who leads, where the log starts, and its rows as of the last checkpoint. Rows that are not listed follow behind the last
 /// that is, each at the key of the one before's end.
 /// </summary>
+/// <param name="Generation">How often the log was truncated.</param>
+/// <param name="CleanedOffset">Compaction has been through everything before it.</param>
 /// <param name="Garbage">Keys of rows that are not part of the log any more and may still exist.</param>
 /// <param name="Producers">A <see cref="ProducerSnapshot"/> as of the last row listed.</param>
 internal sealed record RowLogHead(
-    int LeaderEpoch, long LogStartOffset, long NextOffset, RowInfo[] Rows, EpochStart[] Epochs, string[] Garbage, byte[] Producers)
+    int LeaderEpoch, long LogStartOffset, long NextOffset, int Generation, long CleanedOffset, RowInfo[] Rows, EpochStart[] Epochs,
+    string[] Garbage, byte[] Producers)
 {
-    public const short Version = 1;
+    /// <summary>Written. Version 1, without generation, cleaned offset and the rows' numbers, is read.</summary>
+    public const short Version = 2;
+
+    private const short FirstVersion = 1;
 
     public static ReadOnlySpan<byte> Magic => "AHED"u8;
 
@@ -73,6 +86,8 @@ internal sealed record RowLogHead(
         writer.Write(LeaderEpoch);
         writer.Write(LogStartOffset);
         writer.Write(NextOffset);
+        writer.Write(Generation);
+        writer.Write(CleanedOffset);
         writer.Write(Rows.Length);
         foreach (RowInfo row in Rows)
         {
@@ -81,6 +96,7 @@ internal sealed record RowLogHead(
             writer.Write(row.MaxTimestamp);
             writer.Write(row.Size);
             writer.Write(row.MergedEpoch);
+            writer.Write(row.Number);
         }
 
         writer.Write(Epochs.Length);
@@ -103,7 +119,8 @@ internal sealed record RowLogHead(
     /// <exception cref="LogException">The head is damaged.</exception>
     public static RowLogHead Deserialize(ReadOnlySpan<byte> bytes)
     {
-        byte[]? content = DurableFile.Open(bytes, Magic, Version, out string? problem);
+        bool first = bytes.Length > 6 && BinaryPrimitives.ReadInt16BigEndian(bytes[4..]) == FirstVersion;
+        byte[]? content = DurableFile.Open(bytes, Magic, first ? FirstVersion : Version, out string? problem);
         if (content is null)
         {
             throw new LogException($"The head of the log is damaged: {problem}.");
@@ -113,10 +130,13 @@ internal sealed record RowLogHead(
         int leaderEpoch = reader.ReadInt32();
         long start = reader.ReadInt64();
         long next = reader.ReadInt64();
-        var rows = new RowInfo[reader.ReadCount(32)];
+        int generation = first ? 0 : reader.ReadInt32();
+        long cleaned = first ? 0 : reader.ReadInt64();
+        var rows = new RowInfo[reader.ReadCount(first ? 32 : 36)];
         for (int i = 0; i < rows.Length; i++)
         {
-            rows[i] = new RowInfo(reader.ReadInt64(), reader.ReadInt64(), reader.ReadInt64(), reader.ReadInt32(), reader.ReadInt32());
+            rows[i] = new RowInfo(
+                reader.ReadInt64(), reader.ReadInt64(), reader.ReadInt64(), reader.ReadInt32(), reader.ReadInt32(), first ? 0 : reader.ReadInt32());
         }
 
         var epochs = new EpochStart[reader.ReadCount(12)];
@@ -131,6 +151,6 @@ internal sealed record RowLogHead(
             garbage[i] = System.Text.Encoding.UTF8.GetString(reader.ReadBytes());
         }
 
-        return new RowLogHead(leaderEpoch, start, next, rows, epochs, garbage, reader.ReadBytes());
+        return new RowLogHead(leaderEpoch, start, next, generation, cleaned, rows, epochs, garbage, reader.ReadBytes());
     }
 }

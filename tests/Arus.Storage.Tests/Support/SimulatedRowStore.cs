@@ -15,6 +15,8 @@ internal sealed class SimulatedRowStore
 
     public int Rows => _rows.Count;
 
+    public bool HasHead => _head is not null;
+
     public Client Connect() => new(this);
 
     /// <summary>Lets one waiting call take its course; false when none waits.</summary>

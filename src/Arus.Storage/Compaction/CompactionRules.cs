@@ -1,0 +1,31 @@
+namespace Arus.Storage;
+
+/// <summary>A stretch of a log as far as compaction is concerned: a segment, or a row.</summary>
+/// <param name="LatestMs">When its last record was written, Unix milliseconds.</param>
+/// <param name="FirstMs">When its first record was.</param>
+internal readonly record struct CompactionPiece(long NextOffset, long Size, long LatestMs, long FirstMs);
+
+/// <summary>What may be compacted, and when it is worth it, as the topic's configuration wants.</summary>
+internal static class CompactionRules
+{
+    /// <summary>Whether the piece has outlived <c>min.compaction.lag.ms</c>; it and all before it may be cleaned then.</summary>
+    public static bool IsOldEnough(TopicConfig config, CompactionPiece piece, long nowMs) =>
+        piece.Size == 0 || config.MinCompactionLagMs == 0 || nowMs - piece.LatestMs >= config.MinCompactionLagMs;
+
+    /// <summary>
+    /// Whether enough is dirty (<c>min.cleanable.dirty.ratio</c>), something is dirty for too long (<c>max.compaction.lag.ms</c>), or a
+    /// tombstone may go.
+    /// </summary>
+    /// <param name="cleanable">What may be cleaned, in offset order.</param>
+    /// <param name="cleanedOffset">Everything before it was cleaned in an earlier pass.</param>
+    /// <param name="nextHorizonMs">When the next tombstone may go.</param>
+    public static bool IsDue(TopicConfig config, IReadOnlyList<CompactionPiece> cleanable, long cleanedOffset, long nextHorizonMs, long nowMs)
+    {
+        CompactionPiece[] dirty = [.. cleanable.Where(piece => piece.NextOffset > cleanedOffset && piece.Size > 0)];
+        long total = cleanable.Sum(piece => piece.Size);
+        bool worthIt = dirty.Length > 0 && dirty.Sum(piece => piece.Size) >= config.MinCleanableDirtyRatio * total;
+        bool overdue = config.MaxCompactionLagMs < long.MaxValue && Array.Exists(dirty, piece => nowMs - piece.FirstMs > config.MaxCompactionLagMs);
+        bool tombstonesDue = cleanable.Count > 0 && nowMs >= nextHorizonMs;
+        return total > 0 && (worthIt || overdue || tombstonesDue);
+    }
+}
