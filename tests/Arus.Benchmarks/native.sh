@@ -13,14 +13,13 @@ field() { grep -oE "\"$1\":[0-9.eE+-]+" <<<"$2" | cut -d: -f2; }
 throughput() { # flush size
   local topic="t-$2" count=$((records * 100 / $2 < 500000 ? 500000 : records * 100 / $2)) json allocated batches
   arus topic create "$topic" --partitions 6 >/dev/null
-  arus bench produce "$topic" --records $((count / 5)) --size "$2" >/dev/null # warms up
   allocated=$(metric dotnet_gc_heap_total_allocated_bytes_total) batches=$(metric arus_append_entries_total)
-  json=$(arus bench produce "$topic" --records "$count" --size "$2" --json)
+  json=$(arus bench produce "$topic" --records "$count" --warmup $((count / 5)) --size "$2" --json)
   awk -v flush="$1" -v size="$2" -v rate="$(field recordsPerSecond "$json")" \
     -v a="$allocated" -v b="$(metric dotnet_gc_heap_total_allocated_bytes_total)" -v x="$batches" -v y="$(metric arus_append_entries_total)" \
     'BEGIN { printf "| %s | produce %d B | %.0f/s | %.0f MB/s | %.0f B |\n", flush, size, rate, rate * size / 1e6, (b - a) / (y - x) }'
   allocated=$(metric dotnet_gc_heap_total_allocated_bytes_total) batches=$(metric arus_fetch_calls_total)
-  json=$(arus bench consume "$topic" --records "$count" --json)
+  json=$(arus bench consume "$topic" --records "$count" --warmup $((count / 5)) --json)
   awk -v flush="$1" -v size="$2" -v rate="$(field recordsPerSecond "$json")" \
     -v a="$allocated" -v b="$(metric dotnet_gc_heap_total_allocated_bytes_total)" -v x="$batches" -v y="$(metric arus_fetch_calls_total)" \
     'BEGIN { printf "| %s | consume %d B | %.0f/s | %.0f MB/s | %.0f B |\n", flush, size, rate, rate * size / 1e6, (b - a) / (y - x) }'
@@ -28,7 +27,7 @@ throughput() { # flush size
 
 latency() { # flush rate
   local json
-  json=$(arus bench latency "l-$2" --rate "$2" --seconds 10 --linger 1 --json)
+  json=$(arus bench latency "l-$2" --rate "$2" --seconds 10 --warmup 5 --linger 1 --json)
   awk -v flush="$1" -v rate="$2" -v p50="$(field p50Ms "$json")" -v p99="$(field p99Ms "$json")" -v max="$(field maxMs "$json")" \
     'BEGIN { printf "| %s | %d/s | %.2f ms | %.2f ms | %.1f ms |\n", flush, rate, p50, p99, max }'
 }
@@ -43,7 +42,6 @@ for flush in os always; do
   echo "|---|---|---|---|---|"
   for rate in 1000 20000; do
     arus topic create "l-$rate" --partitions 6 >/dev/null
-    arus bench latency "l-$rate" --rate "$rate" --seconds 2 --linger 1 >/dev/null # warms up
     latency $flush "$rate"
   done
   kill_server 1 TERM

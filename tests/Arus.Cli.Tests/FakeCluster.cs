@@ -17,6 +17,9 @@ internal sealed class FakeCluster : IConnector, IConnection, IArusClient, IArusA
 
     public bool Unreachable { get; init; }
 
+    /// <summary>What producers and consumers are made of; null for none.</summary>
+    public Loopback? Loopback { get; init; }
+
     public IArusClient Client => this;
 
     public IArusAdmin Admin => this;
@@ -96,11 +99,11 @@ internal sealed class FakeCluster : IConnector, IConnection, IArusClient, IArusA
 
     public IProducer<TKey, TValue> CreateProducer<TKey, TValue>(
         ProducerOptions? options = null, IRecordSerializer<TKey>? keySerializer = null, IRecordSerializer<TValue>? valueSerializer = null) =>
-        throw new NotSupportedException();
+        Loopback?.Producer<TKey, TValue>() ?? throw new NotSupportedException();
 
     public IConsumer<TKey, TValue> CreateConsumer<TKey, TValue>(
         ConsumerOptions? options = null, IRecordSerializer<TKey>? keySerializer = null, IRecordSerializer<TValue>? valueSerializer = null) =>
-        throw new NotSupportedException();
+        Loopback?.Consumer<TKey, TValue>() ?? throw new NotSupportedException();
 
     public IRecordProcessor CreateProcessor<TKey, TValue>(
         RecordProcessorOptions options, RecordHandler<TKey, TValue> handler,

@@ -21,8 +21,22 @@ internal static class BenchCommands
     private static readonly Option<int> Rate = new("--rate") { Description = "records a second", DefaultValueFactory = _ => 1_000 };
     private static readonly Option<int> Seconds = new("--seconds") { Description = "how long", DefaultValueFactory = _ => 10 };
 
+    private static readonly Option<int> WarmupRecords = new("--warmup")
+    {
+        Description = "records before those that count, while the program's code is compiled", DefaultValueFactory = _ => 0,
+    };
+
+    private static readonly Option<int> WarmupSeconds = new("--warmup")
+    {
+        Description = "seconds before those that count, while the program's code is compiled", DefaultValueFactory = _ => 5,
+    };
+
     static BenchCommands()
     {
+        WarmupRecords.Validators.Add(result => RequireAtLeast(result, 0, "--warmup"));
+        WarmupSeconds.Validators.Add(result => RequireAtLeast(result, 0, "--warmup"));
+        Records.Validators.Add(result => RequireAtLeast(result, 1, "--records"));
+        Seconds.Validators.Add(result => RequireAtLeast(result, 1, "--seconds"));
         Size.Validators.Add(result => RequireAtLeast(result, StampBytes, "--size"));
         Rate.Validators.Add(result => RequireAtLeast(result, 1, "--rate"));
     }
@@ -34,78 +48,95 @@ internal static class BenchCommands
 
     private static Command Produce(Application application) =>
         application.Connected(
-            new Command("produce", "Append random records as fast as it goes.") { Topic, Records, Size, Codec, Linger, BatchBytes },
+            new Command("produce", "Append random records as fast as it goes.") { Topic, Records, WarmupRecords, Size, Codec, Linger, BatchBytes },
             async (connection, arguments, cancellationToken) =>
             {
-                int size = arguments.GetValue(Size);
-                int records = arguments.GetValue(Records);
-                byte[][] payloads = RandomPayloads(size);
-                var counter = new LiveCounter(application.Terminal, TimeProvider.System);
+                byte[][] payloads = RandomPayloads(arguments.GetValue(Size));
+                string topic = arguments.GetRequiredValue(Topic);
+                LiveCounter counter;
                 IProducer<byte[], byte[]> producer = connection.Client.CreateProducer<byte[], byte[]>(Options(arguments));
                 await using (producer.ConfigureAwait(false))
                 {
-                    await counter.ShowAsync("produced", async () =>
-                    {
-                        for (int i = 0; i < records; i++)
-                        {
-                            await producer.EnqueueAsync(
-                                new(arguments.GetRequiredValue(Topic), null, payloads[i % payloads.Length]), cancellationToken).ConfigureAwait(false);
-                            counter.Add(1, size);
-                        }
-
-                        await producer.FlushAsync(cancellationToken).ConfigureAwait(false);
-                        return true;
-                    }).ConfigureAwait(false);
+                    await AppendAsync(producer, topic, payloads, arguments.GetValue(WarmupRecords), counter: null, cancellationToken).ConfigureAwait(false);
+                    counter = new LiveCounter(application.Terminal, TimeProvider.System);
+                    await counter.ShowAsync(
+                        "produced", () => AppendAsync(producer, topic, payloads, arguments.GetValue(Records), counter, cancellationToken)).ConfigureAwait(false);
                 }
 
                 Report(application, arguments, counter, "produced");
                 return ExitCode.Success;
             });
 
+    private static async Task<bool> AppendAsync(
+        IProducer<byte[], byte[]> producer, string topic, byte[][] payloads, int records, LiveCounter? counter, CancellationToken cancellationToken)
+    {
+        for (int i = 0; i < records; i++)
+        {
+            await producer.EnqueueAsync(new(topic, null, payloads[i % payloads.Length]), cancellationToken).ConfigureAwait(false);
+            counter?.Add(1, payloads[0].Length);
+        }
+
+        await producer.FlushAsync(cancellationToken).ConfigureAwait(false);
+        return true;
+    }
+
     private static Command Consume(Application application) =>
         application.Connected(
-            new Command("consume", "Read records from the beginning as fast as it goes.") { Topic, Records },
+            new Command("consume", "Read records from the beginning as fast as it goes.") { Topic, Records, WarmupRecords },
             async (connection, arguments, cancellationToken) =>
             {
                 string topic = arguments.GetRequiredValue(Topic);
                 TopicDescription description = await connection.Admin.DescribeTopicAsync(topic, cancellationToken).ConfigureAwait(false);
-                var counter = new LiveCounter(application.Terminal, TimeProvider.System);
+                LiveCounter counter;
                 var options = new ConsumerOptions { AutoOffsetReset = AutoOffsetReset.Earliest, MaxPollRecords = 10_000 };
                 IConsumer<byte[], ReadOnlyMemory<byte>> consumer = connection.Client.CreateConsumer<byte[], ReadOnlyMemory<byte>>(options);
                 await using (consumer.ConfigureAwait(false))
                 {
                     consumer.Assign([.. description.Partitions.Select(p => new TopicPartitionOffset(topic, p.Partition, TopicPartitionOffset.Beginning))]);
-                    await counter.ShowAsync("consumed", async () =>
-                    {
-                        int wanted = arguments.GetValue(Records);
-                        while (counter.Records < wanted)
-                        {
-                            var records = await consumer.PollAsync(TimeSpan.FromSeconds(5), cancellationToken).ConfigureAwait(false);
-                            if (records.Count == 0)
-                            {
-                                break;
-                            }
-
-                            counter.Add(records.Count, records.Sum(r => (long)r.Value.Length));
-                        }
-
-                        return true;
-                    }).ConfigureAwait(false);
+                    await ReadAsync(consumer, arguments.GetValue(WarmupRecords), counter: null, cancellationToken).ConfigureAwait(false);
+                    counter = new LiveCounter(application.Terminal, TimeProvider.System);
+                    await counter.ShowAsync(
+                        "consumed", () => ReadAsync(consumer, arguments.GetValue(Records), counter, cancellationToken)).ConfigureAwait(false);
                 }
 
                 Report(application, arguments, counter, "consumed");
                 return ExitCode.Success;
             });
 
+    /// <summary>Reads so many records, or fewer when no more come.</summary>
+    private static async Task<bool> ReadAsync(
+        IConsumer<byte[], ReadOnlyMemory<byte>> consumer, int wanted, LiveCounter? counter, CancellationToken cancellationToken)
+    {
+        for (int read = 0; read < wanted;)
+        {
+            var records = await consumer.PollAsync(TimeSpan.FromSeconds(5), cancellationToken).ConfigureAwait(false);
+            if (records.Count == 0)
+            {
+                return false;
+            }
+
+            read += records.Count;
+            counter?.Add(records.Count, records.Sum(r => (long)r.Value.Length));
+        }
+
+        return true;
+    }
+
     private static Command Latency(Application application) =>
         application.Connected(
-            new Command("latency", "Measure the time from when a record is due until a consumer has it.") { Topic, Rate, Seconds, Size, Codec, Linger, BatchBytes },
+            new Command("latency", "Measure the time from when a record is due until a consumer has it.") 
+            {
+                Topic, Rate, Seconds, WarmupSeconds, Size, Codec, Linger, BatchBytes,
+            },
             async (connection, arguments, cancellationToken) =>
             {
-                LatencyHistogram histogram = await MeasureLatencyAsync(connection.Client, arguments, application.Terminal, cancellationToken).ConfigureAwait(false);
+                LatencyMeter meter = await MeasureLatencyAsync(connection.Client, arguments, application.Terminal, cancellationToken).ConfigureAwait(false);
+                LatencyHistogram histogram = meter.Histogram;
                 var result = new
                 {
                     Records = histogram.Count,
+                    WarmupSeconds = arguments.GetValue(WarmupSeconds),
+                    WarmupRecords = meter.WarmupRecords,
                     P50Ms = histogram.Percentile(0.5).TotalMilliseconds,
                     P99Ms = histogram.Percentile(0.99).TotalMilliseconds,
                     P999Ms = histogram.Percentile(0.999).TotalMilliseconds,
@@ -119,18 +150,19 @@ internal static class BenchCommands
                 {
                     application.Terminal.WriteLine(string.Create(
                         CultureInfo.InvariantCulture,
-                        $"{result.Records:N0} records: p50 {result.P50Ms:N2} ms, p99 {result.P99Ms:N2} ms, p99.9 {result.P999Ms:N2} ms, max {result.MaxMs:N2} ms"));
+                        $"{result.Records:N0} records after {result.WarmupSeconds} s of warm-up: p50 {result.P50Ms:N2} ms, p99 {result.P99Ms:N2} ms, p99.9 {result.P999Ms:N2} ms, max {result.MaxMs:N2} ms"));
                 }
 
                 return ExitCode.Success;
             });
 
-    private static async Task<LatencyHistogram> MeasureLatencyAsync(
+    private static async Task<LatencyMeter> MeasureLatencyAsync(
         IArusClient client, ParseResult arguments, Terminal terminal, CancellationToken cancellationToken)
     {
         string topic = arguments.GetRequiredValue(Topic);
         int rate = arguments.GetValue(Rate);
-        int total = rate * arguments.GetValue(Seconds);
+        int warmup = arguments.GetValue(WarmupSeconds);
+        int total = rate * (warmup + arguments.GetValue(Seconds));
         TopicDescription description = await client.Admin.DescribeTopicAsync(topic, cancellationToken).ConfigureAwait(false);
         TopicPartition[] partitions = [.. description.Partitions.Select(p => new TopicPartition(topic, p.Partition))];
         TopicPartitionOffset[] ends = await client.Admin.ListOffsetsAsync(partitions, ListOffsetRequest.Latest, cancellationToken).ConfigureAwait(false);
@@ -140,19 +172,19 @@ internal static class BenchCommands
         await using (producer.ConfigureAwait(false))
         {
             consumer.Assign(ends);
-            var histogram = new LatencyHistogram();
+            var meter = new LatencyMeter(TimeSpan.FromSeconds(warmup));
             var counter = new LiveCounter(terminal, TimeProvider.System);
             long start = TimeProvider.System.GetTimestamp();
             var throttle = new Throttle(rate, TimeProvider.System);
             await counter.ShowAsync("measured", async () =>
             {
                 Task sending = SendAsync(producer, topic, RandomPayloads(arguments.GetValue(Size)), total, throttle, cancellationToken);
-                while (histogram.Count < total)
+                while (meter.Count < total)
                 {
                     foreach (ConsumeResult<byte[], byte[]> record in await consumer.PollAsync(TimeSpan.FromSeconds(1), cancellationToken).ConfigureAwait(false))
                     {
                         var due = new TimeSpan(BinaryPrimitives.ReadInt64LittleEndian(record.Value));
-                        histogram.Record(TimeProvider.System.GetElapsedTime(start) - due);
+                        meter.Record(due, TimeProvider.System.GetElapsedTime(start));
                         counter.Add(1, record.Value!.Length);
                     }
 
@@ -165,7 +197,7 @@ internal static class BenchCommands
                 await sending.ConfigureAwait(false);
                 return true;
             }).ConfigureAwait(false);
-            return histogram;
+            return meter;
         }
     }
 
