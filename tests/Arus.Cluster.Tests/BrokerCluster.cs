@@ -1,5 +1,6 @@
 using Arus.Grains;
 using Arus.Storage;
+using Arus.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using Orleans;
 using Orleans.Configuration;
@@ -83,33 +84,9 @@ public sealed class BrokerCluster : IAsyncDisposable
         await _cluster.StartAdditionalSiloAsync();
     }
 
-    /// <summary>Asks until the answer is as wanted. Each question is a grain call, which is what paces it; the deadline bounds it.</summary>
-    public static async Task<T> EventuallyAsync<T>(Func<Task<T>> ask, Func<T, bool> wanted)
-    {
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
-        string last = "no answer";
-        while (!deadline.IsCancellationRequested)
-        {
-            try
-            {
-                T answer = await ask();
-                if (wanted(answer))
-                {
-                    return answer;
-                }
-
-                last = $"{answer}";
-            }
-            catch (Exception e) when (e is OrleansException or TimeoutException or ArusException)
-            {
-                last = e.Message;
-            }
-
-            await Task.Yield();
-        }
-
-        throw new TimeoutException($"The answer was never as wanted; the last was: {last}");
-    }
+    /// <summary>Asks until the answer is as wanted.</summary>
+    public static Task<T> EventuallyAsync<T>(Func<Task<T>> ask, Func<T, bool> wanted) => Eventually.AsksAsync(
+        ask, wanted, e => e is OrleansException or TimeoutException or ArusException, TimeSpan.FromSeconds(30));
 
     public async ValueTask DisposeAsync()
     {

@@ -1,5 +1,6 @@
 using System.Text;
 using Arus.Grains;
+using Arus.Testing;
 using Orleans;
 using Orleans.Runtime;
 
@@ -46,33 +47,8 @@ public sealed class ThreeServersTests : IDisposable
         _ports[broker - 1], Path.Combine(_directory, $"{broker}"), $"--broker.id={broker}", $"--arus.metadata.dir={Path.Combine(_directory, "metadata")}",
         $"--orleans.primary.endpoint=127.0.0.1:{_ports[0].Silo}");
 
-    /// <summary>Asks until the answer is as wanted; each question is a call to the cluster.</summary>
-    private static async Task<T> EventuallyAsync<T>(Func<Task<T>> ask, Func<T, bool> wanted)
-    {
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(60));
-        string last = "none";
-        while (!deadline.IsCancellationRequested)
-        {
-            try
-            {
-                T answer = await ask();
-                if (wanted(answer))
-                {
-                    return answer;
-                }
-
-                last = $"{answer}";
-            }
-            catch (Exception e) when (e is OrleansException or TimeoutException or ArusException)
-            {
-                last = e.Message;
-            }
-
-            await Task.Yield();
-        }
-
-        throw new TimeoutException($"The answer was never as wanted; the last was: {last}");
-    }
+    private static Task<T> EventuallyAsync<T>(Func<Task<T>> ask, Func<T, bool> wanted) => Eventually.AsksAsync(
+        ask, wanted, e => e is OrleansException or TimeoutException or ArusException, TimeSpan.FromSeconds(60));
 
     private static FetchRequest Fetch() => new(0, -1, 1 << 20, true, 0, IsolationLevel.ReadUncommitted);
 

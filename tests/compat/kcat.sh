@@ -29,20 +29,6 @@ lines() { # seed count
   }'
 }
 
-digest() { sort | sha256sum | cut -d' ' -f1; }
-
-until_true() { # what command...
-  local what=$1 end=$((SECONDS + deadline))
-  shift
-  until "$@"; do
-    if [ $SECONDS -ge $end ]; then
-      echo "not within $deadline s: $what" >&2
-      return 1
-    fi
-    sleep 0.1
-  done
-}
-
 produce() { timeout $deadline kcat -q -b "$bootstrap" -P -t "$1" -K '|' -H a=1 -H "b=two words" "${@:2}"; } # topic options... <lines
 read_all() { timeout $deadline kcat -q -b "$bootstrap" -C -t "$1" -o beginning -e "${@:2}"; }
 
@@ -55,12 +41,6 @@ codec_check() { # codec
   [ "$(digest <"$work/in-$1")" = "$(digest <"$work/out-$1")" ] || { echo "other bytes came out" >&2; return 1; }
   [ "$(read_all "$topic" -f '%h\n' | sort | uniq -c | awk '{$1 = $1; print}')" = "$records a=1,b=two words" ] ||
     { echo "other headers came out" >&2; return 1; }
-}
-
-check() { # name command...
-  local name=$1
-  shift
-  if "$@" 2>"$work/error"; then ok "$name"; else not_ok "$name" "$(tr '\n' ' ' <"$work/error" | tail -c 300)"; fi
 }
 
 metadata_check() {

@@ -24,6 +24,29 @@ finish() {
   [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
 
+# For scripts that are the client program themselves.
+check() { # name command...
+  local name=$1
+  shift
+  if "$@" 2>"$work/error"; then ok "$name"; else not_ok "$name" "$(tr '\n' ' ' <"$work/error" | tail -c 300)"; fi
+}
+
+# Waits, within $deadline seconds of the script's.
+until_true() { # what command...
+  local what=$1 end=$((SECONDS + deadline))
+  shift
+  until "$@"; do
+    if [ $SECONDS -ge $end ]; then
+      echo "not within $deadline s: $what" >&2
+      return 1
+    fi
+    sleep 0.1
+  done
+}
+
+# Of lines in any order.
+digest() { sort | sha256sum | cut -d' ' -f1; }
+
 # Without its client a script has failed: nothing was proven.
 unavailable() {
   not_ok "$1" "$2"

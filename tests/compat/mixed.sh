@@ -12,24 +12,7 @@ deadline=60
 arus() { timeout $deadline dotnet "$arus" "$@"; }
 kafka() { timeout $deadline kcat -q -b "$bootstrap" "$@"; }
 lines() { seq "$2" | awk -v seed="$1" '{ print "key-" $1 "|value " seed " " $1 " äöü" }'; } # seed count
-digest() { sort | sha256sum | cut -d' ' -f1; }
-check() { # name command...
-  local name=$1
-  shift
-  if "$@" 2>"$work/error"; then ok "$name"; else not_ok "$name" "$(tr '\n' ' ' <"$work/error" | tail -c 300)"; fi
-}
 same() { [ "$(digest <"$1")" = "$(digest <"$2")" ] || { echo "$(wc -l <"$1") lines in, $(wc -l <"$2") out, and not the same" >&2; return 1; }; }
-until_true() { # what command...
-  local what=$1 end=$((SECONDS + deadline))
-  shift
-  until "$@"; do
-    if [ $SECONDS -ge $end ]; then
-      echo "not within $deadline s: $what" >&2
-      return 1
-    fi
-    sleep 0.1
-  done
-}
 
 create() { arus topic create "$1" --partitions 4 >/dev/null; }
 

@@ -8,8 +8,10 @@ if ! [ -d "$cache/node_modules/@platformatic/kafka" ]; then
   (cd "$cache" && npm install --no-audit --no-fund --no-save --silent @platformatic/kafka@1.35.0) >"$work/npm" 2>&1 ||
     { tail -n 5 "$work/npm"; unavailable install "npm install @platformatic/kafka failed"; }
 fi
-# Node.js finds modules of an ECMAScript module beside it, not by NODE_PATH.
-cp "$compat/platformatic/compat.mjs" "$cache/compat-$$.mjs"
-trap 'rm -rf "$work" "$cache/compat-$$.mjs"' EXIT
-run_program node "$cache/compat-$$.mjs" "$bootstrap"
+# Node.js finds modules of an ECMAScript module beside it or above, not by NODE_PATH.
+program=$cache/run-$$
+mkdir -p "$program"
+trap 'rm -rf "$work" "$program"' EXIT
+cp "$compat/platformatic/compat.mjs" "$compat/javascript/common.cjs" "$program"
+run_program node "$program/compat.mjs" "$bootstrap"
 finish

@@ -25,13 +25,7 @@ public sealed class GroupMembershipTests
             """);
 
     [Fact]
-    public void A_second_member_brings_a_second_generation() => GroupScript.Check("""
-            > join 1
-                0 write CompletingRebalance gen=1 c-1[]
-                0 1: join c-1 gen=1 range leader=c-1 of c-1
-            > sync 2 c-1 1 c-1=all
-                0 write Stable gen=1 c-1[all]
-                0 2: sync range [all]
+    public void A_second_member_brings_a_second_generation() => GroupScript.CheckWithMember("""
             > join 3
             > heartbeat c-1 1
                 0 RebalanceInProgress
@@ -70,13 +64,7 @@ public sealed class GroupMembershipTests
             """, new GroupOptions());
 
     [Fact]
-    public void A_long_wait_is_answered_pending_and_taken_up_again() => GroupScript.Check("""
-            > join 1
-                0 write CompletingRebalance gen=1 c-1[]
-                0 1: join c-1 gen=1 range leader=c-1 of c-1
-            > sync 2 c-1 1 c-1=all
-                0 write Stable gen=1 c-1[all]
-                0 2: sync range [all]
+    public void A_long_wait_is_answered_pending_and_taken_up_again() => GroupScript.CheckWithMember("""
             > join 3
             > advance 3999
             > heartbeat c-1 1
@@ -354,13 +342,7 @@ public sealed class GroupMembershipTests
             """);
 
     [Fact]
-    public void A_full_group_refuses_new_members_and_keeps_its_own() => GroupScript.Check("""
-            > join 1
-                0 write CompletingRebalance gen=1 c-1[]
-                0 1: join c-1 gen=1 range leader=c-1 of c-1
-            > sync 2 c-1 1 c-1=all
-                0 write Stable gen=1 c-1[all]
-                0 2: sync range [all]
+    public void A_full_group_refuses_new_members_and_keeps_its_own() => GroupScript.CheckWithMember("""
             > join 3
                 0 3: join GroupMaxSizeReached
             > join 4 known

@@ -86,13 +86,7 @@ public sealed class GroupOffsetTests
             """);
 
     [Fact]
-    public void A_coordinator_that_restarts_knows_its_members_and_offsets() => GroupScript.Check("""
-            > join 1
-                0 write CompletingRebalance gen=1 c-1[]
-                0 1: join c-1 gen=1 range leader=c-1 of c-1
-            > sync 2 c-1 1 c-1=all
-                0 write Stable gen=1 c-1[all]
-                0 2: sync range [all]
+    public void A_coordinator_that_restarts_knows_its_members_and_offsets() => GroupScript.CheckWithMember("""
             > commit 3 c-1 1 t-0=5
                 0 write t-0=5
                 0 3: None
@@ -187,13 +181,7 @@ public sealed class GroupOffsetTests
         Retention);
 
     [Fact]
-    public void Offsets_of_a_group_expire_by_its_last_member() => GroupScript.Check("""
-            > join 1
-                0 write CompletingRebalance gen=1 c-1[]
-                0 1: join c-1 gen=1 range leader=c-1 of c-1
-            > sync 2 c-1 1 c-1=all
-                0 write Stable gen=1 c-1[all]
-                0 2: sync range [all]
+    public void Offsets_of_a_group_expire_by_its_last_member() => GroupScript.CheckWithMember("""
             > commit 3 c-1 1 t-0=1 u-0=1
                 0 write t-0=1 u-0=1
                 0 3: None None

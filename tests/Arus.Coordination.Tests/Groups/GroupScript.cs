@@ -18,6 +18,15 @@ internal sealed class GroupScript : IMemberIdSource
 {
     public const int WaitLimitMs = 4_000;
 
+    private const string OneMember = """
+        > join 1
+            0 write CompletingRebalance gen=1 c-1[]
+            0 1: join c-1 gen=1 range leader=c-1 of c-1
+        > sync 2 c-1 1 c-1=all
+            0 write Stable gen=1 c-1[all]
+            0 2: sync range [all]
+        """;
+
     private readonly GroupOptions _options;
     private readonly StringBuilder _transcript = new();
     private readonly Dictionary<TopicPartition, StoredOffset> _storedOffsets = [];
@@ -36,6 +45,9 @@ internal sealed class GroupScript : IMemberIdSource
 
     public static void Check(string script, GroupOptions? options = null) =>
         Assert.Equal(script.TrimEnd(), Transcript(script, options).TrimEnd());
+
+    /// <summary>A script for a group in which c-1 is the only member and has all, in generation 1; calls 1 and 2 are used up.</summary>
+    public static void CheckWithMember(string script, GroupOptions? options = null) => Check(OneMember + '\n' + script, options);
 
     public static string Transcript(string script, GroupOptions? options = null)
     {

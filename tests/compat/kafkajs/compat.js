@@ -1,42 +1,12 @@
 // kafkajs against a broker: bootstrap address as the only argument. One line a check.
 'use strict';
 const crypto = require('crypto');
+const { RECORDS, PARTITIONS, unique, equal, until, check } = require('../javascript/common.cjs');
 const { Kafka, CompressionTypes, CompressionCodecs, ConfigResourceTypes, logLevel } = require('kafkajs');
 CompressionCodecs[CompressionTypes.Snappy] = require('kafkajs-snappy');
 
-const DEADLINE = 40000;
-const RECORDS = 400;
-const PARTITIONS = 4;
 const kafka = new Kafka({ clientId: 'compat', brokers: [process.argv[2]], logLevel: logLevel.ERROR, retry: { retries: 8 } });
 const admin = kafka.admin();
-
-let names = 0;
-const unique = (name) => `compat-${name}-${process.pid}-${Date.now()}-${names++}`;
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-function equal(expected, actual, what) {
-  const [a, b] = [JSON.stringify(expected), JSON.stringify(actual)];
-  if (a !== b) throw new Error(`${what}: expected ${a}, got ${b}`);
-}
-
-async function until(condition, what) {
-  for (const end = Date.now() + DEADLINE; ;) {
-    const value = await condition();
-    if (value) return value;
-    if (Date.now() > end) throw new Error(`not within ${DEADLINE} ms: ${what}`);
-    await pause(50);
-  }
-}
-
-async function check(name, action) {
-  try {
-    await action();
-    console.log(`ok ${name}`);
-  } catch (e) {
-    console.log(`not ok ${name}: ${e.name}: ${String(e.message).replace(/\s+/g, ' ').slice(0, 300)}`);
-    console.error(e);
-  }
-}
 
 // The same records for the same seed: with and without keys, values and headers; some compress well, some do not.
 function records(count, seed) {

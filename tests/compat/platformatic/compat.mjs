@@ -1,41 +1,11 @@
 // @platformatic/kafka against a broker: bootstrap address as the only argument. One line a check.
 import crypto from 'node:crypto';
+import common from './common.cjs'; // platformatic.sh puts it there
 import { Admin, Consumer, ListOffsetTimestamps, Producer } from '@platformatic/kafka';
 
-const DEADLINE = 40000;
-const RECORDS = 400;
-const PARTITIONS = 4;
+const { RECORDS, PARTITIONS, unique, equal, until, check } = common;
 const base = { clientId: 'compat', bootstrapBrokers: [process.argv[2]] };
 const admin = new Admin(base);
-
-let names = 0;
-const unique = (name) => `compat-${name}-${process.pid}-${Date.now()}-${names++}`;
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-function equal(expected, actual, what) {
-  const text = (value) => JSON.stringify(value, (_, v) => (typeof v === 'bigint' ? String(v) : v));
-  if (text(expected) !== text(actual)) throw new Error(`${what}: expected ${text(expected)}, got ${text(actual)}`);
-}
-
-async function until(condition, what) {
-  for (const end = Date.now() + DEADLINE; ;) {
-    const value = await condition();
-    if (value) return value;
-    if (Date.now() > end) throw new Error(`not within ${DEADLINE} ms: ${what}`);
-    await pause(50);
-  }
-}
-
-async function check(name, action) {
-  try {
-    await action();
-    console.log(`ok ${name}`);
-  } catch (e) {
-    const causes = (e.errors || []).map((inner) => inner.message).join('; ');
-    console.log(`not ok ${name}: ${`${e.message} ${causes}`.replace(/\s+/g, ' ').slice(0, 300)}`);
-    console.error(e);
-  }
-}
 
 // The same records for the same seed: with and without keys, values and headers; some compress well, some do not.
 function records(count, seed) {
