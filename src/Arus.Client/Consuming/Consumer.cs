@@ -1,22 +1,15 @@
-using System.Runtime.CompilerServices;
 using System.Text.RegularExpressions;
 using Arus.Grains;
 
 namespace Arus.Client;
 
-internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordSink
+internal sealed partial class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
 {
     private readonly ConsumerCore core;
     private readonly GroupSession session;
     private readonly GroupMembershipFactory groups;
     private readonly IRecordSerializer<TKey> keySerializer;
     private readonly IRecordSerializer<TValue> valueSerializer;
-    private readonly List<PartitionFetcher> touched = [];
-    private readonly Action<PartitionFetcher> makeRoom;
-    private List<ConsumeResult<TKey, TValue>> records = [];
-    private RecordSerializationException? unreadable;
-    private int room;
-    private int isPolling;
     private bool isAssignedByHand;
     private volatile bool isDisposed;
 
@@ -35,8 +28,6 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
     public IReadOnlyList<TopicPartition> Assignment => core.Assignment;
 
     public string MemberId => session.Membership?.Identity.MemberId ?? "";
-
-    int IRecordSink.Room => unreadable is null ? room - records.Count : 0;
 
     public void Subscribe(params IReadOnlyCollection<string> topics)
     {
@@ -80,69 +71,6 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
         core.Remove(null);
         core.Add(partitions);
         session.Offsets.StartAutoCommit();
-    }
-
-    public async ValueTask<IReadOnlyList<ConsumeResult<TKey, TValue>>> PollAsync(TimeSpan timeout, CancellationToken cancellationToken = default)
-    {
-        EnterPoll();
-        try
-        {
-            MarkProcessed();
-            List<ConsumeResult<TKey, TValue>> result = await ReadAsync(timeout, null, cancellationToken).ConfigureAwait(false);
-            records = [];
-            return result;
-        }
-        finally
-        {
-            Volatile.Write(ref isPolling, 0);
-        }
-    }
-
-    public async IAsyncEnumerable<ConsumeResult<TKey, TValue>> ConsumeAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
-    {
-        EnterPoll();
-        var runs = new List<Run>();
-        int given = 0;
-        try
-        {
-            while (true)
-            {
-                MarkProcessed();
-                runs.Clear();
-                List<ConsumeResult<TKey, TValue>> batch = await ReadAsync(Timeout.InfiniteTimeSpan, runs, cancellationToken).ConfigureAwait(false);
-                int next = given = 0;
-                foreach (Run run in runs)
-                {
-                    for (; next < run.End && run.Fetcher.TryDeliver(batch[next].Offset, run.Version); next++)
-                    {
-                        given = next + 1;
-                        yield return batch[next];
-                        session.RecordLife();
-                        if (cancellationToken.IsCancellationRequested)
-                        {
-                            run.Fetcher.MarkProcessed();
-                            throw new OperationCanceledException(cancellationToken);
-                        }
-                    }
-
-                    run.Fetcher.MarkProcessed();
-                    if (next == run.End)
-                    {
-                        run.Fetcher.MarkDelivered(run.Position, run.Version);
-                    }
-
-                    session.RecordPoll();
-                    next = run.End;
-                }
-
-                batch.Clear();
-            }
-        }
-        finally
-        {
-            TakeBack(runs, given);
-            Volatile.Write(ref isPolling, 0);
-        }
     }
 
     public void Seek(TopicPartition partition, long offset)
@@ -216,56 +144,6 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
         }
     }
 
-    bool IRecordSink.TryAdd(TopicPartition partition, RecordBatchHeader batch, RecordView record, ReadOnlyMemory<byte> payload)
-    {
-        long offset = batch.BaseOffset + record.OffsetDelta;
-        try
-        {
-            TKey? key = record.IsKeyNull ? default : keySerializer.Deserialize(payload.Slice(record.KeyOffset, record.KeyLength));
-            TValue? value = record.IsValueNull ? default : valueSerializer.Deserialize(payload.Slice(record.ValueOffset, record.ValueLength));
-            long timestamp = batch.TimestampType == TimestampType.LogAppendTime ? batch.MaxTimestamp : batch.BaseTimestamp + record.TimestampDelta;
-            records.Add(new ConsumeResult<TKey, TValue>(
-                partition, offset, batch.PartitionLeaderEpoch, timestamp, batch.TimestampType, key, value,
-                new RecordHeaders(payload, record.HeadersOffset, record.HeaderCount)));
-            return true;
-        }
-        catch (Exception e)
-        {
-            if (records.Count > 0)
-            {
-                // Those before it first; this one is the first of the next poll.
-                room = records.Count;
-                return false;
-            }
-
-            unreadable = new RecordSerializationException(
-                $"The record at offset {offset} of {partition} could not be deserialized to {typeof(TKey)} and {typeof(TValue)}: {e.Message}", e)
-            {
-                Partition = partition,
-                Offset = offset,
-            };
-            return true;
-        }
-    }
-
-    /// <summary>Whoever leaves an enumeration is given the rest of its records by the next poll.</summary>
-    private void TakeBack(List<Run> runs, int given)
-    {
-        int start = 0;
-        foreach (Run run in runs)
-        {
-            int first = Math.Max(start, given);
-            if (first < run.End && first < records.Count)
-            {
-                core.TakeBack(run.Fetcher, records[first].Offset, run.Version);
-            }
-
-            start = run.End;
-        }
-
-        records.Clear();
-    }
-
     private void CheckMaySubscribe()
     {
         ObjectDisposedException.ThrowIf(isDisposed, this);
@@ -279,99 +157,4 @@ internal sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>, IRecordS
             throw new InvalidOperationException("Partitions were assigned by hand; a consumer either assigns or subscribes.");
         }
     }
-
-    private void EnterPoll()
-    {
-        ObjectDisposedException.ThrowIf(isDisposed, this);
-        if (Interlocked.Exchange(ref isPolling, 1) != 0)
-        {
-            throw new InvalidOperationException("A consumer is polled by one thread at a time, and another poll or enumeration is under way.");
-        }
-    }
-
-    private void MarkProcessed()
-    {
-        foreach (PartitionFetcher fetcher in touched)
-        {
-            fetcher.MarkProcessed();
-        }
-
-        touched.Clear();
-        session.RecordPoll();
-    }
-
-    private async ValueTask<List<ConsumeResult<TKey, TValue>>> ReadAsync(TimeSpan timeout, List<Run>? runs, CancellationToken cancellationToken)
-    {
-        long start = core.Time.GetTimestamp();
-        while (true)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            ObjectDisposedException.ThrowIf(isDisposed, this);
-            await session.ThrowIfEndedAsync().ConfigureAwait(false);
-            Drain(runs);
-            if (records.Count > 0)
-            {
-                return records;
-            }
-
-            if (unreadable is { } e)
-            {
-                unreadable = null;
-                throw e;
-            }
-
-            if (core.FirstFailure() is { } failure)
-            {
-                throw failure;
-            }
-
-            TimeSpan left = timeout == Timeout.InfiniteTimeSpan ? timeout : timeout - core.Time.GetElapsedTime(start);
-            if (timeout != Timeout.InfiniteTimeSpan && left <= TimeSpan.Zero)
-            {
-                return records;
-            }
-
-            // Waiting is polling: a quiet topic is no reason to lose one's partitions.
-            TimeSpan alive = core.Options.MaxPollInterval / 3;
-            await core.WaitForDataAsync(left == Timeout.InfiniteTimeSpan || left > alive ? alive : left, cancellationToken).ConfigureAwait(false);
-            session.RecordPoll();
-        }
-    }
-
-    private void Drain(List<Run>? runs)
-    {
-        room = core.Options.MaxPollRecords;
-        int before = 0;
-        while (((IRecordSink)this).Room > 0 && core.DrainNext(this, makeRoom, out int version) is { } fetcher)
-        {
-            long position = fetcher.Position;
-            touched.Add(fetcher);
-            ClientDiagnostics.RecordConsumed(fetcher.Partition, records.Count - before);
-            if (runs is null || records.Count == before)
-            {
-                fetcher.MarkDelivered(position, version);
-            }
-            else
-            {
-                runs.Add(new Run(fetcher, version, records.Count, position));
-            }
-
-            before = records.Count;
-        }
-    }
-
-    /// <summary>The list is the application's for good, so it is made as large as it will be, and no larger.</summary>
-    private void MakeRoom(PartitionFetcher fetcher)
-    {
-        int wanted = Math.Min(room, records.Count + fetcher.BufferedRecords);
-        if (wanted > records.Capacity)
-        {
-            records.Capacity = wanted;
-        }
-    }
-
-    /// <summary>Records that follow each other in a poll and are of one partition.</summary>
-    /// <param name="End">The index after the last.</param>
-    /// <param name="Position">The partition's position after the last.</param>
-    private readonly record struct Run(PartitionFetcher Fetcher, int Version, int End, long Position);
 }

@@ -1,9 +1,8 @@
-using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 
 namespace Arus.Client;
 
-internal sealed class RecordProcessor<TKey, TValue> : IRecordProcessor, IRecordSink
+internal sealed partial class RecordProcessor<TKey, TValue> : IRecordProcessor, IRecordSink
 {
     /// <summary>How often a processor that reads nothing because too much is pending says that it is alive.</summary>
     private static readonly TimeSpan KeepAlive = TimeSpan.FromSeconds(1);
@@ -152,138 +151,6 @@ internal sealed class RecordProcessor<TKey, TValue> : IRecordProcessor, IRecordS
         fetcher.Work ??= new PartitionWork(fetcher, partitionsSeen++);
     }
 
-    private async Task WorkAsync()
-    {
-        await foreach (WorkLanes<WorkItem>.Lane lane in lanes.Ready.ReadAllAsync().ConfigureAwait(false))
-        {
-            WorkItem item = lanes.First(lane);
-            if (failed.IsCancellationRequested || !item.Partition.TryBegin())
-            {
-                Finish(lane);
-                continue;
-            }
-
-            lane.Attempts++;
-            bool finished = false;
-            TimeSpan? retryIn = null;
-            try
-            {
-                retryIn = await AttemptAsync(item.Record, lane.Attempts).ConfigureAwait(false);
-                finished = retryIn is null;
-            }
-            catch (Exception e)
-            {
-                // The first failure is the one that is told.
-                Interlocked.CompareExchange(ref failure, e, null);
-                await failed.CancelAsync().ConfigureAwait(false);
-            }
-            finally
-            {
-                item.Partition.End(finished ? item.Sequence : null);
-            }
-
-            if (retryIn is { } pause)
-            {
-                _ = RetryLaterAsync(lane, pause);
-            }
-            else
-            {
-                Finish(lane);
-            }
-        }
-    }
-
-    private void Finish(WorkLanes<WorkItem>.Lane lane)
-    {
-        lanes.Finish(lane);
-        Interlocked.Decrement(ref pending);
-        roomSignal.Set();
-    }
-
-    private async Task RetryLaterAsync(WorkLanes<WorkItem>.Lane lane, TimeSpan pause)
-    {
-        await Task.Delay(pause, core.Time, failed.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        lanes.Again(lane);
-    }
-
-    /// <summary>Null when the record is finished, one way or the other; otherwise how long to wait before it is tried again.</summary>
-    private async ValueTask<TimeSpan?> AttemptAsync(ConsumeResult<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?> raw, int attempt)
-    {
-        using Activity? activity = ClientDiagnostics.StartProcess(raw.Partition, raw.Offset, core.Options.GroupId, raw.Headers);
-        long start = core.Time.GetTimestamp();
-        try
-        {
-            await handler(Deserialize(raw), abort.Token).ConfigureAwait(false);
-            ClientDiagnostics.RecordProcessed(raw.Partition, core.Time.GetElapsedTime(start), error: null);
-            return null;
-        }
-        catch (Exception e) when (!(e is OperationCanceledException && abort.IsCancellationRequested))
-        {
-            ClientDiagnostics.SetFailed(activity, e);
-            ClientDiagnostics.RecordProcessed(raw.Partition, core.Time.GetElapsedTime(start), e.GetType().Name);
-            bool mayPass = e is not RecordSerializationException && options.IsRetriable?.Invoke(e) != false;
-            if (mayPass && attempt < options.MaxAttempts)
-            {
-                core.Logger.LogWarning(e, "Attempt {Attempt} at {Partition} offset {Offset} failed", attempt, raw.Partition, raw.Offset);
-                return TimeSpan.FromTicks(
-                    (long)Math.Min(options.RetryBackoff.Ticks * Math.Pow(2, Math.Min(30, attempt - 1)), options.RetryBackoffMax.Ticks));
-            }
-
-            await GiveUpAsync(raw, e, attempt).ConfigureAwait(false);
-            return null;
-        }
-    }
-
-    private async ValueTask GiveUpAsync(ConsumeResult<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?> raw, Exception cause, int attempts)
-    {
-        core.Logger.LogError(
-            cause, "{Partition} offset {Offset} failed after {Attempts} attempts: {Action}", raw.Partition, raw.Offset, attempts, options.OnFailure);
-        switch (options.OnFailure)
-        {
-            case FailureAction.Skip:
-                return;
-            case FailureAction.DeadLetter:
-                string topic = options.DeadLetterTopic?.Invoke(raw.Topic) ?? raw.Topic + ".DLT";
-                try
-                {
-                    await deadLetters!.ProduceAsync(DeadLetters.Make(topic, raw, core.Options.GroupId, cause), abort.Token).ConfigureAwait(false);
-                    return;
-                }
-                catch (ArusException e)
-                {
-                    throw new RecordProcessingException(
-                        raw.Partition, raw.Offset,
-                        $"The record at offset {raw.Offset} of {raw.Partition} failed ({cause.Message}) and could not be written to its dead-letter topic "
-                        + $"'{topic}': {e.Message}", e);
-                }
-
-            default:
-                throw new RecordProcessingException(
-                    raw.Partition, raw.Offset, $"The record at offset {raw.Offset} of {raw.Partition} failed after {attempts} attempts: {cause.Message}", cause);
-        }
-    }
-
-    private ConsumeResult<TKey, TValue> Deserialize(in ConsumeResult<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?> raw)
-    {
-        try
-        {
-            return new ConsumeResult<TKey, TValue>(
-                raw.Partition, raw.Offset, raw.LeaderEpoch, raw.TimestampMs, raw.TimestampType,
-                raw.Key is { } key ? keySerializer.Deserialize(key) : default,
-                raw.Value is { } value ? valueSerializer.Deserialize(value) : default,
-                raw.Headers);
-        }
-        catch (Exception e)
-        {
-            throw new RecordSerializationException(
-                $"The record at offset {raw.Offset} of {raw.Partition} could not be deserialized to {typeof(TKey)} and {typeof(TValue)}: {e.Message}", e)
-            {
-                Partition = raw.Partition,
-                Offset = raw.Offset,
-            };
-        }
-    }
-
     /// <summary>Partitions are to be given up: handlers that run finish, what waits is left to the next owner.</summary>
     private static async ValueTask FinishAsync(IReadOnlyList<PartitionFetcher> fetchers, CancellationToken cancellationToken) =>
         await Task.WhenAll(fetchers.Select(f => (f.Work as PartitionWork)?.CloseAsync() ?? Task.CompletedTask))
@@ -317,7 +184,4 @@ internal sealed class RecordProcessor<TKey, TValue> : IRecordProcessor, IRecordS
         await session.DisposeAsync().ConfigureAwait(false);
         await session.LeaveAsync("the processor stopped", CancellationToken.None).ConfigureAwait(false);
     }
-
-    private readonly record struct WorkItem(
-        PartitionWork Partition, long Sequence, ConsumeResult<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?> Record);
 }
