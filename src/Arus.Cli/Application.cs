@@ -6,10 +6,6 @@ namespace Arus.Cli;
 /// <summary>The command line: parses, connects, runs one command, and turns what went wrong into one line and an exit code.</summary>
 internal sealed class Application(IConnector connector, Terminal terminal)
 {
-    // Unless it is set, signals end the process at once. With it Ctrl+C and SIGTERM cancel the command, which may take that long to
-    // commit and to leave its group.
-    private static readonly TimeSpan s_terminationTimeout = TimeSpan.FromSeconds(10);
-
     /// <summary>What a command does once there is a connection.</summary>
     public delegate Task<int> Body(IConnection connection, ParseResult arguments, CancellationToken cancellationToken);
 
@@ -29,8 +25,11 @@ internal sealed class Application(IConnector connector, Terminal terminal)
             return ExitCode.Usage;
         }
 
-        var invocation = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = s_terminationTimeout };
-        int code = await parsed.InvokeAsync(invocation).ConfigureAwait(false);
+        // The library's own handling of signals, which a time limit would turn on, now and then answered with the signal's exit code
+        // although the command had ended by itself.
+        using var signals = new SignalCancellation();
+        var invocation = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
+        int code = await parsed.InvokeAsync(invocation, signals.Token).ConfigureAwait(false);
         await Terminal.FlushAsync().ConfigureAwait(false);
         return code;
     }
