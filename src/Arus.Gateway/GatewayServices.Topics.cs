@@ -16,25 +16,24 @@ internal sealed partial record GatewayServices
         return [.. shards.SelectMany(shard => shard).OrderBy(topic => topic.Name, StringComparer.Ordinal)];
     }
 
-    /// <summary>Descriptions of every topic, by name; those that vanish meanwhile are left out.</summary>
+    /// <summary>Every topic by name, with its description or the error of asking for it; those that vanish meanwhile are left out.</summary>
     /// <exception cref="Exception">What a call to the catalog threw.</exception>
-    public async Task<TopicDescription[]> DescribeAllTopicsAsync()
+    public async Task<(TopicListing Listing, TopicDescription? Topic, ErrorCode Error)[]> DescribeAllTopicsAsync()
     {
         TopicListing[] listings = await ListTopicsAsync();
-        TopicDescription?[] topics = await Parallel.MapAsync(listings, async listing =>
+        (TopicListing, TopicDescription? Topic, ErrorCode Error)[] topics = await Parallel.MapAsync(listings, async listing =>
         {
             try
             {
-                return await Topics.GetAsync(listing.Name, TopicCache.MetadataMaxAge);
+                return (listing, await Topics.GetAsync(listing.Name, TopicCache.MetadataMaxAge), ErrorCode.None);
             }
             catch (Exception exception)
             {
                 // One topic that cannot answer must not hide all others.
-                Explain(exception, Asked.Metadata, "Describe", listing.Name);
-                return null;
+                return (listing, (TopicDescription?)null, Explain(exception, Asked.Metadata, "Describe", listing.Name));
             }
         });
-        return [.. topics.OfType<TopicDescription>()];
+        return [.. topics.Where(row => row.Topic is not null || row.Error != ErrorCode.None)];
     }
 
     /// <summary>The topic of a request on the data path, by id if <paramref name="id"/> is not null, and the error if there is none.</summary>

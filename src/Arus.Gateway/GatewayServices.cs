@@ -1,4 +1,5 @@
 using Arus.Grains;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
 using Orleans;
 
@@ -17,4 +18,11 @@ internal sealed partial record GatewayServices(
         Failures.Add(exception, error, operation, subject);
         return error;
     }
+
+    /// <summary>
+    /// For what failed where the response has no place for an error and an empty one would be a lie: ends the connection, after which the
+    /// client asks again.
+    /// </summary>
+    public ConnectionAbortedException NoAnswer(Exception exception, string operation, object subject) =>
+        new($"{operation} of {subject} got {Explain(exception, Asked.Metadata, operation, subject)}, which its response cannot tell");
 }

@@ -272,6 +272,44 @@ public sealed class HandlerTests
     }
 
     [Fact]
+    public async Task A_group_whose_state_cannot_be_had_hides_no_others()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.Group("a").Description = new GroupDescription(ErrorCode.None, "a", "Stable", 1, "consumer", "range", 1, []);
+        gateway.Cluster.Group("b").Failure = new ArusException(ErrorCode.NotCoordinator, "It moves.");
+        ListGroupsResponse response = await gateway.Connect().CallAsync<ListGroupsResponse>(new ListGroupsRequest(), 5);
+        Assert.Equal(ErrorCode.None, response.ErrorCode);
+        Assert.Equal([("a", "Stable"), ("b", "Unknown")], response.Groups.Select(group => (group.GroupId, group.GroupState)));
+    }
+
+    [Fact]
+    public async Task A_topic_that_cannot_be_described_is_listed_with_its_error()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("a", 1);
+        gateway.Cluster.AddTopic("b", 1);
+        gateway.Cluster.Topic("b").Failure = new TimeoutException();
+        MetadataResponse response = await gateway.Connect().CallAsync<MetadataResponse>(new MetadataRequest { Topics = null }, 12);
+        Assert.Equal([("a", ErrorCode.None), ("b", ErrorCode.LeaderNotAvailable)], response.Topics.Select(topic => (topic.Name, topic.ErrorCode)));
+    }
+
+    [Fact]
+    public async Task A_list_of_topics_that_cannot_be_had_is_not_taken_for_an_empty_one()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.CatalogFailure = new TimeoutException();
+        TestConnection metadata = gateway.Connect();
+        await metadata.SendAsync(new MetadataRequest { Topics = null }, 12);
+        Assert.Null(await metadata.ReceiveFrameAsync());
+        TestConnection partitions = gateway.Connect();
+        await partitions.SendAsync(new DescribeTopicPartitionsRequest(), 0);
+        Assert.Null(await partitions.ReceiveFrameAsync());
+
+        // What passes by itself is no complaint.
+        Assert.Empty(gateway.Log.Complaints);
+    }
+
+    [Fact]
     public async Task A_group_call_that_fails_says_that_the_coordinator_is_not_available()
     {
         await using var gateway = new GatewayHarness();

@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using System.Net;
 using Arus.Protocol;
 
@@ -57,6 +58,49 @@ public sealed class LimitTests
         partition.LetGo();
         await busy.ReceiveAsync<ProduceResponse>(9);
         Assert.Empty(gateway.Log.Complaints);
+    }
+
+    [Fact]
+    public async Task A_client_whose_request_waits_for_room_is_not_idle()
+    {
+        await using var gateway = new GatewayHarness(options => options with { MaxIdle = TimeSpan.FromSeconds(60), MaxPartitionQueueBytes = 10 });
+        gateway.Cluster.AddTopic("topic", 1);
+        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        partition.Hold();
+        var third = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        int read = 0;
+        using var requests = new MeterListener
+        {
+            InstrumentPublished = (instrument, listener) =>
+            {
+                if (instrument.Name == "arus.gateway.received" && instrument.Meter.Scope == gateway.Get<IMeterFactory>())
+                {
+                    listener.EnableMeasurementEvents(instrument);
+                }
+            },
+        };
+        requests.SetMeasurementEventCallback<long>((_, _, _, _) =>
+        {
+            if (Interlocked.Increment(ref read) == 3)
+            {
+                third.SetResult();
+            }
+        });
+        requests.Start();
+        TestConnection first = gateway.Connect();
+        await first.SendAsync(Messages.Produce("topic", 0, Messages.Batch("on its way")), 9);
+        await first.SendAsync(Messages.Produce("topic", 0, Messages.Batch("queued")), 9);
+        await partition.WhenAsync(p => p.Appends.Count == 1);
+        TestConnection second = gateway.Connect();
+        await second.SendAsync(Messages.Produce("topic", 0, Messages.Batch("waits for room")), 9);
+        await third.Task;
+
+        gateway.Time.Advance(TimeSpan.FromSeconds(61));
+        ActivatorUtilitiesOf(gateway).RunOnce();
+        partition.LetGo();
+
+        (_, ProduceResponse response) = await second.ReceiveAsync<ProduceResponse>(9);
+        Assert.Equal(ErrorCode.None, response.Responses[0].PartitionResponses[0].ErrorCode);
     }
 
     [Fact]

@@ -34,9 +34,10 @@ internal sealed partial class KafkaConnection
                 await WaitForCapacityAsync(frame.Length);
                 if (!_stopping)
                 {
-                    PendingResponse pending = await StartAsync(frame, now);
+                    // From here on it is not the client that is slow: the start may wait for room in a queue.
                     Interlocked.Increment(ref _inFlight);
                     Interlocked.Add(ref _bytesInFlight, frame.Length);
+                    PendingResponse pending = await StartAsync(frame, now);
                     queued = _pending.Writer.TryWrite(pending);
                     if (pending.Context.Handler.Ordering == RequestOrdering.Exclusive)
                     {

@@ -26,7 +26,7 @@ internal sealed class DescribeLogDirsHandler(GatewayServices services) : ApiHand
     private async Task<TopicPartition[]> FindLocalAsync(DescribeLogDirsRequest request)
     {
         TopicDescription?[] topics = request.Topics is null
-            ? await services.DescribeAllTopicsAsync()
+            ? Array.ConvertAll(await services.DescribeAllTopicsAsync(), row => row.Topic)
             : await Parallel.MapAsync(request.Topics, async topic => (await services.ResolveAsync(topic.Topic, null, Asked.Partition, "DescribeLogDirs")).Topic);
         var local = new List<TopicPartition>();
         for (int i = 0; i < topics.Length; i++)

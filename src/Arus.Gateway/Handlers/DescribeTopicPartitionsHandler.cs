@@ -21,6 +21,10 @@ internal sealed class DescribeTopicPartitionsHandler(GatewayServices services) :
                 ? [.. request.Topics.Select(topic => topic.Name).Distinct()]
                 : Array.ConvertAll(await services.ListTopicsAsync(), listing => listing.Name);
         }
+        catch (Exception exception) when (request.Topics.Length == 0)
+        {
+            throw services.NoAnswer(exception, "DescribeTopicPartitions", "all topics");
+        }
         catch (Exception exception)
         {
             // The response has no error of its own; each topic that was asked for gets it.

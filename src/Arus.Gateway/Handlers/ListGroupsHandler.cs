@@ -8,6 +8,7 @@ internal sealed class ListGroupsHandler(GatewayServices services) : ApiHandler<L
 {
     private const string Classic = "classic";
     private const string Dead = "Dead";
+    private const string Unknown = "Unknown";
 
     public override RequestOrdering Ordering => RequestOrdering.Concurrent;
 
@@ -24,7 +25,7 @@ internal sealed class ListGroupsHandler(GatewayServices services) : ApiHandler<L
             string[][] shards = await Parallel.MapAsync(
                 [.. Enumerable.Range(0, TopicCatalog.Shards)], shard => services.Grains.GetGrain<IGroupCatalogGrain>(shard).ListAsync());
             string[] ids = [.. shards.SelectMany(shard => shard).Order(StringComparer.Ordinal)];
-            groups = await Parallel.MapAsync(ids, id => services.Grains.GetGrain<IGroupGrain>(id).DescribeAsync());
+            groups = await Parallel.MapAsync(ids, DescribeAsync);
         }
         catch (Exception exception)
         {
@@ -41,5 +42,19 @@ internal sealed class ListGroupsHandler(GatewayServices services) : ApiHandler<L
                     GroupId = group.GroupId, ProtocolType = group.ProtocolType, GroupState = group.State, GroupType = Classic,
                 })],
         };
+    }
+
+    private async Task<GroupDescription> DescribeAsync(string groupId)
+    {
+        try
+        {
+            return await services.Grains.GetGrain<IGroupGrain>(groupId).DescribeAsync();
+        }
+        catch (Exception exception)
+        {
+            // One group that cannot answer must not hide all others, nor itself.
+            services.Explain(exception, Asked.Coordinator, "ListGroups", groupId);
+            return new GroupDescription(ErrorCode.None, groupId, Unknown, -1, "", "", -1, []);
+        }
     }
 }

@@ -37,8 +37,16 @@ internal sealed class MetadataHandler(GatewayServices services) : ApiHandler<Met
 
     private async Task<MetadataResponse.MetadataTopic[]> DescribeAllAsync(MetadataRequest request, ClusterView cluster)
     {
-        TopicDescription[] topics = await services.DescribeAllTopicsAsync();
-        return [.. topics.Select(topic => Describe(topic, request, cluster))];
+        try
+        {
+            return [.. (await services.DescribeAllTopicsAsync()).Select(row => row.Topic is not null
+                ? Describe(row.Topic, request, cluster)
+                : Fail(new() { Name = row.Listing.Name, TopicId = row.Listing.Id }, row.Error))];
+        }
+        catch (Exception exception)
+        {
+            throw services.NoAnswer(exception, "Metadata", "all topics");
+        }
     }
 
     private Task<MetadataResponse.MetadataTopic[]> DescribeAsync(MetadataRequest request, ClusterView cluster, short version)

@@ -32,6 +32,8 @@ internal sealed class FakeCluster
 
     public Exception? ProducerIdFailure { get; set; }
 
+    public Exception? CatalogFailure { get; set; }
+
     public FakePartition Partition(string topic, int partition) => _partitions.GetOrAdd(PartitionKey.Format(topic, partition), _ => new FakePartition());
 
     public FakeTopic Topic(string name) => _topics.GetOrAdd(name, _ => new FakeTopic(this, name));
@@ -93,7 +95,7 @@ internal sealed class FakeCluster
 
         public Task RemoveAsync(string name, Guid id) => Task.CompletedTask;
 
-        public Task<TopicListing[]> ListAsync() => Task.FromResult(cluster.Topics
+        public Task<TopicListing[]> ListAsync() => cluster.CatalogFailure is { } failure ? throw failure : Task.FromResult(cluster.Topics
             .Where(topic => TopicCatalog.ShardOf(topic.Name) == shard)
             .Select(topic => new TopicListing(topic.Name, topic.Id, topic.Partitions.Length, false)).ToArray());
 
