@@ -419,6 +419,24 @@ public class ConsumerTests
     }
 
     [Fact]
+    public async Task A_cancelled_enumeration_lets_go_of_a_partition_that_is_to_be_given_up()
+    {
+        var cluster = new FakeCluster();
+        cluster.Partition("t", 0).Append("a", "b", "c");
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped);
+        consumer.Subscribe("t");
+        await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
+        using var stop = new CancellationTokenSource();
+        await using IAsyncEnumerator<ConsumeResult<string, string>> records = consumer.ConsumeAsync(stop.Token).GetAsyncEnumerator(CancellationToken.None);
+        Assert.True(await records.MoveNextAsync());
+        Task revoked = cluster.Membership.RevokeAsync(new TopicPartition("t", 0));
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => records.MoveNextAsync().AsTask());
+        await revoked;
+        Assert.Equal(1, cluster.CommittedOffset("t", 0));
+    }
+
+    [Fact]
     public async Task A_poll_that_waits_hears_that_the_membership_is_over()
     {
         var cluster = new FakeCluster();

@@ -53,6 +53,7 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
                         if (cancellationToken.IsCancellationRequested)
                         {
                             run.Fetcher.MarkProcessed();
+                            session.RecordPoll();
                             throw new OperationCanceledException(cancellationToken);
                         }
                     }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Text.RegularExpressions;
 using Arus.Client;
 using Arus.Grains;
 using Microsoft.Extensions.DependencyInjection;
@@ -64,6 +65,55 @@ public sealed class NativeClientTests : IAsyncLifetime
         }
 
         Assert.Equal(0, consumer.Assignment.Sum(p => consumer.Lag(p)));
+    }
+
+    [Theory]
+    [InlineData(CompressionType.None)]
+    [InlineData(CompressionType.Gzip)]
+    public async Task Batches_larger_than_the_topic_allows_are_split(CompressionType codec)
+    {
+        string topic = $"small-{codec}";
+        await Client.Admin.CreateTopicAsync(
+            new NewTopic(topic, Partitions: 1) { Configs = new Dictionary<string, string> { ["max.message.bytes"] = "300" } });
+        await using IProducer<string, string> producer = Client.CreateProducer<string, string>(Eager with { Compression = codec });
+        var pending = new List<PendingDelivery>();
+        var random = new Random(7);
+        for (int i = 0; i < 400; i++)
+        {
+            string noise = Convert.ToHexString(BitConverter.GetBytes(random.NextInt64()));
+            pending.Add(await producer.EnqueueAsync(new(topic, $"{i}", i == 200 ? string.Concat(Enumerable.Range(0, 100).Select(_ => random.NextInt64())) : noise)));
+        }
+
+        await producer.FlushAsync();
+        for (int i = 0; i < 400; i++)
+        {
+            if (i == 200)
+            {
+                ProduceException e = await Assert.ThrowsAsync<ProduceException>(() => pending[i].GetResultAsync().AsTask());
+                Assert.Equal(ErrorCode.MessageTooLarge, e.Code);
+                continue;
+            }
+
+            Assert.Equal(i < 200 ? i : i - 1, (await pending[i].GetResultAsync()).Offset);
+        }
+    }
+
+    [Fact]
+    public async Task A_pattern_finds_topics_that_are_created_later()
+    {
+        await using IConsumer<string, string> consumer = Client.CreateConsumer<string, string>(new ConsumerOptions
+        {
+            GroupId = "by-pattern", AutoOffsetReset = AutoOffsetReset.Earliest, HeartbeatInterval = TimeSpan.FromMilliseconds(100),
+            MetadataMaxAge = TimeSpan.FromMilliseconds(100), FetchMaxWait = TimeSpan.FromMilliseconds(500),
+        });
+        consumer.Subscribe(new Regex("^late"));
+        await using IProducer<string, string> producer = Client.CreateProducer<string, string>(Eager);
+        foreach (string topic in new[] { "late.1", "late.2" })
+        {
+            await Client.Admin.CreateTopicAsync(new NewTopic(topic, Partitions: 2));
+            await producer.ProduceAsync(new(topic, "k", topic));
+            Assert.Equal(topic, Assert.Single(await consumer.PollAsync(Timeout.InfiniteTimeSpan)).Value);
+        }
     }
 
     [Fact]
