@@ -77,12 +77,12 @@ internal sealed class DescribeTopicPartitionsHandler(GatewayServices services) :
             TopicAuthorizedOperations = AuthorizedOperations.Topic,
             Partitions = Array.ConvertAll(page, partition =>
             {
-                bool hasLeader = cluster.Find(partition.Leader) is not null;
+                (int leader, ErrorCode error) = cluster.LeaderOf(partition);
                 return new DescribeTopicPartitionsResponse.DescribeTopicPartitionsPartition
                 {
-                    ErrorCode = hasLeader ? ErrorCode.None : ErrorCode.LeaderNotAvailable,
+                    ErrorCode = error,
                     PartitionIndex = partition.Partition,
-                    LeaderId = hasLeader ? partition.Leader : -1,
+                    LeaderId = leader,
                     LeaderEpoch = partition.LeaderEpoch,
                     ReplicaNodes = partition.Replicas,
                     IsrNodes = partition.Isr,

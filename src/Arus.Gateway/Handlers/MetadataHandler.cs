@@ -108,12 +108,12 @@ internal sealed class MetadataHandler(GatewayServices services) : ApiHandler<Met
 
     private static MetadataResponse.MetadataPartition Describe(PartitionAssignment partition, ClusterView cluster)
     {
-        bool hasLeader = cluster.Find(partition.Leader) is not null;
+        (int leader, ErrorCode error) = cluster.LeaderOf(partition);
         return new MetadataResponse.MetadataPartition
         {
-            ErrorCode = hasLeader ? ErrorCode.None : ErrorCode.LeaderNotAvailable,
+            ErrorCode = error,
             PartitionIndex = partition.Partition,
-            LeaderId = hasLeader ? partition.Leader : -1,
+            LeaderId = leader,
             LeaderEpoch = partition.LeaderEpoch,
             ReplicaNodes = partition.Replicas,
             IsrNodes = partition.Isr,

@@ -53,8 +53,9 @@ public sealed class BrokerConfig
 
     public double GetDouble(string name) => double.Parse(Required(name), NumberStyles.Float, CultureInfo.InvariantCulture);
 
-    /// <summary>A key in milliseconds.</summary>
-    public TimeSpan GetMilliseconds(string name) => TimeSpan.FromMilliseconds(GetLong(name));
+    /// <summary>A key in milliseconds. The longest time span stands for whatever is longer: "never" is written as the greatest number.</summary>
+    public TimeSpan GetMilliseconds(string name) =>
+        TimeSpan.FromMilliseconds(Math.Min(GetLong(name), TimeSpan.MaxValue.Ticks / TimeSpan.TicksPerMillisecond));
 
     private string Required(string name) => this[name].Value ?? throw new InvalidOperationException($"{name} is not set and has no default.");
 

@@ -17,6 +17,11 @@ public sealed class ConfigTests
     }
 
     [Fact]
+    public void A_time_that_is_never_over_is_the_longest_there_is() => Assert.InRange(
+        BrokerConfig.Of((BrokerConfigs.ConnectionsMaxIdleMs, $"{long.MaxValue}")).GetMilliseconds(BrokerConfigs.ConnectionsMaxIdleMs),
+        TimeSpan.FromDays(1_000_000), TimeSpan.MaxValue);
+
+    [Fact]
     public void A_topic_key_without_a_value_of_its_own_takes_the_brokers()
     {
         foreach (ConfigDefinition key in TopicConfigs.All.Where(key => key.BrokerKey is not null))
