@@ -209,6 +209,46 @@ public class RecordProcessorTests
     }
 
     [Fact]
+    public async Task Goes_on_when_a_reset_goes_back()
+    {
+        var cluster = new FakeCluster();
+        FakePartition partition = cluster.Partition("t", 0);
+        foreach (string key in new[] { "a", "b", "c" })
+        {
+            Append(partition, key, key);
+        }
+
+        // As when a topic was deleted and created again: what comes now has offsets that were read before.
+        bool isOld = true;
+        partition.RefuseFetch = request =>
+        {
+            bool refused = request.Offset == 3 && isOld;
+            isOld &= !refused;
+            return refused ? ErrorCode.OffsetOutOfRange : ErrorCode.None;
+        };
+        var seen = new ConcurrentQueue<string>();
+        var again = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var stop = new CancellationTokenSource();
+        await using IRecordProcessor processor = cluster.Client.CreateProcessor<string, string>(Options, (record, _) =>
+        {
+            seen.Enqueue(record.Key!);
+            if (seen.Count == 6)
+            {
+                again.SetResult();
+            }
+
+            return default;
+        });
+        Task run = processor.RunAsync(stop.Token);
+        await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
+        await Task.WhenAny(again.Task, run);
+        await stop.CancelAsync();
+        await run;
+        Assert.Equal(["a", "a", "b", "b", "c", "c"], seen.Order());
+        Assert.Equal(3, cluster.CommittedOffset("t", 0));
+    }
+
+    [Fact]
     public void Tracks_the_lowest_unfinished_offset()
     {
         int seed = 99;

@@ -12,6 +12,9 @@ internal sealed partial class PartitionFetcher
     /// <summary>The next offset after what the application has finished.</summary>
     public long Processed { get; private set; } = startOffset;
 
+    /// <summary>How often a reset went back, to offsets that were read before: the log was cut, or its topic created anew.</summary>
+    public int Rewinds { get; private set; }
+
     /// <summary>What the group has; -1 for unknown.</summary>
     public long Committed { get; set; } = -1;
 
@@ -85,12 +88,12 @@ internal sealed partial class PartitionFetcher
         }
     }
 
-    /// <summary>The application is done with everything before <paramref name="offset"/>.</summary>
-    public void AdvanceProcessed(long offset)
+    /// <summary>The application is done with everything before <paramref name="offset"/>, unless the log has gone back meanwhile.</summary>
+    public void AdvanceProcessed(long offset, int atRewinds)
     {
         lock (gate)
         {
-            Processed = Math.Max(Processed, offset);
+            Processed = atRewinds == Rewinds ? Math.Max(Processed, offset) : Processed;
         }
     }
 

@@ -120,8 +120,9 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
         {
             if (atVersion == version)
             {
-                // What the application still works on is not processed because the log has moved on.
-                Processed = Delivered > Processed ? Processed : offset;
+                // What the application still works on is not processed because the log has moved on; what comes again is not either.
+                Rewinds += offset < Position ? 1 : 0;
+                Processed = Delivered > Processed ? Math.Min(Processed, offset) : offset;
                 fetchOffset = Position = Delivered = offset;
             }
         }

@@ -2,16 +2,21 @@ namespace Arus.Client;
 
 /// <summary>What a processor has under way of one partition. Thread-safe.</summary>
 /// <remarks>A fetcher calls in here while it hands out records, under its lock; so nothing here calls a fetcher under this one.</remarks>
-internal sealed class PartitionWork(PartitionFetcher fetcher, int id)
+/// <param name="before">What was under way when the log went back: it runs on, and counts no more.</param>
+internal sealed class PartitionWork(PartitionFetcher fetcher, int id, PartitionWork? before = null)
 {
     private readonly Lock gate = new();
     private readonly OffsetTracker tracker = new(Math.Max(0, fetcher.Processed));
+    private readonly int rewinds = fetcher.Rewinds;
     private TaskCompletionSource? idle;
     private int running;
     private bool isClosed;
 
     /// <summary>Tells partitions apart in lane keys.</summary>
     public int Id { get; } = id;
+
+    /// <summary>False once the log went back: the offsets that come now need work of their own.</summary>
+    public bool IsCurrent => rewinds == fetcher.Rewinds;
 
     public long Add(long offset)
     {
@@ -30,7 +35,7 @@ internal sealed class PartitionWork(PartitionFetcher fetcher, int id)
             low = tracker.Low;
         }
 
-        fetcher.AdvanceProcessed(low);
+        fetcher.AdvanceProcessed(low, rewinds);
     }
 
     /// <summary>False when the partition is being given up: the record is then another's to process.</summary>
@@ -56,7 +61,7 @@ internal sealed class PartitionWork(PartitionFetcher fetcher, int id)
                 low = tracker.Low;
             }
 
-            fetcher.AdvanceProcessed(low);
+            fetcher.AdvanceProcessed(low, rewinds);
         }
 
         lock (gate)
@@ -70,7 +75,9 @@ internal sealed class PartitionWork(PartitionFetcher fetcher, int id)
     }
 
     /// <summary>Lets no more handlers begin, and answers when none runs.</summary>
-    public Task CloseAsync()
+    public Task CloseAsync() => before is null ? CloseOwnAsync() : Task.WhenAll(CloseOwnAsync(), before.CloseAsync());
+
+    private Task CloseOwnAsync()
     {
         lock (gate)
         {

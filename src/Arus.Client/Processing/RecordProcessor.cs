@@ -148,7 +148,8 @@ internal sealed partial class RecordProcessor<TKey, TValue> : IRecordProcessor, 
     private void PrepareToDrain(PartitionFetcher fetcher)
     {
         draining = fetcher;
-        fetcher.Work ??= new PartitionWork(fetcher, partitionsSeen++);
+        var work = fetcher.Work as PartitionWork;
+        fetcher.Work = work is { IsCurrent: true } ? work : new PartitionWork(fetcher, partitionsSeen++, work);
     }
 
     /// <summary>Partitions are to be given up: handlers that run finish, what waits is left to the next owner.</summary>
