@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using System.Net;
 using System.Net.Sockets;
 using Arus.Grains;
@@ -15,13 +16,8 @@ public sealed class HostingTests
     public async Task Kestrel_serves_every_listener_and_the_cluster_learns_the_bound_ports()
     {
         var cluster = new FakeCluster { Description = new ClusterDescription("c", 1, []) };
-        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        builder.Services.AddSingleton<ILocalBroker>(new LocalBroker(BrokerConfig.Of(
-            ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0,INNER://127.0.0.1:0"), ("advertised.listeners", "INNER://inner.example:4711"))));
-        builder.Services.AddSingleton(cluster.Grains);
-        builder.Services.AddKafkaGateway();
-        await using WebApplication app = builder.Build();
+        await using WebApplication app = Build(
+            cluster, ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0,INNER://127.0.0.1:0"), ("advertised.listeners", "INNER://inner.example:4711"));
         await app.StartAsync();
 
         Assert.IsType<TransportMemoryPoolFactory>(app.Services.GetRequiredService<Microsoft.AspNetCore.Connections.IMemoryPoolFactory<byte>>());
@@ -42,6 +38,40 @@ public sealed class HostingTests
         // A clean stop while a client is connected.
         await app.StopAsync();
         Assert.Equal(0, await stream.ReadAsync(size));
+    }
+
+    [Fact]
+    public async Task Kestrel_tells_of_a_client_that_goes_while_nobody_reads()
+    {
+        var cluster = new FakeCluster { Description = new ClusterDescription("c", 1, []) };
+        FakeGroup group = cluster.Group("g");
+        group.Rebalance = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using WebApplication app = Build(cluster, ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0"));
+        var gone = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var connections = new MeterListener
+        {
+            InstrumentPublished = (instrument, listener) =>
+            {
+                if (instrument.Name == "arus.gateway.connections" && instrument.Meter.Scope == app.Services.GetRequiredService<IMeterFactory>())
+                {
+                    listener.EnableMeasurementEvents(instrument);
+                }
+            },
+        };
+        connections.SetMeasurementEventCallback<long>((_, change, _, _) => _ = change < 0 && gone.TrySetResult());
+        connections.Start();
+        await app.StartAsync();
+        using (var client = new TcpClient())
+        {
+            await client.ConnectAsync(IPAddress.Loopback, cluster.Description.Brokers.Single().Endpoints[0].Port);
+            await client.GetStream().WriteAsync(TestConnection.Encode(
+                new JoinGroupRequest { GroupId = "g", ProtocolType = "consumer", SessionTimeoutMs = 10_000, Protocols = [new() { Name = "range" }] }, 5, 1));
+            await group.Waiting.Task;
+        }
+
+        await gone.Task;
+        Assert.Single(group.JoinCommands);
+        await app.StopAsync();
     }
 
     [Theory]
@@ -74,6 +104,16 @@ public sealed class HostingTests
     {
         BrokerConfig config = BrokerConfig.Of(("listeners", listeners), ("advertised.listeners", advertised));
         Assert.Contains(reason, Assert.Throws<ArgumentException>(() => KafkaListener.FromConfig(config)).Message, StringComparison.Ordinal);
+    }
+
+    private static WebApplication Build(FakeCluster cluster, params (string Key, string Value)[] config)
+    {
+        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.Services.AddSingleton<ILocalBroker>(new LocalBroker(BrokerConfig.Of(config)));
+        builder.Services.AddSingleton(cluster.Grains);
+        builder.Services.AddKafkaGateway();
+        return builder.Build();
     }
 
     private sealed record LocalBroker(BrokerConfig Config) : ILocalBroker
