@@ -48,6 +48,15 @@ public static class RecordBatchPayload
         }
 
         int count = new RecordBatchHeader(batch.Span).Count;
+        return RecordBounds.AreSound(payload.Span, count, requireKeys)
+            ? ValidationResult.Ok
+            : Diagnose(payload, count, requireKeys, out badRecord);
+    }
+
+    /// <summary>Walks the records slowly, to say what is wrong with them.</summary>
+    internal static ValidationResult Diagnose(ReadOnlyMemory<byte> payload, int count, bool requireKeys, out int badRecord)
+    {
+        badRecord = -1;
         var reader = new RecordReader(payload.Span, count);
         int index = 0;
         for (; reader.TryRead(out RecordView record); index++)
