@@ -82,6 +82,22 @@ public sealed class RowPartitionLogChangeTests
     });
 
     [Fact]
+    public void A_leader_whose_rows_a_newer_one_merged_finds_out_by_reading() => OnOwnThread(() =>
+    {
+        var store = new SimulatedRowStore { Faulty = false };
+        RowPartitionLog log = Open(store, epoch: 1, options: Small with { CacheBytes = 0 });
+        for (int i = 0; i < 9; i++)
+        {
+            Append(store, log, 1, Batches.Of($"{i}"));
+        }
+
+        Do(store, Open(store, epoch: 2).MaintainAsync().AsTask());
+        LogException fenced = Assert.Throws<LogException>(() => Do(store, log.ReadAsync(0, 100, true).AsTask()));
+        Assert.Equal(ErrorCode.FencedLeaderEpoch, fenced.Error);
+        Assert.NotNull(log.Failure);
+    });
+
+    [Fact]
     public void A_deleted_log_leaves_nothing_although_another_leader_merged_and_goes_on() => OnOwnThread(() =>
     {
         var store = new SimulatedRowStore { Faulty = false };

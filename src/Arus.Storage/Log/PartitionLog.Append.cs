@@ -12,14 +12,25 @@ internal sealed partial class PartitionLog
     [ThreadStatic]
     private static BatchValidator? t_validator;
 
-    /// <summary>Guards everything below: what was taken in and is on its way to the disk.</summary>
+    /// <summary>What the append at work gave offsets to and has not handed over yet.</summary>
+    [ThreadStatic]
+    private static List<PendingBatch>? t_admitted;
+
+    /// <summary>
+    /// Held while an append is taken in. The I/O thread takes it only for operations and for those that wait for room, so that it
+    /// writes one append while the next is copied.
+    /// </summary>
     private readonly Lock _appendLock = new();
+
+    /// <summary>Guards what was taken in and is on its way to the disk. Held for moments.</summary>
+    private readonly Lock _queueLock = new();
     private readonly ProducerStates _producers;
     private List<PendingAppend>? _appends;
     private List<PendingBatch>? _batches;
     private Queue<PendingAppend>? _waiting;
     private long _nextOffset;
     private long _pendingBytes;
+    private int _waitingCount;
     private long _activeBase;
     private long _activeSize;
     private long _activeFirstMs = -1;
@@ -35,6 +46,7 @@ internal sealed partial class PartitionLog
         }
 
         var append = new PendingAppend(entries, leaderEpoch, origin);
+        Validate(append);
         lock (_appendLock)
         {
             if (RefuseAll(append))
@@ -42,7 +54,7 @@ internal sealed partial class PartitionLog
                 return new ValueTask<LogAppendResult[]>(append.Results);
             }
 
-            if (_waiting is { Count: > 0 } || _pendingBytes >= _shared.Options.MaxPendingBytes)
+            if (_waiting is { Count: > 0 } || Interlocked.Read(ref _pendingBytes) >= _shared.Options.MaxPendingBytes)
             {
                 return WaitForRoom(append);
             }
@@ -82,19 +94,39 @@ internal sealed partial class PartitionLog
         }
 
         _waiting.Enqueue(append);
+        Volatile.Write(ref _waitingCount, _waiting.Count);
+        ScheduleIo(); // The room may have come just before this one was counted.
         return append.AsValueTask();
+    }
+
+    /// <summary>Checks the entries before any lock is taken: it is most of an append's work, and does not look at the log.</summary>
+    private void Validate(PendingAppend append)
+    {
+        BatchValidator validator = t_validator ??= new BatchValidator();
+        (TopicConfig config, long nowMs) = (Config, _shared.NowMs);
+        for (int i = 0; i < append.Entries.Length; i++)
+        {
+            ValidationResult valid = validator.Validate(append.Entries[i], config, append.Origin, nowMs, out LogRecordError[]? recordErrors);
+            append.Results[i] = valid.IsOk ? default : LogAppendResult.Refused(valid.Error, valid.Message!, recordErrors);
+        }
     }
 
     /// <summary>Takes in what there is room for now. On the I/O thread.</summary>
     private void AdmitWaiting()
     {
+        if (Volatile.Read(ref _waitingCount) == 0)
+        {
+            return;
+        }
+
         List<PendingAppend>? done = null;
         bool schedule = false;
         lock (_appendLock)
         {
-            while (_waiting is { Count: > 0 } && (_pendingBytes < _shared.Options.MaxPendingBytes || _failure is not null))
+            while (_waiting is { Count: > 0 } && (Interlocked.Read(ref _pendingBytes) < _shared.Options.MaxPendingBytes || _failure is not null))
             {
                 PendingAppend append = _waiting.Dequeue();
+                Volatile.Write(ref _waitingCount, _waiting.Count);
                 if (RefuseAll(append) || !Admit(append))
                 {
                     (done ??= []).Add(append);
@@ -124,33 +156,56 @@ internal sealed partial class PartitionLog
             return false;
         }
 
+        List<PendingBatch> admitted = t_admitted ??= [];
+        admitted.Clear();
         bool any = false;
         long nowMs = _shared.NowMs;
-        for (int i = 0; i < append.Entries.Length; i++)
+        try
         {
-            append.Results[i] = AdmitEntry(append.Entries[i], append, nowMs);
-            any |= append.Results[i].Error == ErrorCode.None;
+            for (int i = 0; i < append.Entries.Length; i++)
+            {
+                if (append.Results[i].Error == ErrorCode.None)
+                {
+                    append.Results[i] = AdmitEntry(append.Entries[i], append, nowMs);
+                    any |= append.Results[i].Error == ErrorCode.None;
+                }
+            }
+        }
+        catch (Exception error)
+        {
+            // Offsets were given that nothing will be written at.
+            Fail(error);
+            throw;
         }
 
         if (any)
         {
-            // A duplicate too waits: what it repeats may not be durable yet.
-            (_appends ??= []).Add(append);
+            HandOver(append, admitted);
         }
 
         return any;
     }
 
-    private LogAppendResult AdmitEntry(ReadOnlyMemory<byte> entry, PendingAppend append, long nowMs)
+    /// <summary>Leaves to the I/O thread all that an append brought, at once.</summary>
+    private void HandOver(PendingAppend append, List<PendingBatch> admitted)
     {
-        BatchValidator validator = t_validator ??= new BatchValidator();
-        TopicConfig config = Config;
-        ValidationResult valid = validator.Validate(entry, config, append.Origin, nowMs, out LogRecordError[]? recordErrors);
-        if (!valid.IsOk)
+        lock (_queueLock)
         {
-            return LogAppendResult.Refused(valid.Error, valid.Message!, recordErrors);
+            // A duplicate too waits: what it repeats may not be durable yet.
+            (_appends ??= []).Add(append);
+            (_batches ??= []).AddRange(admitted);
+            foreach (PendingBatch batch in admitted)
+            {
+                _pendingBytes += batch.Length;
+            }
         }
 
+        admitted.Clear();
+    }
+
+    private LogAppendResult AdmitEntry(ReadOnlyMemory<byte> entry, PendingAppend append, long nowMs)
+    {
+        TopicConfig config = Config;
         long baseOffset = append.Origin == AppendOrigin.Replica ? new RecordBatchHeader(entry.Span).BaseOffset : _nextOffset;
         if (baseOffset < _nextOffset)
         {
@@ -276,11 +331,10 @@ internal sealed partial class PartitionLog
         }
 
         int length = header.SizeInBytes;
-        (_batches ??= []).Add(
+        t_admitted!.Add(
             new PendingBatch(chunk, start, length, header.BaseOffset, header.NextOffset, header.MaxTimestamp, nowMs, turnover));
         _activeSize += length;
         _sinceCheckpoint += length;
-        _pendingBytes += length;
         lock (_stateLock)
         {
             _epochs.Add(epoch, header.BaseOffset);

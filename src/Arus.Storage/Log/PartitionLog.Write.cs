@@ -32,7 +32,7 @@ internal sealed partial class PartitionLog
     {
         List<PendingAppend>? appends;
         List<PendingBatch>? batches;
-        lock (_appendLock)
+        lock (_queueLock)
         {
             (appends, batches) = (_appends, _batches);
             (_appends, _batches) = (_spareAppends, _spareBatches);
@@ -57,7 +57,7 @@ internal sealed partial class PartitionLog
         Respond(appends);
         appends?.Clear();
         batches?.Clear();
-        lock (_appendLock)
+        lock (_queueLock)
         {
             _pendingBytes -= written;
             (_spareAppends, _spareBatches) = (appends, batches);

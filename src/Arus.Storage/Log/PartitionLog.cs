@@ -4,7 +4,7 @@ namespace Arus.Storage;
 /// The log over a file system. Three parties work on it: the appender gives offsets and copies batches into the tail cache; the
 /// log's I/O thread writes, syncs and publishes them, and makes every other change to the files; readers take what is published.
 /// </summary>
-/// <remarks>Locks are taken in this order: append, meta, state. The state lock is held for moments only, and never during I/O.</remarks>
+/// <remarks>Locks are taken in this order: append, queue, meta, state. The queue and the state lock are held for moments only, and never during I/O.</remarks>
 internal sealed partial class PartitionLog : IPartitionLog, ILogWork
 {
     public const string DeletedSuffix = ".deleted";

@@ -44,7 +44,21 @@ public sealed partial class RowPartitionLog
             from = row.NextOffset; // Compaction took what the row had from the offset on.
         }
 
-        throw new LogException($"The row of offset {offset} of {Partition} is missing from the store.");
+        throw await MissingAsync($"The row of offset {offset} of {Partition} is missing from the store.").ConfigureAwait(false);
+    }
+
+    /// <summary>A row that is missing again and again was replaced by a newer leader, if there is one: then this log is over.</summary>
+    private async Task<LogException> MissingAsync(string message)
+    {
+        int leader = await ReadLeaderAsync().ConfigureAwait(false);
+        if (leader <= _claimedEpoch)
+        {
+            return new LogException(message);
+        }
+
+        var fenced = new LogException(FencedBy(leader, _claimedEpoch), error: ErrorCode.FencedLeaderEpoch);
+        Fail(fenced);
+        return fenced;
     }
 
     /// <summary>The index of the first row that ends behind an offset; the number of rows when there is none. The caller holds the lock.</summary>
@@ -102,7 +116,7 @@ public sealed partial class RowPartitionLog
             }
         }
 
-        throw new LogException($"The rows of {Partition} changed {ReadAttempts} times while they were searched.");
+        throw await MissingAsync($"The rows of {Partition} changed {ReadAttempts} times while they were searched.").ConfigureAwait(false);
     }
 
     public async ValueTask<LogTimestamp?> FindMaxTimestampAsync()
