@@ -146,7 +146,7 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
         public TaskCompletionSource HoldNext() => _gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
 
         public async ValueTask<IPartitionLog> OpenAsync(
-            TopicPartition partition, Guid topicId, TopicConfig config, CancellationToken cancellationToken = default)
+            TopicPartition partition, Guid topicId, TopicConfig config, int leaderEpoch = -1, CancellationToken cancellationToken = default)
         {
             Asked++;
             if (Interlocked.Exchange(ref _gate, null) is { } gate)
@@ -154,7 +154,7 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
                 await gate.Task;
             }
 
-            return Failure is null ? await _logs.OpenAsync(partition, topicId, config, cancellationToken) : throw Failure;
+            return Failure is null ? await _logs.OpenAsync(partition, topicId, config, leaderEpoch, cancellationToken) : throw Failure;
         }
 
         public ValueTask DeleteAsync(TopicPartition partition, Guid topicId) => _logs.DeleteAsync(partition, topicId);
