@@ -43,6 +43,18 @@ public sealed class BenchTests
         Assert.Equal(40, RecordsOf(consumed));
     }
 
+    [Fact]
+    public async Task Consuming_needs_no_more_records_than_it_was_asked_for()
+    {
+        var cluster = new FakeCluster { Loopback = new Loopback { MaxPollRecords = 8 } };
+        await cluster.RunAsync("topic", "create", "t");
+        await cluster.RunAsync("bench", "produce", "t", "--records", "50");
+
+        // Two polls warm up, and bring six records more than that needs.
+        var (_, consumed, _) = await cluster.RunAsync("bench", "consume", "t", "--records", "40", "--warmup", "10", "--json");
+        Assert.Equal(34, RecordsOf(consumed));
+    }
+
     [Theory]
     [InlineData("latency", "--warmup", "-1")]
     [InlineData("latency", "--seconds", "0")]

@@ -9,6 +9,9 @@ internal sealed class Loopback
 {
     private readonly Channel<byte[]> _records = Channel.CreateUnbounded<byte[]>();
 
+    /// <summary>Records of one poll.</summary>
+    public int MaxPollRecords { get; init; } = 1;
+
     /// <summary>Records enqueued so far.</summary>
     public int Enqueued { get; private set; }
 
@@ -37,9 +40,15 @@ internal sealed class Loopback
 
     private async ValueTask<IReadOnlyList<ConsumeResult<TKey, TValue>>> PollAsync<TKey, TValue>(CancellationToken cancellationToken)
     {
-        byte[] value = await _records.Reader.ReadAsync(cancellationToken);
-        object typed = typeof(TValue) == typeof(byte[]) ? (object)value : (ReadOnlyMemory<byte>)value;
-        return [new ConsumeResult<TKey, TValue>(new TopicPartition("t", 0), 0, 0, 0, TimestampType.CreateTime, default, (TValue)typed, default)];
+        var results = new List<ConsumeResult<TKey, TValue>>();
+        byte[]? value = await _records.Reader.ReadAsync(cancellationToken);
+        do
+        {
+            object typed = typeof(TValue) == typeof(byte[]) ? (object)value : (ReadOnlyMemory<byte>)value;
+            results.Add(new(new TopicPartition("t", 0), 0, 0, 0, TimestampType.CreateTime, default, (TValue)typed, default));
+        }
+        while (results.Count < MaxPollRecords && _records.Reader.TryRead(out value));
+        return results;
     }
 }
 

@@ -93,33 +93,36 @@ internal static class BenchCommands
                 await using (consumer.ConfigureAwait(false))
                 {
                     consumer.Assign([.. description.Partitions.Select(p => new TopicPartitionOffset(topic, p.Partition, TopicPartitionOffset.Beginning))]);
-                    await ReadAsync(consumer, arguments.GetValue(WarmupRecords), counter: null, cancellationToken).ConfigureAwait(false);
+                    // The last poll of the warm-up may bring more than it needs. Then fewer are left to count: there may be no more than asked for.
+                    int warmup = arguments.GetValue(WarmupRecords);
+                    int beyond = await ReadAsync(consumer, warmup, counter: null, cancellationToken).ConfigureAwait(false) - warmup;
+                    int wanted = arguments.GetValue(Records) - Math.Max(0, beyond);
                     counter = new LiveCounter(application.Terminal, TimeProvider.System);
-                    await counter.ShowAsync(
-                        "consumed", () => ReadAsync(consumer, arguments.GetValue(Records), counter, cancellationToken)).ConfigureAwait(false);
+                    await counter.ShowAsync("consumed", () => ReadAsync(consumer, wanted, counter, cancellationToken)).ConfigureAwait(false);
                 }
 
                 Report(application, arguments, counter, "consumed");
                 return ExitCode.Success;
             });
 
-    /// <summary>Reads so many records, or fewer when no more come.</summary>
-    private static async Task<bool> ReadAsync(
+    /// <summary>Reads so many records or a few more, or fewer when no more come, and answers how many.</summary>
+    private static async Task<int> ReadAsync(
         IConsumer<byte[], ReadOnlyMemory<byte>> consumer, int wanted, LiveCounter? counter, CancellationToken cancellationToken)
     {
-        for (int read = 0; read < wanted;)
+        int read = 0;
+        while (read < wanted)
         {
             var records = await consumer.PollAsync(TimeSpan.FromSeconds(5), cancellationToken).ConfigureAwait(false);
             if (records.Count == 0)
             {
-                return false;
+                break;
             }
 
             read += records.Count;
             counter?.Add(records.Count, records.Sum(r => (long)r.Value.Length));
         }
 
-        return true;
+        return read;
     }
 
     private static Command Latency(Application application) =>
