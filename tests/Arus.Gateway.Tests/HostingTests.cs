@@ -48,18 +48,13 @@ public sealed class HostingTests
         group.Rebalance = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using WebApplication app = Build(cluster, ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0"));
         var gone = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        using var connections = new MeterListener
+        using MeterListener connections = MeterProbe.Listen(app.Services, "arus.gateway.connections", change =>
         {
-            InstrumentPublished = (instrument, listener) =>
+            if (change < 0)
             {
-                if (instrument.Name == "arus.gateway.connections" && instrument.Meter.Scope == app.Services.GetRequiredService<IMeterFactory>())
-                {
-                    listener.EnableMeasurementEvents(instrument);
-                }
-            },
-        };
-        connections.SetMeasurementEventCallback<long>((_, change, _, _) => _ = change < 0 && gone.TrySetResult());
-        connections.Start();
+                gone.SetResult();
+            }
+        });
         await app.StartAsync();
         using (var client = new TcpClient())
         {

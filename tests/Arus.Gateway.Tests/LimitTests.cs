@@ -69,24 +69,13 @@ public sealed class LimitTests
         partition.Hold();
         var third = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         int read = 0;
-        using var requests = new MeterListener
-        {
-            InstrumentPublished = (instrument, listener) =>
-            {
-                if (instrument.Name == "arus.gateway.received" && instrument.Meter.Scope == gateway.Get<IMeterFactory>())
-                {
-                    listener.EnableMeasurementEvents(instrument);
-                }
-            },
-        };
-        requests.SetMeasurementEventCallback<long>((_, _, _, _) =>
+        using MeterListener requests = MeterProbe.Listen(gateway.Get<IServiceProvider>(), "arus.gateway.received", bytes =>
         {
             if (Interlocked.Increment(ref read) == 3)
             {
                 third.SetResult();
             }
         });
-        requests.Start();
         TestConnection first = gateway.Connect();
         await first.SendAsync(Messages.Produce("topic", 0, Messages.Batch("on its way")), 9);
         await first.SendAsync(Messages.Produce("topic", 0, Messages.Batch("queued")), 9);
