@@ -3,9 +3,6 @@ namespace Arus.Storage;
 /// <content>The appender's side: validates, gives offsets, copies into the tail cache, queues.</content>
 internal sealed partial class PartitionLog
 {
-    /// <summary>Calls that may wait for room; callers keep few in flight, so more are refused.</summary>
-    private const int MaxWaitingAppends = 4096;
-
     /// <summary>How much a crash makes recovery read again at most, where appends are synced.</summary>
     private const int CheckpointBytes = 64 << 20;
 
@@ -27,10 +24,8 @@ internal sealed partial class PartitionLog
     private readonly ProducerStates _producers;
     private List<PendingAppend>? _appends;
     private List<PendingBatch>? _batches;
-    private Queue<PendingAppend>? _waiting;
     private long _nextOffset;
     private long _pendingBytes;
-    private int _waitingCount;
     private long _activeBase;
     private long _activeSize;
     private long _activeFirstMs = -1;
@@ -83,22 +78,6 @@ internal sealed partial class PartitionLog
         return message is not null;
     }
 
-    private ValueTask<LogAppendResult[]> WaitForRoom(PendingAppend append)
-    {
-        _waiting ??= new Queue<PendingAppend>();
-        if (_waiting.Count >= MaxWaitingAppends)
-        {
-            string message = $"{Partition} has {MaxWaitingAppends} appends waiting for the disk; try again later.";
-            Array.Fill(append.Results, LogAppendResult.Refused(ErrorCode.RequestTimedOut, message));
-            return new ValueTask<LogAppendResult[]>(append.Results);
-        }
-
-        _waiting.Enqueue(append);
-        Volatile.Write(ref _waitingCount, _waiting.Count);
-        ScheduleIo(); // The room may have come just before this one was counted.
-        return append.AsValueTask();
-    }
-
     /// <summary>Checks the entries before any lock is taken: it is most of an append's work, and does not look at the log.</summary>
     private void Validate(PendingAppend append)
     {
@@ -108,40 +87,6 @@ internal sealed partial class PartitionLog
         {
             ValidationResult valid = validator.Validate(append.Entries[i], config, append.Origin, nowMs, out LogRecordError[]? recordErrors);
             append.Results[i] = valid.IsOk ? default : LogAppendResult.Refused(valid.Error, valid.Message!, recordErrors);
-        }
-    }
-
-    /// <summary>Takes in what there is room for now. On the I/O thread.</summary>
-    private void AdmitWaiting()
-    {
-        if (Volatile.Read(ref _waitingCount) == 0)
-        {
-            return;
-        }
-
-        List<PendingAppend>? done = null;
-        bool schedule = false;
-        lock (_appendLock)
-        {
-            while (_waiting is { Count: > 0 } && (Interlocked.Read(ref _pendingBytes) < _shared.Options.MaxPendingBytes || _failure is not null))
-            {
-                PendingAppend append = _waiting.Dequeue();
-                Volatile.Write(ref _waitingCount, _waiting.Count);
-                if (RefuseAll(append) || !Admit(append))
-                {
-                    (done ??= []).Add(append);
-                }
-                else
-                {
-                    schedule = true;
-                }
-            }
-        }
-
-        done?.ForEach(append => append.Complete());
-        if (schedule)
-        {
-            ScheduleIo();
         }
     }
 
