@@ -23,11 +23,12 @@ send() { # topic size count codec
   rate "$work/send.out"
 }
 
-# With its default of queued.min.messages librdkafka before 2.2 pauses for a second whenever its queue is full.
+# Whenever its queue is full, librdkafka before 2.2 pauses for a second; so the queue takes everything.
 receive() { # topic partitions count
   local partition flags=()
   for ((partition = 0; partition < $2; partition++)); do flags+=(-p "$partition"); done
-  timeout 120 "$tool" -C -t "$1" "${flags[@]}" -o beginning -c "$3" -b "$bootstrap" -X queued.min.messages=1000000 >"$work/receive.out" 2>&1
+  timeout 120 "$tool" -C -t "$1" "${flags[@]}" -o beginning -c "$3" -b "$bootstrap" -X queued.min.messages=1000000 \
+    -X queued.max.messages.kbytes=1000000 >"$work/receive.out" 2>&1
   rate "$work/receive.out"
 }
 

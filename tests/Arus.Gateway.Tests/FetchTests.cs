@@ -139,6 +139,25 @@ public sealed class FetchTests
     }
 
     [Fact]
+    public async Task Only_the_first_partition_that_has_something_is_asked_for_a_batch_above_the_limits()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 4);
+        FakePartition[] partitions = [.. Enumerable.Range(0, 4).Select(p => gateway.Cluster.Partition("topic", p))];
+        byte[] small = Messages.Batch("s");
+        byte[] large = Messages.Batch(new string('l', 500));
+        partitions[1].Put(large);
+        partitions[2].Put(large);
+        partitions[3].Put(small);
+        TestConnection connection = gateway.Connect();
+        Protocol.FetchResponse response = await connection.CallAsync<Protocol.FetchResponse>(
+            Messages.Fetch("topic", [(0, 0), (1, 0), (2, 0), (3, 0)], partitionMaxBytes: small.Length), 11);
+        Assert.Equal([0, large.Length, 0, small.Length], response.Responses[0].Partitions.Select(partition => partition.Records.Length));
+        Assert.Equal(
+            [[true], [false, true], [false], [false]], partitions.Select(partition => partition.Fetches.Select(fetch => fetch.MinOneBatch)));
+    }
+
+    [Fact]
     public async Task A_waiting_call_that_ended_empty_is_begun_anew()
     {
         await using var gateway = new GatewayHarness();

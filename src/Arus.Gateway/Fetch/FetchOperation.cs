@@ -199,13 +199,36 @@ internal sealed class FetchOperation
             {
                 int want = Want(indexes[next], room);
                 granted += want;
-                calls.Add(ReadOneAsync(_positions[indexes[next]], want, nothingYet));
+                calls.Add(ReadOneAsync(_positions[indexes[next]], want, minOneBatch: nothingYet && next == first));
                 next++;
             }
 
             for (int i = 0; i < calls.Count; i++)
             {
                 _results[indexes[first + i]] = await calls[i];
+            }
+        }
+
+        await ReadTooLargeAsync();
+    }
+
+    /// <summary>
+    /// The first partition that has something gives a batch even if that is larger than the limits, lest its consumer never gets past it.
+    /// Only this one is asked for such a batch: from all others it would be read to be thrown away.
+    /// </summary>
+    private async Task ReadTooLargeAsync()
+    {
+        for (int i = 0; i < _positions.Length; i++)
+        {
+            GrainFetchResponse result = _results[i]!;
+            if (result.Error == ErrorCode.None && result.Records.Length == 0 && result.HighWatermark > _positions[i].Offset)
+            {
+                _results[i] = await ReadOneAsync(_positions[i], Want(i, _limits.MaxBytes), minOneBatch: true);
+            }
+
+            if (_results[i]!.Records.Length > 0)
+            {
+                return;
             }
         }
     }
