@@ -23,19 +23,20 @@ send() { # topic size count codec
   rate "$work/send.out"
 }
 
-# Whenever its queue is full, librdkafka before 2.2 pauses for a second; so the queue takes everything.
+# The queue takes everything, since librdkafka before 2.2 pauses for a second whenever it is full; and a response is a megabyte, since
+# with larger ones it spends more time on getting memory from the system than on records.
 receive() { # topic partitions count
   local partition flags=()
   for ((partition = 0; partition < $2; partition++)); do flags+=(-p "$partition"); done
   timeout 120 "$tool" -C -t "$1" "${flags[@]}" -o beginning -c "$3" -b "$bootstrap" -X queued.min.messages=1000000 \
-    -X queued.max.messages.kbytes=1000000 >"$work/receive.out" 2>&1
+    -X queued.max.messages.kbytes=1000000 -X message.max.bytes=1000000 -X fetch.max.bytes=1000000 >"$work/receive.out" 2>&1
   rate "$work/receive.out"
 }
 
 produce() { # flush
   local size partitions codec name round before count rates
-  echo "| produce, flush=$1 | records/s | MB/s | broker's processor time |"
-  echo "|---|---|---|---|"
+  echo "| produce, flush=$1 | partitions | codec | records/s | MB/s | broker's processor time |"
+  echo "|---|---|---|---|---|---|"
   for size in 100 1024; do
     count=$((size == 100 ? 3000000 : 600000))
     for partitions in 1 12; do
@@ -45,7 +46,7 @@ produce() { # flush
         send $name $size $((count / 3)) $codec >/dev/null # warms up
         before=$(processor_ms)
         rates=$(for ((round = 0; round < rounds; round++)); do send $name $size $count $codec; done | median)
-        echo "| $size B, $partitions partitions, $codec | $rates | $((rates * size / 1000000)) | $((($(processor_ms) - before) / rounds)) ms |"
+        echo "| $size B | $partitions | $codec | $rates | $((rates * size / 1000000)) | $((($(processor_ms) - before) / rounds)) ms |"
       done
     done
   done
@@ -54,8 +55,8 @@ produce() { # flush
 # From the start: the records are there. At the head: the consumer waits on an empty topic, then takes what a producer sends meanwhile.
 consume() { # flush
   local partitions start head round
-  echo "| consume 100 B, flush=$1 | records/s |"
-  echo "|---|---|"
+  echo "| consume 100 B, flush=$1 | partitions | records/s |"
+  echo "|---|---|---|"
   for partitions in 1 12; do
     topic consume-$partitions $partitions
     send consume-$partitions 100 3000000 none >/dev/null
@@ -68,8 +69,8 @@ consume() { # flush
       wait $!
       cat "$work/head"
     done | median)
-    echo "| $partitions partitions, from the start | $start |"
-    echo "| $partitions partitions, at the head, with the producer on the same cores | $head |"
+    echo "| from the start | $partitions | $start |"
+    echo "| at the head, with the producer on the same cores | $partitions | $head |"
   done
 }
 
