@@ -15,7 +15,7 @@ internal static class BenchCommands
     private static readonly Argument<string> Topic = new("topic") { Description = "an existing topic" };
     private static readonly Option<int> Records = new("--records", "-n") { Description = "how many records", DefaultValueFactory = _ => 1_000_000 };
     private static readonly Option<int> Size = new("--size", "-s") { Description = "bytes of a record's value", DefaultValueFactory = _ => 100 };
-    private static readonly Option<CompressionType> Codec = new("--compression", "-z") { Description = "none, gzip, snappy, lz4 or zstd" };
+    private static readonly Option<CompressionType> Codec = new("--compression", "-z") { HelpName = "codec", Description = "none, gzip, snappy, lz4 or zstd" };
     private static readonly Option<int> Linger = new("--linger") { Description = "milliseconds that a batch waits to fill", DefaultValueFactory = _ => 5 };
     private static readonly Option<int> BatchBytes = new("--batch-bytes") { Description = "bytes of a batch", DefaultValueFactory = _ => 256 * 1024 };
     private static readonly Option<int> Rate = new("--rate") { Description = "records a second", DefaultValueFactory = _ => 1_000 };

@@ -22,7 +22,7 @@ internal static class ConsumeCommand
     private static readonly Option<int[]> Partitions = new("--partition") { Description = "only these partitions; may be repeated", DefaultValueFactory = _ => [] };
     private static readonly Option<long?> Count = new("--count", "-n") { Description = "stop after so many records" };
     private static readonly Option<bool> ExitAtEnd = new("--exit-at-end", "-e") { Description = "stop at the end, as it is when the command starts" };
-    private static readonly Option<RecordFormat> Format = new("--format") { Description = "value, key-value or json" };
+    private static readonly Option<RecordFormat> Format = new("--format") { HelpName = "format", Description = "value, key-value or json" };
     private static readonly Option<string> KeySeparator = new("--key-separator", "-K") { Description = "between key and value", DefaultValueFactory = _ => "\t" };
     private static readonly Option<string?> KeyFilter = new("--key-filter") { Description = "only records whose key matches this regular expression" };
     private static readonly Option<string?> ValueFilter = new("--value-filter") { Description = "only records whose value matches this regular expression" };

@@ -22,7 +22,7 @@ internal static class ProduceCommand
     private static readonly Option<string[]> Headers = new("--header", "-H") { Description = "a header for every record, name=value; may be repeated", DefaultValueFactory = _ => [] };
     private static readonly Option<int?> Partition = new("--partition") { Description = "put every record into this partition" };
     private static readonly Option<int?> Rate = new("--rate") { Description = "at most so many records a second" };
-    private static readonly Option<CompressionType> Codec = new("--compression", "-z") { Description = "none, gzip, snappy, lz4 or zstd" };
+    private static readonly Option<CompressionType> Codec = new("--compression", "-z") { HelpName = "codec", Description = "none, gzip, snappy, lz4 or zstd" };
     private static readonly Option<string> Acks = new("--acks") { Description = "0, 1 or all", DefaultValueFactory = _ => "all" };
 
     static ProduceCommand() => Acks.AcceptOnlyFromAmong("0", "1", "all");
