@@ -35,7 +35,7 @@ internal sealed class ColdPartitions(
             return;
         }
 
-        using var timer = new PeriodicTimer(broker.Config.GetMilliseconds(BrokerConfigs.LogRetentionCheckIntervalMs), time);
+        using var timer = new PeriodicTimer(broker.Config.GetTimerPeriod(BrokerConfigs.LogRetentionCheckIntervalMs), time);
         try
         {
             while (await timer.WaitForNextTickAsync(stoppingToken))

@@ -13,7 +13,7 @@ internal sealed class PartitionMaintenance(
     {
         BrokerConfig config = broker.Config;
         TimeSpan interval = Min(
-            config.GetMilliseconds(BrokerConfigs.LogRetentionCheckIntervalMs), config.GetMilliseconds(BrokerConfigs.LogCleanerBackoffMs));
+            config.GetTimerPeriod(BrokerConfigs.LogRetentionCheckIntervalMs), config.GetTimerPeriod(BrokerConfigs.LogCleanerBackoffMs));
         using var timer = new PeriodicTimer(interval, time);
         TimeSpan retentionInterval = config.GetMilliseconds(BrokerConfigs.LogRetentionCheckIntervalMs);
         DateTimeOffset lastRetention = time.GetUtcNow();

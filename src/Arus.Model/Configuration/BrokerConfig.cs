@@ -9,6 +9,9 @@ public readonly record struct ConfigValue(string? Value, ConfigSource Source, st
 /// <summary>A broker's configuration: what was set at start over the defaults of <see cref="BrokerConfigs"/>. Immutable.</summary>
 public sealed class BrokerConfig
 {
+    /// <summary>49 days: what <see cref="PeriodicTimer"/> and timers take at most.</summary>
+    private const long LongestTimerMs = uint.MaxValue - 1;
+
     private readonly FrozenDictionary<string, ConfigValue> _set;
 
     /// <param name="set">Valid keys and values; <see cref="BrokerConfigs.Validate(IReadOnlyDictionary{string, ConfigValue})"/> checks them.</param>
@@ -56,6 +59,9 @@ public sealed class BrokerConfig
     /// <summary>A key in milliseconds. The longest time span stands for whatever is longer: "never" is written as the greatest number.</summary>
     public TimeSpan GetMilliseconds(string name) =>
         TimeSpan.FromMilliseconds(Math.Min(GetLong(name), TimeSpan.MaxValue.Ticks / TimeSpan.TicksPerMillisecond));
+
+    /// <summary>A key in milliseconds as the period of a timer, of which the longest that timers take stands for whatever is longer.</summary>
+    public TimeSpan GetTimerPeriod(string name) => TimeSpan.FromMilliseconds(Math.Min(GetLong(name), LongestTimerMs));
 
     private string Required(string name) => this[name].Value ?? throw new InvalidOperationException($"{name} is not set and has no default.");
 

@@ -22,6 +22,14 @@ public sealed class ConfigTests
         TimeSpan.FromDays(1_000_000), TimeSpan.MaxValue);
 
     [Fact]
+    public void A_timer_takes_any_period_that_may_be_configured()
+    {
+        BrokerConfig config = BrokerConfig.Of((BrokerConfigs.LogRetentionCheckIntervalMs, $"{long.MaxValue}"));
+        using var timer = new PeriodicTimer(config.GetTimerPeriod(BrokerConfigs.LogRetentionCheckIntervalMs));
+        Assert.InRange(timer.Period, TimeSpan.FromDays(49), TimeSpan.FromDays(50));
+    }
+
+    [Fact]
     public void A_topic_key_without_a_value_of_its_own_takes_the_brokers()
     {
         foreach (ConfigDefinition key in TopicConfigs.All.Where(key => key.BrokerKey is not null))
