@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 
 namespace Arus.Storage.Tests;
@@ -222,6 +223,34 @@ public sealed class RecoveryTests
         Assert.Equal(3, log.LogEndOffset);
         machine.Scheduler.RunAll();
         Assert.Equal(Enumerable.Range(0, 20).Select(i => (long)i), appends.Select(append => append.Result[0].BaseOffset));
+    }
+
+    [Fact]
+    public async Task An_append_that_breaks_while_it_waits_fails_the_log_and_is_answered()
+    {
+        var machine = new Machine(new LogProviderOptions { Directory = "/logs", MaxPendingBytes = 1000 });
+        IPartitionLog log = await machine.OpenAsync();
+        ValueTask<LogAppendResult[]>[] taken = [.. Enumerable.Range(0, 3).Select(_ => log.AppendAsync([Batches.Sized(400)], 1))];
+        using var memory = new BreakableMemory(Batches.Sized(400).ToArray());
+        ValueTask<LogAppendResult[]>[] waiting = [log.AppendAsync([memory.Memory], 1), log.AppendAsync([Batches.Sized(400)], 1)];
+        memory.IsBroken = true;
+        machine.Scheduler.RunAll();
+        Assert.All(taken, append => Assert.True(append.IsCompleted));
+        Assert.All(waiting, append => Assert.Equal(ErrorCode.KafkaStorageError, append.Result[0].Error));
+    }
+
+    /// <summary>Stands for whatever throws where nobody expects it.</summary>
+    private sealed class BreakableMemory(byte[] bytes) : MemoryManager<byte>
+    {
+        public bool IsBroken { get; set; }
+
+        public override Span<byte> GetSpan() => IsBroken ? throw new OutOfMemoryException("No memory is left.") : bytes;
+
+        public override MemoryHandle Pin(int elementIndex = 0) => throw new NotSupportedException();
+
+        public override void Unpin() => throw new NotSupportedException();
+
+        protected override void Dispose(bool disposing) => IsBroken = true;
     }
 
     [Fact]

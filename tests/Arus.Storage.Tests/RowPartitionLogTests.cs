@@ -80,6 +80,39 @@ public sealed class RowPartitionLogTests
     }
 
     [Fact]
+    public void A_leader_whose_time_is_over_finds_out_by_appends_that_write_nothing() => OnOwnThread(Overtaken);
+
+    private static void Overtaken()
+    {
+        var store = new SimulatedRowStore { Faulty = false };
+        RowPartitionLog old = Open(store, epoch: 1);
+        Do(store, old.AppendAsync([Batches.Idempotent(3, 0, 0)], 1).AsTask());
+        RowPartitionLog current = Open(store, epoch: 2);
+        Do(store, current.AppendAsync([Batches.Idempotent(3, 0, 1)], 2).AsTask());
+
+        // To the old leader, which knows one batch, the third is out of order.
+        Assert.Equal(ErrorCode.FencedLeaderEpoch, Do(store, old.AppendAsync([Batches.Idempotent(3, 0, 2)], 1).AsTask())[0].Error);
+        Assert.Equal(2, Do(store, current.AppendAsync([Batches.Idempotent(3, 0, 2)], 2).AsTask())[0].BaseOffset);
+    }
+
+    [Fact]
+    public void A_head_that_cannot_be_written_fails_the_log_and_changes_nothing() => OnOwnThread(Headless);
+
+    private static void Headless()
+    {
+        var store = new SimulatedRowStore { Faulty = false };
+        RowPartitionLog log = Open(store, epoch: 1);
+        Do(store, log.AppendAsync([Batches.Of("0")], 1).AsTask());
+        Do(store, log.AppendAsync([Batches.Of("1")], 1).AsTask());
+        store.RefusesHeads = true;
+        LogException failure = Assert.Throws<LogException>(() => Do(store, Wrap(log.TruncateToAsync(1))));
+        Assert.Contains("head of", failure.Message);
+        Assert.Equal(ErrorCode.KafkaStorageError, Do(store, log.AppendAsync([Batches.Of("lost")], 1).AsTask())[0].Error);
+        store.RefusesHeads = false;
+        Assert.Equal(["0", "1"], Values(store, Open(store, epoch: 2)));
+    }
+
+    [Fact]
     public void Retention_deletes_whole_rows() => OnOwnThread(Retention);
 
     private static void Retention()

@@ -44,13 +44,13 @@ internal sealed partial class PartitionLog
             {
                 PendingAppend append = _waiting.Dequeue();
                 Volatile.Write(ref _waitingCount, _waiting.Count);
-                if (RefuseAll(append) || !Admit(append))
+                if (TryAdmit(append))
                 {
-                    (done ??= []).Add(append);
+                    schedule = true;
                 }
                 else
                 {
-                    schedule = true;
+                    (done ??= []).Add(append);
                 }
             }
         }
@@ -59,6 +59,20 @@ internal sealed partial class PartitionLog
         if (schedule)
         {
             ScheduleIo();
+        }
+    }
+
+    /// <summary>False when the append is answered already. What it throws has failed the log, and has no caller here to go to.</summary>
+    private bool TryAdmit(PendingAppend append)
+    {
+        try
+        {
+            return !RefuseAll(append) && Admit(append);
+        }
+        catch (Exception error)
+        {
+            Array.Fill(append.Results, LogAppendResult.Refused(ErrorCode.KafkaStorageError, $"The log of {Partition} failed: {error.Message}"));
+            return false;
         }
     }
 }

@@ -20,12 +20,17 @@ internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEp
     /// <summary>Answers the results as they stand.</summary>
     public void Complete() => _core.SetResult(Results);
 
-    /// <summary>Answers the error for every entry that was not refused before.</summary>
+    /// <summary>
+    /// Whether a result was given by what the log knew at the time: void when that was wrong. What validation refused stays refused.
+    /// </summary>
+    public static bool IsJudgedByLog(ErrorCode result) => result is ErrorCode.None or ErrorCode.OutOfOrderSequenceNumber or ErrorCode.InvalidProducerEpoch;
+
+    /// <summary>Answers the error for every entry that validation did not refuse.</summary>
     public void Fail(ErrorCode error, string message)
     {
         for (int i = 0; i < Results.Length; i++)
         {
-            if (Results[i].Error == ErrorCode.None)
+            if (IsJudgedByLog(Results[i].Error))
             {
                 Results[i] = LogAppendResult.Refused(error, message);
             }

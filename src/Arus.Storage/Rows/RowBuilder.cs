@@ -18,8 +18,8 @@ internal sealed class RowBuilder(ProducerStates producers, TopicConfig config, l
     {
         for (int i = 0; i < append.Entries.Length; i++)
         {
-            // What validation refused stays so; anything else is judged anew.
-            if (append.Results[i].Error is ErrorCode.None or ErrorCode.OutOfOrderSequenceNumber or ErrorCode.InvalidProducerEpoch)
+            // After a lost race it is judged anew.
+            if (PendingAppend.IsJudgedByLog(append.Results[i].Error))
             {
                 append.Results[i] = AddEntry(append.Entries[i], append.Origin);
             }

@@ -135,7 +135,9 @@ public sealed partial class RowPartitionLog
             SegmentRow? row = builder.Build();
             if (row is null)
             {
-                return null; // Duplicates and refusals only.
+                // Duplicates and refusals only: no insert tells whether this leader is one still, and by what it judged them.
+                int leads = await ReadLeaderAsync().ConfigureAwait(false);
+                return leads > epoch ? FencedBy(leads, epoch) : null;
             }
 
             RowInfo info = row.InfoIn(_generation);

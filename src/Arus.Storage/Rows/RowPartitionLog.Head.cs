@@ -57,6 +57,8 @@ public sealed partial class RowPartitionLog
 
                 _headETag = head!.ETag;
             }
+
+            Fail(new LogException($"The head of {Partition} could not be written in {_options.StoreAttempts} attempts."));
         }
         catch (Exception error)
         {

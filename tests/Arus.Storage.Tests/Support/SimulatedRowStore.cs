@@ -13,6 +13,9 @@ internal sealed class SimulatedRowStore
 
     public bool Faulty { get; set; } = true;
 
+    /// <summary>No head can be written.</summary>
+    public bool RefusesHeads { get; set; }
+
     public int Rows => _rows.Count;
 
     public bool HasHead => _head is not null;
@@ -70,6 +73,11 @@ internal sealed class SimulatedRowStore
 
         public ValueTask<string?> TryWriteHeadAsync(ReadOnlyMemory<byte> head, string? etag)
         {
+            if (store.RefusesHeads)
+            {
+                return ValueTask.FromException<string?>(new IOException("The head cannot be written."));
+            }
+
             byte[] bytes = head.ToArray();
             return Call(() =>
             {
