@@ -9,6 +9,9 @@ internal enum Asked
     /// <summary>The leader of a partition, or its topic on the way to it.</summary>
     Partition,
 
+    /// <summary>The same, for records to consume.</summary>
+    Fetch,
+
     /// <summary>The coordinator of a group.</summary>
     Coordinator,
 
@@ -31,12 +34,20 @@ internal static class GrainFailure
     /// </summary>
     public static ErrorCode ToErrorCode(Exception exception, Asked asked) => exception switch
     {
+        _ when asked == Asked.Fetch => ToFetchError(ToErrorCode(exception, Asked.Partition)),
         ArusException refusal => refusal.Code,
         TimeoutException or OperationCanceledException => asked is Asked.Partition or Asked.Controller ? ErrorCode.RequestTimedOut : Away(asked),
         _ when StorageFailure.Is(exception) => asked == Asked.Partition ? ErrorCode.KafkaStorageError : Away(asked),
         OrleansException => Away(asked),
         _ => ErrorCode.UnknownServerError,
     };
+
+    /// <summary>
+    /// The error that a fetch ends with. Kafka's brokers answer neither a timeout nor a missing leader to a fetch, and the Java consumer, which
+    /// repeats it after the errors that they do answer, throws an exception out of its poll after these.
+    /// </summary>
+    public static ErrorCode ToFetchError(ErrorCode error) =>
+        error is ErrorCode.RequestTimedOut or ErrorCode.LeaderNotAvailable ? ErrorCode.NotLeaderOrFollower : error;
 
     /// <summary>Whether an error says that what is known of the topic is out of date.</summary>
     public static bool IsRoutingError(ErrorCode error) => error is

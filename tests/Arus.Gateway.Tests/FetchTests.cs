@@ -245,14 +245,31 @@ public sealed class FetchTests
         Assert.Equal(ErrorCode.UnknownTopicOrPartition, missing.Responses[0].Partitions[0].ErrorCode);
     }
 
+    /// <remarks>After a timeout or a missing leader the poll of Java's consumer throws an exception.</remarks>
     [Fact]
-    public async Task A_failed_call_becomes_the_code_that_makes_clients_try_again()
+    public async Task A_failed_call_becomes_the_code_that_makes_consumers_try_again()
     {
         await using var gateway = new GatewayHarness();
         gateway.Cluster.AddTopic("topic", 1);
         gateway.Cluster.Partition("topic", 0).Failure = new TimeoutException("late");
-        Protocol.FetchResponse response = await gateway.Connect().CallAsync<Protocol.FetchResponse>(Messages.Fetch("topic", [(0, 0)]), 11);
-        Assert.Equal(ErrorCode.RequestTimedOut, response.Responses[0].Partitions[0].ErrorCode);
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, await FetchErrorAsync(gateway, "topic"));
+        gateway.Cluster.Topic("lost").Failure = new TimeoutException("late");
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, await FetchErrorAsync(gateway, "lost"));
+        gateway.Cluster.Topic("refused").Failure = new ArusException(ErrorCode.RequestTimedOut, "late");
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, await FetchErrorAsync(gateway, "refused"));
+    }
+
+    [Theory]
+    [InlineData(ErrorCode.LeaderNotAvailable, ErrorCode.NotLeaderOrFollower)]
+    [InlineData(ErrorCode.RequestTimedOut, ErrorCode.NotLeaderOrFollower)]
+    [InlineData(ErrorCode.KafkaStorageError, ErrorCode.KafkaStorageError)]
+    [InlineData(ErrorCode.OffsetOutOfRange, ErrorCode.OffsetOutOfRange)]
+    public async Task A_refusal_of_the_partition_becomes_a_code_that_consumers_know(ErrorCode refusal, ErrorCode code)
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 1);
+        gateway.Cluster.Partition("topic", 0).FetchError = refusal;
+        Assert.Equal(code, await FetchErrorAsync(gateway, "topic"));
     }
 
     [Fact]
@@ -287,6 +304,12 @@ public sealed class FetchTests
         Assert.Equal(0, (await connection.CallAsync<Protocol.FetchResponse>(request, 11)).SessionId);
         request.SessionId = 5;
         Assert.Equal(ErrorCode.FetchSessionIdNotFound, (await connection.CallAsync<Protocol.FetchResponse>(request, 11)).ErrorCode);
+    }
+
+    private static async Task<ErrorCode> FetchErrorAsync(GatewayHarness gateway, string topic)
+    {
+        Protocol.FetchResponse response = await gateway.Connect().CallAsync<Protocol.FetchResponse>(Messages.Fetch(topic, [(0, 0)]), 11);
+        return response.Responses[0].Partitions[0].ErrorCode;
     }
 
     /// <summary>Timers that go by a coarser clock than the timestamps, as the system's do.</summary>

@@ -245,7 +245,7 @@ internal sealed class FetchOperation
         catch (Exception exception)
         {
             _services.Topics.Invalidate(position.Partition.Topic);
-            return new GrainFetchResponse(_services.Explain(exception, Asked.Partition, "Fetch", position.Partition), -1, -1, -1, -1, []);
+            return new GrainFetchResponse(_services.Explain(exception, Asked.Fetch, "Fetch", position.Partition), -1, -1, -1, -1, []);
         }
     }
 

@@ -25,7 +25,8 @@ internal sealed class FetchHandler(GatewayServices services) : ApiHandler<Protoc
             Protocol.FetchRequest.FetchTopic asked = request.Topics[t];
             var partitions = new Protocol.FetchResponse.PartitionData[asked.Partitions.Length];
             response.Responses[t] = new() { Topic = asked.Topic, TopicId = asked.TopicId, Partitions = partitions };
-            (TopicDescription? topic, ErrorCode error) = await services.ResolveAsync(asked.Topic, context.Version >= 13 ? asked.TopicId : null, Asked.Partition, "Fetch");
+            (TopicDescription? topic, ErrorCode error) = await services.ResolveAsync(
+                asked.Topic, context.Version >= 13 ? asked.TopicId : null, Asked.Fetch, "Fetch");
             for (int p = 0; p < partitions.Length; p++)
             {
                 Protocol.FetchRequest.FetchPartition partition = asked.Partitions[p];
@@ -67,7 +68,7 @@ internal sealed class FetchHandler(GatewayServices services) : ApiHandler<Protoc
         return new()
         {
             PartitionIndex = partition.Partition,
-            ErrorCode = result.Error,
+            ErrorCode = GrainFailure.ToFetchError(result.Error),
             HighWatermark = result.HighWatermark,
             LastStableOffset = result.LastStableOffset,
             LogStartOffset = result.LogStartOffset,
