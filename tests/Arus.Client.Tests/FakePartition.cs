@@ -11,7 +11,7 @@ internal sealed class FakePartition(TimeProvider time)
 {
     private readonly Lock gate = new();
     private readonly List<byte[]> batches = [];
-    private readonly Dictionary<long, (short Epoch, int LastSequence, List<(int First, long Offset)> Recent)> producers = [];
+    private readonly Dictionary<long, (short Epoch, int LastSequence, List<(int First, int Last, long Offset)> Recent)> producers = [];
     private readonly List<TaskCompletionSource> fetchers = [];
     private readonly List<TaskCompletionSource> arrivals = [];
     private TaskCompletionSource? hold;
@@ -277,8 +277,8 @@ internal sealed class FakePartition(TimeProvider time)
         AppendRaw(entry.Batches.Span);
         if (info.ProducerId >= 0)
         {
-            List<(int, long)> recent = producers.TryGetValue(info.ProducerId, out var state) && state.Epoch == info.Epoch ? state.Recent : [];
-            recent.Add((info.BaseSequence, offset));
+            List<(int, int, long)> recent = producers.TryGetValue(info.ProducerId, out var state) && state.Epoch == info.Epoch ? state.Recent : [];
+            recent.Add((info.BaseSequence, info.LastSequence, offset));
             recent.RemoveRange(0, Math.Max(0, recent.Count - 5));
             producers[info.ProducerId] = (info.Epoch, info.LastSequence, recent);
         }
@@ -299,7 +299,7 @@ internal sealed class FakePartition(TimeProvider time)
             return ErrorCode.InvalidProducerEpoch;
         }
 
-        int known = state.Recent.FindIndex(r => r.First == info.BaseSequence);
+        int known = state.Recent.FindIndex(r => r.First == info.BaseSequence && r.Last == info.LastSequence);
         if (known >= 0)
         {
             duplicateOf = state.Recent[known].Offset;

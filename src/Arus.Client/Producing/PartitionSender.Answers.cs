@@ -21,21 +21,15 @@ internal sealed partial class PartitionSender
         }
 
         var again = new List<ProducerBatch>();
-        bool isBroken = false;
+        var sequence = default(SequenceBreak);
         bool goesOn = true;
         for (int i = 0; i < pending.Count; i++)
         {
             bool isTooLarge = i < count && response.Results[i].Error == ErrorCode.MessageTooLarge && pending[i].Count > 1;
-            bool isSettled = i < count && !isTooLarge && SettleOne(pending[i], response.Results[i], attempt, follows: again.Count > 0, ref isBroken);
+            bool isSettled = i < count && !isTooLarge && SettleOne(pending[i], response.Results[i], attempt, again.Count, ref sequence);
             if (isSettled)
             {
                 continue;
-            }
-
-            if (isBroken)
-            {
-                // What comes after a batch that is not on the log is not there either: no sequence lets it pass.
-                pending[i].ForgetSequence();
             }
 
             if (isTooLarge)
@@ -49,7 +43,8 @@ internal sealed partial class PartitionSender
             again.Add(pending[i]);
         }
 
-        isSequenceBroken |= isBroken;
+        isSequenceBroken |= sequence.IsBroken;
+        sequence.Forget(again);
         pending.Clear();
         pending.AddRange(again);
         return goesOn;
@@ -66,10 +61,11 @@ internal sealed partial class PartitionSender
     }
 
     /// <summary>False when the batch is to be sent again.</summary>
-    /// <param name="follows">A batch before it is to be sent again.</param>
-    /// <param name="isBroken">Set when the sequence cannot go on: this batch is not on the log, and those after it are not.</param>
-    private bool SettleOne(ProducerBatch batch, in AppendResult result, int attempt, bool follows, ref bool isBroken)
+    /// <param name="before">How many batches before it are to be sent again.</param>
+    /// <param name="sequence">Told when the sequence cannot go on after this batch.</param>
+    private bool SettleOne(ProducerBatch batch, in AppendResult result, int attempt, int before, ref SequenceBreak sequence)
     {
+        bool follows = before > 0;
         switch (result.Error)
         {
             case ErrorCode.None:
@@ -80,10 +76,14 @@ internal sealed partial class PartitionSender
                 Succeed(batch, -1, -1);
                 return true;
             case ErrorCode.OutOfOrderSequenceNumber or ErrorCode.UnknownProducerId or ErrorCode.InvalidProducerEpoch
-                when core.Options.IsIdempotent && (follows || (attempt < core.Options.Retries && (isBroken || !batch.IsPartOfDoubtful))):
+                when core.Options.IsIdempotent && (follows || (attempt < core.Options.Retries && (sequence.IsMissing || !batch.IsPartOfDoubtful))):
                 // One before it is missing, or the leader has lost what it knew of this producer. The batch itself is not on the log: the
                 // leader knows the last five, and no more are ever under way.
-                isBroken |= !follows;
+                if (!follows)
+                {
+                    sequence.Break(before, isMissing: true);
+                }
+
                 return false;
             case ErrorCode.NotEnoughReplicasAfterAppend or ErrorCode.RequestTimedOut:
                 batch.MayHaveBeenAppended = true;
@@ -96,7 +96,11 @@ internal sealed partial class PartitionSender
             return false;
         }
 
-        isBroken |= batch.HasSequence;
+        if (batch.HasSequence)
+        {
+            sequence.Break(before, isMissing: !batch.MayHaveBeenAppended);
+        }
+
         Fail(batch, result.Error, result.Message ?? $"The leader of {partition} refused a batch: {result.Error}.", cause: null);
         return true;
     }
@@ -137,6 +141,55 @@ internal sealed partial class PartitionSender
         if (!batch.IsShared)
         {
             core.ReturnBuilder(batch.Builder);
+        }
+    }
+    /// <summary>
+    /// Where among the batches that are to be sent again the sequence cannot go on, and which of them are certainly not on the log, so
+    /// that another sequence cannot make them appear twice.
+    /// </summary>
+    private struct SequenceBreak
+    {
+        private int brokenFrom;
+        private int missingFrom;
+
+        public bool IsBroken { get; private set; }
+
+        /// <summary>A batch is certainly not on the log, and so none after it is: no sequence lets it pass.</summary>
+        public bool IsMissing { get; private set; }
+
+        /// <param name="before">How many batches before the one that breaks it are to be sent again.</param>
+        /// <param name="isMissing">False when the one that breaks it may be on the log, which says nothing of those after it.</param>
+        public void Break(int before, bool isMissing)
+        {
+            if (!IsBroken)
+            {
+                IsBroken = true;
+                brokenFrom = before;
+            }
+
+            if (isMissing && !IsMissing)
+            {
+                IsMissing = true;
+                missingFrom = before;
+            }
+        }
+
+        /// <summary>
+        /// Those that are not on the log get another sequence. The others keep theirs, and so does what is before them, since the leader
+        /// knows no old sequence once it has seen the next epoch; its answers then tell what they are.
+        /// </summary>
+        public readonly void Forget(List<ProducerBatch> again)
+        {
+            if (!IsBroken)
+            {
+                return;
+            }
+
+            int known = again.FindLastIndex(b => b.MayHaveBeenAppended) + 1;
+            for (int i = Math.Max(brokenFrom, IsMissing ? Math.Min(missingFrom, known) : known); i < again.Count; i++)
+            {
+                again[i].ForgetSequence();
+            }
         }
     }
 }
