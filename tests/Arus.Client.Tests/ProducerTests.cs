@@ -187,6 +187,22 @@ public class ProducerTests
         Assert.Equal((1, 0), (last.ProducerEpoch, last.BaseSequence));
     }
 
+    [Fact]
+    public async Task A_failure_that_is_known_already_is_in_the_task_too()
+    {
+        var cluster = new FakeCluster();
+        cluster.AddTopic("t", 1);
+        cluster.Partition("t", 0).Refuse = _ => ErrorCode.InvalidRecord;
+        await using IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(Eager);
+        PendingDelivery pending = await producer.EnqueueAsync(new("t", "k", "v"));
+        await pending.BatchCompletion;
+
+        // ProduceAsync makes the same call, when its batch may have been refused already.
+        ValueTask<DeliveryResult> result = pending.GetResultAsync();
+        Assert.True(result.IsFaulted);
+        Assert.Equal(ErrorCode.InvalidRecord, (await Assert.ThrowsAsync<ProduceException>(result.AsTask)).Code);
+    }
+
     [Theory]
     [InlineData(CompressionType.None, null)]
     [InlineData(CompressionType.Gzip, null)]

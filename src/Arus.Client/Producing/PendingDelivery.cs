@@ -28,9 +28,23 @@ public readonly struct PendingDelivery
 
     /// <summary>Where the record is.</summary>
     /// <param name="cancellationToken">Ends the wait, not the delivery.</param>
-    /// <exception cref="ProduceException">It was not delivered, or that is not known.</exception>
-    public ValueTask<DeliveryResult> GetResultAsync(CancellationToken cancellationToken = default) =>
-        outcome.Completion.IsCompleted ? new ValueTask<DeliveryResult>(outcome.Result(index, timestampMs)) : WaitAsync(cancellationToken);
+    /// <exception cref="ProduceException">It was not delivered, or that is not known; in the task, never thrown by the call.</exception>
+    public ValueTask<DeliveryResult> GetResultAsync(CancellationToken cancellationToken = default)
+    {
+        if (!outcome.Completion.IsCompleted)
+        {
+            return WaitAsync(cancellationToken);
+        }
+
+        try
+        {
+            return new ValueTask<DeliveryResult>(outcome.Result(index, timestampMs));
+        }
+        catch (ProduceException e)
+        {
+            return ValueTask.FromException<DeliveryResult>(e);
+        }
+    }
 
     private async ValueTask<DeliveryResult> WaitAsync(CancellationToken cancellationToken)
     {
