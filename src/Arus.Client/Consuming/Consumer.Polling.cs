@@ -195,17 +195,35 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
             long position = fetcher.Position;
             touched.Add(fetcher);
             ClientDiagnostics.RecordConsumed(fetcher.Partition, records.Count - before);
-            if (runs is null || records.Count == before)
-            {
-                fetcher.MarkDelivered(position, version);
-            }
-            else
+            if (runs is not null && records.Count > before)
             {
                 runs.Add(new Run(fetcher, version, records.Count, position));
+            }
+            else if (runs is null || !TryExtend(runs, fetcher, version, position))
+            {
+                fetcher.MarkDelivered(position, version);
             }
 
             before = records.Count;
         }
+    }
+
+    /// <summary>
+    /// What has no records is behind the application once it has been given those before, which may be of the same poll: a partition is
+    /// read again when more of it arrives meanwhile. False when there are none before.
+    /// </summary>
+    private static bool TryExtend(List<Run> runs, PartitionFetcher fetcher, int version, long position)
+    {
+        for (int i = runs.Count - 1; i >= 0; i--)
+        {
+            if (runs[i].Fetcher == fetcher && runs[i].Version == version)
+            {
+                runs[i] = runs[i] with { Position = position };
+                return true;
+            }
+        }
+
+        return false;
     }
 
     /// <summary>The list is the application's for good, so it is made as large as it will be, and no larger.</summary>

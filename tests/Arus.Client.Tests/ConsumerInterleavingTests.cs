@@ -1,0 +1,108 @@
+using System.Text;
+using Arus.Grains;
+using Arus.Testing;
+using Microsoft.Extensions.Logging.Abstractions;
+using Orleans;
+
+namespace Arus.Client.Tests;
+
+/// <summary>What several threads do to a consumer at once, done by one thread in the order that hurts.</summary>
+public class ConsumerInterleavingTests
+{
+    private static readonly TopicPartition First = new("t", 0);
+    private static readonly TopicPartition Second = new("t", 1);
+
+    private readonly ManualTimeProvider time = new();
+    private readonly Hook hook = new();
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_partition_that_one_poll_reads_twice_is_not_processed_before_it_is_given(bool isRevoked)
+    {
+        (ConsumerCore core, Consumer<string, string> consumer) = Create(new ConsumerOptions());
+        await using Consumer<string, string> end = consumer;
+        core.Add([new(First, 0), new(Second, 0)]);
+        PartitionFetcher twice = core.Get(First);
+        Accept(core, First, Batch(0, "a", "b", "c"));
+        Accept(core, Second, Batch(0, "x"));
+        hook.OnRecord = value =>
+        {
+            if (value == "x")
+            {
+                Accept(core, First, Marker(3));
+                if (isRevoked)
+                {
+                    twice.BeginRevoke();
+                }
+            }
+        };
+        using var stop = new CancellationTokenSource();
+        await using IAsyncEnumerator<ConsumeResult<string, string>> records = consumer.ConsumeAsync(stop.Token).GetAsyncEnumerator(CancellationToken.None);
+        Assert.True(await records.MoveNextAsync());
+        Assert.Equal(isRevoked ? "x" : "a", records.Current.Value);
+        Assert.Equal(isRevoked ? (0L, 0L) : (1L, 0L), (twice.Delivered, twice.Processed));
+        for (int i = 0; i < 3 && !isRevoked; i++)
+        {
+            Assert.True(await records.MoveNextAsync());
+        }
+
+        Task<bool> next = records.MoveNextAsync().AsTask();
+        Assert.False(next.IsCompleted);
+        Assert.Equal(isRevoked ? (0L, 0L) : (4L, 4L), (twice.Delivered, twice.Processed));
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => next);
+    }
+
+    private static FetchResponse Response(byte[] batch) => new(ErrorCode.None, 0, 1_000, 1_000, 0, [batch]);
+
+    private static void Accept(ConsumerCore core, TopicPartition partition, byte[] batch)
+    {
+        PartitionFetcher fetcher = core.Get(partition);
+        core.Accept(fetcher, Response(batch), fetcher.Version);
+    }
+
+    private static byte[] Batch(long offset, params string[] values) => Batch(offset, new RecordBatchOptions(), values);
+
+    /// <summary>A batch that gives the application nothing, as the end of a transaction does.</summary>
+    private static byte[] Marker(long offset) => Batch(offset, new RecordBatchOptions { IsControl = true }, "marker");
+
+    private static byte[] Batch(long offset, RecordBatchOptions options, params string[] values)
+    {
+        using var builder = new RecordBatchBuilder();
+        foreach (string value in values)
+        {
+            builder.Append(1_000, null, Encoding.UTF8.GetBytes(value));
+        }
+
+        byte[] batch = builder.Build(options).ToArray();
+        RecordBatches.SetBaseOffset(batch, offset);
+        return batch;
+    }
+
+    private (ConsumerCore Core, Consumer<string, string> Consumer) Create(ConsumerOptions options, Func<string, Task<FetchResponse>>? fetch = null)
+    {
+        // Fetches stay unanswered unless a test answers them: what comes, comes by Accept.
+        IGrainFactory grains = Fake.Of<IGrainFactory>((_, key) => Fake.Of<IPartitionGrain>((_, _) =>
+            fetch?.Invoke((string)key[0]!) ?? new TaskCompletionSource<FetchResponse>().Task));
+        var retry = new GrainRetry(new ArusClientOptions(), time);
+        var core = new ConsumerCore(grains, retry, options, time, NullLogger.Instance);
+        return (core, new Consumer<string, string>(
+            core, (_, _, _) => throw new NotSupportedException(), new TopicMetadata(grains, retry, time), hook, hook));
+    }
+
+    /// <summary>Text, with something done whenever a value is read: in the midst of a poll.</summary>
+    private sealed class Hook : IRecordSerializer<string>
+    {
+        public Action<string>? OnRecord { get; set; }
+
+        public void Serialize(string value, System.Buffers.IBufferWriter<byte> destination) => throw new NotSupportedException();
+
+        public string Deserialize(ReadOnlyMemory<byte> data)
+        {
+            string value = Encoding.UTF8.GetString(data.Span);
+            OnRecord?.Invoke(value);
+            return value;
+        }
+    }
+}
