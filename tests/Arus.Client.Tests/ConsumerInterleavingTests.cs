@@ -54,6 +54,33 @@ public class ConsumerInterleavingTests
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => next);
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(100)]
+    public async Task A_reset_while_the_last_record_is_worked_on_is_not_taken_back(long resetTo)
+    {
+        (ConsumerCore core, Consumer<string, string> consumer) = Create(new ConsumerOptions());
+        await using Consumer<string, string> end = consumer;
+        core.Add([new(First, 0)]);
+        PartitionFetcher fetcher = core.Get(First);
+        Accept(core, First, Batch(0, "a", "b"));
+        await using IAsyncEnumerator<ConsumeResult<string, string>> records = consumer.ConsumeAsync().GetAsyncEnumerator();
+        Assert.True(await records.MoveNextAsync());
+        Assert.False(fetcher.MayReset(fetcher.Version));
+        Assert.True(await records.MoveNextAsync());
+        int version = fetcher.Version;
+        Assert.True(fetcher.MayReset(version));
+        fetcher.Resolve(resetTo, version);
+        Assert.Equal((resetTo, Math.Min(1, resetTo)), (fetcher.Delivered, fetcher.Processed));
+
+        Task<bool> next = records.MoveNextAsync().AsTask();
+        Assert.Equal((resetTo, resetTo, resetTo), (fetcher.Position, fetcher.Delivered, fetcher.Processed));
+        Assert.True(fetcher.MayReset(fetcher.Version));
+        Accept(core, First, Batch(resetTo, "c"));
+        Assert.True(await next);
+        Assert.Equal((resetTo, "c"), (records.Current.Offset, records.Current.Value));
+    }
+
     private static FetchResponse Response(byte[] batch) => new(ErrorCode.None, 0, 1_000, 1_000, 0, [batch]);
 
     private static void Accept(ConsumerCore core, TopicPartition partition, byte[] batch)

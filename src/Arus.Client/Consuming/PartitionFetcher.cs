@@ -35,7 +35,7 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
     /// <summary>Stands in the queue of partitions that have something to deliver. Guarded by the core.</summary>
     public bool IsQueued { get; set; }
 
-    /// <summary>Grows when a seek makes worthless what was handed out before.</summary>
+    /// <summary>Grows when a seek or a reset makes worthless what was handed out before.</summary>
     public int Version
     {
         get
@@ -124,6 +124,7 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
                 Rewinds += offset < Position ? 1 : 0;
                 Processed = Delivered > Processed ? Math.Min(Processed, offset) : offset;
                 fetchOffset = Position = Delivered = offset;
+                version++;
             }
         }
     }
