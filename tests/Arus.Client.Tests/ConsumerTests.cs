@@ -498,6 +498,30 @@ public class ConsumerTests
     }
 
     [Fact]
+    public async Task A_pattern_that_matches_nothing_replaces_the_subscription_before_it()
+    {
+        var time = new ManualTimeProvider();
+        var cluster = new FakeCluster(time);
+        cluster.AddTopic("a", 1);
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped with { EnableAutoCommit = false });
+        consumer.Subscribe("a");
+        FakeMembership membership = cluster.Membership!;
+        Assert.Equal(["a"], await NextAsync());
+        consumer.Subscribe(new Regex("^b"));
+        Assert.Empty(await NextAsync());
+
+        // A pattern's place is taken by another, too.
+        consumer.Subscribe(new Regex("^a"));
+        Assert.Equal(["a"], await NextAsync());
+        consumer.Subscribe(new Regex("^c"));
+        Assert.Empty(await NextAsync());
+        Assert.False(membership.HasLeft);
+
+        Task<IReadOnlyCollection<string>> NextAsync() =>
+            membership.Subscriptions.Reader.ReadAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(30));
+    }
+
+    [Fact]
     public async Task Finds_offsets_by_time()
     {
         var cluster = new FakeCluster();

@@ -17,8 +17,17 @@ internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics,
     private Regex? pattern;
     private IReadOnlyCollection<string> subscribed = [];
 
+    /// <summary>What is subscribed to is of a subscription that the pattern has replaced.</summary>
+    private bool isReplaced;
+
+    /// <exception cref="ArgumentException">There is no topic.</exception>
     public void Watch(IReadOnlyCollection<string> wanted)
     {
+        if (wanted.Count == 0)
+        {
+            throw new ArgumentException("A subscription names at least one topic; to end it, leave the group.", nameof(wanted));
+        }
+
         lock (gate)
         {
             pattern = null;
@@ -33,6 +42,7 @@ internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics,
         lock (gate)
         {
             pattern = wanted;
+            isReplaced = true;
             Start();
         }
     }
@@ -108,13 +118,20 @@ internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics,
             : [.. (await topics.ListAsync(stop.Token).ConfigureAwait(false)).Where(topic => wanted.IsMatch(topic)).Order(StringComparer.Ordinal)];
         lock (gate)
         {
-            // When the last topic that matched is deleted the subscription stays, and the member with it: it has no partitions.
-            if (matching is { Length: > 0 } && ReferenceEquals(pattern, wanted) && !matching.SequenceEqual(subscribed))
+            if (matching is null || !ReferenceEquals(pattern, wanted))
+            {
+                return subscribed;
+            }
+
+            // When the last topic that matched is deleted the subscription stays, and the member with it: it has no partitions. Topics of
+            // an earlier subscription are given up even when none takes their place; who had none joins when there is one.
+            if ((matching.Length > 0 || isReplaced) && !matching.SequenceEqual(subscribed))
             {
                 subscribed = matching;
                 membership()?.Subscribe(matching);
             }
 
+            isReplaced = false;
             return subscribed;
         }
     }

@@ -80,11 +80,6 @@ public sealed partial class GroupMembership : IGroupMembership
 
     public void Subscribe(IReadOnlyCollection<string> topics)
     {
-        if (topics.Count == 0)
-        {
-            throw new ArgumentException("A subscription names at least one topic; to end it, leave the group.", nameof(topics));
-        }
-
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_leaving, this);

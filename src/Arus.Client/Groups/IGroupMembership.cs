@@ -25,7 +25,10 @@ public interface IGroupMembership : IAsyncDisposable
     /// </summary>
     Task Completion { get; }
 
-    /// <summary>Sets the subscription, and joins or rejoins the group with it.</summary>
+    /// <summary>
+    /// Sets the subscription, and joins or rejoins the group with it. Without topics, as when a pattern matches none, the member gives up
+    /// its partitions, gets no others, and keeps its place.
+    /// </summary>
     void Subscribe(IReadOnlyCollection<string> topics);
 
     /// <summary>

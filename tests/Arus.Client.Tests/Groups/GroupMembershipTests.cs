@@ -166,6 +166,25 @@ public sealed class GroupMembershipTests : IAsyncLifetime
         Assert.Equal("assigned u-0", await a.NextAsync());
     }
 
+    [Theory]
+    [InlineData("range")]
+    [InlineData("roundrobin")]
+    [InlineData("sticky")]
+    [InlineData("cooperative-sticky")]
+    public async Task A_member_without_topics_gives_its_partitions_to_the_others_and_keeps_its_place(string assignor)
+    {
+        TestMember a = Start("a", PartitionAssignors.Find(assignor));
+        Assert.Equal("assigned t-0 t-1 t-2 t-3", await a.NextAsync());
+        a.Membership.Subscribe([]);
+
+        Assert.Equal("revoked t-0 t-1 t-2 t-3", await a.NextAsync());
+        Assert.Equal("assigned", await a.NextAsync());
+        TestMember b = Start("b", PartitionAssignors.Find(assignor));
+        Assert.Equal("assigned t-0 t-1 t-2 t-3", await b.NextChangeAsync());
+        Assert.Equal("a-1", a.Membership.Identity.MemberId);
+        Assert.Empty(_group.Leavers);
+    }
+
     [Fact]
     public async Task What_the_handler_throws_ends_the_membership_and_leaves_the_group()
     {
