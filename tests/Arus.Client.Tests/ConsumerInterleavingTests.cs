@@ -81,6 +81,51 @@ public class ConsumerInterleavingTests
         Assert.Equal((resetTo, "c"), (records.Current.Offset, records.Current.Value));
     }
 
+    [Fact]
+    public async Task A_buffer_that_fills_while_it_is_drained_does_not_stop_a_partition()
+    {
+        var answer = new TaskCompletionSource<FetchResponse>();
+        var fetchedAgain = new TaskCompletionSource<FetchResponse>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var fetching = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        byte[] drained = Batch(0, "first");
+        byte[] fetched = Batch(0, "other");
+        int fetches = 0;
+        (ConsumerCore core, Consumer<string, string> consumer) = Create(new ConsumerOptions { FetchMaxBytes = drained.Length + 1, MaxPollRecords = 1 }, key =>
+        {
+            if (key != PartitionKey.Format("t", 1))
+            {
+                return new TaskCompletionSource<FetchResponse>().Task;
+            }
+
+            if (Interlocked.Increment(ref fetches) > 1)
+            {
+                fetchedAgain.TrySetResult(Response(fetched));
+                return new TaskCompletionSource<FetchResponse>().Task;
+            }
+
+            fetching.SetResult();
+            return answer.Task;
+        });
+        await using Consumer<string, string> end = consumer;
+        core.Add([new(First, 0), new(Second, 0)]);
+        await fetching.Task;
+        Accept(core, First, drained);
+        Assert.False(core.IsBufferFull);
+
+        // The loop goes on right here, in the midst of the drain: it takes the answer in, finds the buffer full, and waits.
+        hook.OnRecord = value =>
+        {
+            if (value == "first")
+            {
+                answer.SetResult(Response(fetched));
+            }
+        };
+        IReadOnlyList<ConsumeResult<string, string>> records = await Task.Run(() => consumer.PollAsync(Timeout.InfiniteTimeSpan).AsTask());
+        Assert.Equal("first", Assert.Single(records).Value);
+        await fetchedAgain.Task;
+        Assert.False(core.IsBufferFull);
+    }
+
     private static FetchResponse Response(byte[] batch) => new(ErrorCode.None, 0, 1_000, 1_000, 0, [batch]);
 
     private static void Accept(ConsumerCore core, TopicPartition partition, byte[] batch)

@@ -154,15 +154,15 @@ internal sealed class ConsumerCore
         }
 
         prepare(fetcher);
-        bool wasFull = IsBufferFull;
         int released = fetcher.Drain(sink, Options.CheckCrcs, out bool hasMore, out version);
-        Interlocked.Add(ref bufferedBytes, -released);
+        long after = Interlocked.Add(ref bufferedBytes, -released);
         if (hasMore)
         {
             Enqueue(fetcher);
         }
 
-        if (wasFull && !IsBufferFull)
+        // Whoever takes the buffer below the limit wakes those who wait for it; a loop may have filled it during the drain.
+        if (after < Options.FetchMaxBytes && after + released >= Options.FetchMaxBytes)
         {
             WakeLoops();
         }
