@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using Arus.Grains;
 using Arus.Testing;
+using Microsoft.Extensions.Logging.Abstractions;
 using Orleans.Runtime;
 
 namespace Arus.Client.Tests;
@@ -96,6 +97,39 @@ public class ProducerTests
         Assert.Equal(2000, partitions.Sum(p => p.Records().Count));
         int batches = partitions.Sum(p => p.Requests.Sum(r => r.Entries.Length));
         Assert.InRange(batches, 30, 90);
+    }
+
+    [Fact]
+    public void A_topic_may_grow_while_a_partition_is_chosen()
+    {
+        const int BatchSize = 1_000;
+        TopicAccumulator topic = null!;
+        PartitionAccumulator? drawn = null;
+        bool isInner = false;
+        IPartitioner partitioner = Partitioners.From((in PartitionRequest _) =>
+        {
+            if (!isInner)
+            {
+                // What another thread may do here: the topic grows, and a new partition is drawn, by the second draw at the latest.
+                isInner = true;
+                topic.Grow(3);
+                drawn = topic.Choose(null, [], isKeyNull: true, [], size: 1);
+                drawn = drawn.Partition.Partition > 0 ? drawn : topic.Choose(null, [], isKeyNull: true, [], size: BatchSize - 1);
+                drawn = drawn.Partition.Partition > 0 ? drawn : topic.Choose(null, [], isKeyNull: true, [], size: 2);
+            }
+
+            return IPartitioner.AnyPartition;
+        });
+        var cluster = new FakeCluster();
+        var retry = new GrainRetry(new ArusClientOptions(), cluster.Time);
+        var core = new ProducerCore(
+            cluster.Grains, retry, new TopicMetadata(cluster.Grains, retry, cluster.Time), Eager with { Partitioner = partitioner, BatchSize = BatchSize },
+            cluster.Time, NullLogger.Instance);
+        topic = new TopicAccumulator(core, "t");
+        topic.Grow(1);
+        PartitionAccumulator chosen = topic.Choose(null, [], isKeyNull: true, [], size: 1);
+        Assert.NotEqual(0, chosen.Partition.Partition);
+        Assert.Same(drawn, chosen);
     }
 
     [Fact]

@@ -54,7 +54,9 @@ internal sealed class TopicAccumulator(ProducerCore core, string name)
         int selected = (core.Options.Partitioner ?? Partitioners.Default).Select(new PartitionRequest(name, all.Length, key, isKeyNull, value));
         if (selected == IPartitioner.AnyPartition)
         {
-            return all[NextSticky(size, all.Length)];
+            // Another thread may have drawn it among partitions that came since; those are read again, after it.
+            int drawn = NextSticky(size, all.Length);
+            return partitions[drawn];
         }
 
         return (uint)selected < (uint)all.Length
