@@ -44,8 +44,9 @@ public interface IPartitionGrain : IGrainWithStringKey
     Task ReconfigureAsync();
 
     /// <summary>Deletes the partition's records and state. Only the topic grain calls it.</summary>
+    /// <param name="topicId">Of the topic that is deleted: what belongs to another one of the same name stays.</param>
     [Alias("Delete")]
-    Task DeleteAsync();
+    Task DeleteAsync(Guid topicId);
 }
 
 /// <summary>A partition's grain key.</summary>

@@ -35,7 +35,7 @@ public sealed class BrokerCluster : IAsyncDisposable
 
     public IGrainFactory Grains => _cluster.Client;
 
-    /// <summary>Of all brokers: tells of writes to the metadata.</summary>
+    /// <summary>Of all brokers: tells of changes of the metadata.</summary>
     internal StorageWatch Storage { get; } = new();
 
     public static async Task<BrokerCluster> StartAsync(int brokers, params (string Key, string Value)[] config)
@@ -120,11 +120,14 @@ public sealed class BrokerCluster : IAsyncDisposable
     }
 }
 
-/// <summary>Lets a test act in the moment after a grain's state was written, before the grain goes on.</summary>
+/// <summary>Lets a test act in the moment after a grain's state was written, before the grain goes on, or before it is cleared.</summary>
 internal sealed class StorageWatch
 {
     /// <summary>Given the storage itself, the state's name and its grain.</summary>
     public Func<IGrainStorage, string, GrainId, Task> AfterWrite { get; set; } = (_, _, _) => Task.CompletedTask;
+
+    /// <summary>Given the same.</summary>
+    public Func<IGrainStorage, string, GrainId, Task> BeforeClear { get; set; } = (_, _, _) => Task.CompletedTask;
 }
 
 internal sealed class WatchedStorage(IGrainStorage storage, StorageWatch watch) : IGrainStorage
@@ -138,6 +141,9 @@ internal sealed class WatchedStorage(IGrainStorage storage, StorageWatch watch) 
         await watch.AfterWrite(storage, stateName, grainId);
     }
 
-    public Task ClearStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState) =>
-        storage.ClearStateAsync(stateName, grainId, grainState);
+    public async Task ClearStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState)
+    {
+        await watch.BeforeClear(storage, stateName, grainId);
+        await storage.ClearStateAsync(stateName, grainId, grainState);
+    }
 }

@@ -2,6 +2,7 @@ using Arus.Grains;
 using Arus.Storage;
 using Microsoft.Extensions.DependencyInjection;
 using Orleans;
+using Orleans.Storage;
 
 namespace Arus.Cluster.Tests;
 
@@ -182,6 +183,65 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
         Assert.False(Directory.Exists(directory));
         Assert.True(other.IsSuperseded);
         Assert.Equal(ErrorCode.NotLeaderOrFollower, (await other.Log!.AppendAsync([Batches.Of("b")], 5))[0].Error);
+        Assert.False(Directory.Exists(directory));
+    }
+
+    [Fact]
+    public async Task A_deletion_that_comes_after_the_topic_was_created_again_deletes_nothing()
+    {
+        TopicDescription first = await _cluster.CreateTopicAsync("late-deletion");
+        await _cluster.Topic("late-deletion").DeleteAsync();
+        IPartitionGrain partition = await CreateAsync("late-deletion");
+        Assert.Equal(ErrorCode.None, (await partition.AppendAsync(Batches.Append("kept"))).Results[0].Error);
+        int epoch = (await partition.DescribeAsync()).LeaderEpoch;
+
+        // What an activation of the topic does that is declared dead in the middle of the deletion and goes on with it.
+        await partition.DeleteAsync(first.Id);
+
+        PartitionDescription after = await BrokerCluster.EventuallyAsync(
+            partition.DescribeAsync, description => description.Error == ErrorCode.None);
+        Assert.InRange(after.LeaderEpoch, epoch, epoch + 1);
+        Assert.Equal([(0L, "kept")], Batches.Read(await partition.FetchAsync(Batches.Fetch(0))));
+    }
+
+    [Fact]
+    public async Task A_deletion_that_is_overtaken_by_the_next_topics_first_leader_leaves_its_state()
+    {
+        IPartitionGrain partition = await CreateAsync("overtaken-deletion");
+        await partition.AppendAsync(Batches.Append("a"));
+        var next = new PartitionState { LeaderEpoch = 7, Leader = 1, Replicas = [1], Isr = [1], TopicId = Guid.NewGuid() };
+        var found = new GrainState<PartitionState>();
+        int written = 0;
+        IGrainStorage? metadata = null;
+        _cluster.Storage.BeforeClear = async (storage, name, grain) =>
+        {
+            if (name == "partition" && grain == partition.GetGrainId() && Interlocked.Exchange(ref written, 1) == 0)
+            {
+                metadata = storage;
+                var state = new GrainState<PartitionState>();
+                await storage.ReadStateAsync(name, grain, state);
+                state.State = next;
+                await storage.WriteStateAsync(name, grain, state);
+            }
+        };
+        await _cluster.Topic("overtaken-deletion").DeleteAsync();
+        await metadata!.ReadStateAsync("partition", partition.GetGrainId(), found);
+        Assert.True(found.RecordExists);
+        Assert.Equal((next.TopicId, 7), (found.State!.TopicId, found.State.LeaderEpoch));
+    }
+
+    [Fact]
+    public async Task Files_of_a_deleted_topic_go_although_its_metadata_has_gone_before()
+    {
+        TopicDescription topic = await _cluster.CreateTopicAsync("half-deleted");
+        LocalPartitions local = _cluster.Services(1).GetRequiredService<LocalPartitions>();
+        LocalPartitions.OpenPartition open = local.TryClaim(new TopicPartition("half-deleted", 0), topic.Id, 0, () => { })!;
+        Assert.True(await open.OpenAsync(TopicConfig.Resolve(topic.Configs, BrokerConfig.Default), CancellationToken.None));
+        await open.Log!.AppendAsync([Batches.Of("a")], 0);
+        await open.CloseAsync();
+        string directory = Path.Combine(_cluster.LogDirectory(1), "half-deleted-0");
+        Assert.True(Directory.Exists(directory));
+        await _cluster.Topic("half-deleted").DeleteAsync();
         Assert.False(Directory.Exists(directory));
     }
 

@@ -120,6 +120,46 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
         Assert.Empty(_local.Open);
     }
 
+    [Fact]
+    public async Task A_late_deletion_leaves_the_log_of_the_topic_that_was_created_again()
+    {
+        LocalPartitions.OpenPartition claim = Claim(5)!;
+        Assert.True(await OpenAsync(claim));
+        await _local.DeleteAsync(_partition, Guid.NewGuid());
+        Assert.Empty(_told);
+        Assert.False(claim.IsSuperseded);
+        Assert.False(claim.Ending.IsCancellationRequested);
+        Assert.Same(claim, Assert.Single(_local.Open));
+        Assert.Equal(ErrorCode.None, (await claim.Log!.ReadAsync(0, 1_000, minOneBatch: true)).Error);
+    }
+
+    [Fact]
+    public async Task Who_claims_a_partition_while_it_is_deleted_opens_it_afterwards()
+    {
+        // The provider closes what is open before it deletes, whichever topic's log that is.
+        TaskCompletionSource gate = _provider.HoldNextDeletion();
+        Task deletion = _local.DeleteAsync(_partition, Guid.NewGuid());
+        LocalPartitions.OpenPartition claim = Claim(5)!;
+        Task<bool> opens = OpenAsync(claim);
+        Assert.Equal(0, _provider.Asked);
+        gate.SetResult();
+        await deletion;
+        Assert.True(await opens);
+        Assert.Same(claim, Assert.Single(_local.Open));
+        Assert.Equal(ErrorCode.None, (await claim.Log!.ReadAsync(0, 1_000, minOneBatch: true)).Error);
+    }
+
+    [Fact]
+    public async Task A_deletion_that_fails_can_be_tried_again()
+    {
+        _provider.Failure = new LogException("The disk is gone.");
+        await Assert.ThrowsAsync<LogException>(() => _local.DeleteAsync(_partition, _topicId));
+        Assert.Empty(_local.Open);
+        _provider.Failure = null;
+        await _local.DeleteAsync(_partition, _topicId);
+        Assert.True(await OpenAsync(Claim(0)!));
+    }
+
     public Task InitializeAsync() => Task.CompletedTask;
 
     public async Task DisposeAsync()
@@ -138,12 +178,16 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
     {
         private readonly LogProvider _logs = LogProvider.InMemory();
         private TaskCompletionSource? _gate;
+        private TaskCompletionSource? _deletionGate;
 
         public int Asked { get; private set; }
 
         public Exception? Failure { get; set; }
 
         public TaskCompletionSource HoldNext() => _gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public TaskCompletionSource HoldNextDeletion() =>
+            _deletionGate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
 
         public async ValueTask<IPartitionLog> OpenAsync(
             TopicPartition partition, Guid topicId, TopicConfig config, int leaderEpoch = -1, CancellationToken cancellationToken = default)
@@ -157,7 +201,15 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
             return Failure is null ? await _logs.OpenAsync(partition, topicId, config, leaderEpoch, cancellationToken) : throw Failure;
         }
 
-        public ValueTask DeleteAsync(TopicPartition partition, Guid topicId) => _logs.DeleteAsync(partition, topicId);
+        public async ValueTask DeleteAsync(TopicPartition partition, Guid topicId)
+        {
+            if (Interlocked.Exchange(ref _deletionGate, null) is { } gate)
+            {
+                await gate.Task;
+            }
+
+            await (Failure is null ? _logs.DeleteAsync(partition, topicId) : throw Failure);
+        }
 
         public ValueTask DisposeAsync() => _logs.DisposeAsync();
     }

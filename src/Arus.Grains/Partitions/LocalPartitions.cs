@@ -66,22 +66,30 @@ internal sealed class LocalPartitions
     }
 
     /// <summary>
-    /// Deletes what a partition's log holds, whichever activation has it open, if any. That one is told, so that it goes.
+    /// Deletes what a topic's partition holds, whichever activation has its log open, if any. That one is told, so that it goes. Does
+    /// nothing when the partition is open for another topic of the same name; one that claims it meanwhile opens its log afterwards.
     /// </summary>
     /// <exception cref="LogException">The log cannot be deleted; it can be tried again.</exception>
     public async Task DeleteAsync(TopicPartition partition, Guid topicId)
     {
         OpenPartition? open;
-        Task before;
+        OpenPartition deletion;
         lock (_claiming)
         {
-            _open.TryRemove(partition, out open);
-            before = open?.Supersede() ?? Task.CompletedTask;
+            open = _open.GetValueOrDefault(partition);
+            if (open is not null && open.TopicId != topicId)
+            {
+                return;
+            }
+
+            // In the place of a claim, above all epochs.
+            deletion = new OpenPartition(this, partition, topicId, int.MaxValue, static () => { }, open?.Supersede() ?? Task.CompletedTask);
+            deletion.BeginDeletion();
+            _open[partition] = deletion;
         }
 
         open?.Leave();
-        await before;
-        await _provider.DeleteAsync(partition, topicId);
+        await deletion.DeleteAsync();
     }
 
     private void Release(OpenPartition partition)
@@ -165,7 +173,9 @@ internal sealed class LocalPartitions
             }
         }
 
-        /// <summary>From now on another has the partition. Answers a task that ends when an opening that had begun is over.</summary>
+        /// <summary>
+        /// From now on another has the partition. Answers a task that ends when an opening or a deletion that had begun is over.
+        /// </summary>
         internal Task Supersede()
         {
             lock (_gate)
@@ -180,6 +190,23 @@ internal sealed class LocalPartitions
         {
             _ending.Cancel();
             superseded();
+        }
+
+        /// <summary>From now on, whoever comes next waits for <see cref="DeleteAsync"/>.</summary>
+        internal void BeginDeletion() => _opening = true;
+
+        internal async Task DeleteAsync()
+        {
+            try
+            {
+                await before.ConfigureAwait(false);
+                await owner._provider.DeleteAsync(Partition, TopicId).ConfigureAwait(false);
+            }
+            finally
+            {
+                owner.Release(this);
+                _opened.SetResult();
+            }
         }
 
         private bool TryBegin()

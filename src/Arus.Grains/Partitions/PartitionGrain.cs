@@ -101,21 +101,34 @@ internal sealed class PartitionGrain(
         }
     }
 
-    public async Task DeleteAsync()
+    public async Task DeleteAsync(Guid topicId)
     {
-        Go();
+        Go(); // Whatever it leads: the next activation reads which topic there is.
         await state.ReadStateAsync(); // Another activation may have written what this one does not know.
-        int leader = state.State.Leader;
-        bool elsewhere = state.RecordExists && state.State.Leader != broker.BrokerId && !LocalBroker.SharesLogs(broker.Config);
-        if (state.RecordExists && !elsewhere)
+        if (state.RecordExists && state.State.TopicId != topicId)
         {
-            // Not this activation's log alone: it may not lead any more, or never have, and the files are here all the same.
-            (_open, _leader) = (null, null);
-            _refusal = (ErrorCode.UnknownTopicOrPartition, "The topic was deleted.");
-            await partitions.DeleteAsync(new TopicPartition(_topic, _partition), state.State.TopicId);
+            // The call is late: the topic was deleted and created again meanwhile, and these are the new one's records.
+            logger.LogInformation(
+                "{Topic}-{Partition} is not deleted: it belongs to topic id {Current}, not {Deleted}",
+                _topic, _partition, state.State.TopicId, topicId);
+            return;
         }
 
-        await ClearStateAsync();
+        int leader = state.State.Leader;
+        bool elsewhere = state.RecordExists && leader != broker.BrokerId && !LocalBroker.SharesLogs(broker.Config);
+        if (!elsewhere)
+        {
+            // Not this activation's log alone: it may not lead any more, or never have, and the files are here all the same.
+            if (_open?.TopicId == topicId)
+            {
+                (_open, _leader) = (null, null);
+                _refusal = (ErrorCode.UnknownTopicOrPartition, "The topic was deleted.");
+            }
+
+            await partitions.DeleteAsync(new TopicPartition(_topic, _partition), topicId);
+        }
+
+        await ClearStateAsync(topicId);
         if (elsewhere)
         {
             throw new ArusException(
@@ -123,10 +136,13 @@ internal sealed class PartitionGrain(
         }
     }
 
-    /// <summary>Clears the metadata although another activation, which has lost the log by now, raised the epoch meanwhile.</summary>
-    private async Task ClearStateAsync()
+    /// <summary>
+    /// Clears the metadata although another activation, which has lost the log by now, raised the epoch meanwhile; but not that of a topic
+    /// that was created meanwhile, whose epochs would begin again below those in its log.
+    /// </summary>
+    private async Task ClearStateAsync(Guid topicId)
     {
-        for (int attempt = 1; state.RecordExists; attempt++)
+        for (int attempt = 1; state.RecordExists && state.State.TopicId == topicId; attempt++)
         {
             try
             {

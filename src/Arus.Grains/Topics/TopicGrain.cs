@@ -145,7 +145,7 @@ internal sealed class TopicGrain(
         }
 
         await OnCatalogAsync(topic.Id, catalog => catalog.PrepareAsync(Listing(topic)));
-        await OnPartitionsAsync(partition => partition.DeleteAsync(), cancellationToken);
+        await OnPartitionsAsync(partition => partition.DeleteAsync(topic.Id), cancellationToken);
         await state.ClearStateAsync(cancellationToken);
         _durable = null;
         _description = null;

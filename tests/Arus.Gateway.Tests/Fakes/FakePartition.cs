@@ -172,7 +172,7 @@ internal sealed class FakePartition : IPartitionGrain
 
     public Task ReconfigureAsync() => Task.CompletedTask;
 
-    public Task DeleteAsync() => Task.CompletedTask;
+    public Task DeleteAsync(Guid topicId) => Task.CompletedTask;
 
     private AppendResult Append(AppendEntry entry)
     {
