@@ -126,6 +126,40 @@ public class ConsumerInterleavingTests
         Assert.False(core.IsBufferFull);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_commit_that_is_answered_after_the_position_went_back_finishes_nothing_new(bool isReset)
+    {
+        var answer = new TaskCompletionSource<ErrorCode[]>(TaskCreationOptions.RunContinuationsAsynchronously);
+        IGrainFactory grains = Fake.Of<IGrainFactory>((method, _) => method.GetGenericArguments()[0] == typeof(IGroupGrain)
+            ? Fake.Of<IGroupGrain>((_, _) => answer.Task)
+            : Fake.Of<IPartitionGrain>((_, _) => new TaskCompletionSource<FetchResponse>().Task));
+        var core = new ConsumerCore(
+            grains, new GrainRetry(new ArusClientOptions(), time), new ConsumerOptions { GroupId = "g" }, time, NullLogger.Instance);
+        await using var committer = new OffsetCommitter(core, () => null);
+        core.Add([new(First, 0)]);
+        PartitionFetcher fetcher = core.Get(First);
+        fetcher.Resolve(50, fetcher.Version);
+        Task commit = committer.CommitProcessedAsync([fetcher], CancellationToken.None);
+        if (isReset)
+        {
+            fetcher.Resolve(0, fetcher.Version);
+        }
+        else
+        {
+            core.Seek(First, 0);
+        }
+
+        fetcher.MarkDelivered(10, fetcher.Version);
+        answer.SetResult([ErrorCode.None]);
+        await commit;
+        Assert.Equal((50L, 10L, 0L), (fetcher.Committed, fetcher.Delivered, fetcher.Processed));
+        fetcher.MarkProcessed();
+        Assert.Equal(10, fetcher.Processed);
+        core.Remove(null);
+    }
+
     private static FetchResponse Response(byte[] batch) => new(ErrorCode.None, 0, 1_000, 1_000, 0, [batch]);
 
     private static void Accept(ConsumerCore core, TopicPartition partition, byte[] batch)

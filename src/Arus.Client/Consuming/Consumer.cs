@@ -100,16 +100,14 @@ internal sealed partial class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
             .ConfigureAwait(false);
     }
 
-    public Task CommitAsync(CancellationToken cancellationToken = default) => session.Offsets.CommitAsync(
-        [.. core.All().Where(f => f.Delivered >= 0 && f.Delivered != f.Committed)
-            .Select(f => new CommittedOffset(f.Partition, f.Delivered, f.LeaderEpoch, ""))],
-        cancellationToken);
+    public Task CommitAsync(CancellationToken cancellationToken = default) =>
+        session.Offsets.CommitDeliveredAsync(core.All(), cancellationToken);
 
     public Task CommitAsync(IReadOnlyCollection<TopicPartitionOffset> offsets, CancellationToken cancellationToken = default)
     {
         TopicPartitionOffset wrong = offsets.FirstOrDefault(o => o.Offset < 0);
         return wrong.Partition.Topic is null
-            ? session.Offsets.CommitAsync([.. offsets.Select(o => new CommittedOffset(o.Partition, o.Offset, LeaderEpoch: -1, ""))], cancellationToken)
+            ? session.Offsets.CommitAsync(offsets.Select(o => new CommittedOffset(o.Partition, o.Offset, LeaderEpoch: -1, "")), cancellationToken)
             : throw new ArgumentException($"The offset to commit of {wrong.Partition} is {wrong.Offset}; it must be 0 or more.", nameof(offsets));
     }
 

@@ -22,8 +22,26 @@ internal sealed class OffsetCommitter(ConsumerCore core, Func<IGroupMembership?>
         }
     }
 
-    /// <summary>Commits, and throws unless all of it was accepted.</summary>
-    public async Task CommitAsync(CommittedOffset[] offsets, CancellationToken cancellationToken)
+    /// <summary>Commits the application's own offsets, and throws unless all of them were accepted.</summary>
+    public Task CommitAsync(IEnumerable<CommittedOffset> offsets, CancellationToken cancellationToken) => CommitAsync(
+        [.. offsets.Select(o => core.Find(o.Partition) is { } fetcher ? new OffsetToCommit(o, fetcher, fetcher.Version) : new OffsetToCommit(o, null, 0))],
+        cancellationToken);
+
+    /// <summary>Commits all that the application was given of these partitions and the group does not know yet.</summary>
+    public Task CommitDeliveredAsync(IEnumerable<PartitionFetcher> fetchers, CancellationToken cancellationToken) =>
+        CommitAsync([.. fetchers.Select(f => f.NextCommit(unfinished: true)).OfType<OffsetToCommit>()], cancellationToken);
+
+    /// <summary>Commits what the application has finished of these partitions and the group does not know yet.</summary>
+    public Task CommitProcessedAsync(IEnumerable<PartitionFetcher> fetchers, CancellationToken cancellationToken) =>
+        CommitAsync([.. fetchers.Select(f => f.NextCommit(unfinished: false)).OfType<OffsetToCommit>()], cancellationToken);
+
+    public async ValueTask DisposeAsync()
+    {
+        await stop.CancelAsync().ConfigureAwait(false);
+        await autoCommit.ConfigureAwait(false);
+    }
+
+    private async Task CommitAsync(OffsetToCommit[] offsets, CancellationToken cancellationToken)
     {
         if (offsets.Length == 0)
         {
@@ -35,12 +53,12 @@ internal sealed class OffsetCommitter(ConsumerCore core, Func<IGroupMembership?>
         try
         {
             MemberIdentity member = membership()?.Identity ?? new MemberIdentity("", GroupInstanceId: null, GenerationId: -1);
-            ErrorCode[] errors = await core.CommitAsync(member, offsets, cancellationToken).ConfigureAwait(false);
+            ErrorCode[] errors = await core.CommitAsync(member, Array.ConvertAll(offsets, o => o.Offset), cancellationToken).ConfigureAwait(false);
             for (int i = 0; i < offsets.Length && i < errors.Length; i++)
             {
-                if (errors[i] == ErrorCode.None && core.Find(offsets[i].Partition) is { } fetcher)
+                if (errors[i] == ErrorCode.None)
                 {
-                    fetcher.MarkCommitted(offsets[i].Offset);
+                    offsets[i].Fetcher?.MarkCommitted(offsets[i].Offset.Offset, offsets[i].Version);
                 }
             }
 
@@ -55,18 +73,6 @@ internal sealed class OffsetCommitter(ConsumerCore core, Func<IGroupMembership?>
         {
             committing.Release();
         }
-    }
-
-    /// <summary>Commits what the application has finished of these partitions and the group does not know yet.</summary>
-    public Task CommitProcessedAsync(IEnumerable<PartitionFetcher> fetchers, CancellationToken cancellationToken) => CommitAsync(
-        [.. fetchers.Where(f => f.Processed >= 0 && f.Processed != f.Committed)
-            .Select(f => new CommittedOffset(f.Partition, f.Processed, f.LeaderEpoch, ""))],
-        cancellationToken);
-
-    public async ValueTask DisposeAsync()
-    {
-        await stop.CancelAsync().ConfigureAwait(false);
-        await autoCommit.ConfigureAwait(false);
     }
 
     private static string Explain(ErrorCode error) => error switch

@@ -1,3 +1,5 @@
+using Arus.Grains;
+
 namespace Arus.Client;
 
 /// <content>How far the application is. Everywhere an offset is the next one: all before it are done with.</content>
@@ -97,13 +99,30 @@ internal sealed partial class PartitionFetcher
         }
     }
 
-    /// <summary>The group has this offset now. What the application commits it is done with, so that no later auto-commit takes it back.</summary>
-    public void MarkCommitted(long offset)
+    /// <summary>What the group is to know of this partition; null when it knows it, or when there is nothing to know.</summary>
+    /// <param name="unfinished">Including what the application was given and has not finished.</param>
+    public OffsetToCommit? NextCommit(bool unfinished)
+    {
+        lock (gate)
+        {
+            long offset = unfinished ? Delivered : Processed;
+            return offset >= 0 && offset != Committed
+                ? new OffsetToCommit(new CommittedOffset(Partition, offset, LeaderEpoch, ""), this, version)
+                : null;
+        }
+    }
+
+    /// <summary>
+    /// The group has this offset now. What the application commits it is done with, so that no later auto-commit takes it back, unless
+    /// there was a seek or a reset meanwhile: then the offset says nothing of what the application works on.
+    /// </summary>
+    /// <param name="atVersion">The version when the offset was committed.</param>
+    public void MarkCommitted(long offset, int atVersion)
     {
         lock (gate)
         {
             Committed = offset;
-            Processed = Math.Max(Processed, Math.Min(offset, Delivered));
+            Processed = atVersion == version ? Math.Max(Processed, Math.Min(offset, Delivered)) : Processed;
         }
     }
 }
