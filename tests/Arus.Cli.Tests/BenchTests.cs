@@ -51,8 +51,32 @@ public sealed class BenchTests
         await cluster.RunAsync("bench", "produce", "t", "--records", "50");
 
         // Two polls warm up, and bring six records more than that needs.
-        var (_, consumed, _) = await cluster.RunAsync("bench", "consume", "t", "--records", "40", "--warmup", "10", "--json");
+        var (_, consumed, said) = await cluster.RunAsync("bench", "consume", "t", "--records", "40", "--warmup", "10", "--json");
         Assert.Equal(34, RecordsOf(consumed));
+        Assert.Equal("arus: the warm-up read 16 records in whole polls instead of 10; 34 are left to measure.", said.Trim());
+    }
+
+    [Fact]
+    public async Task A_warm_up_leaves_something_to_measure_of_a_few_records()
+    {
+        var cluster = new FakeCluster { Loopback = new Loopback { MaxPollRecords = 10_000 } };
+        await cluster.RunAsync("topic", "create", "t");
+        await cluster.RunAsync("bench", "produce", "t", "--records", "18");
+
+        // There are as many as were asked for. In polls of 8 records at most the warm-up takes 16 of them.
+        var (_, consumed, _) = await cluster.RunAsync("bench", "consume", "t", "--records", "8", "--warmup", "10", "--json");
+        Assert.Equal(2, RecordsOf(consumed));
+    }
+
+    [Fact]
+    public async Task A_warm_up_that_takes_every_record_says_so()
+    {
+        var cluster = new FakeCluster { Loopback = new Loopback { MaxPollRecords = 8, EndsWhenEmpty = true } };
+        await cluster.RunAsync("topic", "create", "t");
+        await cluster.RunAsync("bench", "produce", "t", "--records", "50");
+        var (_, consumed, said) = await cluster.RunAsync("bench", "consume", "t", "--records", "40", "--warmup", "60", "--json");
+        Assert.Equal(0, RecordsOf(consumed));
+        Assert.Equal("arus: topic t gave 50 records, fewer than --warmup (60); none are left to measure.", said.Trim());
     }
 
     [Theory]

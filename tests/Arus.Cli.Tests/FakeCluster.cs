@@ -103,7 +103,7 @@ internal sealed class FakeCluster : IConnector, IConnection, IArusClient, IArusA
 
     public IConsumer<TKey, TValue> CreateConsumer<TKey, TValue>(
         ConsumerOptions? options = null, IRecordSerializer<TKey>? keySerializer = null, IRecordSerializer<TValue>? valueSerializer = null) =>
-        Loopback?.Consumer<TKey, TValue>() ?? throw new NotSupportedException();
+        Loopback?.Consumer<TKey, TValue>(options) ?? throw new NotSupportedException();
 
     public IRecordProcessor CreateProcessor<TKey, TValue>(
         RecordProcessorOptions options, RecordHandler<TKey, TValue> handler,

@@ -9,8 +9,11 @@ internal sealed class Loopback
 {
     private readonly Channel<byte[]> _records = Channel.CreateUnbounded<byte[]>();
 
-    /// <summary>Records of one poll.</summary>
+    /// <summary>Records of one poll, unless the consumer wants fewer.</summary>
     public int MaxPollRecords { get; init; } = 1;
+
+    /// <summary>A poll that finds nothing comes back without records, as when its time is over, instead of waiting.</summary>
+    public bool EndsWhenEmpty { get; init; }
 
     /// <summary>Records enqueued so far.</summary>
     public int Enqueued { get; private set; }
@@ -23,10 +26,10 @@ internal sealed class Loopback
         _ => throw new NotSupportedException(method),
     });
 
-    public IConsumer<TKey, TValue> Consumer<TKey, TValue>() => Stub<IConsumer<TKey, TValue>>.Make((method, arguments) => method switch
+    public IConsumer<TKey, TValue> Consumer<TKey, TValue>(ConsumerOptions? options) => Stub<IConsumer<TKey, TValue>>.Make((method, arguments) => method switch
     {
         "Assign" => null,
-        "PollAsync" => PollAsync<TKey, TValue>((CancellationToken)arguments[1]!),
+        "PollAsync" => PollAsync<TKey, TValue>(Math.Min(MaxPollRecords, options?.MaxPollRecords ?? MaxPollRecords), (CancellationToken)arguments[1]!),
         "DisposeAsync" => ValueTask.CompletedTask,
         _ => throw new NotSupportedException(method),
     });
@@ -38,16 +41,21 @@ internal sealed class Loopback
         return default;
     }
 
-    private async ValueTask<IReadOnlyList<ConsumeResult<TKey, TValue>>> PollAsync<TKey, TValue>(CancellationToken cancellationToken)
+    private async ValueTask<IReadOnlyList<ConsumeResult<TKey, TValue>>> PollAsync<TKey, TValue>(int most, CancellationToken cancellationToken)
     {
         var results = new List<ConsumeResult<TKey, TValue>>();
+        if (EndsWhenEmpty && _records.Reader.Count == 0)
+        {
+            return results;
+        }
+
         byte[]? value = await _records.Reader.ReadAsync(cancellationToken);
         do
         {
             object typed = typeof(TValue) == typeof(byte[]) ? (object)value : (ReadOnlyMemory<byte>)value;
             results.Add(new(new TopicPartition("t", 0), 0, 0, 0, TimestampType.CreateTime, default, (TValue)typed, default));
         }
-        while (results.Count < MaxPollRecords && _records.Reader.TryRead(out value));
+        while (results.Count < most && _records.Reader.TryRead(out value));
         return results;
     }
 }

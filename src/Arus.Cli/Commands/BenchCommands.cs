@@ -12,6 +12,9 @@ internal static class BenchCommands
     /// <summary>A record of the latency benchmark begins with the time at which it was due.</summary>
     private const int StampBytes = sizeof(long);
 
+    /// <summary>Records of a poll: many, since a poll has its price.</summary>
+    private const int MaxPollRecords = 10_000;
+
     private static readonly Argument<string> Topic = new("topic") { Description = "an existing topic" };
     private static readonly Option<int> Records = new("--records", "-n") { Description = "how many records", DefaultValueFactory = _ => 1_000_000 };
     private static readonly Option<int> Size = new("--size", "-s") { Description = "bytes of a record's value", DefaultValueFactory = _ => 100 };
@@ -87,16 +90,22 @@ internal static class BenchCommands
             {
                 string topic = arguments.GetRequiredValue(Topic);
                 TopicDescription description = await connection.Admin.DescribeTopicAsync(topic, cancellationToken).ConfigureAwait(false);
+                int records = arguments.GetValue(Records);
+                int warmup = arguments.GetValue(WarmupRecords);
                 LiveCounter counter;
-                var options = new ConsumerOptions { AutoOffsetReset = AutoOffsetReset.Earliest, MaxPollRecords = 10_000 };
+                var options = new ConsumerOptions
+                {
+                    AutoOffsetReset = AutoOffsetReset.Earliest,
+
+                    // The last poll of the warm-up may bring more than it needs, but always leaves something to count.
+                    MaxPollRecords = warmup > 0 ? Math.Min(MaxPollRecords, records) : MaxPollRecords,
+                };
                 IConsumer<byte[], ReadOnlyMemory<byte>> consumer = connection.Client.CreateConsumer<byte[], ReadOnlyMemory<byte>>(options);
                 await using (consumer.ConfigureAwait(false))
                 {
                     consumer.Assign([.. description.Partitions.Select(p => new TopicPartitionOffset(topic, p.Partition, TopicPartitionOffset.Beginning))]);
-                    // The last poll of the warm-up may bring more than it needs. Then fewer are left to count: there may be no more than asked for.
-                    int warmup = arguments.GetValue(WarmupRecords);
-                    int beyond = await ReadAsync(consumer, warmup, counter: null, cancellationToken).ConfigureAwait(false) - warmup;
-                    int wanted = arguments.GetValue(Records) - Math.Max(0, beyond);
+                    int read = await ReadAsync(consumer, warmup, counter: null, cancellationToken).ConfigureAwait(false);
+                    int wanted = LeftToMeasure(application.Terminal, topic, records, warmup, read);
                     counter = new LiveCounter(application.Terminal, TimeProvider.System);
                     await counter.ShowAsync("consumed", () => ReadAsync(consumer, wanted, counter, cancellationToken)).ConfigureAwait(false);
                 }
@@ -104,6 +113,31 @@ internal static class BenchCommands
                 Report(application, arguments, counter, "consumed");
                 return ExitCode.Success;
             });
+
+    /// <summary>
+    /// How many records there are to measure after a warm-up that read so many. There may be no more than were asked for, so what it read
+    /// beyond its need is not measured; that is said, so that nobody wonders at the count.
+    /// </summary>
+    private static int LeftToMeasure(Terminal terminal, string topic, int records, int warmup, int read)
+    {
+        if (read < warmup)
+        {
+            terminal.Error.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"arus: topic {topic} gave {read:N0} records, fewer than --warmup ({warmup:N0}); none are left to measure."));
+            return 0;
+        }
+
+        int left = records - (read - warmup);
+        if (left < records)
+        {
+            terminal.Error.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"arus: the warm-up read {read:N0} records in whole polls instead of {warmup:N0}; {left:N0} are left to measure."));
+        }
+
+        return left;
+    }
 
     /// <summary>Reads so many records or a few more, or fewer when no more come, and answers how many.</summary>
     private static async Task<int> ReadAsync(
@@ -169,7 +203,7 @@ internal static class BenchCommands
         TopicDescription description = await client.Admin.DescribeTopicAsync(topic, cancellationToken).ConfigureAwait(false);
         TopicPartition[] partitions = [.. description.Partitions.Select(p => new TopicPartition(topic, p.Partition))];
         TopicPartitionOffset[] ends = await client.Admin.ListOffsetsAsync(partitions, ListOffsetRequest.Latest, cancellationToken).ConfigureAwait(false);
-        IConsumer<byte[], byte[]> consumer = client.CreateConsumer<byte[], byte[]>(new ConsumerOptions { MaxPollRecords = 10_000 });
+        IConsumer<byte[], byte[]> consumer = client.CreateConsumer<byte[], byte[]>(new ConsumerOptions { MaxPollRecords = MaxPollRecords });
         IProducer<byte[], byte[]> producer = client.CreateProducer<byte[], byte[]>(Options(arguments));
         await using (consumer.ConfigureAwait(false))
         await using (producer.ConfigureAwait(false))
