@@ -249,6 +249,72 @@ public class RecordProcessorTests
     }
 
     [Fact]
+    public void A_reset_above_unfinished_work_waits_for_it()
+    {
+        var fetcher = new PartitionFetcher(new("t", 0), 30);
+        fetcher.MarkDelivered(50, fetcher.Version);
+        fetcher.Resolve(50, fetcher.Version);
+        var before = new PartitionWork(fetcher, 0);
+        Dictionary<long, long> old = Begin(before, 30, 50);
+        before.ReadTo(50);
+        Assert.Equal(30, fetcher.Processed);
+
+        // The log is cut to 40: what was read from there on is gone, what was read before is not.
+        fetcher.Resolve(40, fetcher.Version);
+        Assert.False(before.IsCurrent);
+        var work = new PartitionWork(fetcher, 1, before);
+        Dictionary<long, long> current = Begin(work, 40, 45);
+        fetcher.MarkDelivered(45, fetcher.Version);
+        work.ReadTo(45);
+        Assert.Equal(30, fetcher.Processed);
+        work.End(current[40]);
+        before.End(old[49]);
+        Assert.Equal(30, fetcher.Processed);
+        for (long offset = 30; offset < 40; offset++)
+        {
+            before.End(old[offset]);
+            Assert.Equal(offset < 39 ? offset + 1 : 41, fetcher.Processed);
+        }
+
+        // Of those that are gone, some are still worked on: nothing waits for them.
+        work.End(current[41]);
+        Assert.Equal(42, fetcher.Processed);
+        Assert.False(work.IsFinished);
+        for (long offset = 40; offset < 49; offset++)
+        {
+            before.End(old[offset]);
+        }
+
+        Assert.Equal(42, fetcher.Processed);
+        Assert.True(before.IsFinished);
+    }
+
+    [Fact]
+    public void Work_from_before_two_resets_is_waited_for()
+    {
+        var fetcher = new PartitionFetcher(new("t", 0), 30);
+        fetcher.MarkDelivered(50, fetcher.Version);
+        fetcher.Resolve(50, fetcher.Version);
+        var first = new PartitionWork(fetcher, 0);
+        Dictionary<long, long> old = Begin(first, 30, 31);
+        first.ReadTo(50);
+        fetcher.Resolve(45, fetcher.Version);
+        var second = new PartitionWork(fetcher, 1, first);
+        second.ReadTo(45);
+        fetcher.Resolve(40, fetcher.Version);
+        var third = new PartitionWork(fetcher, 2, second);
+        Dictionary<long, long> current = Begin(third, 40, 41);
+        fetcher.MarkDelivered(41, fetcher.Version);
+        third.ReadTo(41);
+        third.End(current[40]);
+        Assert.Equal(30, fetcher.Processed);
+        Assert.False(third.IsFinished);
+        first.End(old[30]);
+        Assert.Equal(41, fetcher.Processed);
+        Assert.True(third.IsFinished);
+    }
+
+    [Fact]
     public void Tracks_the_lowest_unfinished_offset()
     {
         int seed = 99;
@@ -273,6 +339,19 @@ public class RecordProcessorTests
 
             Assert.Equal(open.Count > 0 ? open.First().Key : offset + 1, tracker.Low);
         }
+    }
+
+    /// <summary>Answers the sequence of each offset.</summary>
+    private static Dictionary<long, long> Begin(PartitionWork work, long from, long to)
+    {
+        var sequences = new Dictionary<long, long>();
+        for (long offset = from; offset < to; offset++)
+        {
+            sequences[offset] = work.Add(offset);
+            Assert.True(work.TryBegin());
+        }
+
+        return sequences;
     }
 
     private static void Append(FakePartition partition, string key, string value)

@@ -11,7 +11,10 @@ internal sealed class OffsetTracker(long start)
     private long end = start;
 
     /// <summary>Everything before it is finished: what may be committed.</summary>
-    public long Low => firstSequence == nextSequence ? end : ring[Index(firstSequence)].Offset;
+    public long Low => Unfinished ?? end;
+
+    /// <summary>The first record that is under way; null when none is.</summary>
+    public long? Unfinished => firstSequence == nextSequence ? null : ring[Index(firstSequence)].Offset;
 
     /// <summary>Notes a record that is taken up; offsets grow.</summary>
     /// <returns>What <see cref="Complete"/> wants.</returns>

@@ -149,7 +149,7 @@ internal sealed partial class RecordProcessor<TKey, TValue> : IRecordProcessor, 
     {
         draining = fetcher;
         var work = fetcher.Work as PartitionWork;
-        fetcher.Work = work is { IsCurrent: true } ? work : new PartitionWork(fetcher, partitionsSeen++, work);
+        fetcher.Work = work is { IsCurrent: true } ? work : new PartitionWork(fetcher, partitionsSeen++, work is { IsFinished: true } ? null : work);
     }
 
     /// <summary>Partitions are to be given up: handlers that run finish, what waits is left to the next owner.</summary>
