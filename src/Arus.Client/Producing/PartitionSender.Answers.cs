@@ -143,6 +143,7 @@ internal sealed partial class PartitionSender
             core.ReturnBuilder(batch.Builder);
         }
     }
+
     /// <summary>
     /// Where among the batches that are to be sent again the sequence cannot go on, and which of them are certainly not on the log, so
     /// that another sequence cannot make them appear twice.
