@@ -219,11 +219,13 @@ public class RecordProcessorTests
         }
 
         // As when a topic was deleted and created again: what comes now has offsets that were read before.
-        bool isOld = true;
+        // Refused until the consumer has gone back: as long as records are not delivered it does not, and asks once more.
+        (bool isOld, bool wasRefused) = (true, false);
         partition.RefuseFetch = request =>
         {
             bool refused = request.Offset == 3 && isOld;
-            isOld &= !refused;
+            wasRefused |= refused;
+            isOld &= refused || !wasRefused;
             return refused ? ErrorCode.OffsetOutOfRange : ErrorCode.None;
         };
         var seen = new ConcurrentQueue<string>();
