@@ -1,6 +1,5 @@
 using Arus.Grains;
 using Microsoft.Extensions.Logging;
-using Orleans;
 
 namespace Arus.Client;
 

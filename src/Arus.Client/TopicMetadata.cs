@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 using Arus.Grains;
-using Orleans;
 
 namespace Arus.Client;
 

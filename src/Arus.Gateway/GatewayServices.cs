@@ -1,7 +1,6 @@
 using Arus.Grains;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
-using Orleans;
 
 namespace Arus.Gateway;
 

@@ -2,11 +2,10 @@ using System.Diagnostics;
 using System.Globalization;
 using Arus.Client;
 using Microsoft.Extensions.DependencyInjection;
-using Orleans;
 
 namespace Arus.Benchmarks;
 
-/// <summary>What the native client allocates, and how long it works, for a batch and for a record: alone, against stand-ins of the grains.</summary>
+/// <summary>What the native client allocates, and how long it works, for a batch and for a record: alone, against fakes of the grains.</summary>
 internal static class ClientBenchmarks
 {
     private const int BatchBytes = 256 * 1024;
@@ -31,7 +30,7 @@ internal static class ClientBenchmarks
     private static async Task ProduceAsync(
         string name, int size, int records, Func<IProducer<byte[], byte[]>, byte[], int, Task> run)
     {
-        var grains = new StandInGrains([.. BuildLog(size, 1)]);
+        var grains = new FakeGrains([.. BuildLog(size, 1)]);
         await using ServiceProvider services = Services(grains);
         var options = new ProducerOptions { BatchSize = BatchBytes };
         await using IProducer<byte[], byte[]> producer = services.GetRequiredService<IArusClient>().CreateProducer<byte[], byte[]>(options);
@@ -42,20 +41,20 @@ internal static class ClientBenchmarks
     private static async Task ConsumeAsync(
         string name, int size, int records, int maxPollRecords, Func<IConsumer<byte[], ReadOnlyMemory<byte>>, int, Task> run)
     {
-        var grains = new StandInGrains([.. BuildLog(size, records)]);
+        var grains = new FakeGrains([.. BuildLog(size, records)]);
         await using ServiceProvider services = Services(grains);
         var options = new ConsumerOptions { MaxPollRecords = maxPollRecords };
         await MeasureAsync(name, size, records, grains.Partition, async () =>
         {
             await using IConsumer<byte[], ReadOnlyMemory<byte>> consumer =
                 services.GetRequiredService<IArusClient>().CreateConsumer<byte[], ReadOnlyMemory<byte>>(options);
-            consumer.Assign(new TopicPartitionOffset(StandInGrains.Topic, 0, 0));
+            consumer.Assign(new TopicPartitionOffset(FakeGrains.Topic, 0, 0));
             await run(consumer, records);
         });
     }
 
     /// <summary>Twice, the first time to warm up.</summary>
-    private static async Task MeasureAsync(string name, int size, int records, PartitionStandIn partition, Func<Task> run)
+    private static async Task MeasureAsync(string name, int size, int records, FakePartition partition, Func<Task> run)
     {
         await run();
         long batches = partition.Batches;
@@ -74,7 +73,7 @@ internal static class ClientBenchmarks
     {
         for (int i = 0; i < records; i++)
         {
-            await producer.EnqueueAsync(new(StandInGrains.Topic, null, value));
+            await producer.EnqueueAsync(new(FakeGrains.Topic, null, value));
         }
 
         await producer.FlushAsync();
@@ -88,7 +87,7 @@ internal static class ClientBenchmarks
             int count = Math.Min(pending.Length, records - done);
             for (int i = 0; i < count; i++)
             {
-                pending[i] = await producer.EnqueueAsync(new(StandInGrains.Topic, null, value));
+                pending[i] = await producer.EnqueueAsync(new(FakeGrains.Topic, null, value));
             }
 
             for (int i = 0; i < count; i++)
@@ -108,7 +107,7 @@ internal static class ClientBenchmarks
             int count = Math.Min(pending.Length, records - done);
             for (int i = 0; i < count; i++)
             {
-                pending[i] = producer.ProduceAsync(new(StandInGrains.Topic, null, value));
+                pending[i] = producer.ProduceAsync(new(FakeGrains.Topic, null, value));
             }
 
             for (int i = 0; i < count; i++)
@@ -140,7 +139,7 @@ internal static class ClientBenchmarks
         }
     }
 
-    private static ServiceProvider Services(StandInGrains grains)
+    private static ServiceProvider Services(FakeGrains grains)
     {
         var services = new ServiceCollection();
         services.AddSingleton<IGrainFactory>(grains.Factory);

@@ -6,7 +6,6 @@ internal static class Program
     {
         ["log"] = LogBenchmarks.RunAsync,
         ["log-idle"] = LogBenchmarks.IdleAsync,
-        ["calls"] = GrainCallBenchmarks.RunAsync,
         ["client"] = ClientBenchmarks.RunAsync,
         ["topics"] = TopicBenchmarks.RunAsync,
     };

@@ -4,7 +4,6 @@ using System.Text.RegularExpressions;
 using Arus.Grains;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
-using Orleans;
 using Orleans.Configuration;
 using Orleans.Hosting;
 

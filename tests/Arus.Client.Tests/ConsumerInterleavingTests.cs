@@ -2,7 +2,6 @@ using System.Text;
 using Arus.Grains;
 using Arus.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
-using Orleans;
 
 namespace Arus.Client.Tests;
 

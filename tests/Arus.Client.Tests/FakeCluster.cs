@@ -2,7 +2,6 @@ using System.Reflection;
 using System.Threading.Channels;
 using Arus.Grains;
 using Microsoft.Extensions.Logging.Abstractions;
-using Orleans;
 
 namespace Arus.Client.Tests;
 

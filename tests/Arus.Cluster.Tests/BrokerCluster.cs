@@ -2,7 +2,6 @@ using Arus.Grains;
 using Arus.Storage;
 using Arus.Testing;
 using Microsoft.Extensions.DependencyInjection;
-using Orleans;
 using Orleans.Configuration;
 using Orleans.Hosting;
 using Orleans.Runtime;

@@ -1,7 +1,6 @@
 using Arus.Grains;
 using Arus.Storage;
 using Microsoft.Extensions.DependencyInjection;
-using Orleans;
 using Orleans.Storage;
 
 namespace Arus.Cluster.Tests;

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Text;
 using Arus.Grains;
-using Orleans;
 using Orleans.Runtime;
 
 namespace Arus.Server.Tests;

@@ -1,7 +1,6 @@
 using System.Text;
 using Arus.Grains;
 using Arus.Testing;
-using Orleans;
 using Orleans.Runtime;
 
 namespace Arus.Server.Tests;

@@ -1,5 +1,4 @@
 using Arus.Grains;
-using Orleans;
 
 namespace Arus.Client;
 

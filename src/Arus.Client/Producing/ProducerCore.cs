@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 using Arus.Grains;
 using Microsoft.Extensions.Logging;
-using Orleans;
 
 namespace Arus.Client;
 

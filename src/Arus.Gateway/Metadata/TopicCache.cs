@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using Arus.Grains;
-using Orleans;
 
 namespace Arus.Gateway;
 

@@ -1,5 +1,4 @@
 using System.Buffers.Text;
-using Orleans;
 using Orleans.Runtime;
 
 namespace Arus.Grains;

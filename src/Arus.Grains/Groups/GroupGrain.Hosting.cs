@@ -1,6 +1,5 @@
 using Arus.Coordination;
 using Microsoft.Extensions.Logging;
-using Orleans;
 using Orleans.Runtime;
 using Orleans.Storage;
 

@@ -1,5 +1,4 @@
 using Arus.Coordination;
-using Orleans;
 using Orleans.Runtime;
 using Orleans.Storage;
 

@@ -1,7 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using Arus.Storage;
 using Microsoft.Extensions.Logging;
-using Orleans;
 using Orleans.Runtime;
 using Orleans.Storage;
 

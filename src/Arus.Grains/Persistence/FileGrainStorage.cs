@@ -2,7 +2,6 @@ using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Arus.Storage;
 using Microsoft.Win32.SafeHandles;
-using Orleans;
 using Orleans.Runtime;
 using Orleans.Storage;
 

@@ -1,6 +1,5 @@
 using System.Globalization;
 using Arus.Storage;
-using Orleans;
 using Orleans.Runtime;
 using Orleans.Storage;
 

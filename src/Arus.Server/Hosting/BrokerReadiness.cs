@@ -3,7 +3,6 @@ using System.Globalization;
 using Arus.Gateway;
 using Arus.Grains;
 using Microsoft.Extensions.Hosting;
-using Orleans;
 
 namespace Arus.Server;
 
@@ -48,14 +47,7 @@ internal sealed class BrokerReadiness(
         string kafka = string.Join(", ", listeners.Advertised.Select(endpoint => $"{endpoint.Host}:{endpoint.Port}"));
         string seconds = (DateTime.Now - Process.GetCurrentProcess().StartTime).TotalSeconds.ToString("F1", CultureInfo.InvariantCulture);
         return $"Arus broker {broker.BrokerId} of cluster {cluster.ClusterId} is ready after {seconds} s: Kafka {kafka}, " +
-            $"Orleans {config.GetString(BrokerConfigs.OrleansSiloPort)}/{config.GetString(BrokerConfigs.OrleansGatewayPort)} ({Runtime()}), " +
+            $"Orleans {config.GetString(BrokerConfigs.OrleansSiloPort)}/{config.GetString(BrokerConfigs.OrleansGatewayPort)}, " +
             $"HTTP {config.GetString(BrokerConfigs.HttpEndpoint)}, data {data.FullPath}, flush {config.GetString(BrokerConfigs.Flush)}";
-    }
-
-    /// <summary>Which implementation of Orleans this process runs on: Microsoft's packages or the stand-in.</summary>
-    private static string Runtime()
-    {
-        string assembly = typeof(Grain).Assembly.GetName().Name!;
-        return assembly.StartsWith("Orleans", StringComparison.Ordinal) ? "packages" : "standin";
     }
 }

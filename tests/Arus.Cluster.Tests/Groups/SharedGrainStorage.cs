@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text.Json;
-using Orleans;
 using Orleans.Runtime;
 using Orleans.Storage;
 

@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Reflection;
 using Arus.Grains;
-using Orleans;
 
 namespace Arus.Gateway.Tests;
 

@@ -1,5 +1,4 @@
 using System.Text;
-using Orleans;
 using Orleans.Runtime;
 using Orleans.Storage;
 

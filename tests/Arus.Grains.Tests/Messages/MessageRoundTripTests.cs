@@ -2,16 +2,15 @@ using System.Reflection;
 using System.Text.Json;
 using Arus.Grains;
 using Microsoft.Extensions.DependencyInjection;
-using Orleans;
 using Orleans.Serialization;
 
-namespace Arus.Orleans.Parity;
+namespace Arus.Grains.Tests;
 
 /// <summary>Every type that Arus' grains exchange survives the serializer and the copier, with every member filled.</summary>
-[Collection(ParityCollection.Name)]
-public sealed class MessageTests(ParityCluster cluster)
+public sealed class MessageRoundTripTests
 {
-    private static readonly MethodInfo _roundTrip = typeof(MessageTests).GetMethod(nameof(RoundTrip), BindingFlags.NonPublic | BindingFlags.Instance)!;
+    private static readonly ServiceProvider Services = new ServiceCollection().AddSerializer().BuildServiceProvider();
+    private static readonly MethodInfo _roundTrip = typeof(MessageRoundTripTests).GetMethod(nameof(RoundTrip), BindingFlags.NonPublic | BindingFlags.Instance)!;
 
     public static TheoryData<Type> Messages() => new(typeof(ITopicGrain).Assembly.GetTypes()
         .Where(t => t.IsDefined(typeof(GenerateSerializerAttribute), inherit: false) && !t.IsAbstract && !t.IsGenericTypeDefinition)
@@ -23,11 +22,10 @@ public sealed class MessageTests(ParityCluster cluster)
 
     private void RoundTrip<T>(T value)
     {
-        IServiceProvider services = cluster.Cluster.Client.ServiceProvider;
-        var serializer = services.GetRequiredService<Serializer>();
+        var serializer = Services.GetRequiredService<Serializer>();
         byte[] bytes = serializer.SerializeToArray(value);
         Assert.Equal(Describe(value), Describe(serializer.Deserialize<T>(bytes)));
-        Assert.Equal(Describe(value), Describe(services.GetRequiredService<DeepCopier>().Copy(value)));
+        Assert.Equal(Describe(value), Describe(Services.GetRequiredService<DeepCopier>().Copy(value)));
     }
 
     private static string Describe<T>(T value) => value is Exception exception

@@ -1,6 +1,5 @@
 using System.Reflection;
 using Arus.Grains;
-using Orleans;
 
 namespace Arus.Benchmarks;
 
@@ -25,21 +24,21 @@ internal class InterfaceProxy : DispatchProxy
 /// The grains that a client talks to, in its own process and without a log: appends are answered, from another thread, and forgotten;
 /// fetches are answered with slices of one batch's copies. Counts what it allocates itself, so that this can be taken off.
 /// </summary>
-internal sealed class StandInGrains
+internal sealed class FakeGrains
 {
     public const string Topic = "t";
 
-    private readonly PartitionStandIn _partition;
+    private readonly FakePartition _partition;
 
-    public StandInGrains(ReadOnlyMemory<byte>[] log)
+    public FakeGrains(ReadOnlyMemory<byte>[] log)
     {
-        _partition = new PartitionStandIn(log);
+        _partition = new FakePartition(log);
         Factory = InterfaceProxy.Of<IGrainFactory>((method, _) => Grain(method.GetGenericArguments()[0].Name));
     }
 
     public IGrainFactory Factory { get; }
 
-    public PartitionStandIn Partition => _partition;
+    public FakePartition Partition => _partition;
 
     private object Grain(string type) => type switch
     {
@@ -57,7 +56,7 @@ internal sealed class StandInGrains
 }
 
 /// <param name="log">Batches in offset order; what is behind them is answered with an endless wait.</param>
-internal sealed class PartitionStandIn(ReadOnlyMemory<byte>[] log)
+internal sealed class FakePartition(ReadOnlyMemory<byte>[] log)
 {
     private readonly long[] _bases = Array.ConvertAll(log, batch => new RecordBatchHeader(batch.Span).BaseOffset);
     private long _end;
