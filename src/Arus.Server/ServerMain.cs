@@ -55,7 +55,7 @@ internal static class ServerMain
     private static string? Refusal(Exception? exception) => exception switch
     {
         null => null,
-        StartRefusedException or ArusException or ArgumentException { Source: "Arus.Gateway" } => exception.Message,
+        StartRefusedException or ArusException or ArgumentException { Source: "Arus.Kafka" } => exception.Message,
         IOException { InnerException: Microsoft.AspNetCore.Connections.AddressInUseException } => exception.Message,
         System.Net.Sockets.SocketException { SocketErrorCode: System.Net.Sockets.SocketError.AddressAlreadyInUse } => exception.Message,
         AggregateException many => many.InnerExceptions.Select(Refusal).FirstOrDefault(message => message is not null),

@@ -1,5 +1,5 @@
 using System.Net;
-using Arus.Gateway;
+using Arus.Kafka;
 using Arus.Grains;
 using Arus.Storage;
 using Microsoft.AspNetCore.Builder;

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
-using Arus.Gateway;
+using Arus.Kafka;
 using Arus.Grains;
 using Microsoft.Extensions.Hosting;
 

@@ -1,0 +1,158 @@
+using System.Net;
+using System.Threading.Channels;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Logging;
+
+namespace Arus.Kafka;
+
+/// <summary>
+/// One client connection: reads requests in order, lets their handlers run side by side as far as <see cref="RequestOrdering"/> allows,
+/// and writes the responses in the order of the requests. What is in flight is bounded by not reading on.
+/// </summary>
+internal sealed partial class KafkaConnection
+{
+    private readonly ConnectionContext _transport;
+    private readonly KafkaListener _listener;
+    private readonly GatewayServices _services;
+    private readonly HandlerRegistry _handlers;
+    private readonly FetchWaiters _waiters;
+
+    /// <summary>Ends waits. Not disposed of, since several may be about to cancel it; without a timer it holds nothing.</summary>
+    private readonly CancellationTokenSource _closed = new();
+
+    private readonly Channel<PendingResponse> _pending = Channel.CreateUnbounded<PendingResponse>(
+        new UnboundedChannelOptions { SingleReader = true, SingleWriter = true, AllowSynchronousContinuations = false });
+
+    private readonly AsyncSignal _responseWritten = new();
+    private long _lastActivity;
+    private long _bytesInFlight;
+    private int _inFlight;
+    private int _broken;
+    private volatile bool _stopping;
+    private volatile bool _blockedOnClient;
+
+    public KafkaConnection(
+        ConnectionContext transport, KafkaListener listener, IPAddress remoteAddress, GatewayServices services, HandlerRegistry handlers)
+    {
+        _transport = transport;
+        _listener = listener;
+        RemoteAddress = remoteAddress;
+        _services = services;
+        _handlers = handlers;
+        _waiters = new FetchWaiters(services.Partitions, services.Time);
+        _lastActivity = services.Time.GetTimestamp();
+    }
+
+    public IPAddress RemoteAddress { get; }
+
+    /// <summary>
+    /// How long the client has neither sent a whole request nor taken a response; zero while a request is being handled, since that is
+    /// not the client's idleness.
+    /// </summary>
+    public TimeSpan Idle => Volatile.Read(ref _inFlight) > 0 && !_blockedOnClient
+        ? TimeSpan.Zero
+        : _services.Time.GetElapsedTime(Volatile.Read(ref _lastActivity));
+
+    /// <summary>Serves the connection until it ends. Throws nothing that is the client's fault.</summary>
+    public async Task RunAsync()
+    {
+        Task writing = WriteResponsesAsync();
+
+        // The transport knows that the client is gone while nobody reads, which is so as long as an exclusive request is under way.
+        CancellationTokenRegistration gone = _transport.ConnectionClosed.UnsafeRegister(
+            static closed => ((CancellationTokenSource)closed!).Cancel(), _closed);
+        try
+        {
+            await ReadRequestsAsync();
+        }
+        catch (Exception exception)
+        {
+            Break(exception);
+        }
+        finally
+        {
+            await gone.DisposeAsync();
+        }
+
+        // Waits end now; what was accepted is still carried out and answered if the client still listens.
+        await _closed.CancelAsync();
+        _pending.Writer.Complete();
+        await writing;
+        await _transport.Transport.Input.CompleteAsync();
+        await _transport.Transport.Output.CompleteAsync();
+    }
+
+    /// <summary>Ends the reading of requests and all waits; what is in flight is carried out and answered.</summary>
+    public void StopReading()
+    {
+        _stopping = true;
+        _closed.Cancel();
+        _transport.Transport.Input.CancelPendingRead();
+        _responseWritten.Set();
+    }
+
+    /// <summary>Ends the connection. The first reason is logged, in one line; later ones follow from it.</summary>
+    public void Break(string reason)
+    {
+        if (Interlocked.Exchange(ref _broken, 1) == 0)
+        {
+            _services.Metrics.ConnectionBroken();
+            LogBroken(_services.Logger, RemoteAddress, _listener.Name, reason);
+            Abort(reason);
+        }
+    }
+
+    /// <summary>Ends the connection because its client has been silent for too long, which is no fault.</summary>
+    public void CloseIdle()
+    {
+        if (Interlocked.Exchange(ref _broken, 1) == 0)
+        {
+            LogDropped(_services.Logger, RemoteAddress, _listener.Name, $"idle for {BrokerConfigs.ConnectionsMaxIdleMs}");
+            Abort("idle");
+        }
+    }
+
+    private void Break(Exception exception)
+    {
+        switch (exception)
+        {
+            case ConnectionAbortedException or ConnectionResetException or IOException or OperationCanceledException:
+                if (Interlocked.Exchange(ref _broken, 1) == 0)
+                {
+                    LogDropped(_services.Logger, RemoteAddress, _listener.Name, exception.Message);
+                    Abort(exception.Message);
+                }
+
+                break;
+            case Protocol.ProtocolException:
+                Break(exception.Message);
+                break;
+            default:
+                if (Interlocked.Exchange(ref _broken, 1) == 0)
+                {
+                    _services.Metrics.ConnectionBroken();
+                    LogFailed(_services.Logger, RemoteAddress, _listener.Name, exception);
+                    Abort("internal error");
+                }
+
+                break;
+        }
+    }
+
+    private void Abort(string reason)
+    {
+        _stopping = true;
+        _transport.Abort(new ConnectionAbortedException(reason));
+        _transport.Transport.Input.CancelPendingRead();
+        _responseWritten.Set();
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Connection from {Address} on {Listener} closed: {Reason}")]
+    private static partial void LogBroken(ILogger logger, IPAddress address, string listener, string reason);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Connection from {Address} on {Listener} ended: {Reason}")]
+    private static partial void LogDropped(ILogger logger, IPAddress address, string listener, string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Connection from {Address} on {Listener} closed: a request failed unexpectedly")]
+    private static partial void LogFailed(ILogger logger, IPAddress address, string listener, Exception exception);
+}

@@ -1,0 +1,46 @@
+using System.Net;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.Extensions.Logging;
+
+namespace Arus.Kafka;
+
+/// <summary>Accepts connections within the limits and runs them to their end. One object serves all listeners.</summary>
+internal sealed partial class KafkaConnectionHandler(GatewayServices services, HandlerRegistry handlers, ConnectionRegistry connections)
+{
+    public async Task RunAsync(ConnectionContext transport, KafkaListener listener)
+    {
+        IPAddress address = transport.RemoteEndPoint is IPEndPoint remote ? remote.Address : IPAddress.None;
+        if (address.IsIPv4MappedToIPv6)
+        {
+            address = address.MapToIPv4();
+        }
+
+        var connection = new KafkaConnection(transport, listener, address, services, handlers);
+        if (connections.TryAdd(connection) is { } limit)
+        {
+            services.Metrics.ConnectionRefused();
+            LogRefused(services.Logger, address, listener.Name, limit);
+            return;
+        }
+
+        services.Metrics.ConnectionOpened();
+        CancellationTokenRegistration stop = default;
+        try
+        {
+            // The server stops: finish what has begun, begin nothing.
+            stop = transport.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested
+                .UnsafeRegister(static state => ((KafkaConnection)state!).StopReading(), connection) ?? default;
+            await connection.RunAsync();
+        }
+        finally
+        {
+            await stop.DisposeAsync();
+            connections.Remove(connection);
+            services.Metrics.ConnectionClosed();
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Connection from {Address} on {Listener} refused: {Limit}")]
+    private static partial void LogRefused(ILogger logger, IPAddress address, string listener, string limit);
+}

@@ -1,0 +1,75 @@
+using Arus.Grains;
+using Arus.Protocol;
+
+namespace Arus.Kafka;
+
+/// <summary>
+/// Appends record batches. The entries take their places in the partitions' queues in the order of the requests; the results come when
+/// the partitions have answered.
+/// </summary>
+internal sealed class ProduceHandler(GatewayServices services) : ApiHandler
+{
+    public override ApiDescriptor Api => ApiCatalog.Produce;
+
+    /// <summary>Earlier versions carry messages that are no record batches.</summary>
+    public override short MinVersion => 3;
+
+    /// <summary>librdkafka 2.0 does not compress for brokers that do not name version 0 (KAFKA-18659).</summary>
+    public override short AdvertisedMinVersion => 0;
+
+    public override RequestOrdering Ordering => RequestOrdering.Pipelined;
+
+    public override async ValueTask<Task<IApiMessage?>> StartAsync(RequestContext context)
+    {
+        ProduceRequest request = context.Read<ProduceRequest>();
+        var operation = new ProduceOperation(request, context);
+        ErrorCode refusal = request.TransactionalId is not null ? ErrorCode.TransactionalIdAuthorizationFailed
+            : request.Acks is < -1 or > 1 ? ErrorCode.InvalidRequiredAcks
+            : ErrorCode.None;
+        try
+        {
+            for (int i = 0; i < request.TopicData.Length; i++)
+            {
+                await EnqueueAsync(request, i, operation, refusal, context.Version);
+            }
+        }
+        catch
+        {
+            // Entries of it may be on their way: their memory is not to be used again.
+            context.Frame.Abandoned = true;
+            throw;
+        }
+
+        operation.Seal();
+        return operation.Response;
+    }
+
+    private async ValueTask EnqueueAsync(ProduceRequest request, int topicIndex, ProduceOperation operation, ErrorCode refusal, short version)
+    {
+        ProduceRequest.TopicProduceData data = request.TopicData[topicIndex];
+        TopicDescription? topic = version >= 13 ? null : services.Topics.TryGet(data.Name, TopicCache.DataMaxAge);
+        if (topic is null && refusal == ErrorCode.None)
+        {
+            (topic, refusal) = await services.ResolveAsync(data.Name, version >= 13 ? data.TopicId : null, Asked.Partition, "Produce");
+        }
+
+        for (int i = 0; i < data.PartitionData.Length; i++)
+        {
+            ProduceRequest.PartitionProduceData part = data.PartitionData[i];
+            ErrorCode error = refusal != ErrorCode.None ? refusal
+                : (uint)part.Index >= (uint)topic!.Partitions.Length ? ErrorCode.UnknownTopicOrPartition
+                : part.Records.Length == 0 ? ErrorCode.InvalidRecord
+                : ErrorCode.None;
+            int number = operation.Add(topicIndex, i);
+            if (error != ErrorCode.None)
+            {
+                operation.Complete(number, new AppendResult(error, -1, -1), -1, -1, memoryInUse: false);
+                continue;
+            }
+
+            await services.Appends.EnqueueAsync(
+                new TopicPartition(topic!.Name, part.Index),
+                new QueuedAppend(operation, number, part.Records.ToMemory(), request.Acks, request.TimeoutMs));
+        }
+    }
+}

@@ -1,0 +1,30 @@
+using Arus.Grains;
+
+namespace Arus.Kafka;
+
+/// <summary>Who the brokers are, as of a moment ago. Safe for use by any thread.</summary>
+internal sealed class ClusterCache(IGrainFactory grains, TimeProvider time)
+{
+    /// <summary>How old an answer may be: short beside the time in which a dead silo is noticed.</summary>
+    private static readonly TimeSpan MaxAge = TimeSpan.FromMilliseconds(500);
+
+    private readonly Lock _lock = new();
+    private Task<ClusterDescription>? _description;
+    private long _fetchedAt;
+
+    /// <exception cref="Exception">What the grain call threw.</exception>
+    public Task<ClusterDescription> GetAsync()
+    {
+        lock (_lock)
+        {
+            bool usable = _description is { IsFaulted: false, IsCanceled: false } && time.GetElapsedTime(_fetchedAt) < MaxAge;
+            if (!usable)
+            {
+                _description = grains.GetGrain<IClusterGrain>(0).DescribeAsync();
+                _fetchedAt = time.GetTimestamp();
+            }
+
+            return _description!;
+        }
+    }
+}

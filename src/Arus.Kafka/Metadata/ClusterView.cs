@@ -1,0 +1,37 @@
+using Arus.Grains;
+
+namespace Arus.Kafka;
+
+/// <summary>A broker as the clients of one listener see it.</summary>
+internal sealed record Node(int Id, string Host, int Port, string? Rack);
+
+/// <summary>The cluster as the clients of one listener see it: a broker that lacks the listener cannot be reached by them. Immutable.</summary>
+internal sealed record ClusterView(string ClusterId, int ControllerId, Node[] Nodes)
+{
+    public static ClusterView Empty { get; } = new("", -1, []);
+
+    public static ClusterView Of(ClusterDescription cluster, string listener)
+    {
+        var nodes = new List<Node>(cluster.Brokers.Length);
+        foreach (BrokerRegistration broker in cluster.Brokers)
+        {
+            BrokerEndpoint? endpoint = Array.Find(broker.Endpoints, e => e.Listener.Equals(listener, StringComparison.OrdinalIgnoreCase));
+            if (endpoint is not null)
+            {
+                nodes.Add(new Node(broker.BrokerId, endpoint.Host, endpoint.Port, broker.Rack));
+            }
+        }
+
+        return new ClusterView(cluster.ClusterId, cluster.ControllerId, [.. nodes]);
+    }
+
+    /// <summary>The broker of that id if it is alive and can be reached; null otherwise.</summary>
+    public Node? Find(int brokerId) => Array.Find(Nodes, node => node.Id == brokerId);
+
+    /// <summary>Who leads a partition, or -1 and the error to tell when its leader cannot be reached.</summary>
+    public (int Leader, ErrorCode Error) LeaderOf(PartitionAssignment partition) =>
+        Find(partition.Leader) is not null ? (partition.Leader, ErrorCode.None) : (-1, ErrorCode.LeaderNotAvailable);
+
+    public int[] Offline(int[] replicas) =>
+        Array.TrueForAll(replicas, id => Find(id) is not null) ? [] : Array.FindAll(replicas, id => Find(id) is null);
+}

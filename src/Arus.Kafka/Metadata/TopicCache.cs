@@ -1,0 +1,139 @@
+using System.Collections.Concurrent;
+using Arus.Grains;
+
+namespace Arus.Kafka;
+
+/// <summary>
+/// What this silo lately learnt of topics, so that requests on the data path need not ask. Bounded; entries are short-lived, and dropped
+/// at the first error that contradicts them. Topics that do not exist are not remembered. Safe for use by any thread.
+/// </summary>
+internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
+{
+    internal const int MaxEntries = 20_000;
+
+    /// <summary>For the data path, where the partition itself refuses what is out of date.</summary>
+    public static readonly TimeSpan DataMaxAge = TimeSpan.FromSeconds(5);
+
+    /// <summary>For metadata: enough to make one call of many that come at the same time.</summary>
+    public static readonly TimeSpan MetadataMaxAge = TimeSpan.FromMilliseconds(100);
+
+    private readonly ConcurrentDictionary<string, Entry> _byName = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<Guid, string> _names = new();
+
+    public int Count => _byName.Count;
+
+    /// <summary>The topic if it is known and young enough.</summary>
+    public TopicDescription? TryGet(string name, TimeSpan maxAge) =>
+        _byName.TryGetValue(name, out Entry? entry) && entry.Description.IsCompletedSuccessfully && IsYoung(entry, maxAge)
+            ? entry.Description.Result
+            : null;
+
+    /// <summary>The topic, or null when there is none of that name. Callers at the same time share one grain call.</summary>
+    /// <exception cref="Exception">What the grain call threw.</exception>
+    public ValueTask<TopicDescription?> GetAsync(string name, TimeSpan maxAge)
+    {
+        if (TryGet(name, maxAge) is { } known)
+        {
+            return new ValueTask<TopicDescription?>(known);
+        }
+
+        // Only valid names become grain keys.
+        if (!TopicName.IsValid(name))
+        {
+            return new ValueTask<TopicDescription?>((TopicDescription?)null);
+        }
+
+        if (_byName.TryGetValue(name, out Entry? running) && !running.Description.IsCompleted)
+        {
+            return new ValueTask<TopicDescription?>(running.Description);
+        }
+
+        return new ValueTask<TopicDescription?>(FetchAsync(name));
+    }
+
+    /// <summary>The topic that an id stands for, or null when there is none, or none any more, with that id.</summary>
+    /// <exception cref="Exception">What a grain call threw.</exception>
+    public async ValueTask<TopicDescription?> GetAsync(Guid id, TimeSpan maxAge)
+    {
+        if (!_names.TryGetValue(id, out string? name))
+        {
+            name = await grains.GetGrain<ITopicCatalogGrain>(TopicCatalog.ShardOf(id)).FindNameAsync(id);
+            if (name is null)
+            {
+                return null;
+            }
+
+            Bound(_names);
+            _names[id] = name;
+        }
+
+        TopicDescription? topic = await GetAsync(name, maxAge);
+        if (topic is not null && topic.Id != id)
+        {
+            // Deleted, and created anew since: once more, in case what is known is older than the id.
+            Invalidate(name);
+            topic = await GetAsync(name, TimeSpan.Zero);
+        }
+
+        if (topic is not null && topic.Id == id)
+        {
+            return topic;
+        }
+
+        _names.TryRemove(id, out _);
+        return null;
+    }
+
+    /// <summary>Takes over what an administrative call just answered.</summary>
+    public void Set(TopicDescription topic) => Store(topic.Name, Task.FromResult<TopicDescription?>(topic));
+
+    public void Invalidate(string name) => _byName.TryRemove(name, out _);
+
+    private async Task<TopicDescription?> FetchAsync(string name)
+    {
+        Task<TopicDescription?> call = grains.GetGrain<ITopicGrain>(name).DescribeAsync();
+        Entry entry = Store(name, call);
+        TopicDescription? topic = null;
+        try
+        {
+            topic = await call;
+        }
+        finally
+        {
+            if (topic is null)
+            {
+                _byName.TryRemove(new KeyValuePair<string, Entry>(name, entry));
+            }
+        }
+
+        if (topic is not null)
+        {
+            Bound(_names);
+            _names[topic.Id] = name;
+        }
+
+        return topic;
+    }
+
+    private Entry Store(string name, Task<TopicDescription?> description)
+    {
+        Bound(_byName);
+        var entry = new Entry(description, time.GetTimestamp());
+        _byName[name] = entry;
+        return entry;
+    }
+
+    // A cache that is full is emptied: what is in use comes back with one call each.
+    private static void Bound<TKey, TValue>(ConcurrentDictionary<TKey, TValue> cache)
+        where TKey : notnull
+    {
+        if (cache.Count >= MaxEntries)
+        {
+            cache.Clear();
+        }
+    }
+
+    private bool IsYoung(Entry entry, TimeSpan maxAge) => time.GetElapsedTime(entry.FetchedAt) < maxAge;
+
+    private sealed record Entry(Task<TopicDescription?> Description, long FetchedAt);
+}

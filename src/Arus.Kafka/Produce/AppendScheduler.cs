@@ -1,0 +1,70 @@
+using System.Collections.Concurrent;
+using Arus.Grains;
+using Microsoft.Extensions.Logging;
+
+namespace Arus.Kafka;
+
+/// <summary>The appenders of this silo, one for each partition that is being produced to through it. Safe for use by any thread.</summary>
+internal sealed partial class AppendScheduler(
+    PartitionGrains grains, GatewayOptions options, TopicCache topics, FailureLog failures, TimeProvider time,
+    ILogger<AppendScheduler> logger)
+{
+    private static readonly TimeSpan IdleLife = TimeSpan.FromMinutes(5);
+
+    private readonly ConcurrentDictionary<TopicPartition, PartitionAppender> _appenders = new();
+    private readonly Lock _lifetime = new();
+
+    public int Count => _appenders.Count;
+
+    /// <summary>Queues an append; see <see cref="PartitionAppender.EnqueueAsync"/>.</summary>
+    public ValueTask EnqueueAsync(TopicPartition partition, in QueuedAppend append)
+    {
+        // Under the lock only when the appender is new: removal must not let go of one that is being used.
+        if (_appenders.TryGetValue(partition, out PartitionAppender? appender) && time.GetUtcNow().UtcTicks - appender.LastUsed < IdleLife.Ticks / 2)
+        {
+            return appender.EnqueueAsync(append);
+        }
+
+        lock (_lifetime)
+        {
+            appender = _appenders.GetOrAdd(partition, Create);
+            appender.LastUsed = time.GetUtcNow().UtcTicks;
+            return appender.EnqueueAsync(append);
+        }
+    }
+
+    /// <summary>Forgets appenders that have not been used for a while.</summary>
+    public void Sweep()
+    {
+        lock (_lifetime)
+        {
+            long now = time.GetUtcNow().UtcTicks;
+            foreach ((TopicPartition partition, PartitionAppender appender) in _appenders)
+            {
+                if (now - appender.LastUsed > IdleLife.Ticks && appender.IsIdle)
+                {
+                    _appenders.TryRemove(partition, out _);
+                }
+            }
+        }
+    }
+
+    private PartitionAppender Create(TopicPartition partition) => new(
+        partition, grains.Get(partition), options.MaxPartitionQueueBytes, OnFault);
+
+    private void OnFault(PartitionAppender appender, ErrorCode error, Exception? failure)
+    {
+        topics.Invalidate(appender.Partition.Topic);
+        if (failure is not null && StorageFailure.Is(failure))
+        {
+            failures.Add(failure, error, "Append", appender.Partition);
+        }
+        else if (failure is not null)
+        {
+            LogAppendFailed(appender.Partition, error, failure);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Appending to {Partition} failed; producers get {Error}")]
+    private partial void LogAppendFailed(TopicPartition partition, ErrorCode error, Exception failure);
+}

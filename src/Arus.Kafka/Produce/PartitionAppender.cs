@@ -1,0 +1,223 @@
+using Arus.Grains;
+
+namespace Arus.Kafka;
+
+/// <summary>One entry that waits for its append.</summary>
+/// <param name="Owner">Told the result, as its part number <paramref name="Part"/>.</param>
+internal readonly record struct QueuedAppend(IAppendOwner Owner, int Part, ReadOnlyMemory<byte> Batches, short RequiredAcks, int TimeoutMs);
+
+/// <summary>Who asked for an append. The appender calls it exactly once for each part, from any thread.</summary>
+internal interface IAppendOwner
+{
+    /// <param name="memoryInUse">The call did not end properly: the grain may still read the entry's memory.</param>
+    void Complete(int part, AppendResult result, int leaderEpoch, long logStartOffset, bool memoryInUse);
+}
+
+/// <summary>
+/// Sends this silo's appends to one partition, in the order in which they were queued: at most one call is in flight, and what queues up
+/// meanwhile goes as the entries of the next. Orleans does not keep the order of calls, so the order is made here. Safe for use by any thread.
+/// </summary>
+internal sealed class PartitionAppender
+{
+    /// <summary>Entries of one call; enough to share a group commit, few enough to answer early ones soon.</summary>
+    internal const int MaxEntriesPerCall = 256;
+
+    /// <summary>Bytes of one call, unless its first entry alone is larger.</summary>
+    internal const int MaxBytesPerCall = 8 * 1024 * 1024;
+
+    private readonly Lock _lock = new();
+    private readonly Queue<QueuedAppend> _queue = new();
+    private readonly Queue<(QueuedAppend Append, TaskCompletionSource Queued)> _waiting = new();
+    private readonly IPartitionGrain _grain;
+    private readonly long _maxQueuedBytes;
+    private readonly Action<PartitionAppender, ErrorCode, Exception?> _onFault;
+    private long _queuedBytes;
+    private bool _sending;
+
+    /// <param name="onFault">Told of calls that failed, and of results that say that the partition moved or is gone.</param>
+    public PartitionAppender(TopicPartition partition, IPartitionGrain grain, long maxQueuedBytes, Action<PartitionAppender, ErrorCode, Exception?> onFault)
+    {
+        Partition = partition;
+        _grain = grain;
+        _maxQueuedBytes = maxQueuedBytes;
+        _onFault = onFault;
+    }
+
+    public TopicPartition Partition { get; }
+
+    /// <summary>For the owner of this object's lifetime: when it was last asked for, in its own clock.</summary>
+    public long LastUsed { get; set; }
+
+    /// <summary>Whether nothing is queued, waiting or in flight.</summary>
+    public bool IsIdle
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return !_sending && _queue.Count == 0 && _waiting.Count == 0;
+            }
+        }
+    }
+
+    /// <summary>
+    /// Queues an append. The task ends when it has its place in the queue, which is at once unless the queue is full; the result goes to
+    /// the owner.
+    /// </summary>
+    public ValueTask EnqueueAsync(in QueuedAppend append)
+    {
+        lock (_lock)
+        {
+            if (_waiting.Count > 0 || !Fits(append))
+            {
+                var queued = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                _waiting.Enqueue((append, queued));
+                return new ValueTask(queued.Task);
+            }
+
+            Add(append);
+            if (_sending)
+            {
+                return ValueTask.CompletedTask;
+            }
+
+            _sending = true;
+        }
+
+        _ = SendAsync();
+        return ValueTask.CompletedTask;
+    }
+
+    private bool Fits(in QueuedAppend append) => _queuedBytes == 0 || _queuedBytes + append.Batches.Length <= _maxQueuedBytes;
+
+    private void Add(in QueuedAppend append)
+    {
+        _queue.Enqueue(append);
+        _queuedBytes += append.Batches.Length;
+    }
+
+    private async Task SendAsync()
+    {
+        QueuedAppend[]? batch = Take();
+        Task<AppendResponse>? call = batch is null ? null : Call(batch);
+        while (batch is not null)
+        {
+            AppendResponse? response = null;
+            Exception? failure = null;
+            try
+            {
+                response = await call!.ConfigureAwait(false);
+            }
+            catch (Exception exception)
+            {
+                failure = exception;
+            }
+
+            // The next call goes out before this one's answers are spread: the partition should not wait for the sockets.
+            QueuedAppend[] answered = batch;
+            batch = Take();
+            call = batch is null ? null : Call(batch);
+            if (response is not null && response.Results.Length == answered.Length)
+            {
+                Spread(answered, response);
+            }
+            else
+            {
+                Fail(answered, failure ?? new InvalidOperationException(
+                    $"The partition answered {response?.Results.Length} results to {answered.Length} appends."));
+            }
+        }
+    }
+
+    private Task<AppendResponse> Call(QueuedAppend[] batch)
+    {
+        var entries = new AppendEntry[batch.Length];
+        int timeoutMs = 0;
+        for (int i = 0; i < batch.Length; i++)
+        {
+            entries[i] = new AppendEntry(batch[i].Batches);
+            timeoutMs = Math.Max(timeoutMs, batch[i].TimeoutMs);
+        }
+
+        try
+        {
+            return _grain.AppendAsync(new AppendRequest(batch[0].RequiredAcks, timeoutMs, entries));
+        }
+        catch (Exception exception)
+        {
+            return Task.FromException<AppendResponse>(exception);
+        }
+    }
+
+    /// <summary>The entries of the next call, all with the same acks; null when there are none, and then sending has ended.</summary>
+    private QueuedAppend[]? Take()
+    {
+        lock (_lock)
+        {
+            if (_queue.Count == 0)
+            {
+                _sending = false;
+                return null;
+            }
+
+            int count = 0;
+            long bytes = 0;
+            short acks = _queue.Peek().RequiredAcks;
+            foreach (QueuedAppend append in _queue)
+            {
+                if (count == MaxEntriesPerCall || append.RequiredAcks != acks || (count > 0 && bytes + append.Batches.Length > MaxBytesPerCall))
+                {
+                    break;
+                }
+
+                count++;
+                bytes += append.Batches.Length;
+            }
+
+            var batch = new QueuedAppend[count];
+            for (int i = 0; i < count; i++)
+            {
+                batch[i] = _queue.Dequeue();
+            }
+
+            _queuedBytes -= bytes;
+            Refill();
+            return batch;
+        }
+    }
+
+    private void Refill()
+    {
+        while (_waiting.TryPeek(out (QueuedAppend Append, TaskCompletionSource Queued) next) && Fits(next.Append))
+        {
+            _waiting.Dequeue();
+            Add(next.Append);
+            next.Queued.SetResult();
+        }
+    }
+
+    private void Spread(QueuedAppend[] batch, AppendResponse response)
+    {
+        for (int i = 0; i < batch.Length; i++)
+        {
+            AppendResult result = response.Results[i];
+            if (GrainFailure.IsRoutingError(result.Error))
+            {
+                _onFault(this, result.Error, null);
+            }
+
+            batch[i].Owner.Complete(batch[i].Part, result, response.LeaderEpoch, response.LogStartOffset, memoryInUse: false);
+        }
+    }
+
+    private void Fail(QueuedAppend[] batch, Exception failure)
+    {
+        ErrorCode error = GrainFailure.ToErrorCode(failure, Asked.Partition);
+        _onFault(this, error, failure);
+        var result = new AppendResult(error, -1, -1, failure.Message);
+        foreach (QueuedAppend append in batch)
+        {
+            append.Owner.Complete(append.Part, result, -1, -1, memoryInUse: true);
+        }
+    }
+}

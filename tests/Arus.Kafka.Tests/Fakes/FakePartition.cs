@@ -1,0 +1,233 @@
+using Arus.Grains;
+using GrainFetchRequest = Arus.Grains.FetchRequest;
+using GrainFetchResponse = Arus.Grains.FetchResponse;
+
+namespace Arus.Kafka.Tests;
+
+/// <summary>A partition whose log is a list of batches. With <see cref="Hold"/> its appends wait until the test lets them go.</summary>
+internal sealed class FakePartition : IPartitionGrain
+{
+    private readonly Lock _lock = new();
+    private readonly List<(long Offset, byte[] Batch)> _log = [];
+    private readonly List<TaskCompletionSource> _waiting = [];
+    private readonly List<(Func<bool> Condition, TaskCompletionSource Met)> _conditions = [];
+    private TaskCompletionSource? _gate;
+
+    public List<AppendRequest> Appends { get; } = [];
+
+    public List<GrainFetchRequest> Fetches { get; } = [];
+
+    public int AppendsAtOnce { get; private set; }
+
+    public int MostAppendsAtOnce { get; private set; }
+
+    public Exception? Failure { get; set; }
+
+    public ErrorCode AppendError { get; set; }
+
+    public ErrorCode FetchError { get; set; }
+
+    public long EndOffset
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _log.Count == 0 ? 0 : new RecordBatchHeader(_log[^1].Batch).NextOffset;
+            }
+        }
+    }
+
+    public int WaitingFetches
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _waiting.Count;
+            }
+        }
+    }
+
+    /// <summary>The batches in the order of their append.</summary>
+    public byte[][] Log
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _log.Select(entry => entry.Batch)];
+            }
+        }
+    }
+
+    public void Hold() => _gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public void LetGo()
+    {
+        TaskCompletionSource? gate = _gate;
+        _gate = null;
+        gate?.SetResult();
+    }
+
+    /// <summary>Ends when the condition holds; it is tried after each call.</summary>
+    public Task WhenAsync(Func<FakePartition, bool> condition)
+    {
+        lock (_lock)
+        {
+            if (condition(this))
+            {
+                return Task.CompletedTask;
+            }
+
+            var met = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _conditions.Add((() => condition(this), met));
+            return met.Task;
+        }
+    }
+
+    public async Task<AppendResponse> AppendAsync(AppendRequest request)
+    {
+        lock (_lock)
+        {
+            Appends.Add(request);
+            MostAppendsAtOnce = Math.Max(MostAppendsAtOnce, ++AppendsAtOnce);
+            Check();
+        }
+
+        try
+        {
+            if (_gate is { } gate)
+            {
+                await gate.Task;
+            }
+
+            await Task.Yield();
+            return Failure is not null ? throw Failure : new AppendResponse(5, 0, [.. request.Entries.Select(Append)]);
+        }
+        finally
+        {
+            lock (_lock)
+            {
+                AppendsAtOnce--;
+            }
+        }
+    }
+
+    public async Task<GrainFetchResponse> FetchAsync(GrainFetchRequest request)
+    {
+        TaskCompletionSource arrived;
+        lock (_lock)
+        {
+            Fetches.Add(request);
+            if (Failure is not null)
+            {
+                Check();
+                throw Failure;
+            }
+
+            if (FetchError != ErrorCode.None || request.MaxWaitMs == 0 || request.Offset < EndOffset)
+            {
+                Check();
+                return Read(request);
+            }
+
+            arrived = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _waiting.Add(arrived);
+            Check();
+        }
+
+        await arrived.Task;
+        lock (_lock)
+        {
+            return Read(request);
+        }
+    }
+
+    /// <summary>Ends the waiting fetches, as their time limit would.</summary>
+    public void EndWaits()
+    {
+        TaskCompletionSource[] waiting;
+        lock (_lock)
+        {
+            waiting = [.. _waiting];
+            _waiting.Clear();
+        }
+
+        Array.ForEach(waiting, wait => wait.SetResult());
+    }
+
+    public long Put(byte[] batch) => Append(new AppendEntry(batch)).BaseOffset;
+
+    public Task<ListOffsetResponse> ListOffsetAsync(ListOffsetRequest request) => Failure is not null
+        ? throw Failure
+        : Task.FromResult(new ListOffsetResponse(ErrorCode.None, request.Timestamp == ListOffsetRequest.Earliest ? 0 : EndOffset, -1, 5));
+
+    public Task<EpochEndResponse> GetEpochEndAsync(int currentLeaderEpoch, int leaderEpoch) =>
+        Task.FromResult(new EpochEndResponse(ErrorCode.None, leaderEpoch, EndOffset));
+
+    public Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset) => Task.FromResult(new DeleteRecordsResponse(ErrorCode.None, beforeOffset));
+
+    public Task<PartitionDescription> DescribeAsync() => Task.FromResult(new PartitionDescription(ErrorCode.None, 1, 5, 0, EndOffset, EndOffset, 1234, 1));
+
+    public Task ReconfigureAsync() => Task.CompletedTask;
+
+    public Task DeleteAsync(Guid topicId) => Task.CompletedTask;
+
+    private AppendResult Append(AppendEntry entry)
+    {
+        if (AppendError != ErrorCode.None)
+        {
+            return new AppendResult(AppendError, -1, -1, "The test says so.");
+        }
+
+        long offset;
+        lock (_lock)
+        {
+            // The request's memory is only lent until the answer.
+            byte[] batch = entry.Batches.ToArray();
+            offset = EndOffset;
+            System.Buffers.Binary.BinaryPrimitives.WriteInt64BigEndian(batch, offset);
+            _log.Add((offset, batch));
+            Check();
+        }
+
+        EndWaits();
+        return new AppendResult(ErrorCode.None, offset, -1);
+    }
+
+    private GrainFetchResponse Read(GrainFetchRequest request)
+    {
+        if (FetchError != ErrorCode.None)
+        {
+            return new GrainFetchResponse(FetchError, 5, -1, -1, -1, []);
+        }
+
+        var found = new List<ReadOnlyMemory<byte>>();
+        long bytes = 0;
+        foreach ((_, byte[] batch) in _log.Where(entry => new RecordBatchHeader(entry.Batch).NextOffset > request.Offset))
+        {
+            if (bytes + batch.Length > request.MaxBytes && !(found.Count == 0 && request.MinOneBatch))
+            {
+                break;
+            }
+
+            found.Add(batch);
+            bytes += batch.Length;
+        }
+
+        return new GrainFetchResponse(ErrorCode.None, 5, EndOffset, EndOffset, 0, [.. found]);
+    }
+
+    private void Check()
+    {
+        foreach ((Func<bool> Condition, TaskCompletionSource Met) waiter in _conditions.ToArray())
+        {
+            if (waiter.Condition())
+            {
+                _conditions.Remove(waiter);
+                waiter.Met.SetResult();
+            }
+        }
+    }
+}

@@ -1,0 +1,329 @@
+using Arus.Protocol;
+
+namespace Arus.Kafka.Tests;
+
+public sealed class FetchTests
+{
+    [Fact]
+    public async Task What_is_there_is_answered_at_once()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 2);
+        byte[] batch = Messages.Batch("a", "b");
+        gateway.Cluster.Partition("topic", 1).Put(batch);
+        Protocol.FetchResponse response = await gateway.Connect().CallAsync<Protocol.FetchResponse>(Messages.Fetch("topic", [(0, 0), (1, 0)]), 12);
+        Protocol.FetchResponse.PartitionData[] partitions = response.Responses.Single().Partitions;
+        Assert.Equal(0, partitions[0].Records.Length);
+        Assert.Equal(batch, partitions[1].Records.ToMemory().ToArray());
+        Assert.Equal((2L, 2L), (partitions[1].HighWatermark, partitions[1].LastStableOffset));
+        Assert.All(gateway.Cluster.Partition("topic", 0).Fetches, fetch => Assert.Equal(0, fetch.MaxWaitMs));
+    }
+
+    [Fact]
+    public async Task An_empty_fetch_ends_at_its_time_and_its_waiting_call_serves_the_next_ones()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 1);
+        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        TestConnection connection = gateway.Connect();
+        for (int i = 0; i < 3; i++)
+        {
+            await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 500), 11);
+            await gateway.Time.WaitForArmedTimersAsync(1);
+            gateway.Time.Advance(TimeSpan.FromMilliseconds(500));
+            (_, Protocol.FetchResponse empty) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
+            Assert.Equal((ErrorCode.None, 0), (empty.Responses[0].Partitions[0].ErrorCode, empty.Responses[0].Partitions[0].Records.Length));
+        }
+
+        // One call to look and one that waits, for all three.
+        await partition.WhenAsync(p => p.Fetches.Count == 2);
+        Assert.Equal([0, FetchWaiters.CallWaitMs], partition.Fetches.Select(fetch => fetch.MaxWaitMs));
+
+        await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 500), 11);
+        await gateway.Time.WaitForArmedTimersAsync(1);
+        partition.Put(Messages.Batch("x"));
+        (_, Protocol.FetchResponse full) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
+        Assert.NotEqual(0, full.Responses[0].Partitions[0].Records.Length);
+        Assert.Equal(2, partition.Fetches.Count);
+    }
+
+    [Fact]
+    public async Task A_timer_that_is_early_by_the_clock_ends_the_wait_all_the_same()
+    {
+        await using var gateway = new GatewayHarness(clock: time => new EarlyTimers(time));
+        gateway.Cluster.AddTopic("topic", 1);
+        TestConnection connection = gateway.Connect();
+        await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 500), 11);
+        await gateway.Time.WaitForArmedTimersAsync(1);
+        gateway.Time.Advance(TimeSpan.FromMilliseconds(500) - EarlyTimers.Early);
+        (_, Protocol.FetchResponse empty) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
+        Assert.Equal(0, empty.Responses[0].Partitions[0].Records.Length);
+    }
+
+    [Fact]
+    public async Task A_seek_asks_at_the_new_position_while_the_old_call_still_waits()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 1);
+        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        partition.Put(Messages.Batch("a"));
+        TestConnection connection = gateway.Connect();
+        await connection.SendAsync(Messages.Fetch("topic", [(0, 1)]), 11);
+        await gateway.Time.WaitForArmedTimersAsync(1);
+        gateway.Time.Advance(TimeSpan.FromMilliseconds(500));
+        await connection.ReceiveAsync<Protocol.FetchResponse>(11);
+        Protocol.FetchResponse sought = await connection.CallAsync<Protocol.FetchResponse>(Messages.Fetch("topic", [(0, 0)]), 11);
+        Assert.NotEqual(0, sought.Responses[0].Partitions[0].Records.Length);
+        Assert.Equal(1, partition.WaitingFetches);
+    }
+
+    [Fact]
+    public async Task A_fetch_waits_for_its_minimum_of_bytes()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 1);
+        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        byte[] batch = Messages.Batch("abc");
+        TestConnection connection = gateway.Connect();
+        await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000, minBytes: batch.Length * 2), 11);
+        await partition.WhenAsync(p => p.WaitingFetches == 1);
+        partition.Put(batch);
+        await partition.WhenAsync(p => p.WaitingFetches == 1 && p.Fetches[^1].Offset == 1);
+        Assert.False(connection.HasResponse());
+        partition.Put(batch);
+        (_, Protocol.FetchResponse response) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
+        Assert.Equal(batch.Length * 2, response.Responses[0].Partitions[0].Records.Length);
+    }
+
+    [Fact]
+    public async Task What_was_read_before_takes_no_room_from_what_replaces_it()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 1);
+        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        byte[] batch = Messages.Batch("abc");
+        partition.Put(batch);
+        TestConnection connection = gateway.Connect();
+        await connection.SendAsync(
+            Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000, minBytes: batch.Length * 2, maxBytes: (batch.Length * 2) + 10), 11);
+        await partition.WhenAsync(p => p.WaitingFetches == 1);
+        partition.Put(batch);
+        (_, Protocol.FetchResponse response) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
+        Assert.Equal(batch.Length * 2, response.Responses[0].Partitions[0].Records.Length);
+
+        // One call that looks, one that waits, and one that reads all again.
+        Assert.Equal([(0L, 0), (1L, FetchWaiters.CallWaitMs), (0L, 0)], partition.Fetches.Select(fetch => (fetch.Offset, fetch.MaxWaitMs)));
+    }
+
+    [Fact]
+    public async Task A_partition_that_has_given_all_it_may_is_not_asked_again_and_again()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 2);
+        FakePartition full = gateway.Cluster.Partition("topic", 0);
+        FakePartition other = gateway.Cluster.Partition("topic", 1);
+        byte[] batch = Messages.Batch("abc");
+        full.Put(batch);
+        full.Put(batch);
+        TestConnection connection = gateway.Connect();
+        await connection.SendAsync(
+            Messages.Fetch("topic", [(0, 0), (1, 0)], maxWaitMs: 500, minBytes: batch.Length * 2, partitionMaxBytes: batch.Length + 1), 11);
+
+        // It looks, waits for what is there already, and finds that it cannot get more; only the other one is waited for.
+        await full.WhenAsync(p => p.Fetches.Count == 3);
+        await other.WhenAsync(p => p.WaitingFetches == 1);
+        other.Put(batch);
+        (_, Protocol.FetchResponse response) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
+        Assert.All(response.Responses[0].Partitions, partition => Assert.Equal(batch.Length, partition.Records.Length));
+        Assert.Equal(3, full.Fetches.Count);
+    }
+
+    [Fact]
+    public async Task Only_the_first_partition_that_has_something_is_asked_for_a_batch_above_the_limits()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 4);
+        FakePartition[] partitions = [.. Enumerable.Range(0, 4).Select(p => gateway.Cluster.Partition("topic", p))];
+        byte[] small = Messages.Batch("s");
+        byte[] large = Messages.Batch(new string('l', 500));
+        partitions[1].Put(large);
+        partitions[2].Put(large);
+        partitions[3].Put(small);
+        TestConnection connection = gateway.Connect();
+        Protocol.FetchResponse response = await connection.CallAsync<Protocol.FetchResponse>(
+            Messages.Fetch("topic", [(0, 0), (1, 0), (2, 0), (3, 0)], partitionMaxBytes: small.Length), 11);
+        Assert.Equal([0, large.Length, 0, small.Length], response.Responses[0].Partitions.Select(partition => partition.Records.Length));
+        Assert.Equal(
+            [[true], [false, true], [false], [false]], partitions.Select(partition => partition.Fetches.Select(fetch => fetch.MinOneBatch)));
+    }
+
+    [Fact]
+    public async Task A_waiting_call_that_ended_empty_is_begun_anew()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 1);
+        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        TestConnection connection = gateway.Connect();
+        await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000), 11);
+        await partition.WhenAsync(p => p.WaitingFetches == 1);
+        partition.EndWaits();
+        await partition.WhenAsync(p => p.Fetches.Count == 3 && p.WaitingFetches == 1);
+        partition.Put(Messages.Batch("x"));
+        Assert.NotEqual(0, (await connection.ReceiveAsync<Protocol.FetchResponse>(11)).Response.Responses[0].Partitions[0].Records.Length);
+    }
+
+    [Fact]
+    public async Task A_waiting_call_that_is_lost_is_given_up()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 1);
+        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        TestConnection connection = gateway.Connect();
+        await connection.SendAsync(Messages.Fetch("topic", [(0, 0)]), 11);
+        await partition.WhenAsync(p => p.WaitingFetches == 1);
+        await gateway.Time.WaitForArmedTimersAsync(1);
+        gateway.Time.Advance(TimeSpan.FromMilliseconds(FetchWaiters.CallWaitMs + 2_000));
+        await connection.ReceiveAsync<Protocol.FetchResponse>(11);
+        await connection.SendAsync(Messages.Fetch("topic", [(0, 0)]), 11);
+        await partition.WhenAsync(p => p.WaitingFetches == 2);
+        Assert.Equal(4, partition.Fetches.Count);
+    }
+
+    [Fact]
+    public async Task The_end_of_the_connection_ends_the_wait()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 1);
+        TestConnection connection = gateway.Connect();
+        await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: int.MaxValue), 11);
+        await gateway.Cluster.Partition("topic", 0).WhenAsync(p => p.WaitingFetches == 1);
+        await connection.CloseAsync();
+        await connection.Serving;
+        Assert.Equal(0, gateway.Time.ArmedTimers);
+    }
+
+    [Fact]
+    public async Task A_response_stays_within_its_bytes_but_for_one_batch()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 3);
+        byte[] batch = Messages.Batch(new string('x', 1_000));
+        for (int p = 0; p < 3; p++)
+        {
+            gateway.Cluster.Partition("topic", p).Put(batch);
+            gateway.Cluster.Partition("topic", p).Put(batch);
+        }
+
+        TestConnection connection = gateway.Connect();
+        (int, long)[] all = [(0, 0), (1, 0), (2, 0)];
+        async Task<string> Sizes(int maxBytes, int partitionMaxBytes)
+        {
+            Protocol.FetchResponse response = await connection.CallAsync<Protocol.FetchResponse>(
+                Messages.Fetch("topic", all, maxBytes: maxBytes, partitionMaxBytes: partitionMaxBytes), 11);
+            return string.Join(',', response.Responses[0].Partitions.Select(partition => partition.Records.Length / batch.Length));
+        }
+
+        Assert.Equal("2,2,2", await Sizes(1_000_000, 1_000_000));
+        Assert.Equal("1,1,1", await Sizes(1_000_000, batch.Length + 10));
+        Assert.Equal("1,0,0", await Sizes(10, 1_000_000));
+        Assert.Equal("2,1,0", await Sizes((batch.Length * 3) + 10, 1_000_000));
+        Assert.Equal("1,0,0", await Sizes(1_000_000, 10));
+    }
+
+    [Fact]
+    public async Task Errors_are_told_at_once_each_for_its_partition()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 2);
+        gateway.Cluster.Partition("topic", 1).FetchError = ErrorCode.OffsetOutOfRange;
+        TestConnection connection = gateway.Connect();
+        Protocol.FetchResponse response = await connection.CallAsync<Protocol.FetchResponse>(Messages.Fetch("topic", [(0, 0), (1, 9), (7, 0)]), 11);
+        Assert.Equal(
+            [ErrorCode.None, ErrorCode.OffsetOutOfRange, ErrorCode.UnknownTopicOrPartition],
+            response.Responses[0].Partitions.Select(partition => partition.ErrorCode));
+        Protocol.FetchResponse missing = await connection.CallAsync<Protocol.FetchResponse>(Messages.Fetch("missing", [(0, 0)]), 11);
+        Assert.Equal(ErrorCode.UnknownTopicOrPartition, missing.Responses[0].Partitions[0].ErrorCode);
+    }
+
+    /// <remarks>After a timeout or a missing leader the poll of Java's consumer throws an exception.</remarks>
+    [Fact]
+    public async Task A_failed_call_becomes_the_code_that_makes_consumers_try_again()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 1);
+        gateway.Cluster.Partition("topic", 0).Failure = new TimeoutException("late");
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, await FetchErrorAsync(gateway, "topic"));
+        gateway.Cluster.Topic("lost").Failure = new TimeoutException("late");
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, await FetchErrorAsync(gateway, "lost"));
+        gateway.Cluster.Topic("refused").Failure = new ArusException(ErrorCode.RequestTimedOut, "late");
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, await FetchErrorAsync(gateway, "refused"));
+    }
+
+    [Theory]
+    [InlineData(ErrorCode.LeaderNotAvailable, ErrorCode.NotLeaderOrFollower)]
+    [InlineData(ErrorCode.RequestTimedOut, ErrorCode.NotLeaderOrFollower)]
+    [InlineData(ErrorCode.KafkaStorageError, ErrorCode.KafkaStorageError)]
+    [InlineData(ErrorCode.OffsetOutOfRange, ErrorCode.OffsetOutOfRange)]
+    public async Task A_refusal_of_the_partition_becomes_a_code_that_consumers_know(ErrorCode refusal, ErrorCode code)
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 1);
+        gateway.Cluster.Partition("topic", 0).FetchError = refusal;
+        Assert.Equal(code, await FetchErrorAsync(gateway, "topic"));
+    }
+
+    [Fact]
+    public async Task Topic_ids_stand_for_names_since_version_13()
+    {
+        await using var gateway = new GatewayHarness();
+        Guid id = gateway.Cluster.AddTopic("topic", 1).Id;
+        gateway.Cluster.Partition("topic", 0).Put(Messages.Batch("a"));
+        TestConnection connection = gateway.Connect();
+        Protocol.FetchRequest request = Messages.Fetch("", [(0, 0)]);
+        request.Topics[0].TopicId = id;
+        Protocol.FetchResponse found = await connection.CallAsync<Protocol.FetchResponse>(request, 16);
+        Assert.Equal(id, found.Responses[0].TopicId);
+        Assert.NotEqual(0, found.Responses[0].Partitions[0].Records.Length);
+
+        // Deleted and created anew, the topic has another id.
+        gateway.Cluster.AddTopic("topic", 1);
+        gateway.Time.Advance(TopicCache.DataMaxAge);
+        Protocol.FetchResponse gone = await connection.CallAsync<Protocol.FetchResponse>(request, 16);
+        Assert.Equal(ErrorCode.UnknownTopicId, gone.Responses[0].Partitions[0].ErrorCode);
+    }
+
+    [Fact]
+    public async Task Sessions_are_declined()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 1);
+        gateway.Cluster.Partition("topic", 0).Put(Messages.Batch("a"));
+        TestConnection connection = gateway.Connect();
+        Protocol.FetchRequest request = Messages.Fetch("topic", [(0, 0)]);
+        request.SessionEpoch = 0;
+        Assert.Equal(0, (await connection.CallAsync<Protocol.FetchResponse>(request, 11)).SessionId);
+        request.SessionId = 5;
+        Assert.Equal(ErrorCode.FetchSessionIdNotFound, (await connection.CallAsync<Protocol.FetchResponse>(request, 11)).ErrorCode);
+    }
+
+    private static async Task<ErrorCode> FetchErrorAsync(GatewayHarness gateway, string topic)
+    {
+        Protocol.FetchResponse response = await gateway.Connect().CallAsync<Protocol.FetchResponse>(Messages.Fetch(topic, [(0, 0)]), 11);
+        return response.Responses[0].Partitions[0].ErrorCode;
+    }
+
+    /// <summary>Timers that go by a coarser clock than the timestamps, as the system's do.</summary>
+    private sealed class EarlyTimers(TimeProvider time) : TimeProvider
+    {
+        public static TimeSpan Early { get; } = TimeSpan.FromMilliseconds(1);
+
+        public override long TimestampFrequency => time.TimestampFrequency;
+
+        public override DateTimeOffset GetUtcNow() => time.GetUtcNow();
+
+        public override long GetTimestamp() => time.GetTimestamp();
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
+            time.CreateTimer(callback, state, dueTime > Early ? dueTime - Early : dueTime, period);
+    }
+}

@@ -1,0 +1,120 @@
+using System.Diagnostics.Metrics;
+using System.Net;
+using System.Net.Sockets;
+using Arus.Grains;
+using Arus.Protocol;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Arus.Kafka.Tests;
+
+public sealed class HostingTests
+{
+    [Fact]
+    public async Task Kestrel_serves_every_listener_and_the_cluster_learns_the_bound_ports()
+    {
+        var cluster = new FakeCluster { Description = new ClusterDescription("c", 1, []) };
+        await using WebApplication app = Build(
+            cluster, ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0,INNER://127.0.0.1:0"), ("advertised.listeners", "INNER://inner.example:4711"));
+        await app.StartAsync();
+
+        Assert.IsType<TransportMemoryPoolFactory>(app.Services.GetRequiredService<Microsoft.AspNetCore.Connections.IMemoryPoolFactory<byte>>());
+        BrokerEndpoint[] endpoints = cluster.Description.Brokers.Single().Endpoints;
+        Assert.Equal(("127.0.0.1", "inner.example", 4711), (endpoints[0].Host, endpoints[1].Host, endpoints[1].Port));
+        Assert.NotEqual(0, endpoints[0].Port);
+        using var client = new TcpClient();
+        await client.ConnectAsync(IPAddress.Loopback, endpoints[0].Port);
+        NetworkStream stream = client.GetStream();
+        await stream.WriteAsync(TestConnection.Encode(Messages.Metadata("new-topic"), 9, 1));
+        var size = new byte[4];
+        await stream.ReadExactlyAsync(size);
+        var frame = new byte[System.Buffers.Binary.BinaryPrimitives.ReadInt32BigEndian(size)];
+        await stream.ReadExactlyAsync(frame);
+        MetadataResponse metadata = Frames.ReadResponse<MetadataResponse>(frame, 9, out _);
+        Assert.Equal((7, "127.0.0.1", endpoints[0].Port), (metadata.Brokers[0].NodeId, metadata.Brokers[0].Host, metadata.Brokers[0].Port));
+
+        // A clean stop while a client is connected.
+        await app.StopAsync();
+        Assert.Equal(0, await stream.ReadAsync(size));
+    }
+
+    [Fact]
+    public async Task Kestrel_tells_of_a_client_that_goes_while_nobody_reads()
+    {
+        var cluster = new FakeCluster { Description = new ClusterDescription("c", 1, []) };
+        FakeGroup group = cluster.Group("g");
+        group.Rebalance = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using WebApplication app = Build(cluster, ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0"));
+        var gone = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using MeterListener connections = MeterProbe.Listen(app.Services, "arus.gateway.connections", change =>
+        {
+            if (change < 0)
+            {
+                gone.SetResult();
+            }
+        });
+        await app.StartAsync();
+        using (var client = new TcpClient())
+        {
+            await client.ConnectAsync(IPAddress.Loopback, cluster.Description.Brokers.Single().Endpoints[0].Port);
+            await client.GetStream().WriteAsync(TestConnection.Encode(
+                new JoinGroupRequest { GroupId = "g", ProtocolType = "consumer", SessionTimeoutMs = 10_000, Protocols = [new() { Name = "range" }] }, 5, 1));
+            await group.Waiting.Task;
+        }
+
+        await gone.Task;
+        Assert.Single(group.JoinCommands);
+        await app.StopAsync();
+    }
+
+    [Theory]
+    [InlineData("PLAINTEXT://127.0.0.1:9092", null, null, "PLAINTEXT 127.0.0.1:9092")]
+    [InlineData("PLAINTEXT://0.0.0.0:9092", "PLAINTEXT://kafka.example:19092", null, "PLAINTEXT kafka.example:19092")]
+    [InlineData("A://127.0.0.1:1,B://127.0.0.2:2", "B://b.example:3", null, "A 127.0.0.1:1, B b.example:3")]
+    [InlineData("A://127.0.0.1:1,B://127.0.0.2:2", null, "balancer.example:9092", "A balancer.example:9092, B balancer.example:9092")]
+    public void Clients_are_told_what_is_configured(string listeners, string? advertised, string? single, string expected)
+    {
+        var values = new List<(string, string)> { ("listeners", listeners) };
+        if (advertised is not null)
+        {
+            values.Add(("advertised.listeners", advertised));
+        }
+
+        if (single is not null)
+        {
+            values.Add(("arus.advertised.single.address", single));
+        }
+
+        KafkaListener[] found = KafkaListener.FromConfig(BrokerConfig.Of([.. values]));
+        Assert.Equal(expected, string.Join(", ", found.Select(l => $"{l.Name} {l.Advertised.Host}:{l.Advertised.Port}")));
+    }
+
+    [Theory]
+    [InlineData("PLAINTEXT://127.0.0.1:9092", "OTHER://a:1", "listeners has no OTHER")]
+    [InlineData("PLAINTEXT://127.0.0.1:9092", "PLAINTEXT://0.0.0.0:9092", "cannot connect")]
+    [InlineData("SSL://127.0.0.1:9092", "SSL://a:1", "not supported")]
+    public void A_listener_that_cannot_be_is_refused_by_name(string listeners, string advertised, string reason)
+    {
+        BrokerConfig config = BrokerConfig.Of(("listeners", listeners), ("advertised.listeners", advertised));
+        Assert.Contains(reason, Assert.Throws<ArgumentException>(() => KafkaListener.FromConfig(config)).Message, StringComparison.Ordinal);
+    }
+
+    private static WebApplication Build(FakeCluster cluster, params (string Key, string Value)[] config)
+    {
+        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.Services.AddSingleton<ILocalBroker>(new LocalBroker(BrokerConfig.Of(config)));
+        builder.Services.AddSingleton(cluster.Grains);
+        builder.Services.AddKafkaGateway();
+        return builder.Build();
+    }
+
+    private sealed record LocalBroker(BrokerConfig Config) : ILocalBroker
+    {
+        public int BrokerId => Config.GetInt(BrokerConfigs.BrokerId);
+
+        public string SiloName => BrokerNames.SiloName(BrokerId);
+    }
+}

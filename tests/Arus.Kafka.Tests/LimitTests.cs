@@ -1,0 +1,131 @@
+using System.Diagnostics.Metrics;
+using System.Net;
+using Arus.Protocol;
+
+namespace Arus.Kafka.Tests;
+
+public sealed class LimitTests
+{
+    [Fact]
+    public async Task Connections_above_the_limit_are_closed_and_room_is_given_back()
+    {
+        await using var gateway = new GatewayHarness(options => options with { MaxConnections = 2 });
+        TestConnection first = gateway.Connect();
+        TestConnection second = gateway.Connect();
+        TestConnection third = gateway.Connect();
+        Assert.Null(await third.ReceiveFrameAsync());
+        Assert.Contains("max.connections=2", Assert.Single(gateway.Log.Complaints), StringComparison.Ordinal);
+        await first.CloseAsync();
+        await first.Serving;
+        await gateway.Connect().CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
+        await second.CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
+    }
+
+    [Fact]
+    public async Task Connections_are_counted_by_address()
+    {
+        await using var gateway = new GatewayHarness(options => options with { MaxConnectionsPerAddress = 1 });
+        var one = IPAddress.Parse("192.0.2.1");
+        await gateway.Connect(one).CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
+
+        // The same address, in the form that a dual-stack socket gives it.
+        Assert.Null(await gateway.Connect(one.MapToIPv6()).ReceiveFrameAsync());
+        Assert.Contains("max.connections.per.ip=1", Assert.Single(gateway.Log.Complaints), StringComparison.Ordinal);
+        await gateway.Connect(IPAddress.Parse("192.0.2.2")).CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
+    }
+
+    [Fact]
+    public async Task An_idle_connection_is_closed_and_one_with_a_request_under_way_is_not()
+    {
+        await using var gateway = new GatewayHarness(options => options with { MaxIdle = TimeSpan.FromSeconds(60) });
+        gateway.Cluster.AddTopic("topic", 1);
+        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        partition.Hold();
+        TestConnection idle = gateway.Connect();
+        TestConnection busy = gateway.Connect();
+        await idle.CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
+        await busy.SendAsync(Messages.Produce("topic", 0, Messages.Batch("a")), 9);
+        await partition.WhenAsync(p => p.Appends.Count == 1);
+        GatewayHousekeeping housekeeping = ActivatorUtilitiesOf(gateway);
+
+        gateway.Time.Advance(TimeSpan.FromSeconds(59));
+        housekeeping.RunOnce();
+        await idle.CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
+
+        gateway.Time.Advance(TimeSpan.FromSeconds(60));
+        housekeeping.RunOnce();
+        Assert.Null(await idle.ReceiveFrameAsync());
+        partition.LetGo();
+        await busy.ReceiveAsync<ProduceResponse>(9);
+        Assert.Empty(gateway.Log.Complaints);
+    }
+
+    [Fact]
+    public async Task A_client_whose_request_waits_for_room_is_not_idle()
+    {
+        await using var gateway = new GatewayHarness(options => options with { MaxIdle = TimeSpan.FromSeconds(60), MaxPartitionQueueBytes = 10 });
+        gateway.Cluster.AddTopic("topic", 1);
+        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        partition.Hold();
+        var third = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        int read = 0;
+        using MeterListener requests = MeterProbe.Listen(gateway.Get<IServiceProvider>(), "arus.gateway.received", bytes =>
+        {
+            if (Interlocked.Increment(ref read) == 3)
+            {
+                third.SetResult();
+            }
+        });
+        TestConnection first = gateway.Connect();
+        await first.SendAsync(Messages.Produce("topic", 0, Messages.Batch("on its way")), 9);
+        await first.SendAsync(Messages.Produce("topic", 0, Messages.Batch("queued")), 9);
+        await partition.WhenAsync(p => p.Appends.Count == 1);
+        TestConnection second = gateway.Connect();
+        await second.SendAsync(Messages.Produce("topic", 0, Messages.Batch("waits for room")), 9);
+        await third.Task;
+
+        gateway.Time.Advance(TimeSpan.FromSeconds(61));
+        ActivatorUtilitiesOf(gateway).RunOnce();
+        partition.LetGo();
+
+        (_, ProduceResponse response) = await second.ReceiveAsync<ProduceResponse>(9);
+        Assert.Equal(ErrorCode.None, response.Responses[0].PartitionResponses[0].ErrorCode);
+    }
+
+    [Fact]
+    public async Task Memory_for_large_requests_is_given_in_the_order_of_asking()
+    {
+        var memory = new RequestMemory(new GatewayOptions { MaxQueuedBytes = 100 });
+        Assert.True(memory.ReserveAsync(60).IsCompleted);
+        Task second = memory.ReserveAsync(60).AsTask();
+        Task third = memory.ReserveAsync(10).AsTask();
+        Assert.False(second.IsCompleted);
+        Assert.False(third.IsCompleted, "It must not overtake.");
+        memory.Release(60);
+        await second;
+        await third;
+        Assert.Equal(70, memory.UsedBytes);
+        memory.Release(70);
+
+        // Larger than everything: alone.
+        Assert.True(memory.ReserveAsync(1_000).IsCompleted);
+        Assert.False(memory.ReserveAsync(1).IsCompleted);
+    }
+
+    [Fact]
+    public void Blocks_of_transport_memory_are_kept_up_to_a_bound()
+    {
+        using var pool = new TransportMemoryPool();
+        var first = pool.Rent();
+        Assert.Equal(TransportMemoryPool.BlockSize, first.Memory.Length);
+        first.Dispose();
+        first.Dispose();
+        var again = pool.Rent();
+        Assert.Same(first, again);
+        Assert.NotSame(again, pool.Rent());
+        Assert.Throws<ArgumentOutOfRangeException>(() => pool.Rent(TransportMemoryPool.BlockSize + 1));
+    }
+
+    private static GatewayHousekeeping ActivatorUtilitiesOf(GatewayHarness gateway) =>
+        Microsoft.Extensions.DependencyInjection.ActivatorUtilities.CreateInstance<GatewayHousekeeping>(gateway.Get<IServiceProvider>());
+}

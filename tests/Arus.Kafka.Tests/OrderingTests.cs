@@ -1,0 +1,190 @@
+using System.Text;
+using Arus.Protocol;
+
+namespace Arus.Kafka.Tests;
+
+public sealed class OrderingTests
+{
+    [Fact]
+    public async Task Pipelined_produce_requests_are_appended_in_request_order_one_call_at_a_time()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 3);
+        TestConnection connection = gateway.Connect();
+        const int Requests = 300;
+        var sent = new Dictionary<int, List<string>> { [0] = [], [1] = [], [2] = [] };
+        var random = new Random(42);
+        Task sending = Task.Run(async () =>
+        {
+            for (int i = 0; i < Requests; i++)
+            {
+                int partition = random.Next(3);
+                sent[partition].Add($"{i}");
+
+                // Small and large requests take different paths through memory.
+                string value = i % 7 == 0 ? $"{i}".PadRight(30_000) : $"{i}";
+                await connection.SendAsync(Messages.Produce("topic", partition, Messages.Batch(value)), 9);
+            }
+        });
+        for (int i = 1; i <= Requests; i++)
+        {
+            (int correlation, ProduceResponse response) = await connection.ReceiveAsync<ProduceResponse>(9);
+            Assert.Equal(i, correlation);
+            Assert.Equal(ErrorCode.None, response.Responses[0].PartitionResponses[0].ErrorCode);
+        }
+
+        await sending;
+        for (int p = 0; p < 3; p++)
+        {
+            FakePartition partition = gateway.Cluster.Partition("topic", p);
+            Assert.Equal(sent[p], partition.Log.Select(Value));
+            Assert.Equal(1, partition.MostAppendsAtOnce);
+        }
+    }
+
+    [Fact]
+    public async Task What_queues_up_while_a_call_is_in_flight_goes_as_one()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 1);
+        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        partition.Hold();
+        TestConnection first = gateway.Connect();
+        TestConnection second = gateway.Connect();
+        await first.SendAsync(Messages.Produce("topic", 0, Messages.Batch("0")), 9);
+        await partition.WhenAsync(p => p.Appends.Count == 1);
+        for (int i = 0; i < 4; i++)
+        {
+            await first.SendAsync(Messages.Produce("topic", 0, Messages.Batch($"{i}")), 9);
+        }
+
+        // Concurrent requests on other connections tell when those before them have been taken.
+        await first.SendAsync(Messages.Metadata("topic"), 1);
+        await second.CallAsync<MetadataResponse>(Messages.Metadata("other"), 1);
+        partition.LetGo();
+        for (int i = 0; i < 5; i++)
+        {
+            await first.ReceiveAsync<ProduceResponse>(9);
+        }
+
+        await first.ReceiveAsync<MetadataResponse>(1);
+        Assert.Equal(5, partition.Appends.Sum(append => append.Entries.Length));
+        Assert.Equal(1, partition.MostAppendsAtOnce);
+        Assert.True(partition.Appends.Count <= 5, "At most one call for each.");
+    }
+
+    [Fact]
+    public async Task Responses_keep_the_order_of_requests_when_later_ones_are_done_first()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 1);
+        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        TestConnection connection = gateway.Connect();
+        int fetch = await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000), 11);
+        await partition.WhenAsync(p => p.WaitingFetches == 1);
+        int produce = await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("x")), 9);
+        int metadata = await connection.SendAsync(Messages.Metadata("topic"), 1);
+
+        // The fetch is answered because the produce request behind it was carried out meanwhile.
+        Assert.Equal(fetch, (await connection.ReceiveAsync<FetchResponse>(11)).Correlation);
+        Assert.Equal(produce, (await connection.ReceiveAsync<ProduceResponse>(9)).Correlation);
+        Assert.Equal(metadata, (await connection.ReceiveAsync<MetadataResponse>(1)).Correlation);
+    }
+
+    [Fact]
+    public async Task A_request_that_changes_something_waits_for_those_before_it()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 1);
+        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        partition.Hold();
+        TestConnection connection = gateway.Connect();
+        await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("x")), 9);
+        await connection.SendAsync(new DeleteTopicsRequest { TopicNames = ["topic"] }, 4);
+        await partition.WhenAsync(p => p.Appends.Count == 1);
+        Assert.NotNull(gateway.Cluster.Topic("topic").Description);
+        partition.LetGo();
+        Assert.Equal(ErrorCode.None, (await connection.ReceiveAsync<ProduceResponse>(9)).Response.Responses[0].PartitionResponses[0].ErrorCode);
+        Assert.Equal(ErrorCode.None, (await connection.ReceiveAsync<DeleteTopicsResponse>(4)).Response.Responses[0].ErrorCode);
+        Assert.Null(gateway.Cluster.Topic("topic").Description);
+    }
+
+    [Fact]
+    public async Task Reading_stops_at_the_limit_of_requests_in_flight()
+    {
+        await using var gateway = new GatewayHarness(options => options with { MaxInFlightRequests = 3 });
+        gateway.Cluster.AddTopic("topic", 10);
+        TestConnection connection = gateway.Connect();
+        for (int i = 0; i < 10; i++)
+        {
+            gateway.Cluster.Partition("topic", i).Hold();
+            await connection.SendAsync(Messages.Produce("topic", i, Messages.Batch("x")), 9);
+        }
+
+        await gateway.Cluster.Partition("topic", 2).WhenAsync(p => p.Appends.Count == 1);
+        for (int i = 0; i < 10; i++)
+        {
+            // Each answer makes room for one more request, in order.
+            await gateway.Cluster.Partition("topic", i).WhenAsync(p => p.Appends.Count == 1);
+            Assert.All(Enumerable.Range(Math.Min(i + 3, 10), Math.Max(0, 7 - i)), later => Assert.Empty(gateway.Cluster.Partition("topic", later).Appends));
+            gateway.Cluster.Partition("topic", i).LetGo();
+            await connection.ReceiveAsync<ProduceResponse>(9);
+        }
+    }
+
+    [Fact]
+    public async Task Acks_0_gets_no_response_and_keeps_its_place()
+    {
+        await using var gateway = new GatewayHarness();
+        gateway.Cluster.AddTopic("topic", 1);
+        TestConnection connection = gateway.Connect();
+        await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("a"), acks: 0), 9);
+        await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("b"), acks: 0), 9);
+        int third = await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("c"), acks: 1), 9);
+        Assert.Equal(third, (await connection.ReceiveAsync<ProduceResponse>(9)).Correlation);
+        Assert.Equal(["a", "b", "c"], gateway.Cluster.Partition("topic", 0).Log.Select(Value));
+        Assert.Equal([0, 0, 1], gateway.Cluster.Partition("topic", 0).Appends.SelectMany(append => append.Entries.Select(_ => (int)append.RequiredAcks)));
+    }
+
+    [Fact]
+    public async Task Acks_0_that_fails_ends_the_connection()
+    {
+        await using var gateway = new GatewayHarness();
+        TestConnection connection = gateway.Connect();
+        await connection.SendAsync(Messages.Produce("missing", 0, Messages.Batch("a"), acks: 0), 9);
+        Assert.Null(await connection.ReceiveFrameAsync());
+        Assert.Contains("acks=0", Assert.Single(gateway.Log.Complaints), StringComparison.Ordinal);
+    }
+
+    private static string Value(byte[] batch)
+    {
+        return Last(batch);
+    }
+
+    private static string Last(byte[] batch)
+    {
+        ReadOnlySpan<byte> records = batch.AsSpan(RecordBatchHeader.Size);
+        int at = 0;
+        int Varint(ReadOnlySpan<byte> bytes)
+        {
+            int value = 0;
+            for (int shift = 0; ; shift += 7)
+            {
+                byte next = bytes[at++];
+                value |= (next & 0x7F) << shift;
+                if (next < 0x80)
+                {
+                    return (value >> 1) ^ -(value & 1);
+                }
+            }
+        }
+
+        Varint(records);
+        at++;
+        Varint(records);
+        Varint(records);
+        Varint(records);
+        int length = Varint(records);
+        return Encoding.UTF8.GetString(records.Slice(at, length)).TrimEnd();
+    }
+}

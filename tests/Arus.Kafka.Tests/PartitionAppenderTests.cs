@@ -1,0 +1,180 @@
+using Arus.Grains;
+
+namespace Arus.Kafka.Tests;
+
+public sealed class PartitionAppenderTests
+{
+    private readonly FakePartition _partition = new();
+    private readonly List<(ErrorCode Error, Exception? Failure)> _faults = [];
+    private readonly Owner _owner = new();
+
+    [Fact]
+    public async Task Entries_gather_while_a_call_is_in_flight()
+    {
+        PartitionAppender appender = Create();
+        _partition.Hold();
+        for (int i = 0; i < 5; i++)
+        {
+            Assert.True(appender.EnqueueAsync(Append(i)).IsCompleted);
+        }
+
+        _partition.LetGo();
+        await _owner.WhenAsync(5);
+        Assert.Equal([1, 4], _partition.Appends.Select(call => call.Entries.Length));
+        Assert.Equal([0L, 1, 2, 3, 4], _owner.Results.OrderBy(pair => pair.Key).Select(pair => pair.Value.BaseOffset));
+        Assert.True(appender.IsIdle);
+    }
+
+    [Fact]
+    public async Task A_call_has_one_kind_of_acks()
+    {
+        PartitionAppender appender = Create();
+        _partition.Hold();
+        short[] acks = [-1, -1, -1, 1, 1, -1];
+        for (int i = 0; i < acks.Length; i++)
+        {
+            await appender.EnqueueAsync(Append(i, acks[i]));
+        }
+
+        _partition.LetGo();
+        await _owner.WhenAsync(acks.Length);
+        Assert.Equal([(-1, 1), (-1, 2), (1, 2), (-1, 1)], _partition.Appends.Select(call => ((int)call.RequiredAcks, call.Entries.Length)));
+    }
+
+    [Fact]
+    public async Task A_call_has_a_bounded_number_of_entries_and_bytes()
+    {
+        PartitionAppender appender = Create(long.MaxValue);
+        _partition.Hold();
+        int entries = PartitionAppender.MaxEntriesPerCall + 10;
+        for (int i = 0; i < entries; i++)
+        {
+            await appender.EnqueueAsync(Append(i));
+        }
+
+        byte[] large = Messages.Batch(new string('x', PartitionAppender.MaxBytesPerCall / 2));
+        for (int i = 0; i < 3; i++)
+        {
+            await appender.EnqueueAsync(new QueuedAppend(_owner, entries + i, large, -1, 1_000));
+        }
+
+        _partition.LetGo();
+        await _owner.WhenAsync(entries + 3);
+        Assert.All(_partition.Appends, call => Assert.InRange(call.Entries.Length, 1, PartitionAppender.MaxEntriesPerCall));
+        Assert.All(_partition.Appends.TakeLast(3), call => Assert.InRange(call.Entries.Count(entry => entry.Batches.Length == large.Length), 0, 1));
+    }
+
+    [Fact]
+    public async Task A_full_queue_makes_its_callers_wait_in_order()
+    {
+        byte[] batch = Messages.Batch("x");
+        PartitionAppender appender = Create(batch.Length * 2);
+        _partition.Hold();
+        Assert.True(appender.EnqueueAsync(Append(0)).IsCompleted);
+        Assert.True(appender.EnqueueAsync(Append(1)).IsCompleted);
+        Assert.True(appender.EnqueueAsync(Append(2)).IsCompleted);
+        Task third = appender.EnqueueAsync(Append(3)).AsTask();
+        Task fourth = appender.EnqueueAsync(Append(4)).AsTask();
+        Assert.False(third.IsCompleted);
+        Assert.False(appender.IsIdle);
+        _partition.LetGo();
+        await third;
+        await fourth;
+        await _owner.WhenAsync(5);
+        Assert.Equal([0L, 1, 2, 3, 4], _owner.Results.OrderBy(pair => pair.Key).Select(pair => pair.Value.BaseOffset));
+    }
+
+    [Fact]
+    public async Task A_failed_call_fails_its_entries_and_the_next_goes_on()
+    {
+        PartitionAppender appender = Create();
+        _partition.Failure = new TimeoutException("late");
+        await appender.EnqueueAsync(Append(0));
+        await _owner.WhenAsync(1);
+        Assert.Equal((ErrorCode.RequestTimedOut, "late"), (_owner.Results[0].Error, _owner.Results[0].Message));
+        Assert.True(_owner.MemoryInUse.Contains(0), "The grain may still read it.");
+        Assert.Equal(ErrorCode.RequestTimedOut, Assert.Single(_faults).Error);
+        _partition.Failure = null;
+        await appender.EnqueueAsync(Append(1));
+        await _owner.WhenAsync(2);
+        Assert.Equal(ErrorCode.None, _owner.Results[1].Error);
+    }
+
+    [Fact]
+    public async Task A_result_that_says_that_the_partition_moved_is_reported()
+    {
+        PartitionAppender appender = Create();
+        _partition.AppendError = ErrorCode.NotLeaderOrFollower;
+        await appender.EnqueueAsync(Append(0));
+        await _owner.WhenAsync(1);
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, _owner.Results[0].Error);
+        Assert.Equal((ErrorCode.NotLeaderOrFollower, null), Assert.Single(_faults));
+    }
+
+    [Theory]
+    [InlineData(typeof(TimeoutException), ErrorCode.RequestTimedOut)]
+    [InlineData(typeof(OperationCanceledException), ErrorCode.RequestTimedOut)]
+    [InlineData(typeof(InvalidOperationException), ErrorCode.UnknownServerError)]
+    [InlineData(typeof(Orleans.Runtime.OrleansException), ErrorCode.NotLeaderOrFollower)]
+    public void Exceptions_become_codes(Type type, ErrorCode code) =>
+        Assert.Equal(code, GrainFailure.ToErrorCode((Exception)Activator.CreateInstance(type)!, Asked.Partition));
+
+    [Fact]
+    public void A_refusal_keeps_its_code_and_groups_get_their_own()
+    {
+        Assert.Equal(ErrorCode.InvalidConfig, GrainFailure.ToErrorCode(new ArusException(ErrorCode.InvalidConfig, "no"), Asked.Controller));
+        Assert.Equal(ErrorCode.CoordinatorNotAvailable, GrainFailure.ToErrorCode(new TimeoutException(), Asked.Coordinator));
+        Assert.Equal(ErrorCode.NonEmptyGroup, GrainFailure.ToErrorCode(new ArusException(ErrorCode.NonEmptyGroup, "no"), Asked.Coordinator));
+    }
+
+    private PartitionAppender Create(long maxBytes = 1_000_000) =>
+        new(new TopicPartition("topic", 0), _partition, maxBytes, (_, error, failure) => _faults.Add((error, failure)));
+
+    private QueuedAppend Append(int part, short acks = -1) => new(_owner, part, Messages.Batch("x"), acks, 1_000);
+
+    private sealed class Owner : IAppendOwner
+    {
+        private TaskCompletionSource _some = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Dictionary<int, AppendResult> Results { get; } = [];
+
+        public HashSet<int> MemoryInUse { get; } = [];
+
+        public void Complete(int part, AppendResult result, int leaderEpoch, long logStartOffset, bool memoryInUse)
+        {
+            TaskCompletionSource some;
+            lock (Results)
+            {
+                Results.Add(part, result);
+                if (memoryInUse)
+                {
+                    MemoryInUse.Add(part);
+                }
+
+                some = _some;
+                _some = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            }
+
+            some.SetResult();
+        }
+
+        public async Task WhenAsync(int count)
+        {
+            while (true)
+            {
+                Task some;
+                lock (Results)
+                {
+                    if (Results.Count >= count)
+                    {
+                        return;
+                    }
+
+                    some = _some.Task;
+                }
+
+                await some;
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+using System.Buffers.Binary;
+using Arus.Protocol;
+
+namespace Arus.Kafka.Tests;
+
+/// <summary>The APIs and versions that the listener promises, and what a client gets that asks for others.</summary>
+public sealed class ServedApiTests
+{
+    /// <summary>
+    /// As an Apache Kafka 4.3 broker serves them to clients, but for DescribeLogDirs, which stops before version 5. Produce is named from 0 up
+    /// and served from 3 up.
+    /// </summary>
+    private static readonly Dictionary<ApiKey, (int Min, int Max)> _served = new()
+    {
+        [ApiKey.Produce] = (0, 13),
+        [ApiKey.Fetch] = (4, 18),
+        [ApiKey.ListOffsets] = (1, 11),
+        [ApiKey.Metadata] = (0, 13),
+        [ApiKey.ApiVersions] = (0, 4),
+        [ApiKey.OffsetForLeaderEpoch] = (2, 4),
+        [ApiKey.DescribeTopicPartitions] = (0, 0),
+        [ApiKey.OffsetCommit] = (2, 10),
+        [ApiKey.OffsetFetch] = (1, 10),
+        [ApiKey.FindCoordinator] = (0, 6),
+        [ApiKey.JoinGroup] = (0, 9),
+        [ApiKey.Heartbeat] = (0, 4),
+        [ApiKey.LeaveGroup] = (0, 5),
+        [ApiKey.SyncGroup] = (0, 5),
+        [ApiKey.DescribeGroups] = (0, 6),
+        [ApiKey.ListGroups] = (0, 5),
+        [ApiKey.DeleteGroups] = (0, 2),
+        [ApiKey.OffsetDelete] = (0, 0),
+        [ApiKey.InitProducerId] = (0, 5),
+        [ApiKey.CreateTopics] = (2, 7),
+        [ApiKey.DeleteTopics] = (1, 6),
+        [ApiKey.DeleteRecords] = (0, 2),
+        [ApiKey.DescribeConfigs] = (1, 4),
+        [ApiKey.AlterConfigs] = (0, 2),
+        [ApiKey.CreatePartitions] = (0, 3),
+        [ApiKey.IncrementalAlterConfigs] = (0, 1),
+        [ApiKey.DescribeLogDirs] = (1, 4),
+        [ApiKey.DescribeCluster] = (0, 2),
+    };
+
+    [Fact]
+    public async Task Each_API_is_named_with_its_versions()
+    {
+        await using var gateway = new GatewayHarness();
+        ApiVersionsResponse response = await gateway.Connect().CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
+        Dictionary<ApiKey, (int Min, int Max)> named = response.ApiKeys.ToDictionary(
+            api => (ApiKey)api.ApiKey, api => ((int)api.MinVersion, (int)api.MaxVersion));
+        Assert.Equal(_served.Keys.Order(), named.Keys.Order());
+        Assert.All(_served, api => Assert.Equal((api.Key, api.Value.Max), (api.Key, named[api.Key].Max)));
+
+        // Older ones are served besides where some client sends them without asking.
+        Assert.All(_served, api => Assert.True(named[api.Key].Min <= api.Value.Min, $"{api.Key} from {named[api.Key].Min}"));
+    }
+
+    [Fact]
+    public async Task Each_version_of_each_API_is_answered_even_if_the_request_says_nothing()
+    {
+        await using var gateway = new GatewayHarness();
+        foreach ((ApiKey api, (int min, int max)) in _served)
+        {
+            for (int version = api == ApiKey.Produce ? 3 : min; version <= max; version++)
+            {
+                TestConnection connection = gateway.Connect();
+                int correlation = await connection.SendAsync(Empty(api), (short)version);
+                byte[]? frame = await connection.ReceiveFrameAsync();
+                Assert.True(frame is not null, $"{api} v{version} ends the connection: {string.Join(' ', gateway.Log.Complaints)}");
+                Assert.Equal(correlation, BinaryPrimitives.ReadInt32BigEndian(frame));
+            }
+        }
+    }
+
+    [Fact]
+    public async Task A_version_that_is_not_served_ends_the_connection_with_a_reason()
+    {
+        await using var gateway = new GatewayHarness();
+        foreach ((ApiKey api, (int min, int max)) in _served.Where(api => api.Key != ApiKey.ApiVersions))
+        {
+            TestConnection connection = gateway.Connect();
+            byte[] frame = TestConnection.Encode(Empty(api), (short)max, 1);
+            BinaryPrimitives.WriteInt16BigEndian(frame.AsSpan(6), (short)(max + 1));
+            await connection.SendRawAsync(frame);
+            Assert.Null(await connection.ReceiveFrameAsync());
+            Assert.Contains($"{api} v{max + 1} is not served; versions", gateway.Log.Complaints[^1], StringComparison.Ordinal);
+            Assert.True(min <= max);
+        }
+    }
+
+    private static IApiMessage Empty(ApiKey api)
+    {
+        Type type = typeof(ProduceRequest).Assembly.GetType($"Arus.Protocol.{api}Request", throwOnError: true)!;
+        var request = (IApiMessage)Activator.CreateInstance(type)!;
+        switch (request)
+        {
+            case ProduceRequest produce:
+                produce.Acks = -1;
+                break;
+            case MetadataRequest metadata:
+                metadata.Topics = [];
+                break;
+            case OffsetFetchRequest offsets:
+                offsets.Topics = [];
+                break;
+        }
+
+        return request;
+    }
+}
