@@ -9,18 +9,17 @@ namespace Arus.Protocol.Generator;
 internal sealed class DefinitionParser
 {
     private readonly string[] _lines;
-    private readonly Dictionary<string, StructDefinition> _structs = new Dictionary<string, StructDefinition>(StringComparer.Ordinal);
+    private readonly Dictionary<string, StructDefinition> _structs = new(StringComparer.Ordinal);
     private int _next;
-    private ApiDefinition? _api;
 
     private DefinitionParser(string text) => _lines = text.Split('\n');
 
-    public static ApiDefinition Parse(string text)
+    public static Definition Parse(string text)
     {
         var parser = new DefinitionParser(text);
         try
         {
-            return parser.ParseApi();
+            return parser.ParseDefinition();
         }
         catch (DefinitionException e) when (e.Line == 0)
         {
@@ -28,47 +27,50 @@ internal sealed class DefinitionParser
         }
     }
 
-    private ApiDefinition ParseApi()
+    private Definition ParseDefinition()
     {
-        while (Peek(out int indent, out string[] words, out _))
+        Definition definition = ParseHead(NextHead("a definition"));
+        string[] parts = definition.ApiKey == null ? [""] : ["Request", "Response"];
+        foreach (string part in parts)
         {
-            _next++;
-            if (indent != 0)
+            string keyword = part.ToLowerInvariant();
+            if (part.Length > 0 && NextHead($"'{keyword}'") is var words && (words.Length != 1 || words[0] != keyword))
             {
-                throw new DefinitionException("a field outside of a request or response");
+                throw new DefinitionException($"'{words[0]}' stands where '{keyword}' is expected");
             }
 
-            if (words[0] == "api")
-            {
-                _api = ParseHead(words);
-                continue;
-            }
-
-            ApiDefinition api = _api ?? throw new DefinitionException("the first line must be 'api KEY NAME VERSIONS'");
-            string name = words[0] == "request" ? "Request" : words[0] == "response" ? "Response"
-                : throw new DefinitionException($"'{words[0]}' is none of api, request, response");
             _structs.Clear();
-            var message = new StructDefinition(api.Name + name, "", api.Versions);
+            var message = new StructDefinition(definition.Name + part, "", definition.Versions);
             ParseFields(message, 0);
             message.Nested.AddRange(_structs.Values);
-            _ = name == "Request" ? api.Request = message : api.Response = message;
+            definition.Messages.Add(message);
         }
 
-        return _api is { Request: not null, Response: not null }
-            ? _api
-            : throw new DefinitionException("a definition needs an api line, a request and a response");
+        return Peek(out _, out _, out _) ? throw new DefinitionException("a line after the end of the definition") : definition;
     }
 
-    private static ApiDefinition ParseHead(string[] words)
+    private string[] NextHead(string expected)
     {
-        if (words.Length is not (4 or 6) || (words.Length == 6 && words[4] != "flexible"))
+        bool found = Peek(out int indent, out string[] words, out _) && indent == 0;
+        _next++;
+        return found ? words : throw new DefinitionException($"{expected} is expected here, without indentation");
+    }
+
+    private static Definition ParseHead(string[] words)
+    {
+        bool isApi = words[0] == "api";
+        int name = isApi ? 2 : 1, options = name + 2;
+        bool isFlexible = words.Length == options + 2 && words[options] == "flexible";
+        bool isVarint = !isApi && words.Length == options + 1 && words[options] == "varint";
+        if (!(isApi || words[0] == "data") || !(words.Length == options || isFlexible || isVarint))
         {
-            throw new DefinitionException("expected 'api KEY NAME VERSIONS [flexible SINCE]'");
+            throw new DefinitionException(
+                "expected 'api KEY NAME VERSIONS [flexible SINCE]' or 'data NAME VERSIONS [flexible SINCE | varint]'");
         }
 
-        int flexible = words.Length == 6 ? VersionRange.Parse(words[5]).Min : short.MaxValue;
-        return new ApiDefinition(
-            int.Parse(words[1], CultureInfo.InvariantCulture), words[2], VersionRange.Parse(words[3]), flexible);
+        int? key = isApi ? int.Parse(words[1], CultureInfo.InvariantCulture) : null;
+        int flexible = isFlexible ? VersionRange.Parse(words[options + 1]).Min : short.MaxValue;
+        return new Definition(key, words[name], VersionRange.Parse(words[name + 1]), flexible, isVarint);
     }
 
     /// <summary>Reads the lines that are deeper than <paramref name="parentIndent"/>.</summary>
@@ -84,12 +86,17 @@ internal sealed class DefinitionParser
             }
 
             FieldDefinition field = ParseField(parent, words, doc);
+            field.CountedBy = parent.Fields.Find(before => before.Counts == field.Name);
+            parent.Fields.Add(field);
             if (field.Primitive is null)
             {
                 AttachStruct(parent, field, indent);
             }
+        }
 
-            parent.Fields.Add(field);
+        if (parent.Fields.Find(count => count.Counts != null && !parent.Fields.Exists(field => field.CountedBy == count)) is { } lost)
+        {
+            throw new DefinitionException($"'{lost.Name}' counts '{lost.Counts}', which does not follow");
         }
     }
 
@@ -101,8 +108,7 @@ internal sealed class DefinitionParser
             return;
         }
 
-        string path = parent.Path.Length == 0 ? field.Name : parent.Path + "." + field.Name;
-        var created = new StructDefinition(field.TypeName, path, field.Versions);
+        var created = new StructDefinition(field.TypeName, parent.PathOf(field.Name), field.Versions);
         _structs.Add(field.TypeName, created);
         field.Struct = created;
         ParseFields(created, indent);
@@ -116,7 +122,7 @@ internal sealed class DefinitionParser
     {
         if (words.Length < 2)
         {
-            throw new DefinitionException("expected 'NAME TYPE [VERSIONS] [= DEFAULT] [tag N]'");
+            throw new DefinitionException("expected 'NAME TYPE [VERSIONS] [= DEFAULT] [tag N] [count FIELD]'");
         }
 
         string type = words[1];
@@ -133,7 +139,7 @@ internal sealed class DefinitionParser
             versions = VersionRange.Parse(words[word++]).Intersect(parent.Versions);
         }
 
-        var field = new FieldDefinition(words[0], type, isArray, versions) { Doc = doc, Primitive = PrimitiveType.Find(type) };
+        var field = new FieldDefinition(words[0], type, isArray, versions, doc);
         if (question >= 0)
         {
             field.Nullable = nullable.Length == 0 ? versions : VersionRange.Parse(nullable).Intersect(versions);
@@ -145,7 +151,8 @@ internal sealed class DefinitionParser
             {
                 case "=": field.Default = words[word + 1]; break;
                 case "tag": field.Tag = int.Parse(words[word + 1], CultureInfo.InvariantCulture); break;
-                default: throw new DefinitionException($"'{words[word]}' is neither '=' nor 'tag'");
+                case "count": field.Counts = words[word + 1]; break;
+                default: throw new DefinitionException($"'{words[word]}' is none of '=', 'tag', 'count'");
             }
         }
 
@@ -162,20 +169,16 @@ internal sealed class DefinitionParser
             string line = _lines[_next].TrimEnd();
             int hash = line.IndexOf('#');
             string content = hash < 0 ? line : line.Substring(0, hash);
-            words = content.Split(new[] { ' ' }, StringSplitOptions.RemoveEmptyEntries);
-            if (words.Length == 0)
+            words = content.Split([' '], StringSplitOptions.RemoveEmptyEntries);
+            if (words.Length > 0)
             {
-                continue;
+                indent = content.TakeWhile(c => c == ' ').Count();
+                doc = hash < 0 ? "" : line.Substring(hash + 1).Trim();
+                return true;
             }
-
-            indent = content.TakeWhile(c => c == ' ').Count();
-            doc = hash < 0 ? "" : line.Substring(hash + 1).Trim();
-            return true;
         }
 
-        indent = 0;
-        words = Array.Empty<string>();
-        doc = "";
+        (indent, words, doc) = (0, [], "");
         return false;
     }
 }

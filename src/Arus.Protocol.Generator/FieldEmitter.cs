@@ -1,193 +1,200 @@
+using System;
 using System.Collections.Generic;
 using System.Linq;
 
 namespace Arus.Protocol.Generator;
 
 /// <summary>Writes the bodies of Read and Write of one structure.</summary>
-internal sealed class FieldEmitter
+internal sealed class FieldEmitter(Definition definition, StructDefinition type, CodeWriter code)
 {
-    private readonly ApiDefinition _api;
-    private readonly StructDefinition _type;
-    private readonly CodeWriter _code;
-    private readonly VersionRange _known;
-    private readonly List<FieldDefinition> _tagged;
+    private const string Compact = "LengthFormat.Compact";
 
-    public FieldEmitter(ApiDefinition api, StructDefinition type, CodeWriter code)
-    {
-        _api = api;
-        _type = type;
-        _code = code;
-        _known = type.Versions.Intersect(api.Versions);
-        _tagged = type.Fields.Where(f => f.Tag != null).OrderBy(f => f.Tag).ToList();
-    }
+    private readonly VersionRange _known = type.Versions.Intersect(definition.Versions);
+    private readonly List<FieldDefinition> _tagged = [.. type.Fields.Where(f => f.Tag != null).OrderBy(f => f.Tag)];
+
+    /// <summary>The C# expression of how lengths are written: a local where the version decides.</summary>
+    private readonly string _lengths =
+        definition.HasVarintLengths ? "LengthFormat.Varint" : definition.IsEverFlexible ? "lengths" : "LengthFormat.Fixed";
 
     public void Read()
     {
-        foreach (FieldDefinition field in _type.Fields.Where(f => f.Tag == null))
+        DeclareLengths();
+        code.Line($"var value = new {type.Name}();");
+        foreach (FieldDefinition field in type.Fields.Where(f => f.Tag == null))
         {
-            Guarded(field.Versions.Condition(_known), () => ReadField(field, "flexible"));
+            Guarded(field.Versions.Condition(_known), () => ReadField(field, _lengths));
         }
 
-        _code.Open("if (flexible)");
-        if (_tagged.Count == 0)
-        {
-            _code.Line($"reader.SkipTags({Quote(_type.Path)});");
-        }
-        else
-        {
-            ReadTags();
-        }
-
-        _code.Close();
+        TagSection($"reader.SkipTags({Quote(type.Path)});", ReadTags);
+        code.Line("return value;");
     }
 
     public void Write()
     {
-        foreach (FieldDefinition field in _type.Fields.Where(f => f.Tag == null))
+        DeclareLengths();
+        foreach (FieldDefinition field in type.Fields.Where(f => f.Tag == null))
         {
-            Guarded(field.Versions.Condition(_known), () => WriteField(field, "flexible", "writer"));
+            Guarded(field.Versions.Condition(_known), () => WriteField(field, _lengths, "writer"));
         }
 
-        _code.Open("if (flexible)");
-        if (_tagged.Count == 0)
-        {
-            _code.Line("writer.WriteVarUInt(0);");
-        }
-        else
-        {
-            WriteTags();
-        }
+        TagSection("writer.WriteVarUInt(0);", WriteTags);
+    }
 
-        _code.Close();
+    private void DeclareLengths()
+    {
+        if (definition.IsEverFlexible)
+        {
+            code.Line($"LengthFormat lengths = version >= {definition.FlexibleSince} ? {Compact} : LengthFormat.Fixed;");
+        }
+    }
+
+    private void TagSection(string none, Action some)
+    {
+        if (definition.IsEverFlexible)
+        {
+            Guarded($"lengths == {Compact}", _tagged.Count == 0 ? () => code.Line(none) : some);
+        }
     }
 
     private void ReadTags()
     {
-        _code.Open($"for (int tags = reader.ReadTagCount({Quote(_type.Path)}); tags > 0; tags--)");
-        _code.Open($"switch (reader.ReadTag(out int outerLimit, {Quote(_type.Path)}))");
+        code.Open($"for (int tags = reader.ReadTagCount({Quote(type.Path)}); tags > 0; tags--)");
+        code.Open($"switch (reader.ReadTag(out int outerLimit, {Quote(type.Path)}))");
         foreach (FieldDefinition field in _tagged)
         {
             string? condition = field.Versions.Condition(_known);
-            _code.Open($"case {field.Tag}{(condition == null ? "" : " when " + condition)}:");
-            ReadField(field, "true");
-            _code.Line($"reader.EndTag(outerLimit, {Quote(Path(field))});");
-            _code.Line("break;");
-            _code.Close();
+            code.Open($"case {field.Tag}{(condition == null ? "" : " when " + condition)}:");
+            ReadField(field, Compact);
+            code.Line($"reader.EndTag(outerLimit, {Path(field)});");
+            code.Line("break;");
+            code.Close();
         }
 
-        _code.Open("default:");
-        _code.Line("reader.SkipTag(outerLimit);");
-        _code.Line("break;");
-        _code.Close();
-        _code.Close();
-        _code.Close();
+        code.Open("default:");
+        code.Line("reader.SkipTag(outerLimit);");
+        code.Line("break;");
+        code.Close();
+        code.Close();
+        code.Close();
     }
 
     private void WriteTags()
     {
-        var present = _tagged.ToDictionary(f => f, f => And(f.Versions.Condition(_known), CSharp.IsSet(f)));
-        _code.Line("uint tags = 0;");
+        code.Line("uint tags = 0;");
         foreach (FieldDefinition field in _tagged)
         {
-            _code.Line($"tags += {present[field]} ? 1u : 0u;");
+            code.Line($"tags += {IsPresent(field)} ? 1u : 0u;");
         }
 
-        _code.Line("writer.WriteVarUInt(tags);");
+        code.Line("writer.WriteVarUInt(tags);");
         foreach (FieldDefinition field in _tagged)
         {
-            _code.Open($"if ({present[field]})");
-            _code.Line("WireWriter measure = writer.Measure();");
-            WriteField(field, "true", "measure");
-            _code.Line($"writer.WriteTagHead({field.Tag}, measure.Length);");
-            WriteField(field, "true", "writer");
-            _code.Close();
+            code.Open($"if {IsPresent(field)}");
+            code.Line("WireWriter measure = writer.Measure();");
+            WriteField(field, Compact, "measure");
+            code.Line($"writer.WriteTagHead({field.Tag}, measure.Length);");
+            WriteField(field, Compact, "writer");
+            code.Close();
         }
     }
 
-    private void ReadField(FieldDefinition field, string flexible)
+    private void ReadField(FieldDefinition field, string lengths)
     {
-        string path = Quote(Path(field));
-        string target = "value." + field.Name;
-        string nullable = NullableTest(field);
+        string target = "value." + field.Name, path = Path(field);
         if (field.IsArray)
         {
-            ReadArray(field, flexible, nullable);
+            ReadArray(field, lengths);
         }
         else if (field.Struct != null)
         {
             string read = $"{field.Struct.Name}.Read(ref reader, version)";
-            _code.Line(field.Nullable == null ? $"{target} = {read};" : $"{target} = reader.ReadPresence({path}) ? {read} : null;");
+            code.Line(field.Nullable == null ? $"{target} = {read};" : $"{target} = reader.ReadPresence({path}) ? {read} : null;");
+        }
+        else if (field.CountedBy != null)
+        {
+            code.Line($"{target} = reader.ReadRaw({LengthOf(field)}, {path});");
         }
         else
         {
             string method = field.Primitive!.Method + (field.Nullable != null ? "OrNull" : "");
-            string arguments = !field.Primitive.HasLength ? "" : flexible + ", ";
-            arguments += field.Nullable != null ? nullable + ", " : "";
-            _code.Line($"{target} = reader.Read{method}({arguments}{path});");
+            string arguments = field.Primitive.HasLength ? lengths + ", " : "";
+            arguments += field.Nullable != null ? NullableTest(field) + ", " : "";
+            string assigned = field.Counts == null ? target : "int lengthOf" + field.Counts;
+            code.Line($"{assigned} = reader.Read{method}({arguments}{path});");
         }
     }
 
-    private void ReadArray(FieldDefinition field, string flexible, string nullable)
+    private void ReadArray(FieldDefinition field, string lengths)
     {
-        string element = CSharp.ElementType(field);
-        int minSize = field.Struct?.MinSize(_api) ?? System.Math.Min(field.ElementMinSize(_api, true), field.ElementMinSize(_api, false));
-        string count = $"count{field.Name}", items = $"items{field.Name}";
-        _code.Open();
-        _code.Line($"int {count} = reader.ReadArrayLength({flexible}, {nullable}, {minSize}, {Quote(Path(field))});");
+        string element = CSharp.ElementType(field), path = Path(field);
+        int minSize = field.ElementMinSize(definition, definition.Versions.Max);
+        string count = $"count{field.Name}", items = $"items{field.Name}", mayBeNull = field.Nullable == null ? "" : "?";
+        string arguments = $"{NullableTest(field)}, {minSize}, {path}";
+        code.Line(field.CountedBy != null
+            ? $"int {count} = reader.CheckCount({LengthOf(field)}, {arguments});"
+            : $"int {count} = reader.ReadArrayLength({lengths}, {arguments});");
         string create = $"{count} == 0 ? [] : new {element}[{count}]";
-        _code.Line($"{element}[]{(field.Nullable == null ? "" : "?")} {items} = {(field.Nullable == null ? create : $"{count} < 0 ? null : {create}")};");
-        _code.Open($"for (int i = 0; i < {count}; i++)");
+        code.Line($"{element}[]{mayBeNull} {items} = {(field.Nullable == null ? create : $"{count} < 0 ? null : {create}")};");
+        code.Open($"for (int i = 0; i < {count}; i++)");
         string read = field.Struct != null
             ? $"{field.Struct.Name}.Read(ref reader, version)"
-            : $"reader.Read{field.Primitive!.Method}({(field.Primitive.HasLength ? flexible + ", " : "")}{Quote(Path(field))})";
-        _code.Line($"{items}{(field.Nullable == null ? "" : "!")}[i] = {read};");
-        _code.Close();
-        _code.Line();
-        _code.Line($"value.{field.Name} = {items};");
-        _code.Close();
+            : $"reader.Read{field.Primitive!.Method}({(field.Primitive.HasLength ? lengths + ", " : "")}{path})";
+        code.Line($"{items}{(field.Nullable == null ? "" : "!")}[i] = {read};");
+        code.Close();
+        code.Line($"value.{field.Name} = {items};");
     }
 
-    private void WriteField(FieldDefinition field, string flexible, string writer)
+    private void WriteField(FieldDefinition field, string lengths, string writer)
     {
-        string path = Quote(Path(field));
-        string nullable = NullableTest(field);
+        string path = Path(field), nullable = NullableTest(field);
         if (field.IsArray)
         {
-            string length = field.Nullable == null ? $"{field.Name}.Length" : $"{field.Name}?.Length ?? -1";
-            _code.Line($"{writer}.WriteArrayLength({flexible}, {length}, {nullable}, {path});");
-            _code.Open($"foreach ({CSharp.ElementType(field)} item in {field.Name}{(field.Nullable == null ? "" : " ?? []")})");
-            _code.Line(field.Struct != null
-                ? $"item.Write(ref {writer}, version);"
-                : $"{writer}.Write{field.Primitive!.Method}({(field.Primitive.HasLength ? flexible + ", " : "")}item{(field.Primitive.HasLength ? ", " + path : "")});");
-            _code.Close();
+            if (field.CountedBy == null)
+            {
+                string length = field.Nullable == null ? $"{field.Name}.Length" : $"{field.Name}?.Length ?? -1";
+                code.Line($"{writer}.WriteArrayLength({lengths}, {length}, {nullable}, {path});");
+            }
+
+            code.Open($"foreach ({CSharp.ElementType(field)} item in {field.Name}{(field.Nullable == null ? "" : " ?? []")})");
+            code.Line(field.Struct != null ? $"item.Write(ref {writer}, version);" : Primitive(field, "item", ""));
+            code.Close();
         }
         else if (field.Struct != null)
         {
             if (field.Nullable != null)
             {
-                _code.Line($"{writer}.WritePresence({field.Name} is not null);");
+                code.Line($"{writer}.WritePresence({field.Name} is not null);");
             }
 
-            _code.Line($"{field.Name}{(CSharp.IsNullable(field) ? "?" : "")}.Write(ref {writer}, version);");
+            code.Line($"{field.Name}{(CSharp.IsNullable(field) ? "?" : "")}.Write(ref {writer}, version);");
         }
-        else if (field.Primitive!.HasLength)
+        else if (field.CountedBy != null)
         {
-            string method = field.Primitive.Method + (field.Nullable != null ? "OrNull" : "");
-            _code.Line($"{writer}.Write{method}({flexible}, {field.Name}, {(field.Nullable != null ? nullable + ", " : "")}{path});");
+            code.Line($"{writer}.WriteMemory({field.Name});");
         }
         else
         {
-            _code.Line($"{writer}.Write{field.Primitive.Method}({field.Name});");
+            string value = field.Counts == null ? field.Name : $"checked(({field.Primitive!.CSharp}){field.Counts}.Length)";
+            code.Line(Primitive(field, value, field.Nullable != null ? nullable : ""));
+        }
+
+        string Primitive(FieldDefinition of, string value, string mayBeNull)
+        {
+            string method = of.Primitive!.Method + (mayBeNull.Length > 0 ? "OrNull" : "");
+            string arguments = mayBeNull.Length > 0 ? $"{value}, {mayBeNull}" : value;
+            return $"{writer}.Write{method}({(of.Primitive.HasLength ? $"{lengths}, {arguments}, {path}" : arguments)});";
         }
     }
+
+    private static string LengthOf(FieldDefinition field) => "lengthOf" + field.Name;
 
     /// <summary>The C# test that null is allowed, in a version that has the field.</summary>
     private string NullableTest(FieldDefinition field) =>
         field.Nullable is { } range ? range.Condition(field.Versions.Intersect(_known)) ?? "true" : "false";
 
-    private string Path(FieldDefinition field) => _type.Path.Length == 0 ? field.Name : _type.Path + "." + field.Name;
+    private string Path(FieldDefinition field) => Quote(type.PathOf(field.Name));
 
-    private void Guarded(string? condition, System.Action body)
+    private void Guarded(string? condition, Action body)
     {
         if (condition == null)
         {
@@ -195,12 +202,13 @@ internal sealed class FieldEmitter
             return;
         }
 
-        _code.Open($"if ({condition})");
+        code.Open($"if ({condition})");
         body();
-        _code.Close();
+        code.Close();
     }
 
-    private static string And(string? condition, string test) => condition == null ? $"({test})" : $"({condition} && {test})";
+    private string IsPresent(FieldDefinition field) =>
+        field.Versions.Condition(_known) is { } condition ? $"({condition} && {CSharp.IsSet(field)})" : $"({CSharp.IsSet(field)})";
 
     private static string Quote(string text) => "\"" + text + "\"";
 }

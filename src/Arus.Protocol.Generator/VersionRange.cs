@@ -4,18 +4,8 @@ using System.Globalization;
 namespace Arus.Protocol.Generator;
 
 /// <summary>An inclusive range of message versions; an open end is <see cref="short.MaxValue"/>.</summary>
-internal readonly struct VersionRange
+internal readonly record struct VersionRange(int Min, int Max)
 {
-    public VersionRange(int min, int max)
-    {
-        Min = min;
-        Max = max;
-    }
-
-    public int Min { get; }
-
-    public int Max { get; }
-
     public bool IsEmpty => Min > Max;
 
     public static VersionRange Parse(string text)
@@ -31,7 +21,9 @@ internal readonly struct VersionRange
             : new VersionRange(Number(text.Substring(0, dash)), Number(text.Substring(dash + 1)));
     }
 
-    public VersionRange Intersect(VersionRange other) => new VersionRange(Math.Max(Min, other.Min), Math.Min(Max, other.Max));
+    public VersionRange Intersect(VersionRange other) => new(Math.Max(Min, other.Min), Math.Min(Max, other.Max));
+
+    public bool Contains(int version) => version >= Min && version <= Max;
 
     public bool Covers(VersionRange other) => Min <= other.Min && Max >= other.Max;
 

@@ -9,12 +9,8 @@ public sealed class ApiDescriptor
     internal ApiDescriptor(
         ApiKey key, short minVersion, short maxVersion, short flexibleSince, MessageReader readRequest, MessageReader readResponse)
     {
-        Key = key;
-        MinVersion = minVersion;
-        MaxVersion = maxVersion;
-        FlexibleSince = flexibleSince;
-        ReadRequest = readRequest;
-        ReadResponse = readResponse;
+        (Key, MinVersion, MaxVersion, FlexibleSince) = (key, minVersion, maxVersion, flexibleSince);
+        (ReadRequest, ReadResponse) = (readRequest, readResponse);
     }
 
     public ApiKey Key { get; }
@@ -25,7 +21,7 @@ public sealed class ApiDescriptor
     /// <summary>The greatest version that can be read and written.</summary>
     public short MaxVersion { get; }
 
-    /// <summary>The first version with compact lengths and tagged fields (KIP-482); <see cref="short.MaxValue"/> if none has them.</summary>
+    /// <summary>The first version with compact lengths and tagged fields (KIP-482); <see cref="short.MaxValue"/> for none.</summary>
     public short FlexibleSince { get; }
 
     public MessageReader ReadRequest { get; }
@@ -34,16 +30,14 @@ public sealed class ApiDescriptor
 
     public bool Supports(short version) => version >= MinVersion && version <= MaxVersion;
 
+    /// <summary>Whether the messages of a version, and the header of its requests, have tagged fields.</summary>
     public bool IsFlexible(short version) => version >= FlexibleSince;
 
-    /// <summary>1, or 2 with tagged fields.</summary>
-    public short RequestHeaderVersion(short version) => IsFlexible(version) ? (short)2 : (short)1;
-
     /// <summary>
-    /// 0, or 1 with tagged fields. That of ApiVersions stays 0, so that a client can read it before it knows what the broker
-    /// speaks (KIP-511).
+    /// Whether the header of responses has tagged fields. That of ApiVersions never has, so that a client can read it before it knows
+    /// what the broker speaks (KIP-511).
     /// </summary>
-    public short ResponseHeaderVersion(short version) => IsFlexible(version) && Key != ApiKey.ApiVersions ? (short)1 : (short)0;
+    public bool HasFlexibleResponseHeader(short version) => IsFlexible(version) && Key != ApiKey.ApiVersions;
 
     public override string ToString() => $"{Key} {MinVersion}-{MaxVersion}";
 }

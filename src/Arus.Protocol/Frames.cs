@@ -39,10 +39,10 @@ public static class Frames
         where T : IApiMessage<T>
     {
         var reader = new WireReader(frame);
-        header = RequestHeader.Read(ref reader, out _);
+        header = RequestHeader.Read(ref reader);
         return header.ApiKey == T.Descriptor.Key
             ? T.Read(ref reader, header.ApiVersion)
-            : throw new ProtocolException($"the frame is a request of API {(short)header.ApiKey}", $"{T.Descriptor.Key}Request", header.ApiVersion);
+            : throw new ProtocolException($"the frame is a request of API {(short)header.ApiKey}", typeof(T).Name, header.ApiVersion);
     }
 
     /// <summary>Reads a frame that answers a request of a known version.</summary>
@@ -51,7 +51,7 @@ public static class Frames
     {
         var reader = new WireReader(frame);
         correlationId = reader.ReadInt32("CorrelationId");
-        if (T.Descriptor.ResponseHeaderVersion(version) > 0)
+        if (T.Descriptor.HasFlexibleResponseHeader(version))
         {
             reader.SkipTags("");
         }
@@ -64,7 +64,7 @@ public static class Frames
         writer.WriteInt16((short)request.Api.Key);
         writer.WriteInt16(version);
         writer.WriteInt32(correlationId);
-        writer.WriteStringOrNull(false, clientId, true, "ClientId");
+        writer.WriteStringOrNull(LengthFormat.Fixed, clientId, true, "ClientId");
         if (request.Api.IsFlexible(version))
         {
             writer.WriteVarUInt(0);
@@ -76,7 +76,7 @@ public static class Frames
     private static void Response(ref WireWriter writer, IApiMessage response, short version, int correlationId)
     {
         writer.WriteInt32(correlationId);
-        if (response.Api.ResponseHeaderVersion(version) > 0)
+        if (response.Api.HasFlexibleResponseHeader(version))
         {
             writer.WriteVarUInt(0);
         }
@@ -89,7 +89,8 @@ public static class Frames
         writer.Flush();
         if (writer.Length != measured + SizePrefix)
         {
-            throw new InvalidOperationException($"Measured {measured} bytes, wrote {writer.Length - SizePrefix}: the message changed meanwhile.");
+            throw new InvalidOperationException(
+                $"Measured {measured} bytes, wrote {writer.Length - SizePrefix}: the message was changed while it was written.");
         }
     }
 }

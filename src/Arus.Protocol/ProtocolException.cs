@@ -1,22 +1,25 @@
 namespace Arus.Protocol;
 
-/// <summary>Bytes that are no message, or a message that its version cannot say. The connection that sent it is to be closed.</summary>
-public sealed class ProtocolException : Exception
+/// <summary>
+/// Bytes that are no message, or a message that its version cannot say. A connection that sent such bytes is to be closed.
+/// </summary>
+public sealed class ProtocolException(string problem, string? message = null, short version = -1, string? field = null)
+    : Exception(message is null ? problem : $"{message} v{version}{(string.IsNullOrEmpty(field) ? "" : $", field {field}")}: {problem}")
 {
-    public ProtocolException(string message, string? api = null, short version = -1, string? field = null)
-        : base(api is null ? message : $"{api} v{version}{(string.IsNullOrEmpty(field) ? "" : $", field {field}")}: {message}")
-    {
-        Api = api;
-        Version = version;
-        Field = field;
-    }
-
-    /// <summary>The message, such as "FetchRequest"; null when it is not known yet.</summary>
-    public string? Api { get; }
+    /// <summary>The name of the message, such as "FetchRequest"; null when it is not known yet.</summary>
+    public string? MessageName { get; } = message;
 
     /// <summary>-1 when it is not known yet.</summary>
-    public short Version { get; }
+    public short Version { get; } = version;
 
     /// <summary>The field by its path, such as "Topics.Partitions.FetchOffset"; null or empty for the message as a whole.</summary>
-    public string? Field { get; }
+    public string? Field { get; } = field;
+
+    internal static void ThrowIfUnknown(string message, short minVersion, short maxVersion, short version)
+    {
+        if (version < minVersion || version > maxVersion)
+        {
+            throw new ProtocolException($"the version is not one of {minVersion} to {maxVersion}", message, version);
+        }
+    }
 }

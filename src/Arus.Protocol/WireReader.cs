@@ -17,8 +17,7 @@ public ref struct WireReader
 
     private readonly ReadOnlyMemory<byte> _frame;
     private readonly ReadOnlySpan<byte> _span;
-    private ApiDescriptor? _api;
-    private bool _isRequest;
+    private string? _message;
     private short _version;
     private int _limit;
     private int _position;
@@ -36,16 +35,15 @@ public ref struct WireReader
     public readonly int Remaining => _limit - _position;
 
     /// <summary>Names the message for errors and checks that the version is one of its own.</summary>
-    public void Begin(ApiDescriptor api, bool isRequest, short version)
+    public void Begin(string message, short minVersion, short maxVersion, short version)
     {
-        (_api, _isRequest, _version) = (api, isRequest, version);
-        if (!api.Supports(version))
-        {
-            throw Error($"the version is not one of {api.MinVersion} to {api.MaxVersion}", null);
-        }
+        (_message, _version) = (message, version);
+        ProtocolException.ThrowIfUnknown(message, minVersion, maxVersion, version);
     }
 
     public bool ReadBool(string field) => Take(1, field)[0] != 0;
+
+    public byte ReadUInt8(string field) => Take(1, field)[0];
 
     public sbyte ReadInt8(string field) => (sbyte)Take(1, field)[0];
 
@@ -63,34 +61,44 @@ public ref struct WireReader
 
     public ErrorCode ReadErrorCode(string field) => (ErrorCode)ReadInt16(field);
 
-    public string ReadString(bool flexible, string field) => ReadStringOrNull(flexible, false, field)!;
+    public string ReadString(LengthFormat lengths, string field) => ReadStringOrNull(lengths, false, field)!;
 
     /// <summary>Bytes that are not UTF-8 become U+FFFD, as in Kafka.</summary>
-    public string? ReadStringOrNull(bool flexible, bool nullable, string field)
+    public string? ReadStringOrNull(LengthFormat lengths, bool nullable, string field)
     {
-        int length = flexible ? ReadCompactLength(field) : ReadInt16(field);
+        int length = lengths == LengthFormat.Fixed ? ReadInt16(field) : ReadLength(lengths, field);
         return CheckLength(length, short.MaxValue, nullable, field) ? Encoding.UTF8.GetString(Take(length, field)) : null;
     }
 
-    public ReadOnlyMemory<byte> ReadBytes(bool flexible, string field)
+    public ReadOnlyMemory<byte> ReadBytes(LengthFormat lengths, string field) => ReadBytesOrNull(lengths, false, field)!.Value;
+
+    public ReadOnlyMemory<byte>? ReadBytesOrNull(LengthFormat lengths, bool nullable, string field)
     {
-        int length = flexible ? ReadCompactLength(field) : ReadInt32(field);
-        CheckLength(length, int.MaxValue, false, field);
-        return Slice(length, field);
+        int length = ReadLength(lengths, field);
+        return CheckLength(length, int.MaxValue, nullable, field) ? ReadRaw(length, field) : default(ReadOnlyMemory<byte>?);
     }
 
-    public Records ReadRecords(bool flexible, string field) => ReadRecordsOrNull(flexible, false, field);
+    public Records ReadRecords(LengthFormat lengths, string field) => ReadRecordsOrNull(lengths, false, field);
 
-    public Records ReadRecordsOrNull(bool flexible, bool nullable, string field)
+    public Records ReadRecordsOrNull(LengthFormat lengths, bool nullable, string field) =>
+        ReadBytesOrNull(lengths, nullable, field) is { } bytes ? new Records(bytes) : Records.Null;
+
+    /// <summary>Bytes without a length of their own.</summary>
+    public ReadOnlyMemory<byte> ReadRaw(int length, string field)
     {
-        int length = flexible ? ReadCompactLength(field) : ReadInt32(field);
-        return CheckLength(length, int.MaxValue, nullable, field) ? new Records(Slice(length, field)) : Records.Null;
+        CheckLength(length, int.MaxValue, false, field);
+        int start = _position;
+        Take(length, field);
+        return _frame.Slice(start, length);
     }
 
     /// <summary>The number of elements; -1 for null. So many elements can fit into what is left.</summary>
-    public int ReadArrayLength(bool flexible, bool nullable, int minElementSize, string field)
+    public int ReadArrayLength(LengthFormat lengths, bool nullable, int minElementSize, string field) =>
+        CheckCount(lengths == LengthFormat.Varint ? ReadVarInt(field) : ReadLength(lengths, field), nullable, minElementSize, field);
+
+    /// <summary>Checks a number of elements against what is left; -1 for null.</summary>
+    public readonly int CheckCount(int count, bool nullable, int minElementSize, string field)
     {
-        int count = flexible ? ReadCompactLength(field) : ReadInt32(field);
         if (CheckLength(count, MaxArrayLength, nullable, field) && (long)count * minElementSize > Remaining)
         {
             throw Error($"{count} elements do not fit into the {Remaining} bytes that are left", field);
@@ -175,13 +183,29 @@ public ref struct WireReader
         throw Error("a number of variable length is longer than 32 bits", field);
     }
 
-    internal readonly ProtocolException Error(string problem, string? field) => new(
-        problem, _api is null ? "header" : $"{_api.Key}{(_isRequest ? "Request" : "Response")}", _version, field);
-
-    private int ReadCompactLength(string field)
+    /// <summary>See <see cref="Varint"/>.</summary>
+    public int ReadVarInt(string field)
     {
-        uint value = ReadVarUInt(field);
-        return value <= int.MaxValue ? (int)value - 1 : throw Error($"length {value}", field);
+        long value = ReadVarLong(field);
+        return value == (int)value ? (int)value : throw Error($"{value} is no 32-bit number", field);
+    }
+
+    /// <inheritdoc cref="ReadVarInt"/>
+    public long ReadVarLong(string field) => Varint.TryRead(_span[.._limit], ref _position, out long value)
+        ? value
+        : throw Error("a number of variable length does not end", field);
+
+    internal readonly ProtocolException Error(string problem, string? field) => new(problem, _message ?? "header", _version, field);
+
+    private int ReadLength(LengthFormat lengths, string field)
+    {
+        if (lengths == LengthFormat.Fixed)
+        {
+            return ReadInt32(field);
+        }
+
+        long value = lengths == LengthFormat.Compact ? ReadVarUInt(field) : ReadVarLong(field);
+        return value is >= 0 and <= int.MaxValue ? (int)value - 1 : throw Error($"length {value - 1}", field);
     }
 
     /// <summary>True for a length, false for an allowed null.</summary>
@@ -195,13 +219,6 @@ public ref struct WireReader
         return length == -1
             ? nullable ? false : throw Error("null is not allowed", field)
             : throw Error(length < 0 ? $"negative length {length}" : $"length {length} is above {max}", field);
-    }
-
-    private ReadOnlyMemory<byte> Slice(int length, string field)
-    {
-        int start = _position;
-        Take(length, field);
-        return _frame.Slice(start, length);
     }
 
     private ReadOnlySpan<byte> Take(int length, string field)

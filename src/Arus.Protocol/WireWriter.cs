@@ -14,8 +14,8 @@ public ref struct WireWriter
     private const int ChunkSize = 512;
 
     private readonly IBufferWriter<byte>? _output;
-    private ApiDescriptor? _api;
-    private bool _isRequest;
+    private readonly bool _hasMemory;
+    private string? _message;
     private short _version;
     private Span<byte> _chunk;
     private int _used;
@@ -23,22 +23,26 @@ public ref struct WireWriter
 
     public WireWriter(IBufferWriter<byte> output) => _output = output;
 
+    /// <param name="memory">Memory of at least the size that is written.</param>
+    public WireWriter(Span<byte> memory)
+    {
+        _hasMemory = true;
+        _chunk = memory;
+    }
+
     /// <summary>How many bytes were written or counted.</summary>
     public readonly long Length => _flushed + _used;
 
-    private readonly bool IsMeasuring => _output is null;
+    private readonly bool IsMeasuring => _output is null && !_hasMemory;
 
     /// <summary>A writer that counts, with this one's message for errors.</summary>
-    public readonly WireWriter Measure() => new() { _api = _api, _isRequest = _isRequest, _version = _version };
+    public readonly WireWriter Measure() => new() { _message = _message, _version = _version };
 
     /// <summary>Names the message for errors and checks that the version is one of its own.</summary>
-    public void Begin(ApiDescriptor api, bool isRequest, short version)
+    public void Begin(string message, short minVersion, short maxVersion, short version)
     {
-        (_api, _isRequest, _version) = (api, isRequest, version);
-        if (!api.Supports(version))
-        {
-            throw Error($"the version is not one of {api.MinVersion} to {api.MaxVersion}", null);
-        }
+        (_message, _version) = (message, version);
+        ProtocolException.ThrowIfUnknown(message, minVersion, maxVersion, version);
     }
 
     /// <summary>Hands what is written to the output.</summary>
@@ -102,19 +106,19 @@ public ref struct WireWriter
         }
     }
 
-    public void WriteString(bool flexible, string value, string field) => WriteStringOrNull(flexible, value, false, field);
+    public void WriteString(LengthFormat lengths, string value, string field) => WriteStringOrNull(lengths, value, false, field);
 
-    public void WriteStringOrNull(bool flexible, string? value, bool nullable, string field)
+    public void WriteStringOrNull(LengthFormat lengths, string? value, bool nullable, string field)
     {
         int length = value is null ? -1 : Encoding.UTF8.GetByteCount(value);
         CheckLength(length, short.MaxValue, nullable, field);
-        if (flexible)
+        if (lengths == LengthFormat.Fixed)
         {
-            WriteVarUInt((uint)(length + 1));
+            WriteInt16((short)length);
         }
         else
         {
-            WriteInt16((short)length);
+            WriteLength(lengths, length);
         }
 
         if (length > 0 && Reserve(length, out Span<byte> to))
@@ -123,19 +127,23 @@ public ref struct WireWriter
         }
     }
 
-    public void WriteBytes(bool flexible, ReadOnlyMemory<byte> value, string field)
+    public void WriteBytes(LengthFormat lengths, ReadOnlyMemory<byte> value, string field) =>
+        WriteBytesOrNull(lengths, value, false, field);
+
+    public void WriteBytesOrNull(LengthFormat lengths, ReadOnlyMemory<byte>? value, bool nullable, string field)
     {
-        WriteByteLength(flexible, value.Length);
-        WriteRaw(value.Span);
+        CheckLength(value?.Length ?? -1, int.MaxValue, nullable, field);
+        WriteLength(lengths, value?.Length ?? -1);
+        WriteRaw(value.GetValueOrDefault().Span);
     }
 
-    public void WriteRecords(bool flexible, Records value, string field) => WriteRecordsOrNull(flexible, value, false, field);
+    public void WriteRecords(LengthFormat lengths, Records value, string field) => WriteRecordsOrNull(lengths, value, false, field);
 
-    public void WriteRecordsOrNull(bool flexible, Records value, bool nullable, string field)
+    public void WriteRecordsOrNull(LengthFormat lengths, Records value, bool nullable, string field)
     {
         int length = value.IsNull ? -1 : value.Length;
         CheckLength(length, int.MaxValue, nullable, field);
-        WriteByteLength(flexible, length);
+        WriteLength(lengths, length);
         if (IsMeasuring)
         {
             _flushed += value.Length;
@@ -146,10 +154,10 @@ public ref struct WireWriter
     }
 
     /// <param name="length">-1 for null.</param>
-    public void WriteArrayLength(bool flexible, int length, bool nullable, string field)
+    public void WriteArrayLength(LengthFormat lengths, int length, bool nullable, string field)
     {
         CheckLength(length, WireReader.MaxArrayLength, nullable, field);
-        WriteByteLength(flexible, length);
+        WriteLength(lengths, lengths == LengthFormat.Varint ? length - 1 : length);
     }
 
     /// <summary>The byte in front of a structure that may be null.</summary>
@@ -175,6 +183,17 @@ public ref struct WireWriter
         }
 
         to[size - 1] = (byte)value;
+    }
+
+    public void WriteVarInt(int value) => WriteVarLong(value);
+
+    /// <summary>See <see cref="Varint"/>.</summary>
+    public void WriteVarLong(long value)
+    {
+        if (Reserve(Varint.SizeOf(value), out Span<byte> to))
+        {
+            Varint.Write(to, value);
+        }
     }
 
     /// <summary>Bytes as they are: by reference, if the output takes that, or else a copy.</summary>
@@ -236,19 +255,18 @@ public ref struct WireWriter
 
     private void NextChunk(int size)
     {
+        IBufferWriter<byte> output = _output ?? throw new InvalidOperationException("The message is larger than its memory.");
         Flush();
-        _chunk = _output!.GetSpan(Math.Max(size, ChunkSize));
+        _chunk = output.GetSpan(Math.Max(size, ChunkSize));
     }
 
-    private void WriteByteLength(bool flexible, int length)
+    private void WriteLength(LengthFormat lengths, int length)
     {
-        if (flexible)
+        switch (lengths)
         {
-            WriteVarUInt((uint)(length + 1));
-        }
-        else
-        {
-            WriteInt32(length);
+            case LengthFormat.Fixed: WriteInt32(length); break;
+            case LengthFormat.Compact: WriteVarUInt((uint)(length + 1)); break;
+            default: WriteVarLong(length + 1L); break;
         }
     }
 
@@ -260,6 +278,5 @@ public ref struct WireWriter
         }
     }
 
-    private readonly ProtocolException Error(string problem, string? field) => new(
-        problem, _api is null ? "header" : $"{_api.Key}{(_isRequest ? "Request" : "Response")}", _version, field);
+    private readonly ProtocolException Error(string problem, string? field) => new(problem, _message ?? "header", _version, field);
 }

@@ -11,13 +11,13 @@ public sealed class ReferenceGraphTests
     private static readonly Dictionary<string, string[]> Allowed = new()
     {
         ["Arus.Model"] = [],
-        ["Arus.Storage"] = ["Arus.Model"],
-        ["Arus.Coordination"] = ["Arus.Model"],
+        ["Arus.Storage"] = ["Arus.Model", "Arus.Protocol"],
+        ["Arus.Coordination"] = ["Arus.Model", "Arus.Protocol"],
         ["Arus.Protocol"] = ["Arus.Model"],
-        ["Arus.Grains.Abstractions"] = ["Arus.Model"],
-        ["Arus.Grains"] = ["Arus.Model", "Arus.Storage", "Arus.Coordination", "Arus.Grains.Abstractions"],
+        ["Arus.Grains.Abstractions"] = ["Arus.Model", "Arus.Protocol"],
+        ["Arus.Grains"] = ["Arus.Model", "Arus.Protocol", "Arus.Storage", "Arus.Coordination", "Arus.Grains.Abstractions"],
         ["Arus.Kafka"] = ["Arus.Model", "Arus.Protocol", "Arus.Grains.Abstractions"],
-        ["Arus.Client"] = ["Arus.Model", "Arus.Grains.Abstractions"],
+        ["Arus.Client"] = ["Arus.Model", "Arus.Protocol", "Arus.Grains.Abstractions"],
         ["Arus.Server"] =
         [
             "Arus.Model", "Arus.Storage", "Arus.Coordination", "Arus.Grains.Abstractions", "Arus.Grains", "Arus.Protocol", "Arus.Kafka",

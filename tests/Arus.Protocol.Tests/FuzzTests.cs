@@ -1,8 +1,10 @@
+using Arus.Testing;
+
 namespace Arus.Protocol.Tests;
 
 /// <summary>
 /// Whatever bytes arrive, the decoder gives a value or a <see cref="ProtocolException"/>, and allocates no more than a small
-/// multiple of them. ARUS_FUZZ_ROUNDS makes it longer, ARUS_FUZZ_SEED another run.
+/// multiple of them. ARUS_FUZZ_ROUNDS makes it longer.
 /// </summary>
 public sealed class FuzzTests
 {
@@ -12,13 +14,12 @@ public sealed class FuzzTests
     /// <summary>The message itself, and an exception with its text.</summary>
     private const int AllocationBase = 8_192;
 
-    private static readonly int Rounds = Setting("ARUS_FUZZ_ROUNDS", 12);
-    private static readonly int Seed = Setting("ARUS_FUZZ_SEED", 20_240);
+    private static readonly int Rounds = int.TryParse(Environment.GetEnvironmentVariable("ARUS_FUZZ_ROUNDS"), out int rounds) ? rounds : 12;
 
-    public static TheoryData<ApiKey> Apis() => RoundTripTests.Apis();
+    public static TheoryData<string> Names() => MessageKind.Names();
 
-    [Theory, MemberData(nameof(Apis))]
-    public void Random_bytes(ApiKey key) => Run(key, (random, _, _, _) =>
+    [Theory, MemberData(nameof(Names))]
+    public void Random_bytes(string name) => Run(name, (random, _, _) =>
     {
         var bytes = new byte[random.Next(0, 400)];
         random.NextBytes(bytes);
@@ -32,10 +33,10 @@ public sealed class FuzzTests
         return bytes;
     });
 
-    [Theory, MemberData(nameof(Apis))]
-    public void Mutated_messages(ApiKey key) => Run(key, (random, api, isRequest, version) =>
+    [Theory, MemberData(nameof(Names))]
+    public void Mutated_messages(string name) => Run(name, (random, kind, version) =>
     {
-        byte[] bytes = MessageCodec.Write(new MessageFiller(random.Next(), maxBytes: 20).Create(api, isRequest), version);
+        byte[] bytes = MessageKind.Write(kind.Fill(random.Next(), maxBytes: 20), version);
         for (int i = random.Next(1, 6); i > 0; i--)
         {
             bytes = Mutate(random, bytes);
@@ -45,8 +46,8 @@ public sealed class FuzzTests
     });
 
     /// <summary>A frame of one repeated small byte is read as arrays that are as long as they may be.</summary>
-    [Theory, MemberData(nameof(Apis))]
-    public void Lengths_as_large_as_the_frame_allows(ApiKey key) => Run(key, (random, _, _, _) =>
+    [Theory, MemberData(nameof(Names))]
+    public void Lengths_as_large_as_the_frame_allows(string name) => Run(name, (random, _, _) =>
     {
         var bytes = new byte[5_000];
         int at = random.Next(0, 40);
@@ -59,9 +60,9 @@ public sealed class FuzzTests
     });
 
     [Fact]
-    public void Request_headers()
+    public void Request_headers() => Seeds.Run(1, seed =>
     {
-        var random = new Random(Seed);
+        var random = new Random(seed);
         for (int i = 0; i < 20_000; i++)
         {
             var bytes = new byte[random.Next(0, 40)];
@@ -69,41 +70,39 @@ public sealed class FuzzTests
             try
             {
                 var reader = new WireReader(bytes);
-                RequestHeader.Read(ref reader, out _);
+                RequestHeader.Read(ref reader);
             }
             catch (ProtocolException)
             {
                 // The clean error.
             }
         }
-    }
+    });
 
-    private static void Run(ApiKey key, Func<Random, ApiDescriptor, bool, short, byte[]> frame)
+    private static void Run(string name, Func<Random, MessageKind, short, byte[]> frame) => Seeds.Run(Rounds, seed =>
     {
-        foreach (var (api, isRequest, version) in MessageCodec.All().Where(m => m.Api.Key == key))
+        MessageKind kind = MessageKind.Of(name);
+        foreach (short version in kind.Versions)
         {
-            var random = new Random(Seed + ((int)key * 1000) + version);
-            for (int round = 0; round < Rounds; round++)
+            byte[] bytes = frame(new Random(seed + version), kind, version);
+            string what = $"{name} v{version}: {Hex.Format(bytes.AsSpan(0, Math.Min(400, bytes.Length)))}";
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            Exception? error = null;
+            try
             {
-                byte[] bytes = frame(random, api, isRequest, version);
-                string what = $"{key} v{version} request={isRequest} seed={Seed} round={round}: {Hex.Format(bytes.AsSpan(0, Math.Min(400, bytes.Length)))}";
-                long before = GC.GetAllocatedBytesForCurrentThread();
-                Exception? error = null;
-                try
-                {
-                    MessageCodec.Read(api, isRequest, version, bytes, out _);
-                }
-                catch (Exception e)
-                {
-                    error = e;
-                }
-
-                long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-                Assert.True(error is null or ProtocolException, $"{error} at {what}");
-                Assert.True(allocated <= ((long)bytes.Length * AllocationFactor) + AllocationBase, $"{allocated} bytes for {bytes.Length} at {what}");
+                kind.Read(bytes, version, out _);
             }
+            catch (Exception e)
+            {
+                error = e;
+            }
+
+            long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+            Assert.True(error is null or ProtocolException, $"{error} at {what}");
+            long allowed = ((long)bytes.Length * AllocationFactor) + AllocationBase;
+            Assert.True(allocated <= allowed, $"{allocated} bytes for {bytes.Length} at {what}");
         }
-    }
+    });
 
     private static byte[] Mutate(Random random, byte[] bytes)
     {
@@ -131,7 +130,4 @@ public sealed class FuzzTests
                 return [.. bytes[..at], .. inserted, .. bytes[at..]];
         }
     }
-
-    private static int Setting(string name, int otherwise) =>
-        int.TryParse(Environment.GetEnvironmentVariable(name), out int value) ? value : otherwise;
 }

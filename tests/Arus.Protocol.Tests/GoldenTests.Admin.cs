@@ -2,7 +2,7 @@ namespace Arus.Protocol.Tests;
 
 public sealed partial class GoldenTests
 {
-    private static IEnumerable<(IApiMessage Message, short Version, string Hex)> AdminBodies() =>
+    private static IEnumerable<(IMessage Message, short Version, string Hex)> AdminBodies() =>
     [
         (new InitProducerIdRequest { TransactionTimeoutMs = 1 }, 1, "ffff 00000001"),
         (new InitProducerIdRequest { TransactionTimeoutMs = 1 }, 4, "00 00000001 ffffffffffffffff ffff 00"),

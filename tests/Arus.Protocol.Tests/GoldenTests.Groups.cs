@@ -2,7 +2,7 @@ namespace Arus.Protocol.Tests;
 
 public sealed partial class GoldenTests
 {
-    private static IEnumerable<(IApiMessage Message, short Version, string Hex)> GroupBodies() =>
+    private static IEnumerable<(IMessage Message, short Version, string Hex)> GroupBodies() =>
     [
         (new FindCoordinatorRequest { Key = "g" }, 0, "0001 67"),
         (new FindCoordinatorRequest { CoordinatorKeys = ["g"] }, 4, "00 02 02 67 00"),
@@ -67,8 +67,12 @@ public sealed partial class GoldenTests
             "00000001 0001 74  00000001 00000000 ffffffffffffffff 0000 0000"),
         (new OffsetFetchResponse
         {
-            Groups = [new() { GroupId = "g", Topics = [new() { TopicId = Id, Partitions = [new() { CommittedOffset = 4, Metadata = "m" }] }] }],
-        }, 10, "00000000  02 02 67  02 0102030405060708090a0b0c0d0e0f10  02 00000000 0000000000000004 ffffffff 02 6d 0000 00  00  0000 00  00"),
+            Groups =
+            [
+                new() { GroupId = "g", Topics = [new() { TopicId = Id, Partitions = [new() { CommittedOffset = 4, Metadata = "m" }] }] },
+            ],
+        }, 10, "00000000  02 02 67  02 0102030405060708090a0b0c0d0e0f10  "
+            + "02 00000000 0000000000000004 ffffffff 02 6d 0000 00  00  0000 00  00"),
         (new OffsetDeleteRequest { GroupId = "g", Topics = [new() { Name = "t", Partitions = [new() { PartitionIndex = 1 }] }] }, 0,
             "0001 67  00000001 0001 74  00000001 00000001"),
         (new DescribeGroupsRequest { Groups = ["g"] }, 5, "02 02 67 00 00"),

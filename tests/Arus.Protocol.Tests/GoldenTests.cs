@@ -6,7 +6,7 @@ public sealed partial class GoldenTests
     private static readonly Guid Id = new("01020304-0506-0708-090a-0b0c0d0e0f10");
 
     /// <summary>The body's bytes by message and version; blanks separate the fields.</summary>
-    private static readonly (IApiMessage Message, short Version, string Hex)[] Bodies =
+    private static readonly (IMessage Message, short Version, string Hex)[] Bodies =
     [
         (new ApiVersionsRequest(), 0, ""),
         (new ApiVersionsRequest { ClientSoftwareName = "kc", ClientSoftwareVersion = "1" }, 3, "03 6b63  02 31  00"),
@@ -162,7 +162,8 @@ public sealed partial class GoldenTests
         return cases;
     }
 
-    private static (IApiMessage Message, short Version, string Hex)[] AllBodies { get; } = [.. Bodies, .. GroupBodies(), .. AdminBodies()];
+    private static (IMessage Message, short Version, string Hex)[] AllBodies { get; } =
+        [.. Bodies, .. GroupBodies(), .. AdminBodies(), .. EmbeddedBodies(), .. PersistedBodies()];
 
     [Theory, MemberData(nameof(Cases))]
     public void A_body_has_exactly_these_bytes(int index, string name)
@@ -170,11 +171,20 @@ public sealed partial class GoldenTests
         var (message, version, hex) = AllBodies[index];
         byte[] expected = Hex.Parse(hex);
 
-        Assert.Equal(Hex.Format(expected), Hex.Format(MessageCodec.Write(message, version)));
+        Assert.Equal(Hex.Format(expected), Hex.Format(MessageKind.Write(message, version)));
 
-        IApiMessage read = MessageCodec.Read(message.Api, message.IsRequest, version, expected, out int remaining);
+        IMessage read = MessageKind.Of(message.GetType().Name).Read(expected, version, out int remaining);
         Assert.True(remaining == 0, name);
-        Assert.Equal(Hex.Format(expected), Hex.Format(MessageCodec.Write(read, version)));
+        Assert.Equal(Hex.Format(expected), Hex.Format(MessageKind.Write(read, version)));
         new PropertyComparison().Compare(message, read, name);
+    }
+
+    [Fact]
+    public void Every_version_of_a_data_message_has_golden_bytes()
+    {
+        IEnumerable<string> versions = MessageKind.All.Where(kind => !kind.Type.IsAssignableTo(typeof(IApiMessage)))
+            .SelectMany(kind => kind.Versions.Select(version => $"{kind.Name} v{version}"));
+
+        Assert.Empty(versions.Except(AllBodies.Select(body => $"{body.Message.GetType().Name} v{body.Version}")));
     }
 }

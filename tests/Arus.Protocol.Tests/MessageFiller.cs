@@ -8,13 +8,7 @@ internal sealed class MessageFiller(int seed, int maxBytes = 300)
 {
     private readonly Random _random = new(seed);
 
-    public IApiMessage Create(ApiDescriptor api, bool isRequest)
-    {
-        string name = $"Arus.Protocol.{api.Key}{(isRequest ? "Request" : "Response")}";
-        return (IApiMessage)Fill(typeof(IApiMessage).Assembly.GetType(name, throwOnError: true)!);
-    }
-
-    private object Fill(Type type)
+    public object Fill(Type type)
     {
         object value = Activator.CreateInstance(type)!;
         foreach (PropertyInfo property in type.GetProperties(BindingFlags.Instance | BindingFlags.Public).Where(p => p.CanWrite))
@@ -25,8 +19,9 @@ internal sealed class MessageFiller(int seed, int maxBytes = 300)
         return value;
     }
 
-    private object Value(Type type)
+    private object Value(Type declared)
     {
+        Type type = Nullable.GetUnderlyingType(declared) ?? declared;
         if (type.IsArray)
         {
             Type element = type.GetElementType()!;

@@ -2,7 +2,9 @@ using System.Reflection;
 
 namespace Arus.Protocol.Tests;
 
-/// <summary>Compares a message with what was read back: each property is as it was, or has its default because the version lacks it.</summary>
+/// <summary>
+/// Compares a message with what was read back: each property is as it was, or has its default because the version lacks it.
+/// </summary>
 internal sealed class PropertyComparison
 {
     public HashSet<string> Seen { get; } = [];
@@ -47,7 +49,7 @@ internal sealed class PropertyComparison
                 return records.ToMemory().Span.SequenceEqual(((Records)b).ToMemory().Span);
             case ReadOnlyMemory<byte> bytes:
                 return bytes.Span.SequenceEqual(((ReadOnlyMemory<byte>)b).Span);
-            case not string when a.GetType() is { IsClass: true, IsArray: false }:
+            case not string when a.GetType().Namespace == typeof(IMessage).Namespace:
                 Compare(a, b, path);
                 return true;
             default:

@@ -1,95 +1,81 @@
+using Arus.Testing;
+
 namespace Arus.Protocol.Tests;
 
 public sealed class RoundTripTests
 {
-    private const int Seeds = 5;
+    private const int FreshSeeds = 3;
 
-    public static TheoryData<ApiKey> Apis() => new(ApiCatalog.All.Select(api => api.Key));
+    public static TheoryData<string> Names() => MessageKind.Names();
 
-    [Theory, MemberData(nameof(Apis))]
-    public void Every_version_reads_what_it_wrote(ApiKey key)
+    [Theory, MemberData(nameof(Names))]
+    public void Every_version_reads_what_it_wrote(string name) => ForEach(name, FreshSeeds, (kind, version, seed) =>
     {
-        ForEach(key, (api, isRequest, version, seed) =>
-        {
-            IApiMessage message = new MessageFiller(seed).Create(api, isRequest);
-            byte[] bytes = MessageCodec.Write(message, version);
+        byte[] bytes = MessageKind.Write(kind.Fill(seed), version);
 
-            IApiMessage again = MessageCodec.Read(api, isRequest, version, bytes, out int remaining);
+        IMessage again = kind.Read(bytes, version, out int remaining);
 
-            Assert.Equal(0, remaining);
-            Assert.Equal(Hex.Format(bytes), Hex.Format(MessageCodec.Write(again, version)));
-        });
-    }
+        Assert.Equal(0, remaining);
+        Assert.Equal(Hex.Format(bytes), Hex.Format(MessageKind.Write(again, version)));
+    });
 
-    [Theory, MemberData(nameof(Apis))]
-    public void Counting_gives_the_size_of_writing(ApiKey key)
+    [Theory, MemberData(nameof(Names))]
+    public void Counting_gives_the_size_of_writing(string name) => ForEach(name, FreshSeeds, (kind, version, seed) =>
     {
-        ForEach(key, (api, isRequest, version, seed) =>
-        {
-            IApiMessage message = new MessageFiller(seed).Create(api, isRequest);
-            var measure = default(WireWriter);
-            message.Write(ref measure, version);
+        IMessage message = kind.Fill(seed);
+        byte[] bytes = MessageKind.Write(message, version);
 
-            Assert.Equal(MessageCodec.Write(message, version).Length, measure.Length);
-        });
-    }
+        Assert.Equal(bytes.Length, DataMessages.Measure(message, version));
+        Assert.Equal(Hex.Format(bytes), Hex.Format(DataMessages.Write(message, version)));
+    });
 
-    [Theory, MemberData(nameof(Apis))]
-    public void A_strict_prefix_is_a_clean_error(ApiKey key)
+    [Theory, MemberData(nameof(Names))]
+    public void A_strict_prefix_is_a_clean_error(string name) => ForEach(name, 1, (kind, version, seed) =>
     {
-        ForEach(key, (api, isRequest, version, seed) =>
+        byte[] bytes = MessageKind.Write(kind.Fill(seed, maxBytes: 8), version);
+        for (int length = 0; length < bytes.Length; length++)
         {
-            byte[] bytes = MessageCodec.Write(new MessageFiller(seed, maxBytes: 8).Create(api, isRequest), version);
-            for (int length = 0; length < bytes.Length; length++)
-            {
-                var error = Assert.Throws<ProtocolException>(
-                    () => MessageCodec.Read(api, isRequest, version, bytes.AsMemory(0, length), out _));
-                Assert.Equal(version, error.Version);
-                Assert.StartsWith(key.ToString(), error.Api);
-            }
-        }, seeds: 1);
-    }
+            var error = Assert.Throws<ProtocolException>(() => kind.Read(bytes.AsMemory(0, length), version, out _));
+            Assert.Equal((name, version), (error.MessageName, error.Version));
+        }
+    });
 
-    [Theory, MemberData(nameof(Apis))]
-    public void A_version_outside_of_the_range_is_refused(ApiKey key)
+    [Theory, MemberData(nameof(Names))]
+    public void A_version_outside_of_the_range_is_refused(string name)
     {
-        ApiDescriptor api = ApiCatalog.Find(key)!;
-        foreach (int version in new[] { api.MinVersion - 1, api.MaxVersion + 1, short.MaxValue, short.MinValue })
+        MessageKind kind = MessageKind.Of(name);
+        foreach (int version in new[] { kind.Versions[0] - 1, kind.Versions[^1] + 1, short.MaxValue, short.MinValue })
         {
-            Assert.Throws<ProtocolException>(() => MessageCodec.Read(api, true, (short)version, new byte[100], out _));
-            Assert.Throws<ProtocolException>(() => MessageCodec.Write(new MessageFiller(1).Create(api, true), (short)version));
+            Assert.Throws<ProtocolException>(() => kind.Read(new byte[100], (short)version, out _));
+            Assert.Throws<ProtocolException>(() => MessageKind.Write(kind.Empty(), (short)version));
         }
     }
 
-    [Theory, MemberData(nameof(Apis))]
-    public void Every_property_is_carried_by_some_version_and_by_no_version_wrongly(ApiKey key)
+    [Theory, MemberData(nameof(Names))]
+    public void Every_property_is_carried_by_some_version_and_by_no_version_wrongly(string name) => Seeds.Run(1, seed =>
     {
-        ApiDescriptor api = ApiCatalog.Find(key)!;
-        foreach (bool isRequest in new[] { true, false })
+        MessageKind kind = MessageKind.Of(name);
+        IMessage message = kind.Fill(seed);
+        var comparison = new PropertyComparison();
+        foreach (short version in kind.Versions)
         {
-            IApiMessage message = new MessageFiller(7).Create(api, isRequest);
-            var comparison = new PropertyComparison();
-            for (short version = api.MinVersion; version <= api.MaxVersion; version++)
-            {
-                byte[] bytes = MessageCodec.Write(message, version);
-                comparison.Compare(message, MessageCodec.Read(api, isRequest, version, bytes, out _), $"{key} v{version}");
-            }
-
-            Assert.Equal(comparison.Seen.Order(), comparison.Carried.Order());
+            comparison.Compare(message, kind.Read(MessageKind.Write(message, version), version, out _), $"{name} v{version}");
         }
-    }
+
+        Assert.Equal(comparison.Seen.Order(), comparison.Carried.Order());
+    }, 7);
 
     /// <summary>The defaults of a message can be said in every version, unless null stands for something.</summary>
-    [Theory, MemberData(nameof(Apis))]
-    public void An_empty_message_survives(ApiKey key)
+    [Theory, MemberData(nameof(Names))]
+    public void An_empty_message_survives(string name)
     {
-        foreach (var (api, isRequest, version) in MessageCodec.All().Where(m => m.Api.Key == key))
+        MessageKind kind = MessageKind.Of(name);
+        foreach (short version in kind.Versions)
         {
-            Type type = new MessageFiller(0).Create(api, isRequest).GetType();
             byte[] bytes;
             try
             {
-                bytes = MessageCodec.Write((IApiMessage)Activator.CreateInstance(type)!, version);
+                bytes = MessageKind.Write(kind.Empty(), version);
             }
             catch (ProtocolException e)
             {
@@ -97,20 +83,18 @@ public sealed class RoundTripTests
                 continue;
             }
 
-            IApiMessage again = MessageCodec.Read(api, isRequest, version, bytes, out int remaining);
+            IMessage again = kind.Read(bytes, version, out int remaining);
             Assert.Equal(0, remaining);
-            Assert.Equal(Hex.Format(bytes), Hex.Format(MessageCodec.Write(again, version)));
+            Assert.Equal(Hex.Format(bytes), Hex.Format(MessageKind.Write(again, version)));
         }
     }
 
-    private static void ForEach(ApiKey key, Action<ApiDescriptor, bool, short, int> check, int seeds = Seeds)
+    private static void ForEach(string name, int freshSeeds, Action<MessageKind, short, int> check) => Seeds.Run(freshSeeds, seed =>
     {
-        foreach (var (api, isRequest, version) in MessageCodec.All().Where(m => m.Api.Key == key))
+        MessageKind kind = MessageKind.Of(name);
+        foreach (short version in kind.Versions)
         {
-            for (int seed = 1; seed <= seeds; seed++)
-            {
-                check(api, isRequest, version, seed);
-            }
+            check(kind, version, seed);
         }
-    }
+    });
 }

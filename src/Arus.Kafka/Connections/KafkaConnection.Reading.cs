@@ -59,7 +59,7 @@ internal sealed partial class KafkaConnection
     private async ValueTask<PendingResponse> StartAsync(RequestFrame frame, long receivedAt)
     {
         var reader = new WireReader(frame.Memory);
-        RequestHeader header = RequestHeader.Read(ref reader, out _);
+        RequestHeader header = RequestHeader.Read(ref reader);
         ApiHandler handler = _handlers.Find(header.ApiKey)
             ?? throw new ProtocolException($"API {(short)header.ApiKey} is not served");
         var context = new RequestContext(handler, header, frame, _listener, RemoteAddress, _waiters, _closed.Token) { ReceivedAt = receivedAt };

@@ -20,7 +20,7 @@ internal sealed record RequestContext(
         where T : IApiMessage<T>
     {
         var reader = new WireReader(Frame.Memory);
-        RequestHeader.Read(ref reader, out _);
+        RequestHeader.Read(ref reader);
         return T.Read(ref reader, Version);
     }
 }
