@@ -5,10 +5,10 @@ namespace Arus.Storage;
 /// Thread-safe. Dispose it when its logs are closed; it closes those that are not.
 /// </summary>
 /// <remarks>
-/// Nothing here goes on in its caller's context: the caller may be a grain whose silo was killed and which gets no further turn, and
-/// an opening or closing that it began is waited for by whoever opens the log next and by the provider's disposal.
+/// Nothing here continues in its caller's context: the caller may be a grain whose silo was killed and which gets no further turn, and
+/// the next opening of the log and the provider's disposal wait for an opening or closing that it began.
 /// </remarks>
-public sealed class LogProvider : IPartitionLogProvider
+public sealed class LogProvider : IPartitionLogProvider, ILogOwner
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<TopicPartition, Entry> _open = [];
@@ -65,7 +65,7 @@ public sealed class LogProvider : IPartitionLogProvider
     public int OpenFiles => _shared.Files.Count;
 
     /// <inheritdoc/>
-    /// <remarks>A log that is still open is closed first: whoever opens last has the newer leader epoch.</remarks>
+    /// <remarks>A log that is still open is closed first: the last to open has the newer leader epoch.</remarks>
     public async ValueTask<IPartitionLog> OpenAsync(
         TopicPartition partition, Guid topicId, TopicConfig config, int leaderEpoch = -1, CancellationToken cancellationToken = default)
     {
@@ -86,8 +86,8 @@ public sealed class LogProvider : IPartitionLogProvider
             "deleted").ConfigureAwait(false);
 
     /// <summary>
-    /// Closes the partition's log and puts another in its place, or none. Whoever comes next waits for it: what is done to one partition
-    /// is done one after the other.
+    /// Closes the partition's log and puts another in its place, or none. The next call for the partition waits for it: what is done to
+    /// one partition is done one after the other.
     /// </summary>
     private async Task<PartitionLog?> ReplaceAsync(TopicPartition partition, Func<int, PartitionLog?> replacement, string purpose)
     {
@@ -110,7 +110,9 @@ public sealed class LogProvider : IPartitionLogProvider
                 await before.CloseAsync().ConfigureAwait(false);
             }
 
-            var work = new DirectoryWork(partition, () => replacement(affinity), purpose);
+            var work = new LogTask<PartitionLog?>(
+                () => replacement(affinity),
+                error => error as LogException ?? new LogException($"The log of {partition} cannot be {purpose}: {error.Message}", error));
             _shared.Scheduler.Queue(LogLane.Read, affinity, work);
             return log = await work.Task.ConfigureAwait(false);
         }
@@ -177,7 +179,7 @@ public sealed class LogProvider : IPartitionLogProvider
         }
     }
 
-    private void OnClosed(PartitionLog log)
+    void ILogOwner.OnClosed(PartitionLog log)
     {
         lock (_lock)
         {
@@ -192,10 +194,9 @@ public sealed class LogProvider : IPartitionLogProvider
     {
         string directory = Path.Combine(_shared.Options.Directory, partition.ToString());
         SetStrayAside(partition, topicId, directory);
-        RecoveredLog recovered = new LogRecovery(_shared, partition, directory, config).Run();
-        Guid id = topicId != Guid.Empty ? topicId : recovered.Checkpoint?.TopicId ?? Guid.Empty;
-        return new PartitionLog(
-            _shared, partition, directory, id, affinity, config, recovered, OnClosed, () => DeleteAsync(partition, id));
+        LoadedLog loaded = new LogLoader(_shared, partition, directory, config).Load();
+        Guid id = topicId != Guid.Empty ? topicId : loaded.Checkpoint?.TopicId ?? Guid.Empty;
+        return new PartitionLog(_shared, partition, directory, id, affinity, config, loaded, this);
     }
 
     private void Delete(TopicPartition partition, Guid topicId)
@@ -228,7 +229,8 @@ public sealed class LogProvider : IPartitionLogProvider
         _shared.FileSystem.SyncDirectory(_shared.Options.Directory);
         _shared.Report(
             LogEventKind.SetAside, partition, directory,
-            $"{directory} belongs to topic id {checkpoint.TopicId}, not {topicId}; it was renamed to {Path.GetFileName(stray)}. Delete it when its records are not needed.");
+            $"{directory} belongs to topic id {checkpoint.TopicId}, not {topicId}; it was renamed to {Path.GetFileName(stray)}. "
+            + "Delete it when its records are not needed.");
     }
 
     private sealed class Entry
@@ -244,26 +246,6 @@ public sealed class LogProvider : IPartitionLogProvider
             if (await _log.Task.ConfigureAwait(false) is { } log)
             {
                 await log.DisposeAsync().ConfigureAwait(false);
-            }
-        }
-    }
-
-    private sealed class DirectoryWork(TopicPartition partition, Func<PartitionLog?> action, string purpose) : ILogWork
-    {
-        private readonly TaskCompletionSource<PartitionLog?> _source = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-        public Task<PartitionLog?> Task => _source.Task;
-
-        public void Execute()
-        {
-            try
-            {
-                _source.SetResult(action());
-            }
-            catch (Exception error)
-            {
-                _source.SetException(
-                    error as LogException ?? new LogException($"The log of {partition} cannot be {purpose}: {error.Message}", error));
             }
         }
     }

@@ -5,20 +5,18 @@ namespace Arus.Storage;
 /// <summary>Finds the logs that a directory holds, open or not.</summary>
 public static class StoredLogs
 {
-    private const string SegmentPattern = "*.log";
-
-    /// <summary>The logs of a <see cref="LogProviderOptions.Directory"/> that have records. Reads directories as it goes on: not for a hot path.</summary>
+    /// <summary>
+    /// The logs of a <see cref="LogProviderOptions.Directory"/> that have records. It reads directories while it is enumerated, so it is
+    /// not for a hot path.
+    /// </summary>
+    /// <param name="fileSystem">Null for the machine's.</param>
     /// <exception cref="IOException">The directory cannot be read.</exception>
-    public static IEnumerable<StoredLog> List(string directory)
+    public static IEnumerable<StoredLog> List(string directory, ILogFileSystem? fileSystem = null)
     {
-        if (!Directory.Exists(directory))
+        fileSystem ??= PhysicalFileSystem.Instance;
+        foreach (string name in fileSystem.ListDirectories(directory))
         {
-            yield break;
-        }
-
-        foreach (string path in Directory.EnumerateDirectories(directory))
-        {
-            if (TryParse(Path.GetFileName(path), out TopicPartition partition) && OldestWrite(path) is { } oldest)
+            if (TryParse(name, out TopicPartition partition) && OldestWrite(fileSystem, Path.Combine(directory, name)) is { } oldest)
             {
                 yield return new StoredLog(partition, oldest);
             }
@@ -33,26 +31,20 @@ public static class StoredLogs
         return parsed;
     }
 
-    private static DateTimeOffset? OldestWrite(string directory)
+    private static DateTimeOffset? OldestWrite(ILogFileSystem fileSystem, string directory)
     {
-        DateTimeOffset? oldest = null;
         try
         {
-            foreach (FileInfo segment in new DirectoryInfo(directory).EnumerateFiles(SegmentPattern))
-            {
-                if (segment.Length > 0 && (oldest is null || segment.LastWriteTimeUtc < oldest))
-                {
-                    oldest = segment.LastWriteTimeUtc;
-                }
-            }
+            return fileSystem.ListFiles(directory)
+                .Where(name => Segment.TryParse(name, Segment.LogSuffix, out _))
+                .Select(name => fileSystem.GetInfo(Path.Combine(directory, name)))
+                .Where(segment => segment is { Length: > 0 })
+                .Min(segment => segment?.LastWritten);
         }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        catch (DirectoryNotFoundException)
         {
-            // The log was deleted meanwhile.
-            return null;
+            return null; // The log was deleted since the directory was listed.
         }
-
-        return oldest;
     }
 }
 

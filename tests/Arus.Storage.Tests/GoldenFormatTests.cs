@@ -21,7 +21,7 @@ public sealed class GoldenFormatTests
     {
         var checkpoint = new LogCheckpoint(
             new Guid("00010203-0405-0607-0809-0a0b0c0d0e0f"), 5, 1000, 900, 4096, 700,
-            [new EpochStart(1, 0), new EpochStart(4, 500)], ProducerSnapshot.Serialize(new ProducerStates()));
+            [new EpochStart(1, 0), new EpochStart(4, 500)], ProducerSnapshot.Serialize(new ProducerStateManager()));
         byte[] bytes = checkpoint.Serialize();
         Assert.Equal(Checkpoint, Convert.ToHexString(bytes));
         var disk = new MemoryFileSystem();
@@ -32,11 +32,11 @@ public sealed class GoldenFormatTests
     [Fact]
     public void The_producer_snapshot()
     {
-        var producers = new ProducerStates();
+        var producers = new ProducerStateManager();
         producers.Add(new RecordBatchHeader(Batches.Idempotent(0x0102, 3, 7, count: 2).Span), 40, nowMs: 0x1122334455);
         byte[] bytes = ProducerSnapshot.Serialize(producers);
         Assert.Equal(Snapshot, Convert.ToHexString(bytes));
-        ProducerStates? read = ProducerSnapshot.Deserialize(bytes);
+        ProducerStateManager? read = ProducerSnapshot.Deserialize(bytes);
         Assert.Equal(bytes, ProducerSnapshot.Serialize(read!));
         for (int length = 0; length < bytes.Length; length++)
         {

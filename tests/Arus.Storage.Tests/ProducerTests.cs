@@ -134,7 +134,7 @@ public sealed class ProducerTests
     [Fact]
     public void No_more_producers_than_the_limit_are_remembered()
     {
-        var producers = new ProducerStates(maxProducers: 2);
+        var producers = new ProducerStateManager(maxProducers: 2);
         for (int i = 0; i < 5; i++)
         {
             producers.Add(new RecordBatchHeader(Batches.Idempotent(i, 0, 0).Span), i, nowMs: i);
@@ -146,11 +146,11 @@ public sealed class ProducerTests
     [Fact]
     public void The_producer_that_was_silent_for_longest_is_forgotten_also_within_one_millisecond_and_after_a_restart()
     {
-        var producers = new ProducerStates(maxProducers: 3);
+        var producers = new ProducerStateManager(maxProducers: 3);
         Use(1, 2, 3, 1, 4, 5, 1, 6);
         Assert.Equal([5L, 1L, 6L], producers.All.Select(pair => pair.Key));
         producers.Add(new RecordBatchHeader(Batches.Idempotent(1, 0, 3).Span), 9, nowMs: 70);
-        ProducerStates read = ProducerSnapshot.Deserialize(ProducerSnapshot.Serialize(producers))!;
+        ProducerStateManager read = ProducerSnapshot.Deserialize(ProducerSnapshot.Serialize(producers))!;
         Assert.Equal([5L, 6L, 1L], read.All.Select(pair => pair.Key));
         producers.Set(6, null);
         Assert.Equal(1, producers.Expire(70));

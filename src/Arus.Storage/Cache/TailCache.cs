@@ -4,8 +4,8 @@ namespace Arus.Storage;
 /// One log's recent batches: where appends are copied to, what the disk is written from, and what tailing consumers read. A log
 /// that is not written to holds nothing once the budget has taken its chunks.
 /// </summary>
-/// <param name="stateLock">The log's; guards the list of chunks and what is published of them.</param>
-internal sealed class TailCache(TailCacheBudget budget, Lock stateLock)
+/// <param name="listLock">The <see cref="SegmentList"/>'s; it guards the list of chunks and what is published of them.</param>
+internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
 {
     /// <summary>A log's first chunk; each next one is twice as large, so that 1,000 busy partitions do not begin with a gigabyte.</summary>
     public const int MinChunkBytes = 8 * 1024;
@@ -16,73 +16,82 @@ internal sealed class TailCache(TailCacheBudget budget, Lock stateLock)
     private int _nextChunkBytes = MinChunkBytes;
 
     /// <summary>Takes room for a batch at the tail. Called by the appender only, one at a time.</summary>
-    /// <returns>The chunk and where in it the batch goes.</returns>
+    /// <returns>The chunk, and where in it the batch goes.</returns>
     public (TailChunk Chunk, int Start) Reserve(int length, long baseOffset)
     {
-        TailChunk? tail = _tail;
-        if (tail is null || tail.IsDropped || tail.Bytes.Length - tail.Reserved < length)
+        while (true)
         {
-            int capacity = Math.Max(_nextChunkBytes, length);
-            _nextChunkBytes = Math.Min(_nextChunkBytes * 2, MaxChunkBytes);
-            tail = new TailChunk(this, budget.Allocate(capacity), baseOffset);
-            lock (stateLock)
+            TailChunk? tail = _tail;
+            if (tail is null || tail.IsDropped || tail.Bytes.Length - tail.Reserved < length)
             {
-                _chunks.Add(tail);
-                _tail = tail;
+                int capacity = Math.Max(_nextChunkBytes, length);
+                _nextChunkBytes = Math.Min(_nextChunkBytes * 2, MaxChunkBytes);
+                tail = new TailChunk(this, budget.Allocate(capacity), baseOffset);
+                using (listLock.Enter())
+                {
+                    _chunks.Add(tail);
+                    _tail = tail;
+                }
+
+                budget.Add(tail);
             }
 
-            budget.Add(tail);
-        }
-
-        int start = tail.Reserved;
-        lock (stateLock)
-        {
-            if (tail.IsDropped)
+            int start = tail.Reserved;
+            using (listLock.Enter())
             {
-                return Reserve(length, baseOffset);
+                if (!tail.IsDropped)
+                {
+                    tail.Reserved += length;
+                    return (tail, start);
+                }
             }
-
-            tail.Reserved += length;
         }
-
-        return (tail, start);
     }
 
-    /// <summary>Called without the log's locks, now and then after <see cref="Reserve"/>.</summary>
+    /// <summary>Called without the log's locks, from time to time after <see cref="Reserve"/>.</summary>
     public void Trim() => budget.Trim();
 
-    /// <summary>The index of the chunk that holds the offset, or -1. Called under the state lock.</summary>
-    public int Find(long offset)
+    /// <summary>Hands the chunk that holds an offset to a reader; null when there is none. Called under the list's lock.</summary>
+    public TailChunk? Find(long offset)
     {
-        int low = 0;
-        for (int high = _chunks.Count; low < high;)
+        int index = OffsetRange.FirstEndingAfter<TailChunk>(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_chunks), offset);
+        if (index == _chunks.Count || _chunks[index] is not { Committed: > 0 } chunk || chunk.BaseOffset > offset)
         {
-            int middle = (low + high) >>> 1;
-            if (_chunks[middle].NextOffset <= offset)
+            return null;
+        }
+
+        chunk.WasRead = true;
+        return chunk;
+    }
+
+    /// <summary>The whole batches of a chunk from an offset on, and of those that follow it, as far as the bytes allow.</summary>
+    public ReadOnlyMemory<byte>[] Read(TailChunk chunk, long offset, int maxBytes, bool minOneBatch)
+    {
+        ReadOnlyMemory<byte> first = Slice(chunk, offset, maxBytes, minOneBatch, out TailChunk? next);
+        if (next is null)
+        {
+            return first.IsEmpty ? [] : [first];
+        }
+
+        var slices = new List<ReadOnlyMemory<byte>>(4) { first };
+        int left = maxBytes - first.Length;
+        while (next is not null)
+        {
+            ReadOnlyMemory<byte> slice = Slice(next, next.BaseOffset, left, minOneBatch: false, out next);
+            if (!slice.IsEmpty)
             {
-                low = middle + 1;
-            }
-            else
-            {
-                high = middle;
+                slices.Add(slice);
+                left -= slice.Length;
             }
         }
 
-        return low < _chunks.Count && _chunks[low].BaseOffset <= offset && _chunks[low].Committed > 0 ? low : -1;
-    }
-
-    /// <summary>Hands a chunk to a reader. Called under the state lock.</summary>
-    public TailChunk Read(int index)
-    {
-        TailChunk chunk = _chunks[index];
-        chunk.WasRead = true;
-        return chunk;
+        return [.. slices];
     }
 
     /// <summary>Drops a chunk unless an append under way needs it.</summary>
     public bool TryDrop(TailChunk chunk)
     {
-        lock (stateLock)
+        using (listLock.Enter())
         {
             if (chunk.Reserved != chunk.Committed)
             {
@@ -109,7 +118,7 @@ internal sealed class TailCache(TailCacheBudget budget, Lock stateLock)
     /// <summary>Drops everything: the log was truncated or closed. Called with no append under way.</summary>
     public void Clear()
     {
-        lock (stateLock)
+        using (listLock.Enter())
         {
             if (_chunks.Count == 0)
             {
@@ -123,5 +132,36 @@ internal sealed class TailCache(TailCacheBudget budget, Lock stateLock)
         }
 
         budget.RemoveDropped();
+    }
+
+    /// <summary>The whole batches of one chunk, and the chunk that follows when there is room for more.</summary>
+    private ReadOnlyMemory<byte> Slice(TailChunk chunk, long offset, int maxBytes, bool minOneBatch, out TailChunk? next)
+    {
+        int position;
+        int end;
+        using (listLock.Enter())
+        {
+            position = chunk.Floor(offset);
+            end = chunk.Committed;
+            chunk.Referenced = true;
+        }
+
+        ReadOnlySpan<byte> bytes = chunk.Bytes.AsSpan(0, end);
+        while (position < end && new RecordBatchHeader(bytes[position..]) is var header && header.NextOffset <= offset)
+        {
+            position += header.SizeInBytes;
+        }
+
+        next = null;
+        int length = BatchSlicing.WholeBatches(bytes[position..], maxBytes, minOneBatch);
+        if (length > 0 && position + length == end)
+        {
+            using (listLock.Enter())
+            {
+                next = chunk.Committed == end && Find(chunk.NextOffset) is { } other && other != chunk ? other : null;
+            }
+        }
+
+        return chunk.Bytes.AsMemory(position, length);
     }
 }

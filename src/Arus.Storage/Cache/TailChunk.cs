@@ -1,36 +1,31 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
 namespace Arus.Storage;
 
 /// <summary>
 /// A stretch of recent batches in one array that the garbage collector owns. Bytes are written once, behind what is published, and
-/// never again, so that slices of it may be handed out. Metadata is guarded by the log's state lock.
+/// never again, so that slices of it may be handed out. Metadata is guarded by the <see cref="SegmentList"/>'s lock.
 /// </summary>
-internal sealed class TailChunk
+internal sealed class TailChunk(TailCache owner, byte[] bytes, long baseOffset) : IOffsetRange
 {
     private const int MaxMarks = 64;
 
-    private readonly List<(long Offset, int Position)> _marks = [];
-    private readonly int _markEvery;
+    private readonly List<Mark> _marks = [];
 
-    public TailChunk(TailCache owner, byte[] bytes, long baseOffset)
-    {
-        Owner = owner;
-        Bytes = bytes;
-        BaseOffset = baseOffset;
-        NextOffset = baseOffset;
-        _markEvery = bytes.Length / MaxMarks;
-    }
+    public TailCache Owner { get; } = owner;
 
-    public TailCache Owner { get; }
+    public byte[] Bytes { get; } = bytes;
 
-    public byte[] Bytes { get; }
-
-    public long BaseOffset { get; }
+    public long BaseOffset { get; } = baseOffset;
 
     /// <summary>The offset after the last committed batch.</summary>
-    public long NextOffset { get; private set; }
+    public long NextOffset { get; private set; } = baseOffset;
 
     /// <summary>Bytes that readers may see.</summary>
     public int Committed { get; private set; }
+
+    int IOffsetRange.Size => Committed;
 
     /// <summary>Bytes that are taken by appends; only the appender uses it.</summary>
     public int Reserved { get; set; }
@@ -44,34 +39,30 @@ internal sealed class TailChunk
     public bool WasRead { get; set; }
 
     /// <summary>Publishes the batch that follows what is committed.</summary>
-    public void Commit(long baseOffset, long nextOffset, int length)
+    public void Commit(long batchOffset, long nextOffset, int length)
     {
-        if (_marks.Count == 0 || Committed - _marks[^1].Position >= _markEvery)
+        if (_marks.Count == 0 || Committed - _marks[^1].Position >= Bytes.Length / MaxMarks)
         {
-            _marks.Add((baseOffset, Committed));
+            _marks.Add(new Mark(batchOffset, Committed));
         }
 
         Committed += length;
         NextOffset = nextOffset;
+        Debug.Assert(Committed <= Reserved && Reserved <= Bytes.Length, "Only bytes that an append has reserved are committed.");
     }
 
     /// <summary>A position at or before the batch that holds the offset.</summary>
     public int Floor(long offset)
     {
-        int low = 0;
-        for (int high = _marks.Count; low < high;)
-        {
-            int middle = (low + high) >>> 1;
-            if (_marks[middle].Offset <= offset)
-            {
-                low = middle + 1;
-            }
-            else
-            {
-                high = middle;
-            }
-        }
+        ReadOnlySpan<Mark> marks = CollectionsMarshal.AsSpan(_marks);
+        int index = OffsetRange.LastWhere(marks, new BeginsAtOrBefore(offset));
+        return index < 0 ? 0 : marks[index].Position;
+    }
 
-        return low == 0 ? 0 : _marks[low - 1].Position;
+    private readonly record struct Mark(long Offset, int Position);
+
+    private readonly struct BeginsAtOrBefore(long offset) : IComparable<Mark>
+    {
+        public int CompareTo(Mark other) => other.Offset <= offset ? 1 : -1;
     }
 }

@@ -117,7 +117,7 @@ internal static class CompactionKeys
     {
         using var scratch = new PooledBufferWriter();
         using var scanner = new SegmentScanner(segment.File, 0, size);
-        while (scanner.Next(out ReadOnlyMemory<byte> batch, out _) == BatchReadStatus.Batch && TryAdd(map, batch, fromOffset, scratch))
+        while (scanner.TryNext(out _, out ReadOnlyMemory<byte> batch) && TryAdd(map, batch, fromOffset, scratch))
         {
         }
     }

@@ -1,6 +1,6 @@
 namespace Arus.Storage;
 
-/// <summary>A stretch of a log as far as compaction is concerned: a segment, or a row.</summary>
+/// <summary>A stretch of a log as compaction sees it: a segment, or a row.</summary>
 /// <param name="LatestMs">When its last record was written, Unix milliseconds.</param>
 /// <param name="FirstMs">When its first record was.</param>
 internal readonly record struct CompactionPiece(long NextOffset, long Size, long LatestMs, long FirstMs);
@@ -27,5 +27,29 @@ internal static class CompactionRules
         bool overdue = config.MaxCompactionLagMs < long.MaxValue && Array.Exists(dirty, piece => nowMs - piece.FirstMs > config.MaxCompactionLagMs);
         bool tombstonesDue = cleanable.Count > 0 && nowMs >= nextHorizonMs;
         return total > 0 && (worthIt || overdue || tombstonesDue);
+    }
+
+    /// <summary>Makes groups of neighbours whose sum fits into one piece; one that is larger is a group alone.</summary>
+    public static IEnumerable<List<T>> Group<T>(IEnumerable<T> pieces, long maxBytes)
+        where T : IOffsetRange
+    {
+        List<T> group = [];
+        long size = 0;
+        foreach (T piece in pieces)
+        {
+            if (group.Count > 0 && (size + piece.Size > maxBytes || piece.NextOffset - group[0].BaseOffset > int.MaxValue / 2))
+            {
+                yield return group;
+                (group, size) = ([], 0);
+            }
+
+            group.Add(piece);
+            size += piece.Size;
+        }
+
+        if (group.Count > 0)
+        {
+            yield return group;
+        }
     }
 }

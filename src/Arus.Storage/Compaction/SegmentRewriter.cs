@@ -6,18 +6,19 @@ internal static class SegmentRewriter
     private const int BufferBytes = 1 << 20;
 
     /// <returns>The new segment, whose file still bears the suffix <see cref="CompactionSwap.CleanedSuffix"/>, synced.</returns>
-    public static Segment Rewrite(LogShared shared, string directory, IReadOnlyList<Segment> group, int indexInterval, BatchCleaner cleaner)
+    public static Segment Rewrite(ILogFileSystem fileSystem, IReadOnlyList<Segment> group, int indexInterval, BatchCleaner cleaner)
     {
-        var cleaned = new Segment(directory, group[0].BaseOffset, shared.Files, new SegmentIndex(indexInterval)) { Synced = true };
+        Segment cleaned = group[0].Empty(indexInterval);
+        cleaned.Synced = true;
         string path = CleanedPath(cleaned);
-        shared.FileSystem.DeleteFile(path);
-        using ILogFile file = shared.FileSystem.Open(path, create: true);
+        fileSystem.DeleteFile(path);
+        using ILogFile file = fileSystem.Open(path, create: true);
         using var buffer = new PooledBufferWriter(BufferBytes);
         long written = 0;
         foreach (Segment segment in group)
         {
             using var scanner = new SegmentScanner(segment.File, 0, segment.Size);
-            while (scanner.Next(out ReadOnlyMemory<byte> batch, out _) == BatchReadStatus.Batch)
+            while (scanner.TryNext(out _, out ReadOnlyMemory<byte> batch))
             {
                 ReadOnlyMemory<byte> kept = cleaner.Clean(batch);
                 if (kept.IsEmpty)

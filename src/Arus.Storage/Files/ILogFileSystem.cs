@@ -16,6 +16,9 @@ public interface ILogFileSystem
 
     bool FileExists(string path);
 
+    /// <summary>Null when there is no such file.</summary>
+    LogFileInfo? GetInfo(string path);
+
     bool DirectoryExists(string path);
 
     /// <summary>The names (not paths) of the files in a directory, in no order; none when there is no such directory.</summary>
@@ -45,6 +48,8 @@ public interface ILogFileSystem
     /// <exception cref="IOException">Another process has it.</exception>
     IDisposable LockDirectory(string directory);
 }
+
+public readonly record struct LogFileInfo(long Length, DateTimeOffset LastWritten);
 
 /// <summary>An open file. Reads may run beside one writer.</summary>
 public interface ILogFile : IDisposable

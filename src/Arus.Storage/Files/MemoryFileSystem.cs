@@ -4,8 +4,10 @@ namespace Arus.Storage;
 /// A file system in memory: the log over it is the memory log, for tests and for brokers that keep nothing. What is written stays
 /// for the life of this object. Thread-safe.
 /// </summary>
-public sealed class MemoryFileSystem : ILogFileSystem
+/// <param name="time">Says when a file was written; null for the machine's clock.</param>
+public sealed class MemoryFileSystem(TimeProvider? time = null) : ILogFileSystem
 {
+    private readonly TimeProvider _time = time ?? TimeProvider.System;
     private readonly Lock _lock = new();
     private readonly Dictionary<string, MemoryFile> _files = new(StringComparer.Ordinal);
     private readonly HashSet<string> _directories = new(StringComparer.Ordinal);
@@ -21,7 +23,7 @@ public sealed class MemoryFileSystem : ILogFileSystem
                     throw new FileNotFoundException($"{path} does not exist.", path);
                 }
 
-                _files.Add(path, file = new MemoryFile());
+                _files.Add(path, file = new MemoryFile(_time));
             }
 
             return file;
@@ -33,6 +35,14 @@ public sealed class MemoryFileSystem : ILogFileSystem
         lock (_lock)
         {
             return _files.ContainsKey(path);
+        }
+    }
+
+    public LogFileInfo? GetInfo(string path)
+    {
+        lock (_lock)
+        {
+            return _files.TryGetValue(path, out MemoryFile? file) ? new LogFileInfo(file.Length, file.LastWritten) : null;
         }
     }
 
@@ -122,17 +132,19 @@ public sealed class MemoryFileSystem : ILogFileSystem
     {
     }
 
-    /// <summary>One object is one machine: nobody else can reach it.</summary>
-    public IDisposable LockDirectory(string directory) => new MemoryFile();
+    /// <summary>Does nothing: no other process can reach the object.</summary>
+    public IDisposable LockDirectory(string directory) => new MemoryFile(_time);
 
     /// <summary>Blocks of a fixed size, so that growing copies nothing.</summary>
-    private sealed class MemoryFile : ILogFile
+    private sealed class MemoryFile(TimeProvider time) : ILogFile
     {
         private const int BlockSize = 64 * 1024;
 
         private readonly Lock _lock = new();
         private readonly List<byte[]> _blocks = [];
         private long _length;
+
+        public DateTimeOffset LastWritten { get; private set; } = time.GetUtcNow();
 
         public long Length
         {
@@ -167,6 +179,7 @@ public sealed class MemoryFileSystem : ILogFileSystem
             lock (_lock)
             {
                 Grow(position + bytes.Length);
+                LastWritten = time.GetUtcNow();
                 ReadOnlySpan<byte> rest = bytes.Span;
                 while (!rest.IsEmpty)
                 {

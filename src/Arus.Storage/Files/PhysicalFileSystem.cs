@@ -19,6 +19,9 @@ public sealed class PhysicalFileSystem : ILogFileSystem
 
     public bool FileExists(string path) => File.Exists(path);
 
+    public LogFileInfo? GetInfo(string path) =>
+        new FileInfo(path) is { Exists: true } file ? new LogFileInfo(file.Length, file.LastWriteTimeUtc) : null;
+
     public bool DirectoryExists(string path) => Directory.Exists(path);
 
     public IReadOnlyList<string> ListFiles(string directory) =>

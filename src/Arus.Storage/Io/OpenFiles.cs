@@ -83,7 +83,9 @@ internal sealed class SharedFile
         Node = new LinkedListNode<SharedFile>(this);
     }
 
-    public string Path { get; set; }
+    public string Path { get; }
+
+    public OpenFiles Files => _files;
 
     public LinkedListNode<SharedFile> Node { get; }
 
@@ -143,7 +145,7 @@ internal sealed class SharedFile
             }
             catch (ObjectDisposedException)
             {
-                // Closed for another log's sake between the two lines above.
+                // Closed between the two lines above, because another log needed a file.
             }
         }
     }

@@ -20,6 +20,21 @@ internal static class BatchTimestamps
         return max;
     }
 
+    /// <summary>The first record at or behind an offset that is as late as a timestamp; null when the batch has none.</summary>
+    /// <exception cref="LogException">The batch cannot be decompressed here; the message says why.</exception>
+    public static LogTimestamp? FindFirst(ReadOnlyMemory<byte> batch, long timestamp, long fromOffset)
+    {
+        foreach (LogTimestamp record in Read(batch, fromOffset))
+        {
+            if (record.Timestamp >= timestamp)
+            {
+                return record;
+            }
+        }
+
+        return null;
+    }
+
     /// <summary>The records of a batch from an offset on, with their timestamps.</summary>
     /// <exception cref="LogException">The batch cannot be decompressed here; the message says why.</exception>
     public static List<LogTimestamp> Read(ReadOnlyMemory<byte> batch, long fromOffset)

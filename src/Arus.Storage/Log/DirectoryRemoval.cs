@@ -1,6 +1,6 @@
 namespace Arus.Storage;
 
-/// <summary>Removes a log's directory: renamed at once, so that its name is free, and deleted by and by.</summary>
+/// <summary>Removes a log's directory: it is renamed at once, so that its name is free, and deleted in the background.</summary>
 internal static class DirectoryRemoval
 {
     public const string Suffix = ".deleted";
@@ -16,7 +16,7 @@ internal static class DirectoryRemoval
         string doomed = NewName(fileSystem, directory, Suffix);
         fileSystem.RenameDirectory(directory, doomed);
         fileSystem.SyncDirectory(Path.GetDirectoryName(directory)!);
-        shared.Scheduler.Queue(LogLane.Clean, 0, new Work(shared, doomed));
+        DeleteLater(shared, doomed);
     }
 
     /// <summary>Deletes what an earlier process renamed and had no time to delete.</summary>
@@ -26,12 +26,12 @@ internal static class DirectoryRemoval
         {
             if (name.EndsWith(Suffix, StringComparison.Ordinal))
             {
-                shared.Scheduler.Queue(LogLane.Clean, 0, new Work(shared, Path.Combine(shared.Options.Directory, name)));
+                DeleteLater(shared, Path.Combine(shared.Options.Directory, name));
             }
         }
     }
 
-    /// <summary>A name that no directory bears: <c>directory.1.deleted</c>, <c>directory.2.deleted</c>, …</summary>
+    /// <summary>A name that no directory has yet: <c>directory.1.deleted</c>, <c>directory.2.deleted</c>, and so on.</summary>
     public static string NewName(ILogFileSystem fileSystem, string directory, string suffix)
     {
         for (int number = 1; ; number++)
@@ -44,19 +44,6 @@ internal static class DirectoryRemoval
         }
     }
 
-    private sealed class Work(LogShared shared, string directory) : ILogWork
-    {
-        public void Execute()
-        {
-            try
-            {
-                shared.FileSystem.DeleteDirectory(directory);
-            }
-            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-            {
-                shared.Report(
-                    LogEventKind.Failed, default, directory, $"{directory} cannot be deleted and takes up space: {error.Message}", error: error);
-            }
-        }
-    }
+    private static void DeleteLater(LogShared shared, string directory) =>
+        shared.DeleteLater(default, directory, static (fileSystem, path) => fileSystem.DeleteDirectory(path));
 }

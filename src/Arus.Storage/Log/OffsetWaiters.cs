@@ -1,8 +1,10 @@
-using System.Threading.Tasks.Sources;
+using System.Diagnostics;
 
 namespace Arus.Storage;
 
-/// <summary>Those who wait for the high watermark to pass an offset: one object and one timer a wait, no thread, no exception.</summary>
+/// <summary>
+/// The waits for the high watermark to pass an offset: one object and one timer for each, no thread, no exception. Thread-safe.
+/// </summary>
 internal sealed class OffsetWaiters(TimeProvider time)
 {
     private readonly Lock _lock = new();
@@ -46,7 +48,7 @@ internal sealed class OffsetWaiters(TimeProvider time)
         return waiter.AsValueTask();
     }
 
-    /// <summary>Releases those whose offset can be read now.</summary>
+    /// <summary>Releases the waits whose offset can be read now.</summary>
     public void Advance(long highWatermark)
     {
         List<Waiter>? released = null;
@@ -61,12 +63,14 @@ internal sealed class OffsetWaiters(TimeProvider time)
                     _waiters.RemoveAt(_waiters.Count - 1);
                 }
             }
+
+            Debug.Assert(_waiters is null || _waiters.TrueForAll(waiter => waiter.Offset >= highWatermark), "Waits are for what is not readable yet.");
         }
 
         released?.ForEach(waiter => waiter.TryComplete(true));
     }
 
-    /// <summary>Releases all with "no"; whoever waits later is answered so at once.</summary>
+    /// <summary>Releases all with "no"; later waits are answered so at once.</summary>
     public void Close()
     {
         List<Waiter>? released;
@@ -87,16 +91,13 @@ internal sealed class OffsetWaiters(TimeProvider time)
         }
     }
 
-    private sealed class Waiter(OffsetWaiters owner, long offset) : IValueTaskSource<bool>
+    private sealed class Waiter(OffsetWaiters owner, long offset) : ValueTaskSource<bool>
     {
-        private ManualResetValueTaskSourceCore<bool> _core = new() { RunContinuationsAsynchronously = true };
         private CancellationTokenRegistration _registration;
         private ITimer? _timer;
         private int _completed;
 
         public long Offset => offset;
-
-        public ValueTask<bool> AsValueTask() => new(this, _core.Version);
 
         public void Arm(TimeProvider time, TimeSpan timeout, CancellationToken cancellationToken)
         {
@@ -127,17 +128,9 @@ internal sealed class OffsetWaiters(TimeProvider time)
                     owner.Forget(this);
                 }
 
-                _core.SetResult(reached);
+                SetResult(reached);
             }
         }
-
-        bool IValueTaskSource<bool>.GetResult(short token) => _core.GetResult(token);
-
-        ValueTaskSourceStatus IValueTaskSource<bool>.GetStatus(short token) => _core.GetStatus(token);
-
-        void IValueTaskSource<bool>.OnCompleted(
-            Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
-            _core.OnCompleted(continuation, state, token, flags);
 
         private void GiveUp() => TryComplete(false);
 

@@ -1,141 +1,251 @@
 namespace Arus.Storage;
 
 /// <summary>
-/// The log over a file system. Three parties work on it: the appender gives offsets and copies batches into the tail cache; the
-/// log's I/O thread writes, syncs and publishes them, and makes every other change to the files; readers take what is published.
+/// The log over a file system: the face of the roles that make it up. The appender gives offsets and copies batches into the tail
+/// cache; the log's I/O thread writes and publishes them, and makes every other change to the files; readers take what is published.
 /// </summary>
-/// <remarks>Locks are taken in this order: append, queue, meta, state. The queue and the state lock are held for moments only, and never during I/O.</remarks>
-internal sealed partial class PartitionLog : IPartitionLog, ILogWork
+internal sealed class PartitionLog : IPartitionLog, ILogWork
 {
-    public const string DeletedSuffix = ".deleted";
+    private readonly LogContext _log;
+    private readonly SegmentList _segments;
+    private readonly LogCheckpointer _checkpointer;
+    private readonly LogWriter _writer;
+    private readonly LogAppender _appender;
+    private readonly LogOperations _operations;
+    private readonly LogReader _reader;
+    private readonly ProducerStateManager _producers;
+    private readonly ILogOwner _owner;
+    private LogCleaner? _cleaner;
+    private int _maintaining;
 
-    private readonly LogShared _shared;
-    private readonly string _directory;
-    private readonly Guid _topicId;
-    private readonly int _affinity;
-    private readonly Action<PartitionLog> _onClosed;
-    private readonly Func<ValueTask> _deleteClosed;
-    private readonly OffsetWaiters _waiters;
-    private readonly TailCache _cache;
+    /// <summary>The closing of the log once it has begun, guarded by the appender's lock.</summary>
+    private Task? _closed;
 
-    /// <summary>Guards what is published: segments, epochs, offsets, cached chunks.</summary>
-    private readonly Lock _stateLock = new();
-    private readonly List<Segment> _segments;
-    private readonly LeaderEpochs _epochs;
-    private long _logStart;
-    private long _highWatermark;
-    private long _sizeBytes;
-    private long _cleanedOffset;
-    private TopicConfig _config;
-    private Exception? _failure;
-    private LogPhase _phase;
+    /// <summary>Whether <see cref="_closed"/> deletes what the log holds.</summary>
+    private bool _deletes;
 
     public PartitionLog(
-        LogShared shared, TopicPartition partition, string directory, Guid topicId, int affinity, TopicConfig config, RecoveredLog recovered,
-        Action<PartitionLog> onClosed, Func<ValueTask> deleteClosed)
+        LogShared shared, TopicPartition partition, string directory, Guid topicId, int affinity, TopicConfig config, LoadedLog loaded,
+        ILogOwner owner)
     {
-        _shared = shared;
-        Partition = partition;
-        _directory = directory;
-        _topicId = topicId;
-        _affinity = affinity;
-        _config = config;
-        _onClosed = onClosed;
-        _deleteClosed = deleteClosed;
-        _waiters = new OffsetWaiters(shared.Options.Time);
-        _cache = new TailCache(shared.Cache, _stateLock);
-        _segments = recovered.Segments;
-        _epochs = recovered.Epochs;
-        _producers = recovered.Producers;
-        _logStart = recovered.LogStartOffset;
-        _highWatermark = _nextOffset = recovered.LogEndOffset;
-        _sizeBytes = _segments.Sum(segment => (long)segment.Size);
-        _cleanedOffset = recovered.Checkpoint?.CleanedOffset ?? 0;
-        _recovery = recovered.Checkpoint is { } checkpoint
-            ? new RecoveryPoint(checkpoint.RecoveryOffset, checkpoint.RecoverySegment, checkpoint.RecoveryPosition)
-            : new RecoveryPoint(-1, -1, 0);
-        if (_segments.Count > 0)
-        {
-            Segment active = _segments[^1];
-            (_activeSize, _activeFirstMs, _activeBase) = (active.Size, active.FirstAppendMs, active.BaseOffset);
-        }
+        _owner = owner;
+        _log = new LogContext(shared, partition, directory, topicId, affinity, config, this);
+        _producers = loaded.Producers;
+        _segments = new SegmentList(shared.Cache, loaded);
+        _checkpointer = new LogCheckpointer(_log, _segments, _producers, loaded.Checkpoint);
+        _writer = new LogWriter(_log, _segments, _checkpointer);
+        _appender = new LogAppender(_log, _segments, _producers, _writer);
+        _operations = new LogOperations(_log, _segments, _appender, _writer);
+        _reader = new LogReader(_log, _segments);
     }
 
-    private enum LogPhase
+    public TopicPartition Partition => _log.Partition;
+
+    public Guid TopicId => _log.TopicId;
+
+    public TopicConfig Config => _log.Config;
+
+    public long LogStartOffset => _segments.LogStartOffset;
+
+    public long LogEndOffset => _segments.LogEndOffset;
+
+    public long HighWatermark => _segments.HighWatermark;
+
+    public long SizeBytes => _segments.SizeBytes;
+
+    public int SegmentCount => _segments.All.Length;
+
+    public int LatestEpoch => _segments.LatestEpoch;
+
+    public Exception? Failure => _log.Failure;
+
+    private LogRetention Retention => new(_log, _segments, _producers, _checkpointer, _writer);
+
+    public ValueTask<LogAppendResult[]> AppendAsync(
+        ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin = AppendOrigin.Client)
     {
-        Open = 0,
-        Closing = 1,
-        Closed = 2,
+        ArgumentNullException.ThrowIfNull(entries);
+        return _appender.AppendAsync(entries, leaderEpoch, origin);
     }
 
-    public TopicPartition Partition { get; }
-
-    public TopicConfig Config => Volatile.Read(ref _config);
-
-    public long LogStartOffset => Volatile.Read(ref _logStart);
-
-    public long LogEndOffset => Volatile.Read(ref _nextOffset);
-
-    public long HighWatermark => Volatile.Read(ref _highWatermark);
-
-    public long SizeBytes => Volatile.Read(ref _sizeBytes);
-
-    public Exception? Failure => Volatile.Read(ref _failure);
-
-    public int SegmentCount
-    {
-        get
-        {
-            lock (_stateLock)
-            {
-                return _segments.Count;
-            }
-        }
-    }
-
-    public int LatestEpoch
-    {
-        get
-        {
-            lock (_stateLock)
-            {
-                return _epochs.Latest;
-            }
-        }
-    }
-
-    public LogEpochEnd EpochEnd(int leaderEpoch)
-    {
-        lock (_stateLock)
-        {
-            return _epochs.End(leaderEpoch, _nextOffset);
-        }
-    }
+    public ValueTask<LogReadResult> ReadAsync(long offset, int maxBytes, bool minOneBatch) =>
+        _reader.ReadAsync(offset, maxBytes, minOneBatch);
 
     public ValueTask<bool> WaitForAsync(long offset, TimeSpan timeout, CancellationToken cancellationToken = default) =>
-        _waiters.WaitAsync(this, offset, timeout, cancellationToken);
+        _log.Waiters.WaitAsync(this, offset, timeout, cancellationToken);
 
-    public void Reconfigure(TopicConfig config) => Volatile.Write(ref _config, config);
+    public ValueTask<LogTimestamp?> FindByTimestampAsync(long timestamp) =>
+        new(new TimestampSearch(_log, _segments).FindFirstAsync(timestamp));
 
-    public override string ToString() => _directory;
+    public ValueTask<LogTimestamp?> FindMaxTimestampAsync() => new(new TimestampSearch(_log, _segments).FindMaxAsync());
 
-    private void ScheduleIo()
+    public LogEpochEnd EpochEnd(int leaderEpoch) => _segments.EpochEnd(leaderEpoch);
+
+    public ValueTask TruncateToAsync(long offset)
     {
-        if (Interlocked.Exchange(ref _scheduled, 1) == 0)
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        return new ValueTask(_operations.RunAsync(() =>
         {
-            _shared.Scheduler.Queue(LogLane.Write, _affinity, this);
+            bool cuts = offset < _segments.LogEndOffset;
+            if (cuts)
+            {
+                new LogTruncation(_log, _segments, _producers, _checkpointer, _writer).TruncateTo(offset);
+            }
+
+            return cuts;
+        }));
+    }
+
+    public ValueTask<LogDeleteResult> DeleteRecordsAsync(long beforeOffset) =>
+        new(_operations.RunAsync(() => Retention.DeleteRecords(beforeOffset)));
+
+    public void Reconfigure(TopicConfig config) => _log.Config = config;
+
+    public async ValueTask<LogMaintenanceResult> MaintainAsync(CancellationToken cancellationToken = default)
+    {
+        if (Interlocked.Exchange(ref _maintaining, 1) != 0)
+        {
+            return default;
+        }
+
+        try
+        {
+            LogMaintenanceResult result = await _operations.RunAsync(Retention.Apply).ConfigureAwait(false);
+            if (Config.Compact && !cancellationToken.IsCancellationRequested)
+            {
+                _cleaner ??= new LogCleaner(_log, _segments, _producers, _checkpointer, _operations, Retention);
+                (int segments, long bytes) = await _cleaner.CleanAsync(cancellationToken).ConfigureAwait(false);
+                result = result with { SegmentsCompacted = segments, BytesFreed = result.BytesFreed + bytes };
+            }
+
+            return result;
+        }
+        catch (LogException) when (_log.Phase != LogPhase.Open)
+        {
+            return default; // The log was closed during the pass.
+        }
+        finally
+        {
+            Volatile.Write(ref _maintaining, 0);
         }
     }
 
-    /// <summary>Stops the log for good: nothing under way is acknowledged. Called on the I/O thread.</summary>
-    private void Fail(Exception error)
-    {
-        if (Interlocked.CompareExchange(ref _failure, error, null) is null)
+    public ValueTask FlushAsync() =>
+        new(_operations.RunAsync(() =>
         {
-            _shared.Report(
-                LogEventKind.Failed, Partition, _directory, $"The log in {_directory} failed and is closed: {error.Message}", error: error);
+            bool isBehind = _checkpointer.IsBehind;
+            if (isBehind)
+            {
+                _checkpointer.CheckpointEnd();
+            }
+
+            return isBehind;
+        }));
+
+    public async ValueTask DisposeAsync() => await BeginClosing(delete: false).ConfigureAwait(false);
+
+    public async ValueTask DeleteAsync()
+    {
+        await BeginClosing(delete: true).ConfigureAwait(false);
+        if (!_deletes)
+        {
+            // Closed without deleting, as when a newer activation opens the log: what the directory holds now goes.
+            await _owner.DeleteAsync(Partition, TopicId).ConfigureAwait(false);
+        }
+    }
+
+    public override string ToString() => _log.Directory;
+
+    /// <summary>A turn on the log's I/O thread.</summary>
+    void ILogWork.Execute()
+    {
+        _log.BeginIo();
+        _writer.WritePending();
+        _operations.Execute();
+        _appender.AppendWaiting();
+        _segments.Tail.Trim();
+    }
+
+    private Task BeginClosing(bool delete)
+    {
+        using (_appender.Exclude())
+        {
+            // From here on, nothing is appended.
+            _deletes |= delete && _closed is null;
+            return _closed ??= CloseAsync(delete);
+        }
+    }
+
+    private async Task CloseAsync(bool delete)
+    {
+        _log.Phase = LogPhase.Closing;
+        try
+        {
+            await _operations.RunAsync(() => Close(delete), evenIfFailed: true).ConfigureAwait(false);
+        }
+        finally
+        {
+            _owner.OnClosed(this);
+        }
+    }
+
+    private bool Close(bool delete)
+    {
+        try
+        {
+            if (delete)
+            {
+                using (_checkpointer.Exclude())
+                {
+                    Retire();
+                    DirectoryRemoval.Remove(_log.Shared, _log.Directory);
+                }
+            }
+            else if (_log.Failure is null && _checkpointer.IsBehind)
+            {
+                TryCheckpoint();
+            }
+        }
+        finally
+        {
+            using (_checkpointer.Exclude())
+            {
+                Retire();
+            }
+
+            _segments.Tail.Clear();
+            _writer.Close();
+            _log.Waiters.Close();
         }
 
-        _waiters.Close();
+        return delete;
     }
+
+    /// <summary>Closes the files for good, and keeps the seal thread from them.</summary>
+    private void Retire()
+    {
+        _log.Phase = LogPhase.Closed;
+        Array.ForEach(_segments.All, segment => segment.File.Retire());
+    }
+
+    private void TryCheckpoint()
+    {
+        try
+        {
+            _checkpointer.CheckpointEnd();
+        }
+        catch (Exception error)
+        {
+            // Reported; what was acknowledged is on the disk, and recovery finds it without the checkpoint.
+            _log.Fail(error);
+        }
+    }
+}
+
+/// <summary>The provider that opened a log.</summary>
+internal interface ILogOwner
+{
+    void OnClosed(PartitionLog log);
+
+    ValueTask DeleteAsync(TopicPartition partition, Guid topicId);
 }

@@ -1,11 +1,10 @@
-using System.Threading.Tasks.Sources;
-
 namespace Arus.Storage;
 
 /// <summary>One call of AppendAsync on its way to the disk.</summary>
-internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin) : IValueTaskSource<LogAppendResult[]>
+internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin) : ValueTaskSource<LogAppendResult[]>
 {
-    private ManualResetValueTaskSourceCore<LogAppendResult[]> _core = new() { RunContinuationsAsynchronously = true };
+    [ThreadStatic]
+    private static BatchValidator? t_validator;
 
     public ReadOnlyMemory<byte>[] Entries { get; } = entries;
 
@@ -15,22 +14,49 @@ internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEp
 
     public LogAppendResult[] Results { get; } = new LogAppendResult[entries.Length];
 
-    public ValueTask<LogAppendResult[]> AsValueTask() => new(this, _core.Version);
+    /// <summary>
+    /// Validates every entry and fills in what is refused. This is most of an append's work and does not look at the log, so it is
+    /// done before any lock is taken.
+    /// </summary>
+    /// <returns>Whether an entry is left to append.</returns>
+    public bool Validate(TopicConfig config, long nowMs)
+    {
+        BatchValidator validator = t_validator ??= new BatchValidator();
+        bool any = false;
+        for (int i = 0; i < Entries.Length; i++)
+        {
+            ValidationResult valid = validator.Validate(Entries[i], config, Origin, nowMs, out LogRecordError[]? recordErrors);
+            Results[i] = valid.IsOk
+                ? new LogAppendResult(ErrorCode.None, -1, -1)
+                : LogAppendResult.Refused(valid.Error, valid.Message!, recordErrors);
+            any |= valid.IsOk;
+        }
 
-    /// <summary>Answers the results as they stand.</summary>
-    public void Complete() => _core.SetResult(Results);
+        return any;
+    }
+
+    /// <summary>Completes the call with the results as they stand.</summary>
+    public void Complete() => SetResult(Results);
+
+    /// <summary>The same result for every entry, for a call that nobody waits for yet.</summary>
+    public ValueTask<LogAppendResult[]> RefuseAll(LogAppendResult refusal)
+    {
+        Array.Fill(Results, refusal);
+        return new ValueTask<LogAppendResult[]>(Results);
+    }
 
     /// <summary>
-    /// Whether a result was given by what the log knew at the time: void when that was wrong. What validation refused stays refused.
+    /// Whether a result depends on what the log knew at the time, so that it is void when the log was wrong. A validation error is final.
     /// </summary>
-    public static bool IsJudgedByLog(ErrorCode result) => result is ErrorCode.None or ErrorCode.OutOfOrderSequenceNumber or ErrorCode.InvalidProducerEpoch;
+    public static bool DependsOnLog(ErrorCode result) =>
+        result is ErrorCode.None or ErrorCode.OutOfOrderSequenceNumber or ErrorCode.InvalidProducerEpoch;
 
-    /// <summary>Answers the error for every entry that validation did not refuse.</summary>
+    /// <summary>Completes the call with the error for every entry that validation did not refuse.</summary>
     public void Fail(ErrorCode error, string message)
     {
         for (int i = 0; i < Results.Length; i++)
         {
-            if (IsJudgedByLog(Results[i].Error))
+            if (DependsOnLog(Results[i].Error))
             {
                 Results[i] = LogAppendResult.Refused(error, message);
             }
@@ -38,24 +64,16 @@ internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEp
 
         Complete();
     }
-
-    LogAppendResult[] IValueTaskSource<LogAppendResult[]>.GetResult(short token) => _core.GetResult(token);
-
-    ValueTaskSourceStatus IValueTaskSource<LogAppendResult[]>.GetStatus(short token) => _core.GetStatus(token);
-
-    void IValueTaskSource<LogAppendResult[]>.OnCompleted(
-        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
-        _core.OnCompleted(continuation, state, token, flags);
 }
 
-/// <summary>A batch that has its offset and lies in the tail cache, to be written.</summary>
+/// <summary>A batch that has its offsets and lies in the tail cache, to be written.</summary>
 internal readonly record struct PendingBatch(
-    TailChunk Chunk, int Start, int Length, long BaseOffset, long NextOffset, long MaxTimestamp, long AppendMs, Turnover? Turnover)
+    TailChunk Chunk, int Start, int Length, long BaseOffset, long NextOffset, long MaxTimestamp, long AppendMs, SegmentRoll? Roll)
 {
     public ReadOnlyMemory<byte> Bytes => Chunk.Bytes.AsMemory(Start, Length);
 }
 
-/// <summary>What happens before a batch is written, decided when it was taken in: a new segment or a checkpoint.</summary>
+/// <summary>What the writer does before it writes a batch, as the appender decided: it rolls the segment, or only takes a checkpoint.</summary>
 /// <param name="NewSegment">Whether the batch begins a new segment.</param>
-/// <param name="Producers">The producers as they are before the batch (<see cref="ProducerSnapshot"/>).</param>
-internal sealed record Turnover(bool NewSegment, byte[] Producers);
+/// <param name="Producers">The producer state before the batch (<see cref="ProducerSnapshot"/>).</param>
+internal sealed record SegmentRoll(bool NewSegment, byte[] Producers);

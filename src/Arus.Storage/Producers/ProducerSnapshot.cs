@@ -14,7 +14,7 @@ internal static class ProducerSnapshot
 
     public static ReadOnlySpan<byte> Magic => "APSN"u8;
 
-    public static byte[] Serialize(ProducerStates producers)
+    public static byte[] Serialize(ProducerStateManager producers)
     {
         int size = 4;
         foreach ((_, ProducerState state) in producers.All)
@@ -48,7 +48,7 @@ internal static class ProducerSnapshot
     }
 
     /// <summary>Reads what <see cref="Serialize"/> wrote, behind a CRC, so that damage is not expected: null then.</summary>
-    public static ProducerStates? Deserialize(ReadOnlySpan<byte> content)
+    public static ProducerStateManager? Deserialize(ReadOnlySpan<byte> content)
     {
         if (content.Length < 4)
         {
@@ -97,7 +97,7 @@ internal static class ProducerSnapshot
         }
 
         // The bytes are in the order of ids; the sort is stable, so that the order of use is the same whoever reads them.
-        var producers = new ProducerStates();
+        var producers = new ProducerStateManager();
         foreach ((long id, ProducerState state) in states.OrderBy(pair => pair.Value.LastAppendMs))
         {
             producers.Set(id, state);

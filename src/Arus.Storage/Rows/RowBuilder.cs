@@ -4,12 +4,12 @@ namespace Arus.Storage;
 /// Makes a row of queued appends against the log's present end: gives offsets, tells duplicates, and fills in the results. When the
 /// row loses its race, another one is built against the new end.
 /// </summary>
-internal sealed class RowBuilder(ProducerStates producers, TopicConfig config, long rowOffset, int epoch, long nowMs)
+internal sealed class RowBuilder(ProducerStateManager producers, TopicConfig config, long rowOffset, int epoch, long nowMs)
 {
     private readonly PooledBufferWriter _batches = new(64 * 1024);
 
     /// <summary>The producers of this row's batches as they will be; the log's own change only when the row is written.</summary>
-    private readonly ProducerStates _after = new();
+    private readonly ProducerStateManager _after = new();
     private readonly long _base = rowOffset;
     private long _next = rowOffset;
     private long _maxTimestamp = RecordBatchHeader.NoTimestamp;
@@ -19,7 +19,7 @@ internal sealed class RowBuilder(ProducerStates producers, TopicConfig config, l
         for (int i = 0; i < append.Entries.Length; i++)
         {
             // After a lost race it is judged anew.
-            if (PendingAppend.IsJudgedByLog(append.Results[i].Error))
+            if (PendingAppend.DependsOnLog(append.Results[i].Error))
             {
                 append.Results[i] = AddEntry(append.Entries[i], append.Origin);
             }

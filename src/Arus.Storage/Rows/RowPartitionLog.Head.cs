@@ -112,7 +112,7 @@ public sealed partial class RowPartitionLog
         }
 
         RowLogHead head = RowLogHead.Deserialize(stored.Bytes.Span);
-        ProducerStates producers = ProducerSnapshot.Deserialize(head.Producers)
+        ProducerStateManager producers = ProducerSnapshot.Deserialize(head.Producers)
             ?? throw new LogException($"The head of {Partition} is damaged: its producers cannot be read.");
         lock (_lock)
         {

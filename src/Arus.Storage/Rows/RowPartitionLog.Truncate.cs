@@ -34,7 +34,7 @@ public sealed partial class RowPartitionLog
         }
 
         RowInfo[] rows = [.. _rows[..first], .. kept is { } row ? [row] : Array.Empty<RowInfo>()];
-        ProducerStates producers = await RebuildProducersAsync(rows).ConfigureAwait(false);
+        ProducerStateManager producers = await RebuildProducersAsync(rows).ConfigureAwait(false);
         lock (_lock)
         {
             _garbage.AddRange(_rows.Skip(first).Select(gone => gone.Key));
@@ -79,9 +79,9 @@ public sealed partial class RowPartitionLog
     }
 
     /// <summary>The head knows the producers at the end only, so the rows that stay are read.</summary>
-    private async Task<ProducerStates> RebuildProducersAsync(RowInfo[] rows)
+    private async Task<ProducerStateManager> RebuildProducersAsync(RowInfo[] rows)
     {
-        var producers = new ProducerStates();
+        var producers = new ProducerStateManager();
         foreach (RowInfo row in rows)
         {
             foreach (ReadOnlyMemory<byte> batch in BatchesOf(await ReadRowAsync(row).ConfigureAwait(false)))

@@ -30,7 +30,7 @@ public sealed partial class RowPartitionLog : IPartitionLog
     private readonly RowCache _cache;
     private List<RowInfo> _rows = [];
     private LeaderEpochs _epochs = new();
-    private ProducerStates _producers = new();
+    private ProducerStateManager _producers = new();
     private List<string> _garbage = [];
     private TopicConfig _config;
     private Exception? _failure;

@@ -1,8 +1,10 @@
+using System.Diagnostics;
+
 namespace Arus.Storage;
 
 internal readonly record struct EpochStart(int Epoch, long StartOffset);
 
-/// <summary>Which leader epoch wrote which offsets (KIP-101). Both grow along the list. Guarded by the log's state lock.</summary>
+/// <summary>Which leader epoch wrote which offsets (KIP-101). Both grow along the list. Guarded by its owner's lock.</summary>
 internal sealed class LeaderEpochs
 {
     private EpochStart[] _entries = [];
@@ -15,6 +17,10 @@ internal sealed class LeaderEpochs
     {
         _entries = entries;
         Count = entries.Length;
+        for (int i = 1; i < Count; i++)
+        {
+            Debug.Assert(entries[i].Epoch > entries[i - 1].Epoch && entries[i].StartOffset >= entries[i - 1].StartOffset, "Epochs grow along the log.");
+        }
     }
 
     public int Count { get; private set; }
@@ -23,7 +29,7 @@ internal sealed class LeaderEpochs
 
     public int Latest => Count == 0 ? RecordBatchHeader.NoLeaderEpoch : _entries[Count - 1].Epoch;
 
-    /// <summary>Notes that a batch of an epoch begins at an offset; only the first of an epoch counts.</summary>
+    /// <summary>A batch of an epoch begins at an offset; only the first of an epoch counts.</summary>
     public void Add(int epoch, long offset)
     {
         if (epoch <= Latest)
@@ -36,6 +42,7 @@ internal sealed class LeaderEpochs
             Array.Resize(ref _entries, Math.Max(1, Count * 2));
         }
 
+        Debug.Assert(Count == 0 || offset >= _entries[Count - 1].StartOffset, "Epochs and their start offsets grow together.");
         _entries[Count++] = new EpochStart(epoch, offset);
     }
 
@@ -60,20 +67,6 @@ internal sealed class LeaderEpochs
         return next == 0
             ? new LogEpochEnd(epoch, _entries[0].StartOffset)
             : new LogEpochEnd(_entries[next - 1].Epoch, _entries[next].StartOffset);
-    }
-
-    /// <summary>The epoch of the record at an offset; -1 when it is not known.</summary>
-    public int At(long offset)
-    {
-        for (int i = Count - 1; i >= 0; i--)
-        {
-            if (_entries[i].StartOffset <= offset)
-            {
-                return _entries[i].Epoch;
-            }
-        }
-
-        return RecordBatchHeader.NoLeaderEpoch;
     }
 
     /// <summary>Forgets the epochs that begin at or after an offset.</summary>

@@ -1,16 +1,18 @@
+using System.Diagnostics;
 using System.Globalization;
 
 namespace Arus.Storage;
 
 /// <summary>
-/// One segment: a file of batches named by the offset of the first. Everything is guarded by the log's state lock and speaks of
-/// committed bytes; what a group commit under way has written beyond, nobody reads.
+/// One segment: a file of batches named by the offset of the first. Guarded by the <see cref="SegmentList"/>'s lock, once it is in the
+/// list, and describes committed bytes only; a group commit under way has written more, which nobody reads.
 /// </summary>
-internal sealed class Segment(string directory, long baseOffset, OpenFiles files, SegmentIndex? index)
+internal sealed class Segment(string directory, long baseOffset, OpenFiles files, SegmentIndex? index) : IOffsetRange
 {
     public const string LogSuffix = ".log";
     public const string IndexSuffix = ".index";
     public const string SnapshotSuffix = ".snapshot";
+    public const string DeletedSuffix = ".deleted";
 
     public long BaseOffset { get; } = baseOffset;
 
@@ -39,8 +41,14 @@ internal sealed class Segment(string directory, long baseOffset, OpenFiles files
     /// <summary>When the last batch was appended, in the same way.</summary>
     public long LastAppendMs { get; set; } = -1;
 
+    /// <summary>The age of the segment by its records' own timestamps; without any, by the time of the last append. Unix milliseconds.</summary>
+    public long LatestMs => MaxTimestamp >= 0 ? MaxTimestamp : LastAppendMs;
+
     /// <summary>Whether all of it is on stable storage; only a full segment can be.</summary>
     public bool Synced { get; set; }
+
+    /// <summary>Whether bytes were written since the last <see cref="Flush"/>. Used on the I/O thread only.</summary>
+    public bool IsDirty { get; set; }
 
     public static string PathOf(string directory, long offset, string suffix) =>
         Path.Combine(directory, offset.ToString("D20", CultureInfo.InvariantCulture) + suffix);
@@ -52,9 +60,10 @@ internal sealed class Segment(string directory, long baseOffset, OpenFiles files
             && long.TryParse(name.AsSpan(0, 20), NumberStyles.None, CultureInfo.InvariantCulture, out offset);
     }
 
-    /// <summary>Takes note of a batch that was written at <see cref="Size"/>.</summary>
+    /// <summary>Adds a batch that was written at <see cref="Size"/>.</summary>
     public void Add(long batchBaseOffset, long batchNextOffset, int length, long maxTimestamp, long nowMs)
     {
+        Debug.Assert(batchBaseOffset >= NextOffset && batchNextOffset > batchBaseOffset && length > 0, "Batches are in offset order.");
         Index!.Add(checked((int)(batchBaseOffset - BaseOffset)), Size, MaxTimestamp);
         if (maxTimestamp > MaxTimestamp)
         {
@@ -70,6 +79,43 @@ internal sealed class Segment(string directory, long baseOffset, OpenFiles files
         LastAppendMs = nowMs;
         Size += length;
         NextOffset = batchNextOffset;
+    }
+
+    /// <summary>Adds a batch that was read back from the file.</summary>
+    public void Add(RecordBatchHeader header, long nowMs) =>
+        Add(header.BaseOffset, header.NextOffset, header.SizeInBytes, header.MaxTimestamp, Math.Min(nowMs, header.MaxTimestamp));
+
+    /// <summary>Syncs what was written. Called on the I/O thread.</summary>
+    public void Flush()
+    {
+        File.Flush();
+        IsDirty = false;
+    }
+
+    /// <summary>A segment of the same file of which nothing is known yet.</summary>
+    public Segment Empty(int indexInterval) =>
+        new(Path.GetDirectoryName(File.Path)!, BaseOffset, File.Files, new SegmentIndex(indexInterval));
+
+    /// <summary>Reads the index of a full segment. Without a usable file it is empty, which means reading from the start.</summary>
+    public SegmentIndex LoadIndex(LogContext log)
+    {
+        int interval = log.Config.IndexIntervalBytes;
+        Segment loaded = Empty(interval);
+        bool isUsable = IndexFile.TryLoad(log.Shared.FileSystem, loaded, interval, out _) && loaded.Size == Size;
+        return File.Index = isUsable ? loaded.Index! : new SegmentIndex(interval);
+    }
+
+    /// <summary>
+    /// Takes the segment's files out of the log. A large file takes time to delete, so it is only renamed here; what a crash leaves of
+    /// it is removed when the log is opened.
+    /// </summary>
+    public void Discard(LogContext log)
+    {
+        File.Retire();
+        string doomed = File.Path + DeletedSuffix;
+        log.Shared.FileSystem.RenameFile(File.Path, doomed);
+        log.Shared.FileSystem.DeleteFile(IndexPath);
+        log.Shared.DeleteLater(log.Partition, doomed, static (fileSystem, path) => fileSystem.DeleteFile(path));
     }
 
     public override string ToString() => File.Path;

@@ -7,7 +7,8 @@ internal readonly record struct IndexEntry(int RelativeOffset, int Position, lon
 
 /// <summary>
 /// The sparse index of one segment, by offset and by time at once: both grow along it. It holds a bounded number of entries, and
-/// thins itself when it is full: every second entry goes and the interval doubles. Guarded by the log's lock.
+/// thins itself when it is full: every second entry goes and the interval doubles. Guarded by the
+/// <see cref="SegmentList"/>'s lock.
 /// </summary>
 internal sealed class SegmentIndex
 {
@@ -67,55 +68,12 @@ internal sealed class SegmentIndex
     }
 
     /// <summary>The position from which to look for an offset: that of a batch which begins at or before it.</summary>
-    public int FloorByOffset(long relativeOffset)
-    {
-        int low = 0;
-        for (int high = Count; low < high;)
-        {
-            int middle = (low + high) >>> 1;
-            if (_entries[middle].RelativeOffset <= relativeOffset)
-            {
-                low = middle + 1;
-            }
-            else
-            {
-                high = middle;
-            }
-        }
-
-        return low == 0 ? 0 : _entries[low - 1].Position;
-    }
+    public int FloorByOffset(long relativeOffset) => PositionAt(OffsetRange.LastWhere(Entries, new BeginsAtOrBefore(relativeOffset)));
 
     /// <summary>The position from which to look for a timestamp: all batches before it are earlier.</summary>
-    public int FloorByTimestamp(long timestamp)
-    {
-        int low = 0;
-        for (int high = Count; low < high;)
-        {
-            int middle = (low + high) >>> 1;
-            if (_entries[middle].MaxTimestampBefore < timestamp)
-            {
-                low = middle + 1;
-            }
-            else
-            {
-                high = middle;
-            }
-        }
+    public int FloorByTimestamp(long timestamp) => PositionAt(OffsetRange.LastWhere(Entries, new FollowsEarlierOnly(timestamp)));
 
-        return low == 0 ? 0 : _entries[low - 1].Position;
-    }
-
-    /// <summary>Forgets the entries at and after a position.</summary>
-    public void TruncateTo(int position)
-    {
-        while (Count > 0 && _entries[Count - 1].Position >= position)
-        {
-            Count--;
-        }
-
-        _lastPosition = Count > 0 ? _entries[Count - 1].Position : long.MinValue / 2;
-    }
+    private int PositionAt(int index) => index < 0 ? 0 : _entries[index].Position;
 
     private void Thin()
     {
@@ -128,5 +86,15 @@ internal sealed class SegmentIndex
         Count = kept;
         _interval = Math.Max(1, _interval * 2);
         _lastPosition = _entries[kept - 1].Position;
+    }
+
+    private readonly struct BeginsAtOrBefore(long relativeOffset) : IComparable<IndexEntry>
+    {
+        public int CompareTo(IndexEntry other) => other.RelativeOffset <= relativeOffset ? 1 : -1;
+    }
+
+    private readonly struct FollowsEarlierOnly(long timestamp) : IComparable<IndexEntry>
+    {
+        public int CompareTo(IndexEntry other) => other.MaxTimestampBefore < timestamp ? 1 : -1;
     }
 }

@@ -25,15 +25,23 @@ internal sealed class SegmentScanner : IDisposable
     /// <summary>Where the next batch begins.</summary>
     public long Position => _bufferAt + _start;
 
-    /// <summary>Takes the next batch; its contents are not checked.</summary>
+    /// <summary>Takes the next batch; its contents are not checked. False at the end, and at bytes that are no whole batch.</summary>
+    /// <param name="batch">Valid until the next call, as its header is.</param>
+    public bool TryNext(out RecordBatchHeader header, out ReadOnlyMemory<byte> batch)
+    {
+        bool found = Next(out batch) == BatchReadStatus.Batch;
+        header = found ? new RecordBatchHeader(batch.Span) : default;
+        return found;
+    }
+
     /// <param name="batch">Valid until the next call.</param>
     /// <returns><see cref="BatchReadStatus.Incomplete"/> at the end (<see cref="Position"/> is the end then) or within a cut-off batch.</returns>
-    public BatchReadStatus Next(out ReadOnlyMemory<byte> batch, out ValidationResult problem)
+    private BatchReadStatus Next(out ReadOnlyMemory<byte> batch)
     {
         while (true)
         {
             ReadOnlyMemory<byte> rest = _buffer.AsMemory(_start, _filled - _start);
-            BatchReadStatus status = RecordBatches.TryReadNext(ref rest, RecordBatches.MaxSizeLimit, out batch, out problem);
+            BatchReadStatus status = RecordBatches.TryReadNext(ref rest, RecordBatches.MaxSizeLimit, out batch, out _);
             if (status == BatchReadStatus.Batch)
             {
                 _start += batch.Length;

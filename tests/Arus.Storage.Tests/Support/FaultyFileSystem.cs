@@ -86,6 +86,9 @@ internal sealed class FaultyFileSystem : ILogFileSystem
 
     public bool FileExists(string path) => _files.ContainsKey(path);
 
+    public LogFileInfo? GetInfo(string path) =>
+        _files.TryGetValue(path, out Node? node) ? new LogFileInfo(node.Length, DateTimeOffset.UnixEpoch) : null;
+
     public bool DirectoryExists(string path) => _directories.Contains(path);
 
     public IReadOnlyList<string> ListFiles(string directory) =>

@@ -1,13 +1,13 @@
 namespace Arus.Storage;
 
 /// <summary>What was found in a partition's directory.</summary>
-internal sealed class RecoveredLog
+internal sealed class LoadedLog
 {
     public List<Segment> Segments { get; } = [];
 
     public LeaderEpochs Epochs { get; set; } = new();
 
-    public ProducerStates Producers { get; set; } = new();
+    public ProducerStateManager Producers { get; set; } = new();
 
     public long LogStartOffset { get; set; }
 
@@ -20,14 +20,14 @@ internal sealed class RecoveredLog
 /// Opens a partition's directory. What lies before the recovery point was synced and is taken as it is; what comes after is read
 /// batch by batch, and cut at the first that is not whole and valid.
 /// </summary>
-internal sealed class LogRecovery(LogShared shared, TopicPartition partition, string directory, TopicConfig config)
+internal sealed class LogLoader(LogShared shared, TopicPartition partition, string directory, TopicConfig config)
 {
-    private readonly RecoveredLog _log = new();
+    private readonly LoadedLog _log = new();
     private long _producersFrom;
 
     private ILogFileSystem FileSystem => shared.FileSystem;
 
-    public RecoveredLog Run()
+    public LoadedLog Load()
     {
         if (!FileSystem.DirectoryExists(directory))
         {
@@ -48,7 +48,7 @@ internal sealed class LogRecovery(LogShared shared, TopicPartition partition, st
             }
 
             Segment segment = new(directory, baseOffset, shared.Files, new SegmentIndex(config.IndexIntervalBytes));
-            cut = !Load(segment);
+            cut = !Recover(segment);
             _log.Segments.Add(segment);
         }
 
@@ -76,7 +76,7 @@ internal sealed class LogRecovery(LogShared shared, TopicPartition partition, st
         foreach (string name in FileSystem.ListFiles(directory))
         {
             if (name.EndsWith(DurableFile.TemporarySuffix, StringComparison.Ordinal)
-                || name.EndsWith(PartitionLog.DeletedSuffix, StringComparison.Ordinal)
+                || name.EndsWith(Segment.DeletedSuffix, StringComparison.Ordinal)
                 || name.EndsWith(CompactionSwap.CleanedSuffix, StringComparison.Ordinal))
             {
                 FileSystem.DeleteFile(Path.Combine(directory, name));
@@ -87,7 +87,7 @@ internal sealed class LogRecovery(LogShared shared, TopicPartition partition, st
     private void ReadCheckpoint(List<long> bases)
     {
         LogCheckpoint? checkpoint = LogCheckpoint.Read(FileSystem, directory, out string? problem);
-        ProducerStates? producers = checkpoint is null ? null : ProducerSnapshot.Deserialize(checkpoint.Producers);
+        ProducerStateManager? producers = checkpoint is null ? null : ProducerSnapshot.Deserialize(checkpoint.Producers);
         if (checkpoint is null || producers is null)
         {
             if (bases.Count > 0)
@@ -107,7 +107,7 @@ internal sealed class LogRecovery(LogShared shared, TopicPartition partition, st
     }
 
     /// <summary>False when the segment had to be cut, so that nothing can follow it.</summary>
-    private bool Load(Segment segment)
+    private bool Recover(Segment segment)
     {
         long length = segment.File.Length;
         LogCheckpoint? checkpoint = _log.Checkpoint;
@@ -123,7 +123,7 @@ internal sealed class LogRecovery(LogShared shared, TopicPartition partition, st
             }
 
             Rebuilt(segment.IndexPath, problem ?? $"it speaks of {segment.Size} bytes, and the segment has {expected}");
-            Reset(segment, expected);
+            Rescan(segment, expected);
             if (synced)
             {
                 DurableFile.Write(FileSystem, segment.IndexPath, IndexFile.Serialize(segment), durable: false);
@@ -134,18 +134,13 @@ internal sealed class LogRecovery(LogShared shared, TopicPartition partition, st
         return Scan(segment, length);
     }
 
-    /// <summary>Makes the index of a stretch that was synced; damage there is no torn tail, and nothing is cut.</summary>
-    private void Reset(Segment segment, long end)
+    /// <summary>Makes the index of a stretch anew that was synced; damage there is no torn tail, and nothing is cut.</summary>
+    private void Rescan(Segment segment, long end)
     {
         segment.Index = new SegmentIndex(config.IndexIntervalBytes);
         (segment.Size, segment.NextOffset, segment.MaxTimestamp, segment.MaxTimestampPosition) = (0, segment.BaseOffset, -1, 0);
         (segment.FirstAppendMs, segment.LastAppendMs) = (-1, -1);
-        using var scanner = new SegmentScanner(segment.File, 0, end);
-        while (scanner.Next(out ReadOnlyMemory<byte> batch, out _) == BatchReadStatus.Batch && IsNext(segment, batch))
-        {
-            Take(segment, batch);
-        }
-
+        AddBatches(segment, end);
         if (segment.Size != end)
         {
             throw new LogException(
@@ -154,14 +149,27 @@ internal sealed class LogRecovery(LogShared shared, TopicPartition partition, st
         }
     }
 
+    /// <summary>Reads the batches behind what is known of the segment, up to the first that is not whole and valid.</summary>
+    private void AddBatches(Segment segment, long end)
+    {
+        long nowMs = shared.NowMs;
+        using var scanner = new SegmentScanner(segment.File, segment.Size, end);
+        while (scanner.TryNext(out RecordBatchHeader header, out ReadOnlyMemory<byte> batch)
+            && header.BaseOffset >= segment.NextOffset && RecordBatches.Validate(batch.Span).IsOk
+            && segment.Size + (long)batch.Length <= int.MaxValue)
+        {
+            segment.Add(header, nowMs);
+            _log.Epochs.Add(header.PartitionLeaderEpoch, header.BaseOffset);
+            if (header.BaseOffset >= _producersFrom)
+            {
+                _log.Producers.AddStored(header, nowMs);
+            }
+        }
+    }
+
     private bool Scan(Segment segment, long length)
     {
-        using var scanner = new SegmentScanner(segment.File, segment.Size, length);
-        while (scanner.Next(out ReadOnlyMemory<byte> batch, out _) == BatchReadStatus.Batch && IsNext(segment, batch))
-        {
-            Take(segment, batch);
-        }
-
+        AddBatches(segment, length);
         if (segment.Size == length)
         {
             return true;
@@ -175,22 +183,6 @@ internal sealed class LogRecovery(LogShared shared, TopicPartition partition, st
             $"{segment.File.Path} ended in {cut} bytes that are no whole, valid batch; they were cut, and the log ends at offset {segment.NextOffset}.",
             segment.NextOffset, cut);
         return false;
-    }
-
-    private static bool IsNext(Segment segment, ReadOnlyMemory<byte> batch) =>
-        new RecordBatchHeader(batch.Span).BaseOffset >= segment.NextOffset && RecordBatches.Validate(batch.Span).IsOk
-        && segment.Size + (long)batch.Length <= int.MaxValue;
-
-    private void Take(Segment segment, ReadOnlyMemory<byte> batch)
-    {
-        var header = new RecordBatchHeader(batch.Span);
-        long nowMs = shared.NowMs;
-        segment.Add(header.BaseOffset, header.NextOffset, batch.Length, header.MaxTimestamp, Math.Min(nowMs, header.MaxTimestamp));
-        _log.Epochs.Add(header.PartitionLeaderEpoch, header.BaseOffset);
-        if (header.HasProducerId && header.BaseOffset >= _producersFrom)
-        {
-            _log.Producers.Add(header, header.BaseOffset, nowMs);
-        }
     }
 
     private void Finish()

@@ -1,0 +1,260 @@
+namespace Arus.Storage;
+
+/// <summary>
+/// Gives appends their offsets: checks the leader epoch and the producers' sequences, copies the batches into the tail cache, and
+/// publishes them to the writer. Thread-safe; appends take effect in the order of the calls.
+/// </summary>
+internal sealed class LogAppender(LogContext log, SegmentList segments, ProducerStateManager producers, LogWriter writer)
+{
+    /// <summary>How much recovery reads again after a crash at most, where appends are synced.</summary>
+    private const int CheckpointBytes = 64 << 20;
+
+    /// <summary>Calls that may wait for room. Callers keep few in flight, so more are refused.</summary>
+    private const int MaxWaitingAppends = 4096;
+
+    /// <summary>
+    /// Held while an append is taken in. The I/O thread takes it only for exclusive operations and for appends that wait for room, so
+    /// that it writes one append while the next is copied.
+    /// </summary>
+    private readonly LogLock _lock = new(LockRank.Appender);
+
+    /// <summary>The active segment as it will be when all that is taken in is written.</summary>
+    private ActiveSegment _active = ActiveSegment.Of(segments);
+    private long _sinceCheckpoint;
+
+    /// <summary>Keeps its capacity from one append to the next.</summary>
+    private List<PendingBatch> _batches = [];
+    private Queue<PendingAppend>? _waiting;
+
+    /// <summary>Tells the I/O thread without the lock whether appends wait.</summary>
+    private int _waitingCount;
+
+    public ValueTask<LogAppendResult[]> AppendAsync(ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin)
+    {
+        if (entries.Length == 0)
+        {
+            return new ValueTask<LogAppendResult[]>([]);
+        }
+
+        var append = new PendingAppend(entries, leaderEpoch, origin);
+        append.Validate(log.Config, log.Shared.NowMs);
+        using (_lock.Enter())
+        {
+            if (log.Refusal is { } refusal)
+            {
+                return append.RefuseAll(refusal);
+            }
+
+            if (_waiting is { Count: > 0 } || writer.PendingBytes >= log.Shared.Options.MaxPendingBytes)
+            {
+                return WaitForRoom(append);
+            }
+
+            if (!TryAppend(append))
+            {
+                return new ValueTask<LogAppendResult[]>(append.Results);
+            }
+        }
+
+        log.ScheduleIo();
+        segments.Tail.Trim();
+        return append.AsValueTask();
+    }
+
+    /// <summary>Takes in the waiting appends for which there is room now. Called on the I/O thread.</summary>
+    public void AppendWaiting()
+    {
+        if (Volatile.Read(ref _waitingCount) == 0)
+        {
+            return;
+        }
+
+        List<PendingAppend>? done = null;
+        bool schedule = false;
+        using (_lock.Enter())
+        {
+            while (_waiting is { Count: > 0 }
+                && (writer.PendingBytes < log.Shared.Options.MaxPendingBytes || log.Failure is not null))
+            {
+                PendingAppend append = _waiting.Dequeue();
+                Volatile.Write(ref _waitingCount, _waiting.Count);
+                if (TryAppendWaiting(append))
+                {
+                    schedule = true;
+                }
+                else
+                {
+                    (done ??= []).Add(append);
+                }
+            }
+        }
+
+        done?.ForEach(append => append.Complete());
+        if (schedule)
+        {
+            log.ScheduleIo();
+        }
+    }
+
+    /// <summary>Keeps appends out until the scope is disposed.</summary>
+    public LogLock.Scope Exclude() => _lock.Enter();
+
+    /// <summary>The segments may have changed and everything taken in is written. Called within <see cref="Exclude"/>.</summary>
+    public void Reset() => _active = ActiveSegment.Of(segments);
+
+    private ValueTask<LogAppendResult[]> WaitForRoom(PendingAppend append)
+    {
+        _waiting ??= new Queue<PendingAppend>();
+        if (_waiting.Count >= MaxWaitingAppends)
+        {
+            return append.RefuseAll(LogAppendResult.Refused(
+                ErrorCode.RequestTimedOut, $"{log.Partition} has {MaxWaitingAppends} appends waiting for the disk; try again later."));
+        }
+
+        _waiting.Enqueue(append);
+        Volatile.Write(ref _waitingCount, _waiting.Count);
+        log.ScheduleIo(); // The room may have come just before this append was counted.
+        return append.AsValueTask();
+    }
+
+    /// <summary>Like <see cref="TryAppend"/>. An exception has failed the log and has no caller to go to, so it becomes the result.</summary>
+    private bool TryAppendWaiting(PendingAppend append)
+    {
+        try
+        {
+            if (log.Refusal is not { } refusal)
+            {
+                return TryAppend(append);
+            }
+
+            append.RefuseAll(refusal);
+        }
+        catch (Exception error)
+        {
+            append.RefuseAll(LogAppendResult.Refused(ErrorCode.KafkaStorageError, log.DescribeFailure(error)));
+        }
+
+        return false;
+    }
+
+    /// <summary>Fills in the results; false when every entry was refused, so that there is nothing to wait for.</summary>
+    private bool TryAppend(PendingAppend append)
+    {
+        int latest = segments.LatestEpoch;
+        if (append.LeaderEpoch < latest && append.Origin != AppendOrigin.Replica)
+        {
+            append.RefuseAll(LogAppendResult.Refused(
+                ErrorCode.FencedLeaderEpoch, $"Leader epoch {append.LeaderEpoch} is over; {log.Partition} was written in epoch {latest}."));
+            return false;
+        }
+
+        bool any = false;
+        long nowMs = log.Shared.NowMs;
+        try
+        {
+            for (int i = 0; i < append.Entries.Length; i++)
+            {
+                if (append.Results[i].Error == ErrorCode.None)
+                {
+                    append.Results[i] = AppendEntry(append.Entries[i], append, nowMs, _batches);
+                    any |= append.Results[i].Error == ErrorCode.None;
+                }
+            }
+        }
+        catch (Exception error)
+        {
+            // Offsets were given at which nothing will be written.
+            log.Fail(error);
+            throw;
+        }
+
+        if (any)
+        {
+            writer.Publish(append, _batches);
+        }
+
+        const int KeptCapacity = 256;
+        _batches.Clear();
+        _batches = _batches.Capacity > KeptCapacity ? [] : _batches;
+        return any;
+    }
+
+    private LogAppendResult AppendEntry(ReadOnlyMemory<byte> entry, PendingAppend append, long nowMs, List<PendingBatch> batches)
+    {
+        TopicConfig config = log.Config;
+        long logEnd = segments.LogEndOffset;
+        long baseOffset = append.Origin == AppendOrigin.Replica ? new RecordBatchHeader(entry.Span).BaseOffset : logEnd;
+        if (baseOffset < logEnd)
+        {
+            return LogAppendResult.Refused(
+                ErrorCode.OffsetOutOfRange, $"The leader sent offset {baseOffset}; the log of {log.Partition} ends at {logEnd}.");
+        }
+
+        SegmentRoll? roll = DecideRoll(entry.Length, baseOffset, config, nowMs);
+        if (producers.CheckSequences(entry.Span, append.Origin, baseOffset, nowMs, config.LogAppendTime) is { } outcome)
+        {
+            return outcome;
+        }
+
+        bool logAppendTime = config.LogAppendTime && append.Origin != AppendOrigin.Replica;
+        CopyToTail(entry.Span, append, logAppendTime, roll, nowMs, batches);
+        return new LogAppendResult(ErrorCode.None, baseOffset, logAppendTime ? nowMs : -1);
+    }
+
+    /// <summary>Whether the segment rolls before an entry (<c>segment.bytes</c>, <c>segment.ms</c>), or a checkpoint is due.</summary>
+    private SegmentRoll? DecideRoll(int length, long baseOffset, TopicConfig config, long nowMs)
+    {
+        bool newSegment = _active.Size > 0
+            && (_active.Size + length > config.SegmentBytes
+                || (_active.FirstAppendMs >= 0 && nowMs - _active.FirstAppendMs > config.SegmentMs)
+                || baseOffset - _active.BaseOffset > int.MaxValue / 2);
+        bool checkpoint = log.Shared.Syncs && _sinceCheckpoint + length > CheckpointBytes;
+        return newSegment || checkpoint ? new SegmentRoll(newSegment, ProducerSnapshot.Serialize(producers)) : null;
+    }
+
+    /// <summary>Copies the batches of an entry into the tail cache, where they get offset, epoch and timestamp.</summary>
+    private void CopyToTail(
+        ReadOnlySpan<byte> entry, PendingAppend append, bool logAppendTime, SegmentRoll? roll, long nowMs, List<PendingBatch> batches)
+    {
+        _sinceCheckpoint = roll is null ? _sinceCheckpoint : 0;
+        _active = roll is { NewSegment: true } ? default : _active;
+        bool isReplica = append.Origin == AppendOrigin.Replica;
+        while (!entry.IsEmpty)
+        {
+            var source = new RecordBatchHeader(entry);
+            int length = source.SizeInBytes;
+            long baseOffset = isReplica ? source.BaseOffset : segments.LogEndOffset;
+            int epoch = isReplica ? source.PartitionLeaderEpoch : append.LeaderEpoch;
+            (TailChunk chunk, int start) = segments.Tail.Reserve(length, baseOffset);
+            Span<byte> batch = chunk.Bytes.AsSpan(start, length);
+            entry[..length].CopyTo(batch);
+            entry = entry[length..];
+            RecordBatches.SetBaseOffset(batch, baseOffset);
+            RecordBatches.SetPartitionLeaderEpoch(batch, epoch);
+            if (logAppendTime)
+            {
+                RecordBatches.SetLogAppendTime(batch, nowMs);
+            }
+            else if (append.Origin == AppendOrigin.Client && source.MaxTimestamp < source.BaseTimestamp)
+            {
+                // Some producers leave the field unset (sarama 1.22); without it the records could not be found by time.
+                RecordBatches.SetMaxTimestamp(batch, BatchTimestamps.Max(chunk.Bytes.AsMemory(start, length)));
+            }
+
+            var header = new RecordBatchHeader(batch);
+            batches.Add(new PendingBatch(chunk, start, length, baseOffset, header.NextOffset, header.MaxTimestamp, nowMs, roll));
+            _active = _active.Size == 0 ? new ActiveSegment(baseOffset, length, nowMs) : _active with { Size = _active.Size + length };
+            _sinceCheckpoint += length;
+            segments.AssignOffsets(epoch, baseOffset, header.NextOffset);
+            roll = null;
+        }
+    }
+
+    /// <param name="Size">Bytes, at most those of an <see cref="int"/> and one entry.</param>
+    /// <param name="FirstAppendMs">Unix milliseconds; -1 while the segment is empty.</param>
+    private readonly record struct ActiveSegment(long BaseOffset, long Size, long FirstAppendMs)
+    {
+        public static ActiveSegment Of(SegmentList segments) =>
+            segments.All is [.., var active] ? new ActiveSegment(active.BaseOffset, active.Size, active.FirstAppendMs) : new(0, 0, -1);
+    }
+}

@@ -1,0 +1,182 @@
+using System.Diagnostics;
+
+namespace Arus.Storage;
+
+/// <summary>Everything before it is on stable storage.</summary>
+/// <param name="Segment">The base offset of the segment that it lies in.</param>
+/// <param name="Position">Where in that segment.</param>
+internal readonly record struct RecoveryPoint(long Offset, long Segment, int Position);
+
+/// <summary>
+/// Writes the checkpoint, the index files and the producer snapshots, which make opening the log cheap. The seal thread and the I/O
+/// thread take turns, under the checkpointer's lock.
+/// </summary>
+internal sealed class LogCheckpointer(LogContext log, SegmentList segments, ProducerStateManager producers, LogCheckpoint? loaded)
+{
+    private const int SnapshotsKept = 3;
+
+    private readonly LogLock _lock = new(LockRank.Checkpointer);
+    private RecoveryPoint _recovery = loaded is null
+        ? new RecoveryPoint(-1, -1, 0)
+        : new RecoveryPoint(loaded.RecoveryOffset, loaded.RecoverySegment, loaded.RecoveryPosition);
+    private long _cleanedOffset = loaded?.CleanedOffset ?? 0;
+
+    /// <summary>The first segment that recovery looks at.</summary>
+    public long RecoverySegment => _recovery.Segment;
+
+    /// <summary>Whether something at the log's end is not covered by the checkpoint.</summary>
+    public bool IsBehind => segments.All is [.., var active] && (active.IsDirty || _recovery.Offset != segments.LogEndOffset);
+
+    /// <summary>Compaction has been through everything before it. Changed on the I/O thread.</summary>
+    public long CleanedOffset
+    {
+        get => Volatile.Read(ref _cleanedOffset);
+        set => Volatile.Write(ref _cleanedOffset, value);
+    }
+
+    private ILogFileSystem FileSystem => log.Shared.FileSystem;
+
+    /// <summary>Keeps the seal thread out while files are replaced, until the scope is disposed.</summary>
+    public LogLock.Scope Exclude() => _lock.Enter();
+
+    /// <summary>Makes the log's end the recovery point. On the I/O thread, with nothing queued.</summary>
+    public void CheckpointEnd()
+    {
+        using (_lock.Enter())
+        {
+            foreach (Segment segment in segments.All)
+            {
+                SyncSealed(segment);
+            }
+
+            long end = segments.LogEndOffset;
+            if (segments.All is not [.., var active])
+            {
+                Store(new RecoveryPoint(end, end, 0), ProducerSnapshot.Serialize(producers));
+                return;
+            }
+
+            active.Flush();
+            WriteIndex(active, IndexFile.Serialize(active));
+            Store(new RecoveryPoint(end, active.BaseOffset, active.Size), ProducerSnapshot.Serialize(producers));
+        }
+    }
+
+    /// <summary>The checkpoint of a log that has no segment yet: a crash may leave it out.</summary>
+    public void WriteFirst(long baseOffset) =>
+        Write(
+            new RecoveryPoint(baseOffset, baseOffset, 0), Math.Max(segments.LogStartOffset, baseOffset), [], ProducerSnapshot.Serialize(new()),
+            durable: false);
+
+    /// <summary>Syncs a full segment and writes its index, unless that was done.</summary>
+    public void SyncSealed(Segment segment)
+    {
+        using (_lock.Enter())
+        {
+            if (segments.NeedsSync(segment))
+            {
+                FlushUnlessSynced(segment);
+                WriteIndex(segment, IndexFile.Serialize(segment));
+                segments.MarkSynced(segment);
+            }
+        }
+    }
+
+    /// <summary>Leaves to the seal thread what follows a roll, or a checkpoint within a segment.</summary>
+    /// <param name="activeIndex">The index of a segment that is still active; null for one that is full.</param>
+    /// <param name="snapshot">The producer state at the point.</param>
+    public void SealLater(Segment segment, byte[]? activeIndex, byte[] snapshot, RecoveryPoint point)
+    {
+        int generation = segments.Generation;
+        log.Queue(LogLane.Seal, new LogAction(
+            () => Seal(segment, activeIndex, snapshot, point, generation),
+            error =>
+            {
+                // A retired file was deleted or compacted before it could be sealed, and needs it no more.
+                if (error is not FileRetiredException)
+                {
+                    log.Fail(error);
+                }
+            }));
+    }
+
+    public IEnumerable<long> ListSnapshots()
+    {
+        foreach (string name in FileSystem.ListFiles(log.Directory))
+        {
+            if (Segment.TryParse(name, Segment.SnapshotSuffix, out long offset))
+            {
+                yield return offset;
+            }
+        }
+    }
+
+    public void DeleteSnapshots(IEnumerable<long> offsets)
+    {
+        foreach (long offset in offsets.ToArray())
+        {
+            FileSystem.DeleteFile(Segment.PathOf(log.Directory, offset, Segment.SnapshotSuffix));
+        }
+    }
+
+    private void Seal(Segment segment, byte[]? activeIndex, byte[] snapshot, RecoveryPoint point, int generation)
+    {
+        using (_lock.Enter())
+        {
+            bool isVoid = log.Phase == LogPhase.Closed || log.Failure is not null || generation != segments.Generation;
+            if (isVoid || !segments.All.Contains(segment))
+            {
+                return;
+            }
+
+            if (activeIndex is null)
+            {
+                SyncSealed(segment);
+                byte[] framed = DurableFile.Frame(ProducerSnapshot.Magic, ProducerSnapshot.Version, snapshot);
+                string path = Segment.PathOf(log.Directory, point.Offset, Segment.SnapshotSuffix);
+                DurableFile.Write(FileSystem, path, framed, durable: false);
+                DeleteSnapshots(ListSnapshots().OrderDescending().Skip(SnapshotsKept));
+            }
+            else if (point.Offset > _recovery.Offset)
+            {
+                FlushUnlessSynced(segment);
+                WriteIndex(segment, activeIndex);
+            }
+
+            if (point.Offset > _recovery.Offset)
+            {
+                Store(point, snapshot);
+            }
+        }
+    }
+
+    private void FlushUnlessSynced(Segment segment)
+    {
+        if (!log.Shared.SyncAlways)
+        {
+            segment.File.Flush();
+        }
+    }
+
+    private void WriteIndex(Segment segment, byte[] index) => DurableFile.Write(FileSystem, segment.IndexPath, index, durable: false);
+
+    private void Store(RecoveryPoint point, byte[] snapshot)
+    {
+        Debug.Assert(point.Offset <= segments.LogEndOffset && point.Segment <= point.Offset, "The recovery point lies in the log.");
+        FileSystem.CreateDirectory(log.Directory);
+        Write(point, segments.LogStartOffset, segments.Epochs(), snapshot, durable: true);
+        if (!log.Shared.Syncs)
+        {
+            FileSystem.SyncDirectory(Path.GetDirectoryName(log.Directory)!); // Not done when the directory was made.
+        }
+
+        _recovery = point;
+    }
+
+    private void Write(RecoveryPoint point, long logStart, EpochStart[] epochs, byte[] snapshot, bool durable)
+    {
+        var checkpoint = new LogCheckpoint(
+            log.TopicId, logStart, point.Offset, point.Segment, point.Position, CleanedOffset, epochs, snapshot);
+        DurableFile.Write(FileSystem, Path.Combine(log.Directory, LogCheckpoint.FileName), checkpoint.Serialize(), durable);
+    }
+}

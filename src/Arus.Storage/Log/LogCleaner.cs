@@ -1,0 +1,169 @@
+namespace Arus.Storage;
+
+/// <summary>
+/// Compaction: the last record of each key stays. The clean thread reads and rewrites; only putting the cleaned segments in the place
+/// of the old ones is an exclusive operation.
+/// </summary>
+internal sealed class LogCleaner(
+    LogContext log, SegmentList segments, ProducerStateManager producers, LogCheckpointer checkpointer, LogOperations operations,
+    LogRetention retention)
+{
+    /// <summary>When the next tombstone may go, as far as this process knows.</summary>
+    private long _nextHorizonMs = long.MaxValue;
+
+    public async Task<(int Segments, long BytesFreed)> CleanAsync(CancellationToken cancellationToken)
+    {
+        CompactionPlan? plan = await operations.RunAsync(Plan).ConfigureAwait(false);
+        if (plan is null)
+        {
+            return (0, 0);
+        }
+
+        (int cleanedSegments, long freed, long horizon) = (0, 0, long.MaxValue);
+        try
+        {
+            OffsetMap map = await log.RunAsync(LogLane.Clean, () => MapKeys(plan)).ConfigureAwait(false);
+            IEnumerable<Segment> cleanable = plan.Segments.TakeWhile(segment => segment.BaseOffset < map.EndOffset);
+            foreach (List<Segment> group in CompactionRules.Group(cleanable, log.Config.SegmentBytes))
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                (Segment cleaned, long groupHorizon) =
+                    await log.RunAsync(LogLane.Clean, () => Rewrite(plan, group, map)).ConfigureAwait(false);
+                long saved = await operations.RunAsync(() => Swap(plan, group, cleaned)).ConfigureAwait(false);
+                (cleanedSegments, freed) = saved > 0 ? (cleanedSegments + group.Count, freed + saved) : (cleanedSegments, freed);
+                horizon = Math.Min(horizon, groupHorizon);
+            }
+
+            await operations.RunAsync(() => Finish(plan, map.EndOffset, horizon)).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            // What was swapped is done; the next pass goes on.
+        }
+        catch (FileRetiredException)
+        {
+            // Retention or truncation took a segment; the next pass sees what is left.
+        }
+        catch (Exception error) when (log.Failure is null && log.Phase == LogPhase.Open)
+        {
+            string message = $"Compaction of {log.Directory} stopped, and nothing was lost: {error.Message}";
+            log.Report(LogEventKind.Failed, log.Directory, message, error);
+        }
+
+        return (cleanedSegments, freed);
+    }
+
+    /// <summary>What may be cleaned now; null when it is not worth it.</summary>
+    private CompactionPlan? Plan()
+    {
+        TopicConfig config = log.Config;
+        long nowMs = log.Shared.NowMs;
+        if (segments.All is not [.., var active])
+        {
+            return null;
+        }
+
+        bool limitsLag = config.MaxCompactionLagMs < long.MaxValue;
+        if (limitsLag && active.FirstAppendMs >= 0 && nowMs - active.FirstAppendMs > config.MaxCompactionLagMs)
+        {
+            retention.Roll();
+            checkpointer.CheckpointEnd();
+        }
+
+        long recovery = checkpointer.RecoverySegment;
+        List<Segment> cleanable =
+        [
+            .. segments.All.SkipLast(1).TakeWhile(segment =>
+                segment.Synced && segment.BaseOffset < recovery && CompactionRules.IsOldEnough(config, PieceOf(segment), nowMs)),
+        ];
+        return CompactionRules.IsDue(config, cleanable.ConvertAll(PieceOf), checkpointer.CleanedOffset, _nextHorizonMs, nowMs)
+            ? new CompactionPlan(cleanable, checkpointer.CleanedOffset, segments.Generation, producers.LastOffsets(), nowMs)
+            : null;
+    }
+
+    private static CompactionPiece PieceOf(Segment segment) =>
+        new(segment.NextOffset, segment.Size, segment.LatestMs, segment.FirstAppendMs);
+
+    private OffsetMap MapKeys(CompactionPlan plan)
+    {
+        var map = new OffsetMap(log.Shared.Options.CompactionMapBytes) { EndOffset = plan.FirstDirtyOffset };
+        foreach (Segment segment in plan.Segments.Where(segment => segment.NextOffset > plan.FirstDirtyOffset))
+        {
+            CompactionKeys.Add(map, segment, segment.Size, plan.FirstDirtyOffset);
+            if (map.EndOffset < segment.NextOffset)
+            {
+                return map; // Full: the next pass goes on from here.
+            }
+        }
+
+        return map;
+    }
+
+    private (Segment Cleaned, long NextHorizonMs) Rewrite(CompactionPlan plan, List<Segment> group, OffsetMap map)
+    {
+        TopicConfig config = log.Config;
+        using var cleaner = new BatchCleaner(map, plan.LastOffsetsOfProducers, plan.NowMs, (long)config.DeleteRetention.TotalMilliseconds);
+        return (SegmentRewriter.Rewrite(log.Shared.FileSystem, group, config.IndexIntervalBytes, cleaner), cleaner.NextHorizonMs);
+    }
+
+    /// <summary>Puts the cleaned segment in the place of its group; answers the bytes saved, 0 when nothing changed.</summary>
+    private long Swap(CompactionPlan plan, List<Segment> group, Segment cleaned)
+    {
+        using (checkpointer.Exclude())
+        {
+            ILogFileSystem fileSystem = log.Shared.FileSystem;
+            string path = SegmentRewriter.CleanedPath(cleaned);
+            long before = group.Sum(segment => (long)segment.Size);
+            Segment[] all = segments.All;
+            int first = Array.IndexOf(all, group[0]);
+            bool inPlace = plan.Generation == segments.Generation && first >= 0 && first + group.Count < all.Length
+                && all[first + group.Count - 1] == group[^1];
+            if (!inPlace || (cleaned.Size == before && group.Count == 1 && !ChangedBytes(group[0], path)))
+            {
+                fileSystem.DeleteFile(path);
+                return 0;
+            }
+
+            long next = all[first + group.Count].BaseOffset;
+            fileSystem.RenameFile(path, CompactionSwap.SwapPath(log.Directory, cleaned.BaseOffset, next));
+            fileSystem.SyncDirectory(log.Directory);
+            group.ForEach(segment => segment.File.Retire());
+            CompactionSwap.Complete(fileSystem, log.Directory, cleaned.BaseOffset, next);
+            DurableFile.Write(fileSystem, cleaned.IndexPath, IndexFile.Serialize(cleaned), durable: false);
+            cleaned.Index = null;
+            segments.Replace(first, group.Count, cleaned);
+            return before - cleaned.Size;
+        }
+    }
+
+    private bool Finish(CompactionPlan plan, long cleanedTo, long horizon)
+    {
+        bool isValid = plan.Generation == segments.Generation;
+        checkpointer.CleanedOffset = isValid ? Math.Max(checkpointer.CleanedOffset, cleanedTo) : checkpointer.CleanedOffset;
+        _nextHorizonMs = horizon;
+        return isValid;
+    }
+
+    /// <summary>Whether a rewritten segment of the same size differs, because a delete horizon was set.</summary>
+    private bool ChangedBytes(Segment old, string cleanedPath)
+    {
+        using ILogFile file = log.Shared.FileSystem.Open(cleanedPath, create: false);
+        byte[] left = new byte[64 * 1024];
+        byte[] right = new byte[left.Length];
+        for (int position = 0; position < old.Size; position += left.Length)
+        {
+            int length = Math.Min(left.Length, old.Size - position);
+            if (old.File.Read(position, left.AsSpan(0, length)) != file.Read(position, right.AsSpan(0, length))
+                || !left.AsSpan(0, length).SequenceEqual(right.AsSpan(0, length)))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <param name="FirstDirtyOffset">Everything before it was cleaned in an earlier pass.</param>
+    private sealed record CompactionPlan(
+        List<Segment> Segments, long FirstDirtyOffset, int Generation, IReadOnlySet<long> LastOffsetsOfProducers, long NowMs);
+}

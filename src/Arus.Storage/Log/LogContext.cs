@@ -1,0 +1,106 @@
+namespace Arus.Storage;
+
+internal enum LogPhase
+{
+    Open = 0,
+    Closing = 1,
+    Closed = 2,
+}
+
+/// <summary>What the roles of one log have in common: its identity, its configuration, and whether it is open or has failed.</summary>
+/// <param name="io">The log's turn on its I/O thread.</param>
+internal sealed class LogContext(
+    LogShared shared, TopicPartition partition, string directory, Guid topicId, int affinity, TopicConfig config, ILogWork io)
+{
+    private TopicConfig _config = config;
+    private Exception? _failure;
+    private int _phase;
+    private int _ioScheduled;
+
+    public LogShared Shared { get; } = shared;
+
+    public TopicPartition Partition { get; } = partition;
+
+    public string Directory { get; } = directory;
+
+    public Guid TopicId { get; } = topicId;
+
+    public OffsetWaiters Waiters { get; } = new(shared.Options.Time);
+
+    public TopicConfig Config
+    {
+        get => Volatile.Read(ref _config);
+        set => Volatile.Write(ref _config, value);
+    }
+
+    public LogPhase Phase
+    {
+        get => (LogPhase)Volatile.Read(ref _phase);
+        set => Volatile.Write(ref _phase, (int)value);
+    }
+
+    public Exception? Failure => Volatile.Read(ref _failure);
+
+    /// <summary>The answer to an append when the log takes none; null while it does.</summary>
+    public LogAppendResult? Refusal =>
+        Failure is { } failure ? LogAppendResult.Refused(ErrorCode.KafkaStorageError, DescribeFailure(failure))
+        : Phase != LogPhase.Open ? LogAppendResult.Refused(ErrorCode.NotLeaderOrFollower, $"The log of {Partition} is closed.")
+        : null;
+
+    public string DescribeFailure(Exception failure) => $"The log of {Partition} failed: {failure.Message}";
+
+    /// <exception cref="LogException">The log has failed or is closed.</exception>
+    public void ThrowIfUnusable()
+    {
+        if (Failure is { } failure)
+        {
+            throw new LogException(DescribeFailure(failure), failure);
+        }
+
+        if (Phase == LogPhase.Closed)
+        {
+            throw new LogException($"The log of {Partition} is closed.");
+        }
+    }
+
+    /// <summary>Poisons the log: nothing under way is acknowledged any more.</summary>
+    public void Fail(Exception error)
+    {
+        if (Interlocked.CompareExchange(ref _failure, error, null) is null)
+        {
+            Report(LogEventKind.Failed, Directory, $"The log in {Directory} failed and is closed: {error.Message}", error);
+        }
+
+        Waiters.Close();
+    }
+
+    public void Report(LogEventKind kind, string file, string message, Exception? error = null) =>
+        Shared.Report(kind, Partition, file, message, error: error);
+
+    public void Queue(LogLane lane, ILogWork work) => Shared.Scheduler.Queue(lane, affinity, work);
+
+    /// <summary>Asks for a turn on the I/O thread, unless one is asked for already.</summary>
+    public void ScheduleIo()
+    {
+        if (Interlocked.Exchange(ref _ioScheduled, 1) == 0)
+        {
+            Queue(LogLane.Write, io);
+        }
+    }
+
+    /// <summary>A turn on the I/O thread begins; what is queued from here on asks for another one.</summary>
+    public void BeginIo() => Interlocked.Exchange(ref _ioScheduled, 0);
+
+    /// <summary>Runs a function beside appends, on a lane that reads files.</summary>
+    /// <exception cref="FileRetiredException">Retention, compaction or truncation took away a file in use.</exception>
+    /// <exception cref="LogException">A file cannot be read.</exception>
+    public Task<T> RunAsync<T>(LogLane lane, Func<T> action)
+    {
+        var task = new LogTask<T>(action, error => error is FileRetiredException ? error : ReadError(error));
+        Queue(lane, task);
+        return task.Task;
+    }
+
+    public LogException ReadError(Exception error) =>
+        error as LogException ?? new LogException($"{Directory} cannot be read: {error.Message}", error);
+}

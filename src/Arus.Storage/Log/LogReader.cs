@@ -1,0 +1,130 @@
+namespace Arus.Storage;
+
+/// <summary>Reads batches: from the tail cache at once, otherwise from the files on a read thread. Thread-safe.</summary>
+internal sealed class LogReader(LogContext log, SegmentList segments)
+{
+    /// <summary>No single read is larger, whatever the caller asks for, unless one batch is.</summary>
+    private const int MaxReadBytes = 16 << 20;
+
+    /// <summary>Where the last read from a file ended: a reader that catches up goes on there.</summary>
+    private Cursor? _cursor;
+
+    public ValueTask<LogReadResult> ReadAsync(long offset, int maxBytes, bool minOneBatch)
+    {
+        if (log.Phase == LogPhase.Closed)
+        {
+            return new ValueTask<LogReadResult>(Answer([], ErrorCode.NotLeaderOrFollower));
+        }
+
+        maxBytes = Math.Min(maxBytes, MaxReadBytes);
+        OffsetLookup lookup = segments.Find(offset, out TailChunk? chunk);
+        if (lookup != OffsetLookup.Readable)
+        {
+            return new ValueTask<LogReadResult>(Answer([], lookup == OffsetLookup.AtEnd ? ErrorCode.None : ErrorCode.OffsetOutOfRange));
+        }
+
+        if (chunk is not null)
+        {
+            return new ValueTask<LogReadResult>(Answer(segments.Tail.Read(chunk, offset, maxBytes, minOneBatch)));
+        }
+
+        var read = new ColdRead(this, offset, maxBytes, minOneBatch);
+        log.Queue(LogLane.Read, read);
+        return read.AsValueTask();
+    }
+
+    private LogReadResult Answer(ReadOnlyMemory<byte>[] records, ErrorCode error = ErrorCode.None) =>
+        new(error, segments.HighWatermark, segments.LogStartOffset, segments.LogEndOffset, records);
+
+    private LogReadResult ReadFile(long offset, int maxBytes, bool minOneBatch)
+    {
+        const int Attempts = 16;
+        for (int attempt = 0; attempt < Attempts; attempt++)
+        {
+            if (segments.Locate(offset) is not { } found)
+            {
+                return Answer([], offset < segments.LogStartOffset ? ErrorCode.OffsetOutOfRange : ErrorCode.None);
+            }
+
+            try
+            {
+                Segment segment = found.Segment;
+                int position = Volatile.Read(ref _cursor) is { } cursor && cursor.Segment == segment && cursor.Offset == offset
+                    ? cursor.Position
+                    : found.Position >= 0 ? found.Position
+                    : segment.LoadIndex(log).FloorByOffset(offset - segment.BaseOffset);
+                return Answer(ReadSegment(segment, found.Size, position, offset, maxBytes, minOneBatch));
+            }
+            catch (FileRetiredException)
+            {
+                // Deleted or compacted since it was located.
+            }
+        }
+
+        throw new LogException($"{log.Directory}: the segment of offset {offset} was replaced {Attempts} times while it was read.");
+    }
+
+    private ReadOnlyMemory<byte>[] ReadSegment(Segment segment, int size, int position, long offset, int maxBytes, bool minOneBatch)
+    {
+        Span<byte> headerBytes = stackalloc byte[RecordBatchHeader.Size];
+        int first = -1;
+        while (position < size)
+        {
+            ReadExactly(segment, position, headerBytes);
+            var header = new RecordBatchHeader(headerBytes);
+            if (header.NextOffset > offset)
+            {
+                first = header.SizeInBytes;
+                break;
+            }
+
+            position += header.SizeInBytes;
+        }
+
+        int length = Math.Min(minOneBatch ? Math.Max(first, maxBytes) : maxBytes, size - position);
+        if (first < 0 || length < first)
+        {
+            return [];
+        }
+
+        byte[] bytes = GC.AllocateUninitializedArray<byte>(length);
+        ReadExactly(segment, position, bytes);
+        length = BatchSlicing.WholeBatches(bytes, length, minOneBatch, out long nextOffset);
+        Volatile.Write(ref _cursor, new Cursor(segment, nextOffset, position + length));
+        return [bytes.AsMemory(0, length)];
+    }
+
+    private static void ReadExactly(Segment segment, int position, Span<byte> buffer)
+    {
+        int read = segment.File.Read(position, buffer);
+        if (read != buffer.Length)
+        {
+            throw new LogException($"{segment.File.Path} ends at byte {position + read}, and {position + buffer.Length} were written.");
+        }
+    }
+
+    private sealed record Cursor(Segment Segment, long Offset, int Position);
+
+    private sealed class ColdRead(LogReader reader, long offset, int maxBytes, bool minOneBatch) : ValueTaskSource<LogReadResult>, ILogWork
+    {
+        public void Execute()
+        {
+            try
+            {
+                SetResult(reader.ReadFile(offset, maxBytes, minOneBatch));
+            }
+            catch (Exception error) when (reader.IsClosing && error is (IOException or LogException))
+            {
+                SetResult(reader.Answer([], ErrorCode.NotLeaderOrFollower));
+            }
+            catch (Exception error)
+            {
+                SetException(reader.ReadError(error));
+            }
+        }
+    }
+
+    private bool IsClosing => log.Phase != LogPhase.Open;
+
+    private LogException ReadError(Exception error) => log.ReadError(error);
+}

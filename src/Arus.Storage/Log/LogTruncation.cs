@@ -1,0 +1,114 @@
+namespace Arus.Storage;
+
+/// <summary>Cuts the log's end. Runs as an exclusive operation.</summary>
+internal sealed class LogTruncation(
+    LogContext log, SegmentList segments, ProducerStateManager producers, LogCheckpointer checkpointer, LogWriter writer)
+{
+    /// <summary>Removes every batch that holds an offset or a later one.</summary>
+    public void TruncateTo(long offset)
+    {
+        using (checkpointer.Exclude())
+        {
+            (int index, int position, long end) = FindCut(offset);
+            Segment[] all = segments.All;
+            producers.ReplaceWith(RebuildProducers(all[..(index + 1)], end));
+            checkpointer.CleanedOffset = Math.Min(checkpointer.CleanedOffset, end);
+            segments.TruncateTo(end, all[..(index + 1)]);
+            foreach (Segment segment in all[(index + 1)..])
+            {
+                segment.Discard(log);
+            }
+
+            // A crash from here on may find the segment uncut, but none behind a gap.
+            log.Shared.FileSystem.SyncDirectory(log.Directory);
+            if (index < 0)
+            {
+                writer.StartSegment(end);
+            }
+            else
+            {
+                segments.Replace(index, 1, Cut(all[index], position));
+            }
+
+            segments.Tail.Clear();
+            checkpointer.DeleteSnapshots(checkpointer.ListSnapshots().Where(snapshot => snapshot > end));
+            checkpointer.CheckpointEnd();
+        }
+    }
+
+    /// <summary>The segment that keeps its beginning (-1 for none), how much of it stays, and where the log ends then.</summary>
+    private (int Index, int Position, long End) FindCut(long offset)
+    {
+        Segment[] all = segments.All;
+        int index = all.Length - 1;
+        while (index >= 0 && all[index].BaseOffset >= offset)
+        {
+            index--;
+        }
+
+        if (index < 0)
+        {
+            return (-1, 0, offset);
+        }
+
+        Segment segment = all[index];
+        (long end, int position) = (segment.BaseOffset, 0);
+        using var scanner = new SegmentScanner(segment.File, 0, segment.Size);
+        while (scanner.TryNext(out RecordBatchHeader header, out _) && header.NextOffset <= offset)
+        {
+            (end, position) = (header.NextOffset, position + header.SizeInBytes);
+        }
+
+        return (index, position, end);
+    }
+
+    /// <summary>Cuts a segment's file; what is known of the segment is made anew from the rest.</summary>
+    private Segment Cut(Segment segment, int size)
+    {
+        segment.File.SetLength(size);
+        segment.File.Flush();
+        Segment fresh = segment.Empty(log.Config.IndexIntervalBytes);
+        using (var scanner = new SegmentScanner(fresh.File, 0, size))
+        {
+            while (scanner.TryNext(out RecordBatchHeader header, out _))
+            {
+                fresh.Add(header, log.Shared.NowMs);
+            }
+        }
+
+        segment.File.Retire();
+        return fresh;
+    }
+
+    /// <summary>The producers as they were at an offset: from the last snapshot before it and the batches since.</summary>
+    private ProducerStateManager RebuildProducers(Segment[] kept, long end)
+    {
+        var rebuilt = new ProducerStateManager();
+        long from = 0;
+        foreach (long offset in checkpointer.ListSnapshots().Where(offset => offset <= end).OrderDescending())
+        {
+            string path = Segment.PathOf(log.Directory, offset, Segment.SnapshotSuffix);
+            byte[]? content = DurableFile.Read(
+                log.Shared.FileSystem, path, ProducerSnapshot.Magic, ProducerSnapshot.Version, out _);
+            if (content is not null && ProducerSnapshot.Deserialize(content) is { } snapshot)
+            {
+                (rebuilt, from) = (snapshot, offset);
+                break;
+            }
+        }
+
+        foreach (Segment segment in kept.Where(segment => segment.NextOffset > from))
+        {
+            using var scanner = new SegmentScanner(segment.File, 0, segment.Size);
+            while (scanner.TryNext(out RecordBatchHeader header, out _))
+            {
+                if (header.BaseOffset >= from && header.NextOffset <= end)
+                {
+                    rebuilt.AddStored(header, log.Shared.NowMs);
+                }
+            }
+        }
+
+        return rebuilt;
+    }
+}

@@ -1,0 +1,247 @@
+using System.Runtime.InteropServices;
+
+namespace Arus.Storage;
+
+/// <summary>
+/// Writes what the appender published: one gathered write and one fsync for everything that is queued (group commit), then the
+/// answers. <see cref="Publish"/> is thread-safe; everything else is called on the log's I/O thread.
+/// </summary>
+internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpointer checkpointer)
+{
+    /// <summary>Buffers of one gathered write; the kernel takes no more at once (IOV_MAX).</summary>
+    private const int MaxGather = 1024;
+
+    [ThreadStatic]
+    private static List<ReadOnlyMemory<byte>>? t_gather;
+
+    /// <summary>Guards the queue of what is on its way to the disk.</summary>
+    private readonly LogLock _lock = new(LockRank.Leaf);
+    private List<PendingAppend>? _appends;
+    private List<PendingBatch>? _batches;
+    private List<PendingAppend>? _spareAppends;
+    private List<PendingBatch>? _spareBatches;
+    private long _pendingBytes;
+    private ITimer? _flushTimer;
+    private bool _flushArmed;
+    private bool _flushDue;
+
+    /// <summary>Bytes that were published and are not written yet.</summary>
+    public long PendingBytes => Interlocked.Read(ref _pendingBytes);
+
+    /// <summary>Queues all that an append brought, at once. The lists stay the caller's.</summary>
+    public void Publish(PendingAppend append, List<PendingBatch> batches)
+    {
+        using (_lock.Enter())
+        {
+            // A duplicate waits too: what it repeats may not be durable yet.
+            (_appends ??= []).Add(append);
+            (_batches ??= []).AddRange(batches);
+            foreach (ref readonly PendingBatch batch in CollectionsMarshal.AsSpan(batches))
+            {
+                _pendingBytes += batch.Length;
+            }
+        }
+    }
+
+    /// <summary>Writes and syncs what is queued, and answers it.</summary>
+    public void WritePending()
+    {
+        List<PendingAppend>? appends;
+        List<PendingBatch>? batches;
+        using (_lock.Enter())
+        {
+            (appends, batches) = (_appends, _batches);
+            (_appends, _batches) = (_spareAppends, _spareBatches);
+            (_spareAppends, _spareBatches) = (null, null);
+        }
+
+        long written = 0;
+        if (log.Failure is null)
+        {
+            try
+            {
+                written = batches is { Count: > 0 } ? Write(batches) : 0;
+                FlushIfDue();
+            }
+            catch (Exception error)
+            {
+                // Nothing is known about the disk any more, whatever the error was; opening the log again recovers.
+                log.Fail(error);
+            }
+        }
+
+        Respond(appends);
+        appends?.Clear();
+        batches?.Clear();
+        using (_lock.Enter())
+        {
+            _pendingBytes -= written;
+            const int KeptCapacity = 256; // A busy log keeps its lists; an idle one holds no large one.
+            bool keepsBatches = batches is { Capacity: <= KeptCapacity } || _batches is { Count: > 0 };
+            (_spareAppends, _spareBatches) = (appends, keepsBatches ? batches : null);
+        }
+
+        log.Waiters.Advance(segments.HighWatermark);
+    }
+
+    /// <summary>Begins a new segment at an offset, which becomes the active one.</summary>
+    public Segment StartSegment(long baseOffset)
+    {
+        var segment = new Segment(log.Directory, baseOffset, log.Shared.Files, new SegmentIndex(log.Config.IndexIntervalBytes));
+        segment.File.Create();
+        if (log.Shared.Syncs)
+        {
+            log.Shared.FileSystem.SyncDirectory(log.Directory);
+        }
+
+        segments.Add(segment);
+        return segment;
+    }
+
+    public void Close() => _flushTimer?.Dispose();
+
+    private void Respond(List<PendingAppend>? appends)
+    {
+        foreach (PendingAppend append in CollectionsMarshal.AsSpan(appends))
+        {
+            if (log.Failure is { } failure)
+            {
+                append.Fail(ErrorCode.KafkaStorageError, log.DescribeFailure(failure));
+            }
+            else
+            {
+                append.Complete();
+            }
+        }
+    }
+
+    private long Write(List<PendingBatch> pending)
+    {
+        ReadOnlySpan<PendingBatch> batches = CollectionsMarshal.AsSpan(pending);
+        List<ReadOnlyMemory<byte>> gather = t_gather ??= [];
+        gather.Clear();
+        long written = 0;
+        int from = 0;
+        int runStart = 0;
+        if (segments.All.Length == 0)
+        {
+            CreateDirectory(batches[0].BaseOffset);
+        }
+
+        for (int i = 0; i < batches.Length; i++)
+        {
+            ref readonly PendingBatch batch = ref batches[i];
+            if (batch.Roll is not null || gather.Count == MaxGather)
+            {
+                Commit(batches[from..i], gather);
+                from = i;
+                RollIfNeeded(batch.Roll, batch.BaseOffset);
+            }
+
+            // A log's batches lie one after the other in a chunk, so that a run of them is one buffer.
+            if (i > from && batches[i - 1].Chunk == batch.Chunk)
+            {
+                gather[^1] = batch.Chunk.Bytes.AsMemory(runStart, batch.Start + batch.Length - runStart);
+            }
+            else
+            {
+                runStart = batch.Start;
+                gather.Add(batch.Bytes);
+            }
+
+            written += batch.Length;
+        }
+
+        Commit(batches[from..], gather);
+        gather.Clear();
+        return written;
+    }
+
+    /// <summary>Writes the batches, syncs them where that comes first, and publishes them to readers.</summary>
+    private void Commit(ReadOnlySpan<PendingBatch> batches, List<ReadOnlyMemory<byte>> gather)
+    {
+        if (batches.IsEmpty)
+        {
+            return;
+        }
+
+        Segment active = segments.Active;
+        active.File.Write(active.Size, gather);
+        gather.Clear();
+        active.IsDirty = true;
+        if (log.Shared.SyncAlways)
+        {
+            active.Flush();
+        }
+        else
+        {
+            ArmFlushTimer();
+        }
+
+        segments.Publish(batches);
+    }
+
+    private void CreateDirectory(long baseOffset)
+    {
+        log.Shared.FileSystem.CreateDirectory(log.Directory);
+        checkpointer.WriteFirst(baseOffset);
+        StartSegment(baseOffset);
+        if (log.Shared.Syncs)
+        {
+            log.Shared.FileSystem.SyncDirectory(Path.GetDirectoryName(log.Directory)!);
+        }
+    }
+
+    /// <summary>Before a batch: rolls the segment or takes a checkpoint, as the appender decided.</summary>
+    private void RollIfNeeded(SegmentRoll? roll, long offset)
+    {
+        if (roll is null)
+        {
+            return;
+        }
+
+        Segment active = segments.Active;
+        if (roll.NewSegment)
+        {
+            StartSegment(offset);
+            checkpointer.SealLater(active, null, roll.Producers, new RecoveryPoint(offset, offset, 0));
+        }
+        else
+        {
+            var point = new RecoveryPoint(offset, active.BaseOffset, active.Size);
+            checkpointer.SealLater(active, IndexFile.Serialize(active), roll.Producers, point);
+        }
+    }
+
+    private void ArmFlushTimer()
+    {
+        if (log.Shared.Options.Flush.Mode != FlushMode.Interval || _flushArmed)
+        {
+            return;
+        }
+
+        _flushArmed = true;
+        _flushTimer ??= log.Shared.Options.Time.CreateTimer(
+            static state => ((LogWriter)state!).OnFlushTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _flushTimer.Change(TimeSpan.FromMilliseconds(log.Shared.Options.Flush.IntervalMs), Timeout.InfiniteTimeSpan);
+    }
+
+    private void OnFlushTimer()
+    {
+        Volatile.Write(ref _flushDue, true);
+        log.ScheduleIo();
+    }
+
+    private void FlushIfDue()
+    {
+        if (Volatile.Read(ref _flushDue))
+        {
+            Volatile.Write(ref _flushDue, false);
+            _flushArmed = false;
+            if (segments.All is [.., { IsDirty: true } active])
+            {
+                active.Flush();
+            }
+        }
+    }
+}

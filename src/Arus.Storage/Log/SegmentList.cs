@@ -1,0 +1,261 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
+namespace Arus.Storage;
+
+/// <summary>
+/// What is published of a log: its segments, its epochs, its offsets, and the tail cache. The only owner of the segments and of the
+/// lock that guards them. Thread-safe; changes of the list are made on the log's I/O thread only.
+/// </summary>
+internal sealed class SegmentList
+{
+    private readonly LogLock _lock = new(LockRank.Leaf);
+    private readonly LeaderEpochs _epochs;
+    private Segment[] _segments;
+    private long _logStart;
+    private long _logEnd;
+    private long _highWatermark;
+    private long _sizeBytes;
+    private int _generation;
+
+    public SegmentList(TailCacheBudget budget, LoadedLog loaded)
+    {
+        Tail = new TailCache(budget, _lock);
+        _segments = [.. loaded.Segments];
+        _epochs = loaded.Epochs;
+        _logStart = loaded.LogStartOffset;
+        _highWatermark = _logEnd = loaded.LogEndOffset;
+        _sizeBytes = _segments.Sum(segment => (long)segment.Size);
+        AssertInvariants();
+    }
+
+    /// <summary>The recent batches in memory, guarded by the same lock.</summary>
+    public TailCache Tail { get; }
+
+    /// <summary>The segments in offset order. A change replaces the array and leaves the old one as it is.</summary>
+    public Segment[] All => Volatile.Read(ref _segments);
+
+    public Segment Active => All[^1];
+
+    public long LogStartOffset => Volatile.Read(ref _logStart);
+
+    public long LogEndOffset => Volatile.Read(ref _logEnd);
+
+    public long HighWatermark => Volatile.Read(ref _highWatermark);
+
+    public long SizeBytes => Volatile.Read(ref _sizeBytes);
+
+    /// <summary>Grows when the log is truncated: what was planned for an earlier generation is void.</summary>
+    public int Generation => Volatile.Read(ref _generation);
+
+    public int LatestEpoch
+    {
+        get
+        {
+            using (_lock.Enter())
+            {
+                return _epochs.Latest;
+            }
+        }
+    }
+
+    public EpochStart[] Epochs()
+    {
+        using (_lock.Enter())
+        {
+            return _epochs.Entries.ToArray();
+        }
+    }
+
+    public LogEpochEnd EpochEnd(int leaderEpoch)
+    {
+        using (_lock.Enter())
+        {
+            return _epochs.End(leaderEpoch, _logEnd);
+        }
+    }
+
+    /// <summary>What an append at the log's end will occupy once it is written.</summary>
+    public void AssignOffsets(int epoch, long baseOffset, long nextOffset)
+    {
+        using (_lock.Enter())
+        {
+            Debug.Assert(baseOffset >= _logEnd && nextOffset > baseOffset, "Offsets grow.");
+            _epochs.Add(epoch, baseOffset);
+            Volatile.Write(ref _logEnd, nextOffset);
+        }
+    }
+
+    /// <summary>Makes batches visible to readers that lie in the active segment now.</summary>
+    public void Publish(ReadOnlySpan<PendingBatch> batches)
+    {
+        using (_lock.Enter())
+        {
+            Segment active = _segments[^1];
+            long size = _sizeBytes;
+            foreach (ref readonly PendingBatch batch in batches)
+            {
+                active.Add(batch.BaseOffset, batch.NextOffset, batch.Length, batch.MaxTimestamp, batch.AppendMs);
+                batch.Chunk.Commit(batch.BaseOffset, batch.NextOffset, batch.Length);
+                size += batch.Length;
+            }
+
+            Debug.Assert(batches[0].BaseOffset >= _highWatermark && batches[^1].NextOffset <= _logEnd, "What is written follows the high watermark.");
+            Volatile.Write(ref _sizeBytes, size);
+            Volatile.Write(ref _highWatermark, batches[^1].NextOffset);
+        }
+    }
+
+    public void Add(Segment segment)
+    {
+        using (_lock.Enter())
+        {
+            SetSegments([.. _segments, segment]);
+        }
+    }
+
+    /// <summary>Puts a segment in the place of others, or removes those (null). What remains may begin later, and the log with it.</summary>
+    public void Replace(int first, int count, Segment? replacement)
+    {
+        using (_lock.Enter())
+        {
+            Segment[] middle = replacement is null ? [] : [replacement];
+            SetSegments([.. _segments[..first], .. middle, .. _segments[(first + count)..]]);
+            AdvanceStart(_segments is [var oldest, ..] && first == 0 && replacement is null ? oldest.BaseOffset : _logStart);
+            AssertInvariants();
+        }
+    }
+
+    /// <summary>Moves the log start forward; the segments stay.</summary>
+    public void MoveLogStart(long offset)
+    {
+        using (_lock.Enter())
+        {
+            AdvanceStart(offset);
+            AssertInvariants();
+        }
+    }
+
+    /// <summary>Ends the log earlier, with other segments.</summary>
+    public void TruncateTo(long end, Segment[] segments)
+    {
+        using (_lock.Enter())
+        {
+            _generation++;
+            _epochs.TruncateTo(end);
+            SetSegments(segments);
+            Volatile.Write(ref _logEnd, end);
+            Volatile.Write(ref _highWatermark, Math.Min(_highWatermark, end));
+            Volatile.Write(ref _logStart, Math.Min(_logStart, end));
+            AssertInvariants();
+        }
+    }
+
+    /// <summary>Whether a segment is full and not on stable storage yet.</summary>
+    public bool NeedsSync(Segment segment)
+    {
+        using (_lock.Enter())
+        {
+            return !segment.Synced && segment != _segments[^1];
+        }
+    }
+
+    /// <summary>A full segment and its index are written; from here on the index is in memory only while the file is open.</summary>
+    public void MarkSynced(Segment segment)
+    {
+        using (_lock.Enter())
+        {
+            segment.Synced = true;
+            segment.File.Index = segment.Index;
+            segment.Index = null;
+        }
+    }
+
+    /// <summary>Looks an offset up for a reader.</summary>
+    /// <param name="chunk">With <see cref="OffsetLookup.Readable"/>: the part of the tail cache that holds the offset; null when the disk does.</param>
+    public OffsetLookup Find(long offset, out TailChunk? chunk)
+    {
+        using (_lock.Enter())
+        {
+            chunk = null;
+            if (offset < _logStart || offset > _logEnd)
+            {
+                return OffsetLookup.OutOfRange;
+            }
+
+            if (offset >= _highWatermark)
+            {
+                return OffsetLookup.AtEnd;
+            }
+
+            chunk = Tail.Find(offset);
+            return OffsetLookup.Readable;
+        }
+    }
+
+    /// <summary>The segment of an offset, or the first after it that has batches; null when there is none.</summary>
+    /// <returns>With a position at or before the batch, or -1 when the index is not in memory.</returns>
+    public SegmentPosition? Locate(long offset)
+    {
+        using (_lock.Enter())
+        {
+            int index = OffsetRange.FirstEndingAfter(_segments, offset);
+            while (index < _segments.Length && _segments[index].Size == 0)
+            {
+                index++; // Compaction may leave nothing of a segment.
+            }
+
+            return offset < _logStart || index == _segments.Length
+                ? null
+                : Position(_segments[index], offset - _segments[index].BaseOffset, static (found, relative) => found.FloorByOffset(relative));
+        }
+    }
+
+    /// <summary>The size of a segment, and a position at or before its first batch that is as late as a timestamp.</summary>
+    public SegmentPosition LocateByTimestamp(Segment segment, long timestamp)
+    {
+        using (_lock.Enter())
+        {
+            return Position(segment, timestamp, static (index, value) => index.FloorByTimestamp(value));
+        }
+    }
+
+    private static SegmentPosition Position(Segment segment, long key, Func<SegmentIndex, long, int> floor) =>
+        new(segment, segment.Size, (segment.Index ?? segment.File.Index) is { } index ? floor(index, key) : -1);
+
+    private void SetSegments(Segment[] segments)
+    {
+        Volatile.Write(ref _segments, segments);
+        Volatile.Write(ref _sizeBytes, segments.Sum(segment => (long)segment.Size));
+    }
+
+    private void AdvanceStart(long offset)
+    {
+        Volatile.Write(ref _logStart, Math.Max(_logStart, offset));
+        _epochs.AdvanceStart(_logStart);
+    }
+
+    [Conditional("DEBUG")]
+    private void AssertInvariants()
+    {
+        Debug.Assert(_logStart >= 0 && _logStart <= _highWatermark, "The log starts at or before its high watermark.");
+        Debug.Assert(_highWatermark <= _logEnd, "The high watermark is at or before the log's end.");
+        for (int i = 0; i < _segments.Length; i++)
+        {
+            Debug.Assert(_segments[i].NextOffset >= _segments[i].BaseOffset, "A segment ends at or behind its beginning.");
+            Debug.Assert(i == 0 || _segments[i - 1].NextOffset <= _segments[i].BaseOffset, "Segments are in offset order and do not overlap.");
+            Debug.Assert(i == _segments.Length - 1 || _segments[i].Size == 0 || _segments[i].NextOffset <= _highWatermark, "Full segments are published.");
+        }
+    }
+}
+
+internal enum OffsetLookup
+{
+    OutOfRange = 0,
+    AtEnd = 1,
+    Readable = 2,
+}
+
+/// <param name="Size">The segment's bytes that may be read.</param>
+/// <param name="Position">Where in it to look from; -1 when its index must be read first.</param>
+internal readonly record struct SegmentPosition(Segment Segment, int Size, int Position);

@@ -1,0 +1,226 @@
+namespace Arus.Storage;
+
+internal enum SequenceVerdict
+{
+    Accept = 0,
+    Duplicate = 1,
+    InvalidEpoch = 2,
+    OutOfOrder = 3,
+}
+
+/// <summary>
+/// The idempotent producers of one log (KIP-98, KIP-360): which batch may come next, and which came before. It covers every batch
+/// that was taken in, durable or not. Not thread-safe: the appender's lock guards it.
+/// </summary>
+internal sealed class ProducerStateManager
+{
+    /// <summary>Beyond it the producer that was silent for longest is forgotten, as if it had expired.</summary>
+    public const int MaxProducers = 100_000;
+
+    private readonly int _maxProducers;
+    private readonly ProducerStateManager? _basis;
+    private Dictionary<long, LinkedListNode<KeyValuePair<long, ProducerState>>>? _producers;
+
+    /// <summary>The same in the order of their last use, so that the limit costs the same however many there are.</summary>
+    private LinkedList<KeyValuePair<long, ProducerState>>? _byUse;
+
+    /// <param name="basis">Where the state of a producer is copied from that is not known here; it is left as it is.</param>
+    public ProducerStateManager(int maxProducers = MaxProducers, ProducerStateManager? basis = null)
+    {
+        _maxProducers = maxProducers;
+        _basis = basis;
+    }
+
+    public int Count => _producers?.Count ?? 0;
+
+    /// <summary>The one that was silent for longest first.</summary>
+    public IEnumerable<KeyValuePair<long, ProducerState>> All => _byUse ?? Enumerable.Empty<KeyValuePair<long, ProducerState>>();
+
+    /// <summary>
+    /// Checks the sequences of an entry's batches, if a client sent them, and adds the batches to their producers: all of them, or none
+    /// when the entry is not to be appended.
+    /// </summary>
+    /// <param name="baseOffset">What the first batch gets; its bytes may not say so yet.</param>
+    /// <returns>The result of an entry that is refused or a duplicate; null when it is to be appended.</returns>
+    public LogAppendResult? CheckSequences(ReadOnlySpan<byte> entry, AppendOrigin origin, long baseOffset, long nowMs, bool logAppendTime)
+    {
+        List<(long Id, ProducerState? Before)>? undo = null;
+        long offset = baseOffset;
+        while (!entry.IsEmpty)
+        {
+            var header = new RecordBatchHeader(entry);
+            entry = entry[header.SizeInBytes..];
+            offset = origin == AppendOrigin.Replica ? header.BaseOffset : offset;
+            if (header.HasProducerId)
+            {
+                if (origin == AppendOrigin.Client && CheckSequence(header, logAppendTime) is { } outcome)
+                {
+                    for (int i = (undo?.Count ?? 0) - 1; i >= 0; i--)
+                    {
+                        Set(undo![i].Id, undo[i].Before);
+                    }
+
+                    return outcome;
+                }
+
+                if (undo is not null || !entry.IsEmpty)
+                {
+                    (undo ??= []).Add((header.ProducerId, Find(header.ProducerId)?.Clone()));
+                }
+
+                Add(header, offset, nowMs);
+            }
+
+            offset += header.LastOffsetDelta + 1;
+        }
+
+        return null;
+    }
+
+    /// <summary>Judges a batch of a client.</summary>
+    /// <param name="duplicate">With <see cref="SequenceVerdict.Duplicate"/>: what the batch was the first time.</param>
+    public SequenceVerdict Check(RecordBatchHeader header, out ProducerBatch duplicate, out string? message)
+    {
+        (duplicate, message) = (default, null);
+        long id = header.ProducerId;
+        if (Find(id) is not { } state)
+        {
+            // Its records may have been deleted; any sequence may be the first one (KIP-360).
+            return SequenceVerdict.Accept;
+        }
+
+        short epoch = header.ProducerEpoch;
+        if (state.TryFindDuplicate(epoch, header.BaseSequence, header.LastSequence, out duplicate))
+        {
+            return SequenceVerdict.Duplicate;
+        }
+
+        if (epoch < state.Epoch)
+        {
+            message = $"Producer {id} has epoch {epoch}; a producer with epoch {state.Epoch} wrote here.";
+            return SequenceVerdict.InvalidEpoch;
+        }
+
+        int expected = epoch != state.Epoch || state.Count == 0 ? 0 : ProducerSequence.Add(state.LastSequence, 1);
+        bool fits = header.BaseSequence == expected || (epoch == state.Epoch && state.Count == 0);
+        if (!fits)
+        {
+            message = $"Producer {id}, epoch {epoch}, sent sequence {header.BaseSequence}; {expected} comes next.";
+            return SequenceVerdict.OutOfOrder;
+        }
+
+        return SequenceVerdict.Accept;
+    }
+
+    /// <summary>Adds a batch that was accepted.</summary>
+    /// <param name="baseOffset">What the batch gets; its bytes may not say so yet.</param>
+    public void Add(RecordBatchHeader header, long baseOffset, long nowMs)
+    {
+        if (header.IsControl)
+        {
+            Get(header.ProducerId).SetEpoch(header.ProducerEpoch, nowMs);
+            return;
+        }
+
+        Get(header.ProducerId).Add(
+            header.ProducerEpoch,
+            new ProducerBatch(
+                header.BaseSequence, header.LastSequence, baseOffset, baseOffset + header.LastOffsetDelta, header.MaxTimestamp),
+            nowMs);
+    }
+
+    /// <summary>Adds a batch that was read back, if a producer id is in it.</summary>
+    public void AddStored(RecordBatchHeader header, long nowMs)
+    {
+        if (header.HasProducerId)
+        {
+            Add(header, header.BaseOffset, nowMs);
+        }
+    }
+
+    public ProducerState? Find(long producerId)
+    {
+        if (_producers is not null && _producers.TryGetValue(producerId, out LinkedListNode<KeyValuePair<long, ProducerState>>? node))
+        {
+            return node.Value.Value;
+        }
+
+        if (_basis?.Find(producerId)?.Clone() is not { } copy)
+        {
+            return null;
+        }
+
+        Set(producerId, copy);
+        return copy;
+    }
+
+    /// <summary>The last offset of every producer: compaction keeps these batches, since they hold the sequences.</summary>
+    public IReadOnlySet<long> LastOffsets() => All.Select(pair => pair.Value.LastOffset).ToHashSet();
+
+    /// <summary>Sets a producer's state, which counts as its use, or forgets the producer (null).</summary>
+    public void Set(long producerId, ProducerState? state)
+    {
+        Remove(producerId);
+        if (state is not null)
+        {
+            _producers ??= [];
+            _byUse ??= new LinkedList<KeyValuePair<long, ProducerState>>();
+            _producers.Add(producerId, _byUse.AddLast(KeyValuePair.Create(producerId, state)));
+        }
+    }
+
+    /// <summary>Takes over the state of another one, which is used no more.</summary>
+    public void ReplaceWith(ProducerStateManager other) => (_producers, _byUse) = (other._producers, other._byUse);
+
+    /// <summary>Forgets the producers that last appended before a time (Unix milliseconds).</summary>
+    /// <returns>How many they were.</returns>
+    public int Expire(long beforeMs)
+    {
+        long[] expired = [.. All.Where(pair => pair.Value.LastAppendMs < beforeMs).Select(pair => pair.Key)];
+        Array.ForEach(expired, Remove);
+        if (Count == 0)
+        {
+            (_producers, _byUse) = (null, null);
+        }
+
+        return expired.Length;
+    }
+
+    private LogAppendResult? CheckSequence(RecordBatchHeader header, bool logAppendTime) =>
+        Check(header, out ProducerBatch duplicate, out string? message) switch
+        {
+            SequenceVerdict.Accept => null,
+            SequenceVerdict.Duplicate => new LogAppendResult(
+                ErrorCode.None, duplicate.FirstOffset, logAppendTime ? duplicate.Timestamp : -1),
+            SequenceVerdict.InvalidEpoch => LogAppendResult.Refused(ErrorCode.InvalidProducerEpoch, message!),
+            _ => LogAppendResult.Refused(ErrorCode.OutOfOrderSequenceNumber, message!),
+        };
+
+    private void Remove(long id)
+    {
+        if (_producers is not null && _producers.Remove(id, out LinkedListNode<KeyValuePair<long, ProducerState>>? node))
+        {
+            _byUse!.Remove(node);
+        }
+    }
+
+    private ProducerState Get(long id)
+    {
+        if (Find(id) is not null)
+        {
+            LinkedListNode<KeyValuePair<long, ProducerState>> node = _producers![id];
+            _byUse!.Remove(node);
+            _byUse.AddLast(node);
+            return node.Value.Value;
+        }
+
+        if (Count >= _maxProducers)
+        {
+            Remove(_byUse!.First!.Value.Key);
+        }
+
+        var state = new ProducerState();
+        Set(id, state);
+        return state;
+    }
+}
