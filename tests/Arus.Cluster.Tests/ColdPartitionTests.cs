@@ -1,3 +1,4 @@
+using Arus.Testing;
 using Arus.Grains;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -23,7 +24,7 @@ public sealed class ColdPartitionTests
             File.SetLastWriteTimeUtc(segment, DateTime.UtcNow - TimeSpan.FromHours(2));
         }
 
-        Assert.Equal(1, await cluster.Services(1).GetRequiredService<ColdPartitions>().VisitAsync(CancellationToken.None));
+        Assert.Equal(1, await cluster.Services(1).GetRequiredService<ColdPartitions>().VisitAsync(TestTimeout.Token));
         Assert.Equal(["expired", "open"], local.Open.Select(open => open.Partition.Topic).Order());
     }
 

@@ -1,3 +1,4 @@
+using Arus.Testing;
 using Arus.Grains;
 using Arus.Storage;
 using Microsoft.Extensions.DependencyInjection;
@@ -135,7 +136,7 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
         LocalPartitions local = _cluster.Services(1).GetRequiredService<LocalPartitions>();
         TopicDescription topic = (await _cluster.Topic("fenced").DescribeAsync())!;
         LocalPartitions.OpenPartition other = local.TryClaim(new TopicPartition("fenced", 0), topic.Id, before + 1, () => { })!;
-        Assert.True(await other.OpenAsync(TopicConfig.Resolve(topic.Configs, BrokerConfig.Default), CancellationToken.None));
+        Assert.True(await other.OpenAsync(TopicConfig.Resolve(topic.Configs, BrokerConfig.Default), TestTimeout.Token));
         Assert.Equal(ErrorCode.NotLeaderOrFollower, (await waiting).Error);
 
         PartitionDescription after = await BrokerCluster.EventuallyAsync(partition.DescribeAsync, description => description.LeaderEpoch > before);
@@ -175,7 +176,7 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
         LocalPartitions local = _cluster.Services(1).GetRequiredService<LocalPartitions>();
         TopicDescription topic = (await _cluster.Topic("handed-over").DescribeAsync())!;
         LocalPartitions.OpenPartition other = local.TryClaim(new TopicPartition("handed-over", 0), topic.Id, 5, () => { })!;
-        Assert.True(await other.OpenAsync(TopicConfig.Resolve(topic.Configs, BrokerConfig.Default), CancellationToken.None));
+        Assert.True(await other.OpenAsync(TopicConfig.Resolve(topic.Configs, BrokerConfig.Default), TestTimeout.Token));
         string directory = Path.Combine(_cluster.LogDirectory(1), "handed-over-0");
         Assert.True(Directory.Exists(directory));
         await _cluster.Topic("handed-over").DeleteAsync();
@@ -235,7 +236,7 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
         TopicDescription topic = await _cluster.CreateTopicAsync("half-deleted");
         LocalPartitions local = _cluster.Services(1).GetRequiredService<LocalPartitions>();
         LocalPartitions.OpenPartition open = local.TryClaim(new TopicPartition("half-deleted", 0), topic.Id, 0, () => { })!;
-        Assert.True(await open.OpenAsync(TopicConfig.Resolve(topic.Configs, BrokerConfig.Default), CancellationToken.None));
+        Assert.True(await open.OpenAsync(TopicConfig.Resolve(topic.Configs, BrokerConfig.Default), TestTimeout.Token));
         await open.Log!.AppendAsync([Batches.Of("a")], 0);
         await open.CloseAsync();
         string directory = Path.Combine(_cluster.LogDirectory(1), "half-deleted-0");

@@ -1,3 +1,4 @@
+using Arus.Testing;
 using System.Collections.Concurrent;
 using System.Text.RegularExpressions;
 using Arus.Client;
@@ -50,7 +51,7 @@ public sealed class NativeClientTests : IAsyncLifetime
         consumer.Assign([.. Enumerable.Range(0, 3).Select(p => new TopicPartitionOffset("codecs", p, TopicPartitionOffset.Beginning))]);
         var last = new Dictionary<(string Codec, string Key), int>();
         int read = 0;
-        await foreach (ConsumeResult<string, string> record in consumer.ConsumeAsync())
+        await foreach (ConsumeResult<string, string> record in consumer.ConsumeAsync(TestTimeout.Token))
         {
             string[] value = record.Value!.Split('-');
             int number = int.Parse(value[1]);
@@ -112,7 +113,7 @@ public sealed class NativeClientTests : IAsyncLifetime
         {
             await Client.Admin.CreateTopicAsync(new NewTopic(topic, Partitions: 2));
             await producer.ProduceAsync(new(topic, "k", topic));
-            Assert.Equal(topic, Assert.Single(await consumer.PollAsync(Timeout.InfiniteTimeSpan)).Value);
+            Assert.Equal(topic, Assert.Single(await consumer.PollAsync(TestTimeout.Value)).Value);
         }
     }
 
@@ -135,7 +136,7 @@ public sealed class NativeClientTests : IAsyncLifetime
             int mine = 0;
             while (mine < atMost && !stop.IsCancellationRequested)
             {
-                foreach (ConsumeResult<string, string> record in await consumer.PollAsync(TimeSpan.FromMilliseconds(200), CancellationToken.None))
+                foreach (ConsumeResult<string, string> record in await consumer.PollAsync(TimeSpan.FromMilliseconds(200), TestTimeout.Token))
                 {
                     mine++;
                     seen.AddOrUpdate(record.Value!, 1, (_, n) => n + 1);
@@ -146,7 +147,7 @@ public sealed class NativeClientTests : IAsyncLifetime
                 }
             }
 
-            await consumer.UnsubscribeAsync(CancellationToken.None);
+            await consumer.UnsubscribeAsync(TestTimeout.Token);
         }
 
         using var stop = new CancellationTokenSource();
@@ -199,7 +200,7 @@ public sealed class NativeClientTests : IAsyncLifetime
         List<int>[] read = [[], []];
         while (read.Sum(r => r.Count) < 2_000)
         {
-            foreach (ConsumeResult<string, string> record in await consumer.PollAsync(Timeout.InfiniteTimeSpan))
+            foreach (ConsumeResult<string, string> record in await consumer.PollAsync(TestTimeout.Value))
             {
                 read[record.Partition.Partition].Add(int.Parse(record.Value!));
             }
@@ -250,7 +251,7 @@ public sealed class NativeClientTests : IAsyncLifetime
         Task run = processor.RunAsync(stop.Token);
         await using IConsumer<string, string> letters = Client.CreateConsumer<string, string>();
         letters.Assign(new TopicPartitionOffset("jobs.DLT", 0, TopicPartitionOffset.Beginning));
-        Assert.Equal("poison", Assert.Single(await letters.PollAsync(Timeout.InfiniteTimeSpan)).Value);
+        Assert.Equal("poison", Assert.Single(await letters.PollAsync(TestTimeout.Value)).Value);
         await Task.WhenAny(done.Task, run);
         await stop.CancelAsync();
         await run;
