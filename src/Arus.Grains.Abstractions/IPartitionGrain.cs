@@ -14,15 +14,15 @@ namespace Arus.Grains;
 public interface IPartitionGrain : IGrainWithStringKey
 {
     /// <summary>
-    /// Appends in the order of <see cref="AppendRequest.Entries"/> and answers when all that was accepted is durable to the
+    /// Appends in the order of <see cref="PartitionAppend.Entries"/> and answers when all that was accepted is durable to the
     /// configured degree. Calls made one after the other, without waiting, may be applied in any order.
     /// </summary>
     [Alias("Append"), AlwaysInterleave]
-    Task<AppendResponse> AppendAsync(AppendRequest request);
+    Task<PartitionAppendResult> AppendAsync(PartitionAppend request);
 
-    /// <summary>Reads record batches; at the end of the log it waits for more, up to <see cref="FetchRequest.MaxWaitMs"/>.</summary>
+    /// <summary>Reads record batches; at the end of the log it waits for more, up to <see cref="PartitionRead.MaxWaitMs"/>.</summary>
     [Alias("Fetch"), AlwaysInterleave]
-    Task<FetchResponse> FetchAsync(FetchRequest request);
+    Task<PartitionReadResult> FetchAsync(PartitionRead request);
 
     [Alias("ListOffset"), AlwaysInterleave]
     Task<ListOffsetResponse> ListOffsetAsync(ListOffsetRequest request);
@@ -64,24 +64,22 @@ public static class PartitionKey
 
 /// <param name="RequiredAcks">0, 1 or -1 (all).</param>
 /// <param name="TimeoutMs">How long to wait for the replicas; the append may still take effect after it.</param>
-/// <param name="Entries">What to append; each is accepted or refused by itself.</param>
-[GenerateSerializer, Immutable, Alias("arus.AppendRequest")]
-public sealed record AppendRequest(short RequiredAcks, int TimeoutMs, AppendEntry[] Entries);
-
-/// <param name="Batches">One or more whole record batches (magic 2), as one unit: all are appended or none.</param>
-[GenerateSerializer, Immutable, Alias("arus.AppendEntry")]
-public readonly record struct AppendEntry(ReadOnlyMemory<byte> Batches);
+/// <param name="Entries">
+/// What to append. Each segment is one entry: one or more whole record batches (magic 2), which are appended or refused as one unit.
+/// </param>
+[GenerateSerializer, Immutable, Alias("arus.PartitionAppend")]
+public sealed record PartitionAppend(short RequiredAcks, int TimeoutMs, RecordBytes Entries);
 
 /// <param name="Results">One for each entry, in their order.</param>
-[GenerateSerializer, Immutable, Alias("arus.AppendResponse")]
-public sealed record AppendResponse(int LeaderEpoch, long LogStartOffset, AppendResult[] Results);
+[GenerateSerializer, Immutable, Alias("arus.PartitionAppendResult")]
+public sealed record PartitionAppendResult(int LeaderEpoch, long LogStartOffset, AppendEntryResult[] Results);
 
 /// <param name="BaseOffset">The first offset given; -1 on error. For a duplicate of an idempotent producer: the first time's offset.</param>
 /// <param name="LogAppendTimeMs">Unix milliseconds under <c>message.timestamp.type=LogAppendTime</c>; otherwise -1.</param>
 /// <param name="Message">What was wrong, for a person; null without error.</param>
 /// <param name="RecordErrors">Which records were at fault, where that is known.</param>
-[GenerateSerializer, Immutable, Alias("arus.AppendResult")]
-public readonly record struct AppendResult(
+[GenerateSerializer, Immutable, Alias("arus.AppendEntryResult")]
+public readonly record struct AppendEntryResult(
     ErrorCode Error, long BaseOffset, long LogAppendTimeMs, string? Message = null, RecordError[]? RecordErrors = null);
 
 [GenerateSerializer, Immutable, Alias("arus.RecordError")]
@@ -97,8 +95,8 @@ public enum IsolationLevel : byte
 /// <param name="CurrentLeaderEpoch">The epoch that the caller believes in, checked; -1 to skip the check.</param>
 /// <param name="MaxBytes">No more than this, except that a first batch is returned whole when <paramref name="MinOneBatch"/>.</param>
 /// <param name="MaxWaitMs">0 to answer at once. Servers cap it at <see cref="MaxWaitLimitMs"/>.</param>
-[GenerateSerializer, Immutable, Alias("arus.FetchRequest")]
-public sealed record FetchRequest(
+[GenerateSerializer, Immutable, Alias("arus.PartitionRead")]
+public sealed record PartitionRead(
     long Offset, int CurrentLeaderEpoch, int MaxBytes, bool MinOneBatch, int MaxWaitMs, IsolationLevel Isolation)
 {
     /// <summary>Below every response timeout, so that a wait ends by itself.</summary>
@@ -106,10 +104,10 @@ public sealed record FetchRequest(
 }
 
 /// <param name="HighWatermark">Reads stop here; -1 on error.</param>
-/// <param name="Records">Whole batches in offset order; empty when there are none.</param>
-[GenerateSerializer, Immutable, Alias("arus.FetchResponse")]
-public sealed record FetchResponse(
-    ErrorCode Error, int LeaderEpoch, long HighWatermark, long LastStableOffset, long LogStartOffset, ReadOnlyMemory<byte>[] Records);
+/// <param name="Records">Whole batches in offset order; no batch is spread over two segments.</param>
+[GenerateSerializer, Immutable, Alias("arus.PartitionReadResult")]
+public sealed record PartitionReadResult(
+    ErrorCode Error, int LeaderEpoch, long HighWatermark, long LastStableOffset, long LogStartOffset, RecordBytes Records);
 
 /// <param name="Timestamp">Unix milliseconds, or one of the constants below.</param>
 [GenerateSerializer, Immutable, Alias("arus.ListOffsetRequest")]

@@ -47,8 +47,8 @@ internal sealed class FakeGrains
         nameof(IProducerIdGrain) => InterfaceProxy.Of<IProducerIdGrain>((_, _) => Task.FromResult(1L)),
         nameof(IPartitionGrain) => InterfaceProxy.Of<IPartitionGrain>((method, arguments) => method.Name switch
         {
-            nameof(IPartitionGrain.AppendAsync) => _partition.AppendAsync((AppendRequest)arguments[0]!),
-            nameof(IPartitionGrain.FetchAsync) => _partition.FetchAsync((FetchRequest)arguments[0]!),
+            nameof(IPartitionGrain.AppendAsync) => _partition.AppendAsync((PartitionAppend)arguments[0]!),
+            nameof(IPartitionGrain.FetchAsync) => _partition.FetchAsync((PartitionRead)arguments[0]!),
             _ => throw new NotSupportedException(method.Name),
         }),
         _ => throw new NotSupportedException(type),
@@ -70,27 +70,27 @@ internal sealed class FakePartition(ReadOnlyMemory<byte>[] log)
     /// <summary>Bytes that stood for what the cluster would have allocated.</summary>
     public long Allocated => Interlocked.Read(ref _allocated);
 
-    public Task<AppendResponse> AppendAsync(AppendRequest request)
+    public Task<PartitionAppendResult> AppendAsync(PartitionAppend request)
     {
         long before = GC.GetAllocatedBytesForCurrentThread();
-        var results = new AppendResult[request.Entries.Length];
+        var results = new AppendEntryResult[request.Entries.Count];
         for (int i = 0; i < results.Length; i++)
         {
-            results[i] = new AppendResult(ErrorCode.None, _end, -1);
-            _end += new RecordBatchHeader(request.Entries[i].Batches.Span).Count;
+            results[i] = new AppendEntryResult(ErrorCode.None, _end, -1);
+            _end += new RecordBatchHeader(request.Entries[i].Span).Count;
         }
 
         Batches += results.Length;
-        return Answer(new AppendResponse(0, 0, results), before);
+        return Answer(new PartitionAppendResult(0, 0, results), before);
     }
 
-    public Task<FetchResponse> FetchAsync(FetchRequest request)
+    public Task<PartitionReadResult> FetchAsync(PartitionRead request)
     {
         long before = GC.GetAllocatedBytesForCurrentThread();
         int first = Array.BinarySearch(_bases, request.Offset);
         if (first < 0)
         {
-            return new TaskCompletionSource<FetchResponse>().Task;
+            return new TaskCompletionSource<PartitionReadResult>().Task;
         }
 
         int count = 0;
@@ -101,7 +101,7 @@ internal sealed class FakePartition(ReadOnlyMemory<byte>[] log)
 
         Batches += count;
         long end = new RecordBatchHeader(log[^1].Span).NextOffset;
-        return Answer(new FetchResponse(ErrorCode.None, 0, end, end, 0, log[first..(first + count)]), before);
+        return Answer(new PartitionReadResult(ErrorCode.None, 0, end, end, 0, log[first..(first + count)]), before);
     }
 
     /// <summary>Later, from another thread, as a network does it: an answer that is there at once would hide what waiting costs.</summary>

@@ -72,7 +72,7 @@ internal static class TopicBenchmarks
     private static async Task ProduceToRandomAsync(IGrainFactory grains, int topics)
     {
         var random = new Random(42);
-        AppendRequest request = Request();
+        PartitionAppend request = Request();
         string[] keys = [.. Enumerable.Range(0, Samples).Select(_ => PartitionKey.Format(Name(random.Next(topics)), 0)).Distinct()];
         foreach (string kind in (string[])["first", "second"])
         {
@@ -95,11 +95,11 @@ internal static class TopicBenchmarks
         string topic = $"wide-{Guid.NewGuid():n}";
         await grains.GetGrain<ITopicGrain>(topic).CreateAsync(new TopicSpec(partitions, -1, null, [], false));
         IPartitionGrain[] all = [.. Enumerable.Range(0, partitions).Select(i => grains.GetGrain<IPartitionGrain>(PartitionKey.Format(topic, i)))];
-        AppendRequest request = Request();
+        PartitionAppend request = Request();
         for (int round = 0; round <= Rounds; round++)
         {
             long started = Stopwatch.GetTimestamp();
-            AppendResponse[] responses = await Task.WhenAll(all.Select(partition => partition.AppendAsync(request)));
+            PartitionAppendResult[] responses = await Task.WhenAll(all.Select(partition => partition.AppendAsync(request)));
             TimeSpan took = Stopwatch.GetElapsedTime(started);
             Array.ForEach(responses, Check);
             if (round is 0 or 1 or Rounds)
@@ -109,7 +109,7 @@ internal static class TopicBenchmarks
         }
     }
 
-    private static void Check(AppendResponse response)
+    private static void Check(PartitionAppendResult response)
     {
         if (response.Results[0].Error != ErrorCode.None)
         {
@@ -117,7 +117,7 @@ internal static class TopicBenchmarks
         }
     }
 
-    private static AppendRequest Request()
+    private static PartitionAppend Request()
     {
         using var builder = new RecordBatchBuilder();
         for (int i = 0; i < 10; i++)
@@ -125,7 +125,7 @@ internal static class TopicBenchmarks
             builder.Append(1_700_000_000_000, null, new byte[100]);
         }
 
-        return new AppendRequest(-1, 30_000, [new AppendEntry(builder.Build(new RecordBatchOptions()).ToArray())]);
+        return new PartitionAppend(-1, 30_000, [builder.Build(new RecordBatchOptions()).ToArray()]);
     }
 
     private static async Task ReportMemoryAsync(Uri metrics, string when, int topics)

@@ -83,8 +83,8 @@ public class ConsumerInterleavingTests
     [Fact]
     public async Task A_buffer_that_fills_while_it_is_drained_does_not_stop_a_partition()
     {
-        var answer = new TaskCompletionSource<FetchResponse>();
-        var fetchedAgain = new TaskCompletionSource<FetchResponse>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var answer = new TaskCompletionSource<PartitionReadResult>();
+        var fetchedAgain = new TaskCompletionSource<PartitionReadResult>(TaskCreationOptions.RunContinuationsAsynchronously);
         var fetching = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         byte[] drained = Batch(0, "first");
         byte[] fetched = Batch(0, "other");
@@ -93,13 +93,13 @@ public class ConsumerInterleavingTests
         {
             if (key != PartitionKey.Format("t", 1))
             {
-                return new TaskCompletionSource<FetchResponse>().Task;
+                return new TaskCompletionSource<PartitionReadResult>().Task;
             }
 
             if (Interlocked.Increment(ref fetches) > 1)
             {
                 fetchedAgain.TrySetResult(Response(fetched));
-                return new TaskCompletionSource<FetchResponse>().Task;
+                return new TaskCompletionSource<PartitionReadResult>().Task;
             }
 
             fetching.SetResult();
@@ -133,7 +133,7 @@ public class ConsumerInterleavingTests
         var answer = new TaskCompletionSource<ErrorCode[]>(TaskCreationOptions.RunContinuationsAsynchronously);
         IGrainFactory grains = Fake.Of<IGrainFactory>((method, _) => method.GetGenericArguments()[0] == typeof(IGroupGrain)
             ? Fake.Of<IGroupGrain>((_, _) => answer.Task)
-            : Fake.Of<IPartitionGrain>((_, _) => new TaskCompletionSource<FetchResponse>().Task));
+            : Fake.Of<IPartitionGrain>((_, _) => new TaskCompletionSource<PartitionReadResult>().Task));
         var core = new ConsumerCore(
             grains, new GrainRetry(new ArusClientOptions(), time), new ConsumerOptions { GroupId = "g" }, time, NullLogger.Instance);
         await using var committer = new OffsetCommitter(core, () => null);
@@ -159,7 +159,7 @@ public class ConsumerInterleavingTests
         core.Remove(null);
     }
 
-    private static FetchResponse Response(byte[] batch) => new(ErrorCode.None, 0, 1_000, 1_000, 0, [batch]);
+    private static PartitionReadResult Response(byte[] batch) => new(ErrorCode.None, 0, 1_000, 1_000, 0, [batch]);
 
     private static void Accept(ConsumerCore core, TopicPartition partition, byte[] batch)
     {
@@ -185,11 +185,11 @@ public class ConsumerInterleavingTests
         return batch;
     }
 
-    private (ConsumerCore Core, Consumer<string, string> Consumer) Create(ConsumerOptions options, Func<string, Task<FetchResponse>>? fetch = null)
+    private (ConsumerCore Core, Consumer<string, string> Consumer) Create(ConsumerOptions options, Func<string, Task<PartitionReadResult>>? fetch = null)
     {
         // Fetches stay unanswered unless a test answers them: what comes, comes by Accept.
         IGrainFactory grains = Fake.Of<IGrainFactory>((_, key) => Fake.Of<IPartitionGrain>((_, _) =>
-            fetch?.Invoke((string)key[0]!) ?? new TaskCompletionSource<FetchResponse>().Task));
+            fetch?.Invoke((string)key[0]!) ?? new TaskCompletionSource<PartitionReadResult>().Task));
         var retry = new GrainRetry(new ArusClientOptions(), time);
         var core = new ConsumerCore(grains, retry, options, time, NullLogger.Instance);
         return (core, new Consumer<string, string>(

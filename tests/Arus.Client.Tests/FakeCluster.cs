@@ -108,8 +108,8 @@ internal sealed class FakeCluster
         FakePartition partition = Partition(key.Topic, key.Partition);
         return Fake.Of<IPartitionGrain>((method, arguments) => method.Name switch
         {
-            nameof(IPartitionGrain.AppendAsync) => partition.AppendAsync((AppendRequest)arguments[0]!),
-            nameof(IPartitionGrain.FetchAsync) => partition.FetchAsync((FetchRequest)arguments[0]!),
+            nameof(IPartitionGrain.AppendAsync) => partition.AppendAsync((PartitionAppend)arguments[0]!),
+            nameof(IPartitionGrain.FetchAsync) => partition.FetchAsync((PartitionRead)arguments[0]!),
             nameof(IPartitionGrain.ListOffsetAsync) => Task.FromResult(partition.ListOffset((ListOffsetRequest)arguments[0]!)),
             _ => throw new NotSupportedException(method.Name),
         });

@@ -22,13 +22,13 @@ internal sealed class FakePartition(TimeProvider time)
 
     public int Calls { get; private set; }
 
-    public List<AppendRequest> Requests { get; } = [];
+    public List<PartitionAppend> Requests { get; } = [];
 
     /// <summary>Asked before an append takes effect: a fault, or null.</summary>
-    public Func<AppendRequest, Exception?>? FailBefore { get; set; }
+    public Func<PartitionAppend, Exception?>? FailBefore { get; set; }
 
     /// <summary>Asked after an append took effect: a fault, or null.</summary>
-    public Func<AppendRequest, Exception?>? FailAfter { get; set; }
+    public Func<PartitionAppend, Exception?>? FailAfter { get; set; }
 
     /// <summary>Asked for each entry: a refusal, or None.</summary>
     public Func<RecordBatchInfo, ErrorCode>? Refuse { get; set; }
@@ -37,10 +37,10 @@ internal sealed class FakePartition(TimeProvider time)
     public int MaxBatchBytes { get; set; } = int.MaxValue;
 
     /// <summary>Asked before a fetch: a fault, or null.</summary>
-    public Func<FetchRequest, Exception?>? FailFetch { get; set; }
+    public Func<PartitionRead, Exception?>? FailFetch { get; set; }
 
     /// <summary>Asked before a fetch: an error to answer with, or None.</summary>
-    public Func<FetchRequest, ErrorCode>? RefuseFetch { get; set; }
+    public Func<PartitionRead, ErrorCode>? RefuseFetch { get; set; }
 
     public int Fetches { get; private set; }
 
@@ -79,7 +79,7 @@ internal sealed class FakePartition(TimeProvider time)
         }
     }
 
-    public async Task<AppendResponse> AppendAsync(AppendRequest request)
+    public async Task<PartitionAppendResult> AppendAsync(PartitionAppend request)
     {
         if (Interlocked.Increment(ref underWay) != 1)
         {
@@ -114,7 +114,7 @@ internal sealed class FakePartition(TimeProvider time)
                 throw before;
             }
 
-            AppendResponse response = new(0, 0, Array.ConvertAll(request.Entries, Append));
+            PartitionAppendResult response = new(0, 0, [.. request.Entries.Select(Append)]);
             return FailAfter?.Invoke(request) is { } after ? throw after : response;
         }
         finally
@@ -123,7 +123,7 @@ internal sealed class FakePartition(TimeProvider time)
         }
     }
 
-    public async Task<FetchResponse> FetchAsync(FetchRequest request)
+    public async Task<PartitionReadResult> FetchAsync(PartitionRead request)
     {
         await Task.Yield();
         lock (gate)
@@ -138,7 +138,7 @@ internal sealed class FakePartition(TimeProvider time)
 
         if (RefuseFetch?.Invoke(request) is { } refusal and not ErrorCode.None)
         {
-            return new FetchResponse(refusal, 0, -1, -1, -1, []);
+            return new PartitionReadResult(refusal, 0, -1, -1, -1, []);
         }
 
         Task arrival;
@@ -146,7 +146,7 @@ internal sealed class FakePartition(TimeProvider time)
         {
             if (request.Offset < LogStart || request.Offset > end)
             {
-                return new FetchResponse(ErrorCode.OffsetOutOfRange, 0, -1, -1, LogStart, []);
+                return new PartitionReadResult(ErrorCode.OffsetOutOfRange, 0, -1, -1, LogStart, []);
             }
 
             if (request.Offset < end || request.MaxWaitMs == 0)
@@ -230,7 +230,7 @@ internal sealed class FakePartition(TimeProvider time)
         return records;
     }
 
-    private FetchResponse Read(FetchRequest request)
+    private PartitionReadResult Read(PartitionRead request)
     {
         var found = new List<ReadOnlyMemory<byte>>();
         int size = 0;
@@ -245,18 +245,18 @@ internal sealed class FakePartition(TimeProvider time)
             size += batch.Length;
         }
 
-        return new FetchResponse(ErrorCode.None, 0, end, end, LogStart, [.. found]);
+        return new PartitionReadResult(ErrorCode.None, 0, end, end, LogStart, [.. found]);
     }
 
-    private AppendResult Append(AppendEntry entry)
+    private AppendEntryResult Append(ReadOnlyMemory<byte> entry)
     {
-        Assert.Equal(ValidationResult.Ok, RecordBatches.Validate(entry.Batches.Span));
-        Assert.Equal(ValidationResult.Ok, RecordBatches.ValidateForAppend(new RecordBatchHeader(entry.Batches.Span)));
-        var header = new RecordBatchHeader(entry.Batches.Span);
+        Assert.Equal(ValidationResult.Ok, RecordBatches.Validate(entry.Span));
+        Assert.Equal(ValidationResult.Ok, RecordBatches.ValidateForAppend(new RecordBatchHeader(entry.Span)));
+        var header = new RecordBatchHeader(entry.Span);
         var info = new RecordBatchInfo(header.ProducerId, header.ProducerEpoch, header.BaseSequence, header.LastSequence, header.Count, header.Compression);
-        if (entry.Batches.Length > MaxBatchBytes)
+        if (entry.Length > MaxBatchBytes)
         {
-            return new AppendResult(ErrorCode.MessageTooLarge, -1, -1, $"The batch has {entry.Batches.Length} bytes; the limit is {MaxBatchBytes}.");
+            return new AppendEntryResult(ErrorCode.MessageTooLarge, -1, -1, $"The batch has {entry.Length} bytes; the limit is {MaxBatchBytes}.");
         }
 
         long duplicateOf = -1;
@@ -264,17 +264,17 @@ internal sealed class FakePartition(TimeProvider time)
         ErrorCode refused = Refuse?.Invoke(info) ?? ErrorCode.None;
         if (duplicateOf >= 0 && refused is (ErrorCode.None or ErrorCode.InvalidRecord))
         {
-            return new AppendResult(ErrorCode.None, duplicateOf, -1);
+            return new AppendEntryResult(ErrorCode.None, duplicateOf, -1);
         }
 
         refused = refused == ErrorCode.None || (sequence != ErrorCode.None && !refused.IsRetriable()) ? sequence : refused;
         if (refused != ErrorCode.None)
         {
-            return new AppendResult(refused, -1, -1, $"The fake refuses: {refused}");
+            return new AppendEntryResult(refused, -1, -1, $"The fake refuses: {refused}");
         }
 
         long offset = End;
-        AppendRaw(entry.Batches.Span);
+        AppendRaw(entry.Span);
         if (info.ProducerId >= 0)
         {
             List<(int, int, long)> recent = producers.TryGetValue(info.ProducerId, out var state) && state.Epoch == info.Epoch ? state.Recent : [];
@@ -283,7 +283,7 @@ internal sealed class FakePartition(TimeProvider time)
             producers[info.ProducerId] = (info.Epoch, info.LastSequence, recent);
         }
 
-        return new AppendResult(ErrorCode.None, offset, -1);
+        return new AppendEntryResult(ErrorCode.None, offset, -1);
     }
 
     private ErrorCode CheckSequence(RecordBatchInfo info, out long duplicateOf)

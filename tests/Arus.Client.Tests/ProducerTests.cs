@@ -48,7 +48,7 @@ public class ProducerTests
         await producer.ProduceAsync(new("t", null, ""));
         Assert.Equal([(0, "key", null), (1, null, "")], cluster.Partition("t", 0).Records());
         Assert.All(
-            cluster.Partition("t", 0).Requests.SelectMany(r => r.Entries), e => Assert.Equal(codec, new RecordBatchHeader(e.Batches.Span).Compression));
+            cluster.Partition("t", 0).Requests.SelectMany(r => r.Entries), e => Assert.Equal(codec, new RecordBatchHeader(e.Span).Compression));
     }
 
     [Fact]
@@ -95,7 +95,7 @@ public class ProducerTests
         await producer.FlushAsync();
         FakePartition[] partitions = [.. Enumerable.Range(0, 8).Select(p => cluster.Partition("t", p))];
         Assert.Equal(2000, partitions.Sum(p => p.Records().Count));
-        int batches = partitions.Sum(p => p.Requests.Sum(r => r.Entries.Length));
+        int batches = partitions.Sum(p => p.Requests.Sum(r => r.Entries.Count));
         Assert.InRange(batches, 30, 90);
     }
 
@@ -221,7 +221,7 @@ public class ProducerTests
         Assert.Equal((ErrorCode.InvalidRecord, false), (e.Code, e.MayHaveBeenAppended));
         partition.Refuse = null;
         Assert.Equal(1, (await producer.ProduceAsync(new("t", "k", "third"))).Offset);
-        RecordBatchHeader last = new(partition.Requests[^1].Entries[0].Batches.Span);
+        RecordBatchHeader last = new(partition.Requests[^1].Entries[0].Span);
         Assert.Equal((1, 0), (last.ProducerEpoch, last.BaseSequence));
     }
 
@@ -271,7 +271,7 @@ public class ProducerTests
         }
 
         // In the sequence of the batch that was refused: nothing was lost, so no new epoch is needed.
-        RecordBatchHeader last = new(partition.Requests[^1].Entries[^1].Batches.Span);
+        RecordBatchHeader last = new(partition.Requests[^1].Entries[^1].Span);
         Assert.Equal(idempotent is null ? (0, 99) : (-1, -1), (last.ProducerEpoch, last.LastSequence));
         await ProduceNextAsync(producer, 100);
     }
@@ -298,7 +298,7 @@ public class ProducerTests
         };
         partition.Release();
         await producer.FlushAsync();
-        Assert.Equal(batches, partition.Requests[1].Entries.Length);
+        Assert.Equal(batches, partition.Requests[1].Entries.Count);
         Assert.Equal(Enumerable.Range(0, 1 + pending.Count), partition.Records().Select(r => int.Parse(r.Value!.TrimEnd('x'), CultureInfo.InvariantCulture)));
         foreach (PendingDelivery delivery in pending)
         {
@@ -328,7 +328,7 @@ public class ProducerTests
         };
         partition.Release();
         await producer.FlushAsync();
-        Assert.Equal(2, partition.Requests[1].Entries.Length);
+        Assert.Equal(2, partition.Requests[1].Entries.Count);
         Assert.Equal(4, partition.Records().Count);
         foreach (PendingDelivery delivery in pending)
         {

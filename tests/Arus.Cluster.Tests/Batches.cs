@@ -17,12 +17,12 @@ internal static class Batches
         return builder.Build(new RecordBatchOptions()).ToArray();
     }
 
-    public static AppendRequest Append(params string[] values) => new(-1, 5_000, [new AppendEntry(Of(values))]);
+    public static PartitionAppend Append(params string[] values) => new(-1, 5_000, [Of(values)]);
 
-    public static FetchRequest Fetch(long offset, int waitMs = 0, int epoch = -1) => new(offset, epoch, 1 << 20, true, waitMs, IsolationLevel.ReadUncommitted);
+    public static PartitionRead Fetch(long offset, int waitMs = 0, int epoch = -1) => new(offset, epoch, 1 << 20, true, waitMs, IsolationLevel.ReadUncommitted);
 
     /// <summary>Every record's text, by offset.</summary>
-    public static List<(long Offset, string Value)> Read(FetchResponse response)
+    public static List<(long Offset, string Value)> Read(PartitionReadResult response)
     {
         byte[] bytes = [.. response.Records.SelectMany(slice => slice.ToArray())];
         var records = new List<(long, string)>();

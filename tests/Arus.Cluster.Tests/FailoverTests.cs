@@ -13,7 +13,7 @@ public sealed class FailoverTests
         Assert.All(topic.Partitions.GroupBy(partition => partition.Replicas[0]), group => Assert.Equal(3, group.Count()));
         foreach (PartitionAssignment assignment in topic.Partitions)
         {
-            AppendResponse appended = await cluster.Partition("spread", assignment.Partition).AppendAsync(Batches.Append("x"));
+            PartitionAppendResult appended = await cluster.Partition("spread", assignment.Partition).AppendAsync(Batches.Append("x"));
             Assert.Equal(ErrorCode.None, appended.Results[0].Error);
             Assert.Equal(assignment.Replicas[0], (await cluster.Partition("spread", assignment.Partition).DescribeAsync()).Leader);
         }
@@ -36,7 +36,7 @@ public sealed class FailoverTests
         int epoch = (await dies.DescribeAsync()).LeaderEpoch;
 
         await cluster.KillAsync(2);
-        FetchResponse refused = await BrokerCluster.EventuallyAsync(
+        PartitionReadResult refused = await BrokerCluster.EventuallyAsync(
             () => dies.FetchAsync(Batches.Fetch(0)), response => response.Error == ErrorCode.LeaderNotAvailable);
         Assert.Empty(refused.Records);
         TopicDescription topic = await BrokerCluster.EventuallyAsync(
@@ -53,7 +53,7 @@ public sealed class FailoverTests
 
         await cluster.RestartAsync(2);
         await BrokerCluster.EventuallyAsync(dies.DescribeAsync, description => description.Error == ErrorCode.None);
-        AppendResponse back = await dies.AppendAsync(Batches.Append("d1"));
+        PartitionAppendResult back = await dies.AppendAsync(Batches.Append("d1"));
         Assert.Equal(1, back.Results[0].BaseOffset);
         Assert.True(back.LeaderEpoch > epoch);
         Assert.Equal([(0L, "d0"), (1L, "d1")], Batches.Read(await dies.FetchAsync(Batches.Fetch(0))));
@@ -74,7 +74,7 @@ public sealed class FailoverTests
         DeleteRecordsResponse deleted = await BrokerCluster.EventuallyAsync(
             () => partition.DeleteRecordsAsync(1), response => response.Error == ErrorCode.None);
         Assert.Equal(new DeleteRecordsResponse(ErrorCode.None, 1), deleted); // Before the new leader's first append.
-        AppendResponse appended = await BrokerCluster.EventuallyAsync(
+        PartitionAppendResult appended = await BrokerCluster.EventuallyAsync(
             () => partition.AppendAsync(Batches.Append("c")), response => response.Results[0].Error == ErrorCode.None);
         Assert.Equal(2, appended.Results[0].BaseOffset);
         PartitionDescription after = await partition.DescribeAsync();

@@ -14,10 +14,10 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
     public async Task What_was_appended_is_fetched_in_order()
     {
         IPartitionGrain partition = await CreateAsync("fetched");
-        var request = new AppendRequest(-1, 5_000, [new AppendEntry(Batches.Of("a", "b")), new AppendEntry(Batches.Of("c"))]);
-        AppendResponse appended = await partition.AppendAsync(request);
+        var request = new PartitionAppend(-1, 5_000, [Batches.Of("a", "b"), Batches.Of("c")]);
+        PartitionAppendResult appended = await partition.AppendAsync(request);
         Assert.Equal([0, 2], appended.Results.Select(result => result.BaseOffset));
-        FetchResponse fetched = await partition.FetchAsync(Batches.Fetch(0));
+        PartitionReadResult fetched = await partition.FetchAsync(Batches.Fetch(0));
         Assert.Equal([(0L, "a"), (1L, "b"), (2L, "c")], Batches.Read(fetched));
         Assert.Equal((3L, 3L, 0L), (fetched.HighWatermark, fetched.LastStableOffset, fetched.LogStartOffset));
         Assert.Equal([(2L, "c")], Batches.Read(await partition.FetchAsync(Batches.Fetch(2))));
@@ -27,7 +27,7 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
     public async Task A_fetch_at_the_end_is_answered_when_a_record_arrives()
     {
         IPartitionGrain partition = await CreateAsync("waited-for");
-        Task<FetchResponse> waiting = partition.FetchAsync(Batches.Fetch(0, waitMs: FetchRequest.MaxWaitLimitMs));
+        Task<PartitionReadResult> waiting = partition.FetchAsync(Batches.Fetch(0, waitMs: PartitionRead.MaxWaitLimitMs));
         Assert.Equal(ErrorCode.None, (await partition.DescribeAsync()).Error);
         Assert.False(waiting.IsCompleted);
         await partition.AppendAsync(Batches.Append("now"));
@@ -38,8 +38,8 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
     public async Task A_fetch_at_the_end_gives_up_in_time()
     {
         IPartitionGrain partition = await CreateAsync("never");
-        FetchResponse empty = await partition.FetchAsync(Batches.Fetch(0, waitMs: 1));
-        Assert.Equal((ErrorCode.None, 0), (empty.Error, empty.Records.Length));
+        PartitionReadResult empty = await partition.FetchAsync(Batches.Fetch(0, waitMs: 1));
+        Assert.Equal((ErrorCode.None, 0), (empty.Error, empty.Records.Count));
     }
 
     [Fact]
@@ -48,7 +48,7 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
         IPartitionGrain partition = await CreateAsync("range");
         await partition.AppendAsync(Batches.Append("a", "b"));
         await partition.AppendAsync(Batches.Append("c"));
-        FetchResponse beyond = await partition.FetchAsync(Batches.Fetch(9, waitMs: 5_000));
+        PartitionReadResult beyond = await partition.FetchAsync(Batches.Fetch(9, waitMs: 5_000));
         Assert.Equal((ErrorCode.OffsetOutOfRange, 3L, 0L), (beyond.Error, beyond.HighWatermark, beyond.LogStartOffset));
         Assert.Equal(new DeleteRecordsResponse(ErrorCode.None, 2), await partition.DeleteRecordsAsync(2));
         Assert.Equal(ErrorCode.OffsetOutOfRange, (await partition.FetchAsync(Batches.Fetch(0))).Error);
@@ -73,7 +73,7 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
     {
         Assert.Equal(ErrorCode.UnknownTopicOrPartition, (await _cluster.Partition("unknown", 0).AppendAsync(Batches.Append("a"))).Results[0].Error);
         await CreateAsync("known");
-        FetchResponse beyond = await _cluster.Partition("known", 1).FetchAsync(Batches.Fetch(0));
+        PartitionReadResult beyond = await _cluster.Partition("known", 1).FetchAsync(Batches.Fetch(0));
         Assert.Equal(ErrorCode.UnknownTopicOrPartition, beyond.Error);
         Assert.DoesNotContain(
             _cluster.Services(1).GetRequiredService<LocalPartitions>().Open, open => open.Partition.Topic == "unknown" || open.Partition.Partition == 1);
@@ -105,7 +105,7 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
     {
         await _cluster.CreateTopicAsync("demanding", 1, ("min.insync.replicas", "2"));
         IPartitionGrain partition = _cluster.Partition("demanding", 0);
-        AppendResult refused = (await partition.AppendAsync(Batches.Append("a"))).Results[0];
+        AppendEntryResult refused = (await partition.AppendAsync(Batches.Append("a"))).Results[0];
         Assert.Equal(ErrorCode.NotEnoughReplicas, refused.Error);
         Assert.Equal(ErrorCode.None, (await partition.AppendAsync(Batches.Append("a") with { RequiredAcks = 1 })).Results[0].Error);
         Assert.Equal(ErrorCode.InvalidRequiredAcks, (await partition.AppendAsync(Batches.Append("a") with { RequiredAcks = 2 })).Results[0].Error);
@@ -117,8 +117,8 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
         IPartitionGrain partition = await CreateAsync("corrupt");
         byte[] damaged = Batches.Of("bad").ToArray();
         damaged[^1] ^= 1;
-        AppendResponse response = await partition.AppendAsync(
-            new AppendRequest(-1, 5_000, [new AppendEntry(Batches.Of("a")), new AppendEntry(damaged), new AppendEntry(Batches.Of("b"))]));
+        PartitionAppendResult response = await partition.AppendAsync(
+            new PartitionAppend(-1, 5_000, [Batches.Of("a"), damaged, Batches.Of("b")]));
         Assert.Equal([ErrorCode.None, ErrorCode.CorruptMessage, ErrorCode.None], response.Results.Select(result => result.Error));
         Assert.Equal([(0L, "a"), (1L, "b")], Batches.Read(await partition.FetchAsync(Batches.Fetch(0))));
     }
@@ -129,7 +129,7 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
         IPartitionGrain partition = await CreateAsync("fenced");
         await partition.AppendAsync(Batches.Append("a"));
         int before = (await partition.DescribeAsync()).LeaderEpoch;
-        Task<FetchResponse> waiting = partition.FetchAsync(Batches.Fetch(1, waitMs: FetchRequest.MaxWaitLimitMs));
+        Task<PartitionReadResult> waiting = partition.FetchAsync(Batches.Fetch(1, waitMs: PartitionRead.MaxWaitLimitMs));
         Assert.Equal(before, (await partition.DescribeAsync()).LeaderEpoch);
 
         // What a second activation in this process does, while the first still believes that it leads.

@@ -67,7 +67,7 @@ public sealed class TopicTests(OneBroker one) : IClassFixture<OneBroker>
 
         TopicDescription second = await _cluster.CreateTopicAsync("deleted");
         Assert.NotEqual(first.Id, second.Id);
-        FetchResponse empty = await _cluster.Partition("deleted", 0).FetchAsync(Batches.Fetch(0));
+        PartitionReadResult empty = await _cluster.Partition("deleted", 0).FetchAsync(Batches.Fetch(0));
         Assert.Equal((ErrorCode.None, 0L), (empty.Error, empty.HighWatermark));
     }
 
@@ -78,7 +78,7 @@ public sealed class TopicTests(OneBroker one) : IClassFixture<OneBroker>
         TopicDescription after = await _cluster.Topic("grows").CreatePartitionsAsync(5, null, validateOnly: false);
         Assert.Equal(5, after.Partitions.Length);
         Assert.True(after.Version > before.Version);
-        AppendResponse appended = await _cluster.Partition("grows", 4).AppendAsync(Batches.Append("a"));
+        PartitionAppendResult appended = await _cluster.Partition("grows", 4).AppendAsync(Batches.Append("a"));
         Assert.Equal(ErrorCode.None, appended.Results[0].Error);
         Task Shrink() => _cluster.Topic("grows").CreatePartitionsAsync(3, null, validateOnly: false);
         Assert.Equal(ErrorCode.InvalidPartitions, (await Assert.ThrowsAsync<ArusException>(Shrink)).Code);
@@ -90,7 +90,7 @@ public sealed class TopicTests(OneBroker one) : IClassFixture<OneBroker>
         await _cluster.CreateTopicAsync("configured");
         Assert.Equal(ErrorCode.None, (await _cluster.Partition("configured", 0).AppendAsync(Batches.Append("fits"))).Results[0].Error);
         await _cluster.Topic("configured").AlterConfigsAsync([new ConfigChange("max.message.bytes", ConfigOperation.Set, "10")], validateOnly: false);
-        AppendResult refused = (await _cluster.Partition("configured", 0).AppendAsync(Batches.Append("does not fit"))).Results[0];
+        AppendEntryResult refused = (await _cluster.Partition("configured", 0).AppendAsync(Batches.Append("does not fit"))).Results[0];
         Assert.Equal(ErrorCode.MessageTooLarge, refused.Error);
         Assert.NotNull(refused.Message);
     }

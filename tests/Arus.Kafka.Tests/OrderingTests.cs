@@ -68,7 +68,7 @@ public sealed class OrderingTests
         }
 
         await first.ReceiveAsync<MetadataResponse>(1);
-        Assert.Equal(5, partition.Appends.Sum(append => append.Entries.Length));
+        Assert.Equal(5, partition.Appends.Sum(append => append.Entries.Count));
         Assert.Equal(1, partition.MostAppendsAtOnce);
         Assert.True(partition.Appends.Count <= 5, "At most one call for each.");
     }

@@ -20,7 +20,7 @@ public sealed class PartitionAppenderTests
 
         _partition.LetGo();
         await _owner.WhenAsync(5);
-        Assert.Equal([1, 4], _partition.Appends.Select(call => call.Entries.Length));
+        Assert.Equal([1, 4], _partition.Appends.Select(call => call.Entries.Count));
         Assert.Equal([0L, 1, 2, 3, 4], _owner.Results.OrderBy(pair => pair.Key).Select(pair => pair.Value.BaseOffset));
         Assert.True(appender.IsIdle);
     }
@@ -38,7 +38,7 @@ public sealed class PartitionAppenderTests
 
         _partition.LetGo();
         await _owner.WhenAsync(acks.Length);
-        Assert.Equal([(-1, 1), (-1, 2), (1, 2), (-1, 1)], _partition.Appends.Select(call => ((int)call.RequiredAcks, call.Entries.Length)));
+        Assert.Equal([(-1, 1), (-1, 2), (1, 2), (-1, 1)], _partition.Appends.Select(call => ((int)call.RequiredAcks, call.Entries.Count)));
     }
 
     [Fact]
@@ -60,8 +60,8 @@ public sealed class PartitionAppenderTests
 
         _partition.LetGo();
         await _owner.WhenAsync(entries + 3);
-        Assert.All(_partition.Appends, call => Assert.InRange(call.Entries.Length, 1, PartitionAppender.MaxEntriesPerCall));
-        Assert.All(_partition.Appends.TakeLast(3), call => Assert.InRange(call.Entries.Count(entry => entry.Batches.Length == large.Length), 0, 1));
+        Assert.All(_partition.Appends, call => Assert.InRange(call.Entries.Count, 1, PartitionAppender.MaxEntriesPerCall));
+        Assert.All(_partition.Appends.TakeLast(3), call => Assert.InRange(call.Entries.Count(entry => entry.Length == large.Length), 0, 1));
     }
 
     [Fact]
@@ -136,11 +136,11 @@ public sealed class PartitionAppenderTests
     {
         private TaskCompletionSource _some = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-        public Dictionary<int, AppendResult> Results { get; } = [];
+        public Dictionary<int, AppendEntryResult> Results { get; } = [];
 
         public HashSet<int> MemoryInUse { get; } = [];
 
-        public void Complete(int part, AppendResult result, int leaderEpoch, long logStartOffset, bool memoryInUse)
+        public void Complete(int part, AppendEntryResult result, int leaderEpoch, long logStartOffset, bool memoryInUse)
         {
             TaskCompletionSource some;
             lock (Results)

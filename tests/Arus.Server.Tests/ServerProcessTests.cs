@@ -28,7 +28,7 @@ public sealed class ServerProcessTests : IDisposable
             Assert.Contains("\narus_append_entries_total 1\n", metrics);
             Assert.Contains("\narus_partitions_open 1\n", metrics);
 
-            Task<FetchResponse> waiting = grains.GetGrain<IPartitionGrain>("t/0").FetchAsync(Fetch(1, FetchRequest.MaxWaitLimitMs));
+            Task<PartitionReadResult> waiting = grains.GetGrain<IPartitionGrain>("t/0").FetchAsync(Fetch(1, PartitionRead.MaxWaitLimitMs));
             server.Terminate();
             Assert.Equal(0, await server.WaitForExitAsync());
             Assert.Contains("Arus broker 1 has stopped.", server.Output);
@@ -39,7 +39,7 @@ public sealed class ServerProcessTests : IDisposable
 
         await using ServerProcess again = await ServerProcess.StartAsync(_ports, _directory);
         IGrainFactory client = await again.ConnectAsync();
-        FetchResponse kept = await client.GetGrain<IPartitionGrain>("t/0").FetchAsync(Fetch(0));
+        PartitionReadResult kept = await client.GetGrain<IPartitionGrain>("t/0").FetchAsync(Fetch(0));
         Assert.Equal([0L], Read(kept));
         Assert.DoesNotContain("they were cut, and the log ends", again.Output);
     }
@@ -112,7 +112,7 @@ public sealed class ServerProcessTests : IDisposable
         {
             try
             {
-                AppendResponse response = await grain.AppendAsync(Batch(next));
+                PartitionAppendResult response = await grain.AppendAsync(Batch(next));
                 if (response.Results[0].Error != ErrorCode.None)
                 {
                     return;
@@ -136,7 +136,7 @@ public sealed class ServerProcessTests : IDisposable
         var values = new List<long>();
         while (true)
         {
-            FetchResponse response = await partition.FetchAsync(Fetch(values.Count));
+            PartitionReadResult response = await partition.FetchAsync(Fetch(values.Count));
             Assert.Equal(ErrorCode.None, response.Error);
             List<long> some = Read(response);
             if (some.Count == 0)
@@ -149,16 +149,16 @@ public sealed class ServerProcessTests : IDisposable
         }
     }
 
-    private static FetchRequest Fetch(long offset, int waitMs = 0) => new(offset, -1, 1 << 20, true, waitMs, IsolationLevel.ReadUncommitted);
+    private static PartitionRead Fetch(long offset, int waitMs = 0) => new(offset, -1, 1 << 20, true, waitMs, IsolationLevel.ReadUncommitted);
 
-    private static AppendRequest Batch(long value)
+    private static PartitionAppend Batch(long value)
     {
         using var builder = new RecordBatchBuilder();
         builder.Append(1_700_000_000_000, null, Encoding.ASCII.GetBytes(value.ToString(CultureInfo.InvariantCulture)));
-        return new AppendRequest(-1, 5_000, [new AppendEntry(builder.Build(new RecordBatchOptions()).ToArray())]);
+        return new PartitionAppend(-1, 5_000, [builder.Build(new RecordBatchOptions()).ToArray()]);
     }
 
-    private static List<long> Read(FetchResponse response)
+    private static List<long> Read(PartitionReadResult response)
     {
         byte[] bytes = [.. response.Records.SelectMany(slice => slice.ToArray())];
         var values = new List<long>();

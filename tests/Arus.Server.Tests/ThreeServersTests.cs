@@ -35,7 +35,7 @@ public sealed class ThreeServersTests : IDisposable
         await EventuallyAsync(() => others.FetchAsync(Fetch()), response => response.Error == ErrorCode.LeaderNotAvailable);
         await EventuallyAsync(() => mine.AppendAsync(Batch("a")), response => response.Results[0].BaseOffset >= 1);
         await using ServerProcess again = await StartAsync(2);
-        FetchResponse kept = await EventuallyAsync(() => others.FetchAsync(Fetch()), response => response.Error == ErrorCode.None);
+        PartitionReadResult kept = await EventuallyAsync(() => others.FetchAsync(Fetch()), response => response.Error == ErrorCode.None);
         Assert.Equal(1, kept.HighWatermark);
         Assert.Equal(1, (await others.AppendAsync(Batch("b"))).Results[0].BaseOffset);
     }
@@ -49,12 +49,12 @@ public sealed class ThreeServersTests : IDisposable
     private static Task<T> EventuallyAsync<T>(Func<Task<T>> ask, Func<T, bool> wanted) => Eventually.AsksAsync(
         ask, wanted, e => e is OrleansException or TimeoutException or ArusException, TimeSpan.FromSeconds(60));
 
-    private static FetchRequest Fetch() => new(0, -1, 1 << 20, true, 0, IsolationLevel.ReadUncommitted);
+    private static PartitionRead Fetch() => new(0, -1, 1 << 20, true, 0, IsolationLevel.ReadUncommitted);
 
-    private static AppendRequest Batch(string value)
+    private static PartitionAppend Batch(string value)
     {
         using var builder = new RecordBatchBuilder();
         builder.Append(1_700_000_000_000, null, Encoding.UTF8.GetBytes(value));
-        return new AppendRequest(-1, 5_000, [new AppendEntry(builder.Build(new RecordBatchOptions()).ToArray())]);
+        return new PartitionAppend(-1, 5_000, [builder.Build(new RecordBatchOptions()).ToArray()]);
     }
 }

@@ -127,7 +127,7 @@ internal sealed class ConsumerCore
     }
 
     /// <summary>Takes in what a loop fetched.</summary>
-    public void Accept(PartitionFetcher fetcher, FetchResponse response, int version)
+    public void Accept(PartitionFetcher fetcher, PartitionReadResult response, int version)
     {
         int bytes = fetcher.Accept(response, version);
         Interlocked.Add(ref bufferedBytes, bytes);

@@ -70,11 +70,11 @@ internal sealed class FetchLoop
     private async Task FetchAsync(long offset, int version, CancellationToken cancellationToken)
     {
         ConsumerOptions options = core.Options;
-        var request = new FetchRequest(
+        var request = new PartitionRead(
             offset, CurrentLeaderEpoch: -1, options.MaxPartitionFetchBytes, MinOneBatch: true, (int)options.FetchMaxWait.TotalMilliseconds,
             options.IsolationLevel);
         long start = core.Time.GetTimestamp();
-        FetchResponse response = await grain.FetchAsync(request)
+        PartitionReadResult response = await grain.FetchAsync(request)
             .WaitAsync(options.FetchMaxWait + ResponseGrace, core.Time, cancellationToken).ConfigureAwait(false);
         ClientDiagnostics.RecordFetch(
             fetcher.Partition, core.Time.GetElapsedTime(start), response.Error == ErrorCode.None ? null : response.Error.ToString());

@@ -24,7 +24,7 @@ internal sealed class FetchedBatches
     /// <param name="end">The offset after the last batch taken in; unchanged when there is none.</param>
     /// <param name="problem">What ended it early.</param>
     /// <returns>The bytes taken in.</returns>
-    public int Add(FetchResponse response, ref long end, out ValidationResult problem)
+    public int Add(PartitionReadResult response, ref long end, out ValidationResult problem)
     {
         int bytes = 0;
         problem = ValidationResult.Ok;

@@ -130,7 +130,7 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
     }
 
     /// <summary>Takes in what was fetched, unless there was a seek meanwhile. Answers the bytes that are buffered by it.</summary>
-    public int Accept(FetchResponse response, int atVersion)
+    public int Accept(PartitionReadResult response, int atVersion)
     {
         lock (gate)
         {

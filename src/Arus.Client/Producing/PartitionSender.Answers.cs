@@ -7,7 +7,7 @@ namespace Arus.Client;
 internal sealed partial class PartitionSender
 {
     /// <summary>Leaves what is to be sent again. False when that should wait a little.</summary>
-    private bool Settle(List<ProducerBatch> pending, int count, AppendResponse response, int attempt)
+    private bool Settle(List<ProducerBatch> pending, int count, PartitionAppendResult response, int attempt)
     {
         if (core.Options.Acks == Acks.None)
         {
@@ -63,7 +63,7 @@ internal sealed partial class PartitionSender
     /// <summary>False when the batch is to be sent again.</summary>
     /// <param name="before">How many batches before it are to be sent again.</param>
     /// <param name="sequence">Told when the sequence cannot go on after this batch.</param>
-    private bool SettleOne(ProducerBatch batch, in AppendResult result, int attempt, int before, ref SequenceBreak sequence)
+    private bool SettleOne(ProducerBatch batch, in AppendEntryResult result, int attempt, int before, ref SequenceBreak sequence)
     {
         bool follows = before > 0;
         switch (result.Error)

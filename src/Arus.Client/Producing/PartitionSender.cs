@@ -64,26 +64,26 @@ internal sealed partial class PartitionSender(ProducerCore core, TopicPartition 
         }
 
         int count = await PrepareAsync(pending).ConfigureAwait(false);
-        var entries = new AppendEntry[count];
+        var entries = new ReadOnlyMemory<byte>[count];
         for (int i = 0; i < entries.Length; i++)
         {
-            entries[i] = new AppendEntry(pending[i].ToBytes(core.Options.Compression));
+            entries[i] = pending[i].ToBytes(core.Options.Compression);
             pending[i].WasSent = true;
         }
 
-        var request = new AppendRequest((short)core.Options.Acks, (int)core.Options.RequestTimeout.TotalMilliseconds, entries);
+        var request = new PartitionAppend((short)core.Options.Acks, (int)core.Options.RequestTimeout.TotalMilliseconds, entries);
         long start = core.Time.GetTimestamp();
         bool goesOn = false;
         try
         {
-            Task<AppendResponse> call = grain.AppendAsync(request);
+            Task<PartitionAppendResult> call = grain.AppendAsync(request);
             if (core.Options.Acks == Acks.None)
             {
                 SucceedUnseen(pending);
             }
 
             // Should the call be under way still when it is repeated, then the sequence keeps it from taking effect twice.
-            AppendResponse response =
+            PartitionAppendResult response =
                 await call.WaitAsync(core.Options.RequestTimeout + ResponseGrace, core.Time).ConfigureAwait(false);
             ClientDiagnostics.RecordSend(partition, core.Time.GetElapsedTime(start), error: null);
             goesOn = Settle(pending, count, response, attempt);

@@ -38,10 +38,10 @@ internal sealed class BrokerMetrics : IDisposable
 
     public long Started() => _time.GetTimestamp();
 
-    public void Appended(long started, long bytes, AppendResult[] results)
+    public void Appended(long started, long bytes, AppendEntryResult[] results)
     {
         int refused = 0;
-        foreach (AppendResult result in results)
+        foreach (AppendEntryResult result in results)
         {
             refused += result.Error == ErrorCode.None ? 0 : 1;
         }

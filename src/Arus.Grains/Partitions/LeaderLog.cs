@@ -12,7 +12,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
 
     public int LeaderEpoch { get; } = leaderEpoch;
 
-    public async Task<AppendResponse> AppendAsync(AppendRequest request)
+    public async Task<PartitionAppendResult> AppendAsync(PartitionAppend request)
     {
         if (CheckAcks(request.RequiredAcks) is { } refusal)
         {
@@ -20,27 +20,19 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
         }
 
         long started = metrics.Started();
-        var batches = new ReadOnlyMemory<byte>[request.Entries.Length];
-        long bytes = 0;
-        for (int i = 0; i < batches.Length; i++)
-        {
-            batches[i] = request.Entries[i].Batches;
-            bytes += batches[i].Length;
-        }
-
-        LogAppendResult[] appended = await Log.AppendAsync(batches, LeaderEpoch);
-        var results = new AppendResult[appended.Length];
+        LogAppendResult[] appended = await Log.AppendAsync(request.Entries.Segments, LeaderEpoch);
+        var results = new AppendEntryResult[appended.Length];
         for (int i = 0; i < appended.Length; i++)
         {
             LogAppendResult one = appended[i];
-            results[i] = new AppendResult(one.Error, one.BaseOffset, one.LogAppendTimeMs, one.Message, Convert(one.RecordErrors));
+            results[i] = new AppendEntryResult(one.Error, one.BaseOffset, one.LogAppendTimeMs, one.Message, Convert(one.RecordErrors));
         }
 
-        metrics.Appended(started, bytes, results);
-        return new AppendResponse(LeaderEpoch, Log.LogStartOffset, results);
+        metrics.Appended(started, request.Entries.SizeInBytes, results);
+        return new PartitionAppendResult(LeaderEpoch, Log.LogStartOffset, results);
     }
 
-    public async Task<FetchResponse> FetchAsync(FetchRequest request, CancellationToken stopping)
+    public async Task<PartitionReadResult> FetchAsync(PartitionRead request, CancellationToken stopping)
     {
         if (CheckEpoch(request.CurrentLeaderEpoch) is var epochError and not ErrorCode.None)
         {
@@ -55,7 +47,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
         LogReadResult read = await Log.ReadAsync(request.Offset, request.MaxBytes, request.MinOneBatch);
         if (request.MaxWaitMs > 0 && read.Error == ErrorCode.None && read.Records.Length == 0 && request.Offset >= read.HighWatermark)
         {
-            var wait = TimeSpan.FromMilliseconds(Math.Min(request.MaxWaitMs, FetchRequest.MaxWaitLimitMs));
+            var wait = TimeSpan.FromMilliseconds(Math.Min(request.MaxWaitMs, PartitionRead.MaxWaitLimitMs));
             if (await Log.WaitForAsync(request.Offset, wait, stopping))
             {
                 read = await Log.ReadAsync(request.Offset, request.MaxBytes, request.MinOneBatch);
@@ -68,7 +60,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
 
         metrics.Fetched(read.Records);
         return read.Error == ErrorCode.None
-            ? new FetchResponse(ErrorCode.None, LeaderEpoch, read.HighWatermark, read.HighWatermark, read.LogStartOffset, read.Records)
+            ? new PartitionReadResult(ErrorCode.None, LeaderEpoch, read.HighWatermark, read.HighWatermark, read.LogStartOffset, read.Records)
             : Refused(read.Error, LeaderEpoch, Log);
     }
 
@@ -121,14 +113,14 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
     public PartitionDescription Describe(int brokerId) => new(
         ErrorCode.None, brokerId, LeaderEpoch, Log.LogStartOffset, Log.HighWatermark, Log.LogEndOffset, Log.SizeBytes, Log.SegmentCount);
 
-    public static AppendResponse Refused(AppendRequest request, ErrorCode error, string message, int leaderEpoch = -1, long logStart = -1)
+    public static PartitionAppendResult Refused(PartitionAppend request, ErrorCode error, string message, int leaderEpoch = -1, long logStart = -1)
     {
-        var results = new AppendResult[request.Entries.Length];
-        Array.Fill(results, new AppendResult(error, -1, -1, message));
-        return new AppendResponse(leaderEpoch, logStart, results);
+        var results = new AppendEntryResult[request.Entries.Count];
+        Array.Fill(results, new AppendEntryResult(error, -1, -1, message));
+        return new PartitionAppendResult(leaderEpoch, logStart, results);
     }
 
-    public static FetchResponse Refused(ErrorCode error, int leaderEpoch = -1, IPartitionLog? log = null) =>
+    public static PartitionReadResult Refused(ErrorCode error, int leaderEpoch = -1, IPartitionLog? log = null) =>
         new(error, leaderEpoch, log?.HighWatermark ?? -1, log?.HighWatermark ?? -1, log?.LogStartOffset ?? -1, []);
 
     private (ErrorCode Error, string Message)? CheckAcks(short requiredAcks)

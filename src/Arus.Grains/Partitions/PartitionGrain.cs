@@ -60,19 +60,19 @@ internal sealed class PartitionGrain(
         }
     }
 
-    public async Task<AppendResponse> AppendAsync(AppendRequest request)
+    public async Task<PartitionAppendResult> AppendAsync(PartitionAppend request)
     {
         if (!Leads(out LeaderLog? leader))
         {
             return LeaderLog.Refused(request, _refusal.Error, _refusal.Message);
         }
 
-        AppendResponse response = await leader.AppendAsync(request);
+        PartitionAppendResult response = await leader.AppendAsync(request);
         GoIfFailed(leader, response.Results.Length > 0 ? response.Results[0].Error : ErrorCode.None);
         return response;
     }
 
-    public async Task<FetchResponse> FetchAsync(FetchRequest request) => Leads(out LeaderLog? leader)
+    public async Task<PartitionReadResult> FetchAsync(PartitionRead request) => Leads(out LeaderLog? leader)
         ? await ReadAsync(leader, leader.FetchAsync(request, _open?.Ending ?? CancellationToken.None), static error => LeaderLog.Refused(error))
         : LeaderLog.Refused(_refusal.Error);
 

@@ -1,5 +1,4 @@
-using GrainFetchRequest = Arus.Grains.FetchRequest;
-using GrainFetchResponse = Arus.Grains.FetchResponse;
+using Arus.Grains;
 
 namespace Arus.Kafka;
 
@@ -98,7 +97,7 @@ internal sealed partial class FetchOperation
         {
             int index = indexes[i];
             if (waits[index]!.Call.IsCompletedSuccessfully && waits[index]!.Request.Offset == ends[i] && EndOf(_results[index]!) == ends[i]
-                && waits[index]!.Call.Result is ({ Error: not ErrorCode.None } or { Records.Length: > 0 }))
+                && waits[index]!.Call.Result is ({ Error: not ErrorCode.None } or { Records.SizeInBytes: > 0 }))
             {
                 waits[index] = null;
             }
@@ -109,11 +108,11 @@ internal sealed partial class FetchOperation
     private FetchWaiter Wait(int index)
     {
         FetchPosition position = _positions[index];
-        GrainFetchResponse known = _results[index]!;
+        PartitionReadResult known = _results[index]!;
         long offset = EndOf(known) ?? position.Offset;
         return _waiters.GetOrStart(
             position.Partition,
-            new GrainFetchRequest(offset, position.LeaderEpoch, Math.Min(position.MaxBytes, _limits.MaxBytes), true, 0, _limits.Isolation),
+            new PartitionRead(offset, position.LeaderEpoch, Math.Min(position.MaxBytes, _limits.MaxBytes), true, 0, _limits.Isolation),
             known with { Records = [] });
     }
 }

@@ -1,6 +1,4 @@
 using Arus.Grains;
-using GrainFetchRequest = Arus.Grains.FetchRequest;
-using GrainFetchResponse = Arus.Grains.FetchResponse;
 
 namespace Arus.Kafka;
 
@@ -19,7 +17,7 @@ internal sealed partial class FetchOperation
     private readonly GatewayServices _services;
     private readonly FetchWaiters _waiters;
     private readonly FetchPosition[] _positions;
-    private readonly GrainFetchResponse?[] _results;
+    private readonly PartitionReadResult?[] _results;
     private readonly FetchLimits _limits;
     private readonly AsyncSignal _signal = new();
     private volatile bool _isLate;
@@ -30,13 +28,13 @@ internal sealed partial class FetchOperation
         _waiters = waiters;
         _positions = positions;
         _limits = limits;
-        _results = new GrainFetchResponse?[positions.Length];
+        _results = new PartitionReadResult?[positions.Length];
     }
 
     /// <summary>One response for each position; failures of grain calls are error codes in them.</summary>
     /// <param name="hasError">The client gets an error besides: then there is nothing to wait for.</param>
     /// <param name="closed">Ends the wait.</param>
-    public async Task<GrainFetchResponse[]> RunAsync(bool hasError, CancellationToken closed)
+    public async Task<PartitionReadResult[]> RunAsync(bool hasError, CancellationToken closed)
     {
         for (int i = 0; i < _positions.Length; i++)
         {
@@ -83,7 +81,7 @@ internal sealed partial class FetchOperation
             bool nothingYet = room == _limits.MaxBytes;
             long granted = 0;
             int first = next;
-            var calls = new List<Task<GrainFetchResponse>>();
+            var calls = new List<Task<PartitionReadResult>>();
             while (next < indexes.Count && (next == first || room == 0 || granted + Want(indexes[next], room) <= room))
             {
                 int want = Want(indexes[next], room);
@@ -109,13 +107,13 @@ internal sealed partial class FetchOperation
     {
         for (int i = 0; i < _positions.Length; i++)
         {
-            GrainFetchResponse result = _results[i]!;
-            if (result.Error == ErrorCode.None && result.Records.Length == 0 && result.HighWatermark > _positions[i].Offset)
+            PartitionReadResult result = _results[i]!;
+            if (result.Error == ErrorCode.None && result.Records.SizeInBytes == 0 && result.HighWatermark > _positions[i].Offset)
             {
                 _results[i] = await ReadOneAsync(_positions[i], Want(i, _limits.MaxBytes), minOneBatch: true);
             }
 
-            if (_results[i]!.Records.Length > 0)
+            if (_results[i]!.Records.SizeInBytes > 0)
             {
                 return;
             }
@@ -124,24 +122,24 @@ internal sealed partial class FetchOperation
 
     private int Want(int index, long room) => (int)Math.Min(Math.Max(_positions[index].MaxBytes, 0), room);
 
-    private async Task<GrainFetchResponse> ReadOneAsync(FetchPosition position, int maxBytes, bool minOneBatch)
+    private async Task<PartitionReadResult> ReadOneAsync(FetchPosition position, int maxBytes, bool minOneBatch)
     {
         try
         {
             return await _services.Partitions.Get(position.Partition).FetchAsync(
-                new GrainFetchRequest(position.Offset, position.LeaderEpoch, maxBytes, minOneBatch, 0, _limits.Isolation));
+                new PartitionRead(position.Offset, position.LeaderEpoch, maxBytes, minOneBatch, 0, _limits.Isolation));
         }
         catch (Exception exception)
         {
             _services.Topics.Invalidate(position.Partition.Topic);
-            return new GrainFetchResponse(_services.Explain(exception, Asked.Fetch, "Fetch", position.Partition), -1, -1, -1, -1, []);
+            return new PartitionReadResult(_services.Explain(exception, Asked.Fetch, "Fetch", position.Partition), -1, -1, -1, -1, []);
         }
     }
 
     private bool IsEnough()
     {
         long bytes = 0;
-        foreach (GrainFetchResponse? result in _results)
+        foreach (PartitionReadResult? result in _results)
         {
             if (result!.Error != ErrorCode.None)
             {
@@ -157,7 +155,7 @@ internal sealed partial class FetchOperation
     private long TotalBytes()
     {
         long bytes = 0;
-        foreach (GrainFetchResponse? result in _results)
+        foreach (PartitionReadResult? result in _results)
         {
             bytes += result is null ? 0 : SizeOf(result);
         }
@@ -182,19 +180,10 @@ internal sealed partial class FetchOperation
         }
     }
 
-    private static long SizeOf(GrainFetchResponse response)
-    {
-        long size = 0;
-        foreach (ReadOnlyMemory<byte> piece in response.Records)
-        {
-            size += piece.Length;
-        }
-
-        return size;
-    }
+    private static long SizeOf(PartitionReadResult response) => response.Records.SizeInBytes;
 
     /// <summary>The offset after the last batch; null without batches.</summary>
-    private static long? EndOf(GrainFetchResponse response)
+    private static long? EndOf(PartitionReadResult response)
     {
         long? end = null;
         foreach (ReadOnlyMemory<byte> piece in response.Records)

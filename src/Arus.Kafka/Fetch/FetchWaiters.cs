@@ -1,6 +1,4 @@
 using Arus.Grains;
-using GrainFetchRequest = Arus.Grains.FetchRequest;
-using GrainFetchResponse = Arus.Grains.FetchResponse;
 
 namespace Arus.Kafka;
 
@@ -52,7 +50,7 @@ internal sealed class FetchWaiters(PartitionGrains partitions, TimeProvider time
 
     /// <summary>The partition's waiting call, whatever it waits for; begins one if there is none.</summary>
     /// <param name="known">What the partition answered last: the state of a partition that has nothing new.</param>
-    public FetchWaiter GetOrStart(TopicPartition partition, GrainFetchRequest request, GrainFetchResponse known)
+    public FetchWaiter GetOrStart(TopicPartition partition, PartitionRead request, PartitionReadResult known)
     {
         FetchWaiter waiter;
         lock (_lock)
@@ -71,7 +69,7 @@ internal sealed class FetchWaiters(PartitionGrains partitions, TimeProvider time
         return waiter;
     }
 
-    private async Task<GrainFetchResponse> Call(TopicPartition partition, GrainFetchRequest request)
+    private async Task<PartitionReadResult> Call(TopicPartition partition, PartitionRead request)
     {
         // Off this thread's stack, and so off the lock that is held.
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
@@ -99,4 +97,4 @@ internal sealed class FetchWaiters(PartitionGrains partitions, TimeProvider time
 }
 
 /// <summary>One waiting call.</summary>
-internal sealed record FetchWaiter(GrainFetchRequest Request, Task<GrainFetchResponse> Call, GrainFetchResponse Known, long StartedAt);
+internal sealed record FetchWaiter(PartitionRead Request, Task<PartitionReadResult> Call, PartitionReadResult Known, long StartedAt);

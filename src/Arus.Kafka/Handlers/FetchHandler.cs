@@ -1,6 +1,5 @@
 using Arus.Grains;
 using Arus.Protocol;
-using GrainFetchResponse = Arus.Grains.FetchResponse;
 
 namespace Arus.Kafka;
 
@@ -48,7 +47,7 @@ internal sealed class FetchHandler(GatewayServices services) : ApiHandler<Protoc
             request.MinBytes, Math.Clamp(request.MaxBytes, 0, services.Options.MaxFetchBytes),
             TimeSpan.FromMilliseconds(Math.Max(0, request.MaxWaitMs)), isolation);
         var operation = new FetchOperation(services, context.Waiters, [.. positions], limits);
-        GrainFetchResponse[] results = await operation.RunAsync(hasError, context.Closed);
+        PartitionReadResult[] results = await operation.RunAsync(hasError, context.Closed);
         for (int i = 0; i < results.Length; i++)
         {
             (int t, int p) = slots[i];
@@ -58,7 +57,7 @@ internal sealed class FetchHandler(GatewayServices services) : ApiHandler<Protoc
         return response;
     }
 
-    private Protocol.FetchResponse.PartitionData Describe(TopicPartition partition, GrainFetchResponse result, IsolationLevel isolation)
+    private Protocol.FetchResponse.PartitionData Describe(TopicPartition partition, PartitionReadResult result, IsolationLevel isolation)
     {
         if (GrainFailure.IsRoutingError(result.Error))
         {
@@ -73,7 +72,7 @@ internal sealed class FetchHandler(GatewayServices services) : ApiHandler<Protoc
             LastStableOffset = result.LastStableOffset,
             LogStartOffset = result.LogStartOffset,
             AbortedTransactions = isolation == IsolationLevel.ReadCommitted ? [] : null,
-            Records = new Records(result.Records),
+            Records = new Records(result.Records.Segments),
         };
     }
 

@@ -63,7 +63,7 @@ internal sealed class ProduceHandler(GatewayServices services) : ApiHandler
             int number = operation.Add(topicIndex, i);
             if (error != ErrorCode.None)
             {
-                operation.Complete(number, new AppendResult(error, -1, -1), -1, -1, memoryInUse: false);
+                operation.Complete(number, new AppendEntryResult(error, -1, -1), -1, -1, memoryInUse: false);
                 continue;
             }
 

@@ -10,7 +10,7 @@ internal readonly record struct QueuedAppend(IAppendOwner Owner, int Part, ReadO
 internal interface IAppendOwner
 {
     /// <param name="memoryInUse">The call did not end properly: the grain may still read the entry's memory.</param>
-    void Complete(int part, AppendResult result, int leaderEpoch, long logStartOffset, bool memoryInUse);
+    void Complete(int part, AppendEntryResult result, int leaderEpoch, long logStartOffset, bool memoryInUse);
 }
 
 /// <summary>
@@ -99,10 +99,10 @@ internal sealed class PartitionAppender
     private async Task SendAsync()
     {
         QueuedAppend[]? batch = Take();
-        Task<AppendResponse>? call = batch is null ? null : Call(batch);
+        Task<PartitionAppendResult>? call = batch is null ? null : Call(batch);
         while (batch is not null)
         {
-            AppendResponse? response = null;
+            PartitionAppendResult? response = null;
             Exception? failure = null;
             try
             {
@@ -129,23 +129,23 @@ internal sealed class PartitionAppender
         }
     }
 
-    private Task<AppendResponse> Call(QueuedAppend[] batch)
+    private Task<PartitionAppendResult> Call(QueuedAppend[] batch)
     {
-        var entries = new AppendEntry[batch.Length];
+        var entries = new ReadOnlyMemory<byte>[batch.Length];
         int timeoutMs = 0;
         for (int i = 0; i < batch.Length; i++)
         {
-            entries[i] = new AppendEntry(batch[i].Batches);
+            entries[i] = batch[i].Batches;
             timeoutMs = Math.Max(timeoutMs, batch[i].TimeoutMs);
         }
 
         try
         {
-            return _grain.AppendAsync(new AppendRequest(batch[0].RequiredAcks, timeoutMs, entries));
+            return _grain.AppendAsync(new PartitionAppend(batch[0].RequiredAcks, timeoutMs, entries));
         }
         catch (Exception exception)
         {
-            return Task.FromException<AppendResponse>(exception);
+            return Task.FromException<PartitionAppendResult>(exception);
         }
     }
 
@@ -196,11 +196,11 @@ internal sealed class PartitionAppender
         }
     }
 
-    private void Spread(QueuedAppend[] batch, AppendResponse response)
+    private void Spread(QueuedAppend[] batch, PartitionAppendResult response)
     {
         for (int i = 0; i < batch.Length; i++)
         {
-            AppendResult result = response.Results[i];
+            AppendEntryResult result = response.Results[i];
             if (GrainFailure.IsRoutingError(result.Error))
             {
                 _onFault(this, result.Error, null);
@@ -214,7 +214,7 @@ internal sealed class PartitionAppender
     {
         ErrorCode error = GrainFailure.ToErrorCode(failure, Asked.Partition);
         _onFault(this, error, failure);
-        var result = new AppendResult(error, -1, -1, failure.Message);
+        var result = new AppendEntryResult(error, -1, -1, failure.Message);
         foreach (QueuedAppend append in batch)
         {
             append.Owner.Complete(append.Part, result, -1, -1, memoryInUse: true);

@@ -48,7 +48,7 @@ internal sealed class ProduceOperation : IAppendOwner
     /// <summary>No part will be added any more.</summary>
     public void Seal() => CountDown();
 
-    public void Complete(int part, AppendResult result, int leaderEpoch, long logStartOffset, bool memoryInUse)
+    public void Complete(int part, AppendEntryResult result, int leaderEpoch, long logStartOffset, bool memoryInUse)
     {
         if (memoryInUse)
         {

@@ -1,6 +1,4 @@
 using Arus.Grains;
-using GrainFetchRequest = Arus.Grains.FetchRequest;
-using GrainFetchResponse = Arus.Grains.FetchResponse;
 
 namespace Arus.Kafka.Tests;
 
@@ -13,9 +11,9 @@ internal sealed class FakePartition : IPartitionGrain
     private readonly List<(Func<bool> Condition, TaskCompletionSource Met)> _conditions = [];
     private TaskCompletionSource? _gate;
 
-    public List<AppendRequest> Appends { get; } = [];
+    public List<PartitionAppend> Appends { get; } = [];
 
-    public List<GrainFetchRequest> Fetches { get; } = [];
+    public List<PartitionRead> Fetches { get; } = [];
 
     public int AppendsAtOnce { get; private set; }
 
@@ -86,7 +84,7 @@ internal sealed class FakePartition : IPartitionGrain
         }
     }
 
-    public async Task<AppendResponse> AppendAsync(AppendRequest request)
+    public async Task<PartitionAppendResult> AppendAsync(PartitionAppend request)
     {
         lock (_lock)
         {
@@ -103,7 +101,7 @@ internal sealed class FakePartition : IPartitionGrain
             }
 
             await Task.Yield();
-            return Failure is not null ? throw Failure : new AppendResponse(5, 0, [.. request.Entries.Select(Append)]);
+            return Failure is not null ? throw Failure : new PartitionAppendResult(5, 0, [.. request.Entries.Select(Append)]);
         }
         finally
         {
@@ -114,7 +112,7 @@ internal sealed class FakePartition : IPartitionGrain
         }
     }
 
-    public async Task<GrainFetchResponse> FetchAsync(GrainFetchRequest request)
+    public async Task<PartitionReadResult> FetchAsync(PartitionRead request)
     {
         TaskCompletionSource arrived;
         lock (_lock)
@@ -157,7 +155,7 @@ internal sealed class FakePartition : IPartitionGrain
         Array.ForEach(waiting, wait => wait.SetResult());
     }
 
-    public long Put(byte[] batch) => Append(new AppendEntry(batch)).BaseOffset;
+    public long Put(byte[] batch) => Append(batch).BaseOffset;
 
     public Task<ListOffsetResponse> ListOffsetAsync(ListOffsetRequest request) => Failure is not null
         ? throw Failure
@@ -174,18 +172,18 @@ internal sealed class FakePartition : IPartitionGrain
 
     public Task DeleteAsync(Guid topicId) => Task.CompletedTask;
 
-    private AppendResult Append(AppendEntry entry)
+    private AppendEntryResult Append(ReadOnlyMemory<byte> entry)
     {
         if (AppendError != ErrorCode.None)
         {
-            return new AppendResult(AppendError, -1, -1, "The test says so.");
+            return new AppendEntryResult(AppendError, -1, -1, "The test says so.");
         }
 
         long offset;
         lock (_lock)
         {
             // The request's memory is only lent until the answer.
-            byte[] batch = entry.Batches.ToArray();
+            byte[] batch = entry.ToArray();
             offset = EndOffset;
             System.Buffers.Binary.BinaryPrimitives.WriteInt64BigEndian(batch, offset);
             _log.Add((offset, batch));
@@ -193,14 +191,14 @@ internal sealed class FakePartition : IPartitionGrain
         }
 
         EndWaits();
-        return new AppendResult(ErrorCode.None, offset, -1);
+        return new AppendEntryResult(ErrorCode.None, offset, -1);
     }
 
-    private GrainFetchResponse Read(GrainFetchRequest request)
+    private PartitionReadResult Read(PartitionRead request)
     {
         if (FetchError != ErrorCode.None)
         {
-            return new GrainFetchResponse(FetchError, 5, -1, -1, -1, []);
+            return new PartitionReadResult(FetchError, 5, -1, -1, -1, []);
         }
 
         var found = new List<ReadOnlyMemory<byte>>();
@@ -216,7 +214,7 @@ internal sealed class FakePartition : IPartitionGrain
             bytes += batch.Length;
         }
 
-        return new GrainFetchResponse(ErrorCode.None, 5, EndOffset, EndOffset, 0, [.. found]);
+        return new PartitionReadResult(ErrorCode.None, 5, EndOffset, EndOffset, 0, [.. found]);
     }
 
     private void Check()
