@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Arus.Client;
+using Arus.Compression;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Arus.Benchmarks;

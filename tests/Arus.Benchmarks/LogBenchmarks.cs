@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using Arus.Compression;
 using Arus.Storage;
 
 namespace Arus.Benchmarks;

@@ -1,4 +1,5 @@
 using System.Text;
+using Arus.Compression;
 using Arus.Grains;
 using Arus.Testing;
 using Microsoft.Extensions.Logging.Abstractions;

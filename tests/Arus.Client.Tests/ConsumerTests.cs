@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.RegularExpressions;
+using Arus.Compression;
 using Arus.Grains;
 using Arus.Testing;
 

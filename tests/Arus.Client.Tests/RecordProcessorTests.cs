@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Arus.Compression;
 using Arus.Grains;
 using Arus.Testing;
 

@@ -1,3 +1,4 @@
+using Arus.Compression;
 using Arus.Protocol;
 
 namespace Arus.Kafka.Tests;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Arus.Compression;
 using Arus.Grains;
 using Orleans.Runtime;
 

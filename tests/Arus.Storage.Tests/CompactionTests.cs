@@ -1,3 +1,5 @@
+using Arus.Compression;
+
 namespace Arus.Storage.Tests;
 
 public sealed class CompactionTests

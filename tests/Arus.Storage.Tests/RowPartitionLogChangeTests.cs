@@ -1,3 +1,4 @@
+using Arus.Compression;
 using Arus.Testing;
 using static Arus.Storage.Tests.RowLogs;
 

@@ -1,3 +1,5 @@
+using Arus.Compression;
+
 namespace Arus.Storage.Tests;
 
 /// <summary>Producers that leave the header's greatest timestamp unset, as sarama 1.22 does.</summary>

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Arus.Compression;
 
 namespace Arus.Storage.Tests;
 

@@ -1,3 +1,5 @@
+using Arus.Compression;
+
 namespace Arus.Client;
 
 /// <summary>The batch that is being handed out, and how far. Not thread-safe.</summary>

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Arus.Compression;
 
 namespace Arus.Client;
 

@@ -1,3 +1,5 @@
+using Arus.Compression;
+
 namespace Arus.Client;
 
 /// <summary>A batch from its first record to its answer. Guarded by the accumulator that has it.</summary>

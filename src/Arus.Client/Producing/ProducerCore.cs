@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
+using Arus.Compression;
 using Arus.Grains;
 using Microsoft.Extensions.Logging;
 

@@ -70,7 +70,7 @@ public ref struct RecordReader
     private int position;
     private int read;
 
-    /// <param name="payload">The records of a batch, uncompressed (<see cref="RecordBatchPayload"/>).</param>
+    /// <param name="payload">The records of a batch, uncompressed.</param>
     /// <param name="count">How many records the batch's header says there are.</param>
     public RecordReader(ReadOnlySpan<byte> payload, int count)
     {

@@ -1,3 +1,5 @@
+using Arus.Compression;
+
 namespace Arus.Storage;
 
 internal static class BatchTimestamps

@@ -1,3 +1,5 @@
+using Arus.Compression;
+
 namespace Arus.Storage;
 
 /// <summary>What a leader checks of the batches that somebody wants to append. Not thread-safe: it keeps a buffer to decompress into.</summary>

@@ -1,4 +1,5 @@
 using System.Text;
+using Arus.Compression;
 using Arus.Storage;
 
 namespace Arus.Grains.Tests;

@@ -1,4 +1,5 @@
 using System.Text;
+using Arus.Compression;
 
 namespace Arus.Storage.Tests;
 

@@ -1,4 +1,4 @@
-namespace Arus.Model.Tests;
+namespace Arus.Compression.Tests;
 
 /// <summary>The quick walk through records says of every payload what the slow one says.</summary>
 public sealed class RecordBoundsTests

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 
-namespace Arus.Model.Tests;
+namespace Arus.Compression.Tests;
 
 /// <summary>The format itself, byte by byte, and what is refused.</summary>
 public class RecordBatchFormatTests

@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.IO.Compression;
 
-namespace Arus;
+namespace Arus.Compression;
 
 /// <summary>RFC 1952 through the framework's zlib: one member, as Kafka's clients write it.</summary>
 internal static class GzipCodec
@@ -13,7 +13,7 @@ internal static class GzipCodec
     /// <summary>The framework's stream writes nothing at all for no input; this is a member that holds nothing.</summary>
     private static ReadOnlySpan<byte> EmptyMember => [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-    public static void Compress(ReadOnlySpan<byte> source, IBufferWriter<byte> destination)
+    public static void Compress(ReadOnlySpan<byte> source, PooledBufferWriter destination)
     {
         if (source.IsEmpty)
         {
@@ -26,7 +26,7 @@ internal static class GzipCodec
         gzip.Write(source);
     }
 
-    public static unsafe ValidationResult TryDecompress(ReadOnlySpan<byte> source, IBufferWriter<byte> destination, int maxOutput)
+    public static unsafe ValidationResult TryDecompress(ReadOnlySpan<byte> source, PooledBufferWriter destination, int maxOutput)
     {
         if (source.Length < MinSize)
         {
@@ -53,7 +53,7 @@ internal static class GzipCodec
         }
     }
 
-    private static ValidationResult Copy(GZipStream gzip, IBufferWriter<byte> destination, int maxOutput, out int total)
+    private static ValidationResult Copy(GZipStream gzip, PooledBufferWriter destination, int maxOutput, out int total)
     {
         total = 0;
         Span<byte> probe = stackalloc byte[1];
@@ -69,7 +69,7 @@ internal static class GzipCodec
 
             if (room == 0)
             {
-                return Compression.TooLarge("gzip", maxOutput);
+                return Codec.TooLarge("gzip", maxOutput);
             }
 
             total += read;
@@ -77,9 +77,9 @@ internal static class GzipCodec
         }
     }
 
-    private static ValidationResult Corrupt(string reason) => ValidationResult.Corrupt($"The gzip data is damaged: {reason}.");
+    private static ValidationResult Corrupt(string reason) => Codec.Corrupt("gzip", reason);
 
-    private sealed class BufferWriterStream(IBufferWriter<byte> destination) : Stream
+    private sealed class BufferWriterStream(PooledBufferWriter destination) : Stream
     {
         public override bool CanRead => false;
 

@@ -1,34 +1,15 @@
 using System.Buffers;
 
-namespace Arus;
+namespace Arus.Compression;
 
-/// <summary>
-/// The codecs of record batches. gzip and snappy are managed code; lz4 and zstd bind the system's liblz4 and libzstd, which are
-/// loaded at first use. All methods are thread-safe.
-/// </summary>
-public static class Compression
+/// <summary>The codecs of record batches, all of them managed code. All methods are thread-safe.</summary>
+public static class Codec
 {
-    /// <summary>Null when the codec can be used here; otherwise what is missing and how to install it.</summary>
-    public static string? WhyUnavailable(CompressionType codec) => codec switch
-    {
-        CompressionType.None or CompressionType.Gzip or CompressionType.Snappy => null,
-        CompressionType.Lz4 => Lz4Codec.WhyUnavailable,
-        CompressionType.Zstd => ZstdCodec.WhyUnavailable,
-        _ => $"Compression type {(int)codec} is not known.",
-    };
-
     /// <summary>Compresses <paramref name="source"/> as one stream.</summary>
-    /// <exception cref="CompressionLibraryMissingException">The codec's library is not on this machine.</exception>
     /// <exception cref="ArgumentOutOfRangeException">No such codec.</exception>
-    public static void Compress(CompressionType codec, ReadOnlySpan<byte> source, IBufferWriter<byte> destination)
+    public static void Compress(CompressionType type, ReadOnlySpan<byte> source, PooledBufferWriter destination)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan((int)codec, (int)CompressionType.Zstd, nameof(codec));
-        if (WhyUnavailable(codec) is { } reason)
-        {
-            throw new CompressionLibraryMissingException(codec, reason);
-        }
-
-        switch (codec)
+        switch (type)
         {
             case CompressionType.None:
                 destination.Write(source);
@@ -45,36 +26,37 @@ public static class Compression
             case CompressionType.Zstd:
                 ZstdCodec.Compress(source, destination);
                 break;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(type), type, "No such codec.");
         }
     }
 
     /// <summary>Decompresses a whole stream. On failure, part of the output may have been written.</summary>
     /// <param name="maxOutput">The most bytes that may come out.</param>
     /// <returns><see cref="ErrorCode.CorruptMessage"/>; <see cref="ErrorCode.MessageTooLarge"/> beyond <paramref name="maxOutput"/>;
-    /// <see cref="ErrorCode.UnsupportedCompressionType"/> when the codec or its library is not there.</returns>
+    /// <see cref="ErrorCode.UnsupportedCompressionType"/> for a codec that is not known.</returns>
     public static ValidationResult TryDecompress(
-        CompressionType codec, ReadOnlySpan<byte> source, IBufferWriter<byte> destination, int maxOutput)
+        CompressionType type, ReadOnlySpan<byte> source, PooledBufferWriter destination, int maxOutput)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(maxOutput);
-        if (WhyUnavailable(codec) is { } reason)
+        return type switch
         {
-            return new ValidationResult(ErrorCode.UnsupportedCompressionType, reason);
-        }
-
-        return codec switch
-        {
+            CompressionType.None => Copy(source, destination, maxOutput),
             CompressionType.Gzip => GzipCodec.TryDecompress(source, destination, maxOutput),
             CompressionType.Snappy => SnappyCodec.TryDecompress(source, destination, maxOutput),
             CompressionType.Lz4 => Lz4Codec.TryDecompress(source, destination, maxOutput),
             CompressionType.Zstd => ZstdCodec.TryDecompress(source, destination, maxOutput),
-            _ => Copy(source, destination, maxOutput),
+            _ => new ValidationResult(ErrorCode.UnsupportedCompressionType, $"Compression type {(int)type} is not known."),
         };
     }
 
     internal static ValidationResult TooLarge(string codec, int maxOutput) =>
         new(ErrorCode.MessageTooLarge, $"The {codec} data decompresses to more than the allowed {maxOutput} bytes.");
 
-    private static ValidationResult Copy(ReadOnlySpan<byte> source, IBufferWriter<byte> destination, int maxOutput)
+    internal static ValidationResult Corrupt(string codec, string reason) =>
+        ValidationResult.Corrupt($"The {codec} data is damaged: {reason}.");
+
+    private static ValidationResult Copy(ReadOnlySpan<byte> source, PooledBufferWriter destination, int maxOutput)
     {
         if (source.Length > maxOutput)
         {

@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 
-namespace Arus;
+namespace Arus.Compression;
 
 /// <summary>What a control record says (Kafka's <c>ControlRecordType</c>).</summary>
 public enum ControlRecordType : short

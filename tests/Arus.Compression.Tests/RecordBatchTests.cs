@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Arus.Model.Tests;
+namespace Arus.Compression.Tests;
 
 public class RecordBatchTests
 {

@@ -1,12 +1,12 @@
 using System.Text;
 
-namespace Arus.Model.Tests;
+namespace Arus.Compression.Tests;
 
 /// <summary>
 /// Output of the reference tools, in base64, for the text that <see cref="Text"/> makes: gzip 1.12, lz4 1.9.4, zstd 1.5.4 and
 /// libsnappy 1.1.9, all of Debian 12. What those tools make must be readable here for good.
 /// </summary>
-public class CompressionGoldenTests
+public class CodecGoldenTests
 {
     /// <summary><c>gzip -9 -n</c>.</summary>
     private const string Gzip =
@@ -48,7 +48,7 @@ public class CompressionGoldenTests
     public void Reads_what_the_reference_tool_wrote(CompressionType codec, string base64)
     {
         using var output = new PooledBufferWriter();
-        Assert.Equal(ValidationResult.Ok, Compression.TryDecompress(codec, Convert.FromBase64String(base64), output, Text.Length));
+        Assert.Equal(ValidationResult.Ok, Codec.TryDecompress(codec, Convert.FromBase64String(base64), output, Text.Length));
         Assert.Equal(Text, Encoding.UTF8.GetString(output.WrittenSpan));
     }
 
@@ -62,7 +62,7 @@ public class CompressionGoldenTests
             0, 0, 0, (byte)block.Length, .. block, 0, 0, 0, (byte)block.Length, .. block,
         ];
         using var output = new PooledBufferWriter();
-        Assert.Equal(ValidationResult.Ok, Compression.TryDecompress(CompressionType.Snappy, framed, output, 2 * Text.Length));
+        Assert.Equal(ValidationResult.Ok, Codec.TryDecompress(CompressionType.Snappy, framed, output, 2 * Text.Length));
         Assert.Equal(Text + Text, Encoding.UTF8.GetString(output.WrittenSpan));
     }
 
@@ -70,7 +70,7 @@ public class CompressionGoldenTests
     public void Writes_lz4_frames_that_Java_clients_accept()
     {
         using var compressed = new PooledBufferWriter();
-        Compression.Compress(CompressionType.Lz4, Encoding.UTF8.GetBytes(Text), compressed);
+        Codec.Compress(CompressionType.Lz4, Encoding.UTF8.GetBytes(Text), compressed);
 
         // Magic, version 01 with independent blocks and no content size or checksums, blocks of 64 KiB, then the descriptor's checksum:
         // the second byte of its xxHash32, 0x82 for 60 40 (KIP-57).
@@ -81,7 +81,7 @@ public class CompressionGoldenTests
     public void Writes_xerial_framing_that_Java_clients_accept()
     {
         using var compressed = new PooledBufferWriter();
-        Compression.Compress(CompressionType.Snappy, Encoding.UTF8.GetBytes(Text), compressed);
+        Codec.Compress(CompressionType.Snappy, Encoding.UTF8.GetBytes(Text), compressed);
         Assert.Equal("82534E4150505900" + "00000001" + "00000001", Convert.ToHexString(compressed.WrittenSpan[..16]));
     }
 }

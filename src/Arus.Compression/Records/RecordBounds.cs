@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
-namespace Arus;
+namespace Arus.Compression;
 
 /// <summary>
 /// The quick walk through a producer's records: it tells sound from unsound and nothing else. Every record that a broker takes in is

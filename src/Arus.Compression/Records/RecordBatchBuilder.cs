@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 
-namespace Arus;
+namespace Arus.Compression;
 
 /// <summary>What <see cref="RecordBatchBuilder.Build"/> writes into a batch's header.</summary>
 public readonly record struct RecordBatchOptions()
@@ -155,7 +155,7 @@ public sealed class RecordBatchBuilder : IDisposable
     /// Finishes the batch: compresses, writes the header and the CRC-32C. The answer is the builder's memory until the next
     /// <see cref="Reset"/>. Building again with other options gives another batch of the same records.
     /// </summary>
-    /// <exception cref="CompressionLibraryMissingException">The codec's library is not on this machine.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">No such codec.</exception>
     public Memory<byte> Build(in RecordBatchOptions options)
     {
         PooledBufferWriter target = records;
@@ -165,7 +165,7 @@ public sealed class RecordBatchBuilder : IDisposable
             target.Clear();
             target.GetSpan(RecordBatchHeader.Size);
             target.Advance(RecordBatchHeader.Size);
-            Compression.Compress(options.Compression, records.WrittenSpan[RecordBatchHeader.Size..], target);
+            Codec.Compress(options.Compression, records.WrittenSpan[RecordBatchHeader.Size..], target);
         }
 
         Memory<byte> batch = target.WrittenMemoryForUpdate;

@@ -1,8 +1,8 @@
 using System.Text;
 
-namespace Arus.Model.Tests;
+namespace Arus.Compression.Tests;
 
-public class CompressionTests
+public class CodecTests
 {
     public static TheoryData<CompressionType> Codecs =>
         [CompressionType.None, CompressionType.Gzip, CompressionType.Snappy, CompressionType.Lz4, CompressionType.Zstd];
@@ -14,8 +14,8 @@ public class CompressionTests
         {
             using var compressed = new PooledBufferWriter();
             using var output = new PooledBufferWriter();
-            Compression.Compress(codec, data, compressed);
-            ValidationResult result = Compression.TryDecompress(codec, compressed.WrittenSpan, output, data.Length);
+            Codec.Compress(codec, data, compressed);
+            ValidationResult result = Codec.TryDecompress(codec, compressed.WrittenSpan, output, data.Length);
             Assert.True(result.IsOk, $"{codec}, {data.Length} bytes: {result.Message}");
             Assert.True(output.WrittenSpan.SequenceEqual(data), $"{codec}, {data.Length} bytes differ");
         }
@@ -26,11 +26,11 @@ public class CompressionTests
     {
         byte[] data = new byte[1_000_000];
         using var compressed = new PooledBufferWriter();
-        Compression.Compress(codec, data, compressed);
+        Codec.Compress(codec, data, compressed);
         foreach (int limit in new[] { 0, 1, 65_536, 100_000, data.Length - 1 })
         {
             using var output = new PooledBufferWriter();
-            ValidationResult result = Compression.TryDecompress(codec, compressed.WrittenSpan, output, limit);
+            ValidationResult result = Codec.TryDecompress(codec, compressed.WrittenSpan, output, limit);
             Assert.True(result.Error == ErrorCode.MessageTooLarge, $"{codec}, limit {limit}: {result}");
             Assert.InRange(output.WrittenCount, 0, limit);
         }
@@ -45,11 +45,11 @@ public class CompressionTests
     {
         byte[] data = Encoding.UTF8.GetBytes(string.Join(' ', Enumerable.Range(0, 200)));
         using var compressed = new PooledBufferWriter();
-        Compression.Compress(codec, data, compressed);
+        Codec.Compress(codec, data, compressed);
         for (int length = 0; length < compressed.WrittenCount; length++)
         {
             using var output = new PooledBufferWriter();
-            ValidationResult result = Compression.TryDecompress(codec, compressed.WrittenSpan[..length], output, 1 << 20);
+            ValidationResult result = Codec.TryDecompress(codec, compressed.WrittenSpan[..length], output, 1 << 20);
             bool emptyXerialFrame = codec == CompressionType.Snappy && length == 16;
             Assert.True(
                 result.Error == ErrorCode.CorruptMessage || emptyXerialFrame, $"{codec}: prefix of {length}/{compressed.WrittenCount}: {result}");
@@ -67,7 +67,7 @@ public class CompressionTests
         var random = new Random(seed);
         byte[] data = Encoding.UTF8.GetBytes(string.Join(' ', Enumerable.Range(0, 3000)));
         using var compressed = new PooledBufferWriter();
-        Compression.Compress(codec, data, compressed);
+        Codec.Compress(codec, data, compressed);
         for (int round = 0; round < 400; round++)
         {
             byte[] damaged = compressed.WrittenSpan.ToArray();
@@ -77,7 +77,7 @@ public class CompressionTests
             }
 
             using var output = new PooledBufferWriter();
-            Compression.TryDecompress(codec, damaged, output, 1 << 20);
+            Codec.TryDecompress(codec, damaged, output, 1 << 20);
             Assert.InRange(output.WrittenCount, 0, 1 << 20);
         }
     }
@@ -88,15 +88,33 @@ public class CompressionTests
         // Length 11, a literal of 4, then a copy of 7 from 4 bytes before: derived by hand from the format description.
         byte[] raw = [11, 3 << 2, (byte)'a', (byte)'b', (byte)'c', (byte)'d', 1 | (3 << 2), 4];
         using var output = new PooledBufferWriter();
-        Assert.Equal(ValidationResult.Ok, Compression.TryDecompress(CompressionType.Snappy, raw, output, 100));
+        Assert.Equal(ValidationResult.Ok, Codec.TryDecompress(CompressionType.Snappy, raw, output, 100));
         Assert.Equal("abcdabcdabc", Encoding.ASCII.GetString(output.WrittenSpan));
+    }
+
+    [Fact]
+    public void Refuses_a_zstd_window_that_the_output_cannot_need()
+    {
+        // Frames without a content size, as streaming encoders write them: magic, descriptor, window of 2^23 or 2^24 bytes, one raw block.
+        byte[] usual = [0x28, 0xB5, 0x2F, 0xFD, 0, 13 << 3, (3 << 3) | 1, 0, 0, (byte)'a', (byte)'b', (byte)'c'];
+        byte[] large = [.. usual];
+        large[5] = 14 << 3;
+        Assert.Equal(ErrorCode.None, Read(usual, 1 << 20));
+        Assert.Equal(ErrorCode.CorruptMessage, Read(large, 1 << 20));
+        Assert.Equal(ErrorCode.None, Read(large, 1 << 24));
+
+        static ErrorCode Read(byte[] frame, int maxOutput)
+        {
+            using var output = new PooledBufferWriter();
+            return Codec.TryDecompress(CompressionType.Zstd, frame, output, maxOutput).Error;
+        }
     }
 
     [Fact]
     public void Names_an_unknown_codec()
     {
         using var output = new PooledBufferWriter();
-        ValidationResult result = Compression.TryDecompress((CompressionType)6, [1, 2, 3], output, 100);
+        ValidationResult result = Codec.TryDecompress((CompressionType)6, [1, 2, 3], output, 100);
         Assert.Equal(ErrorCode.UnsupportedCompressionType, result.Error);
         Assert.Contains("6", result.Message, StringComparison.Ordinal);
     }

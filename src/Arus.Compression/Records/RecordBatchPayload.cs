@@ -1,4 +1,4 @@
-namespace Arus;
+namespace Arus.Compression;
 
 /// <summary>The records of a batch, uncompressed: what <see cref="RecordReader"/> walks.</summary>
 public static class RecordBatchPayload
@@ -14,7 +14,7 @@ public static class RecordBatchPayload
     /// <param name="scratch">Receives the decompressed records; untouched when the batch is not compressed.</param>
     /// <param name="maxBytes">Decompression stops, and fails, beyond it: a small batch may not fill the memory.</param>
     /// <returns><see cref="ErrorCode.CorruptMessage"/>, <see cref="ErrorCode.MessageTooLarge"/> beyond <paramref name="maxBytes"/>, or
-    /// <see cref="ErrorCode.UnsupportedCompressionType"/> when the codec or its library is not there.</returns>
+    /// <see cref="ErrorCode.UnsupportedCompressionType"/> for a codec that is not known.</returns>
     public static ValidationResult TryOpen(
         ReadOnlyMemory<byte> batch, PooledBufferWriter scratch, out ReadOnlyMemory<byte> payload, int maxBytes = DefaultMaxBytes)
     {
@@ -26,7 +26,7 @@ public static class RecordBatchPayload
         }
 
         scratch.Clear();
-        ValidationResult result = Compression.TryDecompress(compression, payload.Span, scratch, maxBytes);
+        ValidationResult result = Codec.TryDecompress(compression, payload.Span, scratch, maxBytes);
         payload = result.IsOk ? scratch.WrittenMemory : ReadOnlyMemory<byte>.Empty;
         return result;
     }

@@ -1,0 +1,117 @@
+using System.Buffers;
+using System.Collections.Concurrent;
+using System.Numerics;
+using ZstdSharp;
+using ZstdSharp.Unsafe;
+
+namespace Arus.Compression;
+
+/// <summary>Zstandard frames (RFC 8878), at level 3, which is Kafka's default too.</summary>
+internal static class ZstdCodec
+{
+    private const int Level = 3;
+
+    /// <summary>Every decoder should take windows of 8 MiB (RFC 8878, section 3.1.1.1.2); encoders use them for small inputs too.</summary>
+    private const int MinWindowLog = 23;
+    private const int MaxWindowLog = 27;
+    private const int MinChunk = 64 * 1024;
+
+    private static readonly ContextPool<Compressor> Compressors = new(() => new Compressor(Level));
+    private static readonly ContextPool<Decompressor> Decompressors = new(() => new Decompressor());
+
+    public static void Compress(ReadOnlySpan<byte> source, PooledBufferWriter destination)
+    {
+        Compressor compressor = Compressors.Rent();
+        try
+        {
+            destination.Advance(compressor.Wrap(source, destination.GetSpan(Compressor.GetCompressBound(source.Length))));
+        }
+        finally
+        {
+            Compressors.Return(compressor);
+        }
+    }
+
+    public static ValidationResult TryDecompress(ReadOnlySpan<byte> source, PooledBufferWriter destination, int maxOutput)
+    {
+        Decompressor decompressor = Decompressors.Rent();
+        try
+        {
+            // A frame's window is memory too: beyond the usual, no more of it than the output may have.
+            int windowLog = Math.Clamp(BitOperations.Log2((uint)Math.Max(1, maxOutput)) + 1, MinWindowLog, MaxWindowLog);
+            decompressor.ResetStream();
+            decompressor.SetParameter(ZSTD_dParameter.ZSTD_d_windowLogMax, windowLog);
+            return Decode(decompressor, source, destination, maxOutput);
+        }
+        catch (ZstdException e)
+        {
+            return Codec.Corrupt("zstd", e.Message);
+        }
+        finally
+        {
+            Decompressors.Return(decompressor);
+        }
+    }
+
+    private static ValidationResult Decode(
+        Decompressor decompressor, ReadOnlySpan<byte> source, PooledBufferWriter destination, int maxOutput)
+    {
+        Span<byte> probe = stackalloc byte[1];
+        int room = maxOutput;
+        while (true)
+        {
+            // Once the limit is reached, one byte of room tells the end of the frame from more output.
+            scoped Span<byte> free = destination.GetSpan(Math.Clamp(room, 1, MinChunk));
+            free = room == 0 ? probe : free[..Math.Min(free.Length, room)];
+            OperationStatus status = decompressor.UnwrapStream(source, free, out int consumed, out int produced);
+            if (room == 0 && produced > 0)
+            {
+                return Codec.TooLarge("zstd", maxOutput);
+            }
+
+            source = source[consumed..];
+            room -= produced;
+            destination.Advance(produced);
+            if (source.IsEmpty && status == OperationStatus.Done)
+            {
+                return ValidationResult.Ok;
+            }
+
+            if (consumed == 0 && produced == 0)
+            {
+                return Codec.Corrupt("zstd", "it ends early");
+            }
+        }
+    }
+
+    /// <summary>Contexts kept for reuse, since they take long to create; what does not fit is freed.</summary>
+    private sealed class ContextPool<T>(Func<T> create) where T : class, IDisposable
+    {
+        private readonly ConcurrentBag<T> _free = [];
+        private readonly int _limit = 2 * Environment.ProcessorCount;
+        private int _count;
+
+        public T Rent()
+        {
+            if (!_free.TryTake(out T? context))
+            {
+                return create();
+            }
+
+            Interlocked.Decrement(ref _count);
+            return context;
+        }
+
+        public void Return(T context)
+        {
+            if (Interlocked.Increment(ref _count) <= _limit)
+            {
+                _free.Add(context);
+                return;
+            }
+
+            Interlocked.Decrement(ref _count);
+            context.Dispose();
+        }
+    }
+}
