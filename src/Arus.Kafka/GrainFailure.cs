@@ -3,42 +3,43 @@ using Orleans.Runtime;
 
 namespace Arus.Kafka;
 
-/// <summary>Whom a grain call asks. What a client does about an error, and which it repeats at all, depends on it.</summary>
-internal enum Asked
+/// <summary>What a request is about; it selects the retriable error code that clients of that API understand for a failed grain call.</summary>
+internal enum ApiScope
 {
     /// <summary>The leader of a partition, or its topic on the way to it.</summary>
     Partition,
 
-    /// <summary>The same, for records to consume.</summary>
+    /// <summary>Records to consume: a partition whose errors are limited to those that consumers retry a fetch after.</summary>
     Fetch,
 
     /// <summary>The coordinator of a group.</summary>
     Coordinator,
 
-    /// <summary>What Kafka's controller would do: topics and configurations.</summary>
+    /// <summary>Topics and configurations, which Kafka's controller changes.</summary>
     Controller,
 
-    /// <summary>What the cluster and its topics are.</summary>
+    /// <summary>The brokers and topics of the cluster.</summary>
     Metadata,
 
-    /// <summary>Whoever gives out producer ids.</summary>
+    /// <summary>The allocation of producer ids.</summary>
     ProducerIds,
 }
 
-/// <summary>What a failed grain call means to a Kafka client. The one place that maps exceptions to error codes.</summary>
+/// <summary>The one place that maps exceptions of grain calls to Kafka's error codes.</summary>
 internal static class GrainFailure
 {
     /// <summary>
-    /// A refusal keeps its code. All that may be over in a moment becomes a code that clients repeat the request for: a call that is lost or
-    /// late, a silo that is gone, a storage that fails.
+    /// A refusal keeps its code. A failure that may pass (a call that is lost or late, a silo that is gone, a storage that fails) becomes a
+    /// code after which clients repeat the request.
     /// </summary>
-    public static ErrorCode ToErrorCode(Exception exception, Asked asked) => exception switch
+    public static ErrorCode ToErrorCode(Exception exception, ApiScope scope) => exception switch
     {
-        _ when asked == Asked.Fetch => ToFetchError(ToErrorCode(exception, Asked.Partition)),
+        _ when scope == ApiScope.Fetch => ToFetchError(ToErrorCode(exception, ApiScope.Partition)),
         ArusException refusal => refusal.Code,
-        TimeoutException or OperationCanceledException => asked is Asked.Partition or Asked.Controller ? ErrorCode.RequestTimedOut : Away(asked),
-        _ when StorageFailure.Is(exception) => asked == Asked.Partition ? ErrorCode.KafkaStorageError : Away(asked),
-        OrleansException => Away(asked),
+        TimeoutException or OperationCanceledException =>
+            scope is ApiScope.Partition or ApiScope.Controller ? ErrorCode.RequestTimedOut : Unavailable(scope),
+        _ when StorageFailure.Is(exception) => scope == ApiScope.Partition ? ErrorCode.KafkaStorageError : Unavailable(scope),
+        OrleansException => Unavailable(scope),
         _ => ErrorCode.UnknownServerError,
     };
 
@@ -54,15 +55,15 @@ internal static class GrainFailure
         ErrorCode.NotLeaderOrFollower or ErrorCode.UnknownTopicOrPartition or ErrorCode.LeaderNotAvailable or ErrorCode.FencedLeaderEpoch
         or ErrorCode.UnknownTopicId or ErrorCode.InconsistentTopicId or ErrorCode.KafkaStorageError;
 
-    /// <summary>"Not here, not now": each kind of client asks for the right place first and then repeats the request.</summary>
-    private static ErrorCode Away(Asked asked) => asked switch
+    /// <summary>The code after which a client first looks up the right broker and then repeats the request.</summary>
+    private static ErrorCode Unavailable(ApiScope scope) => scope switch
     {
-        Asked.Coordinator => ErrorCode.CoordinatorNotAvailable,
-        Asked.Controller => ErrorCode.NotController,
-        Asked.Metadata => ErrorCode.LeaderNotAvailable,
+        ApiScope.Coordinator => ErrorCode.CoordinatorNotAvailable,
+        ApiScope.Controller => ErrorCode.NotController,
+        ApiScope.Metadata => ErrorCode.LeaderNotAvailable,
 
-        // An idempotent producer has no coordinator that it could look up; this one it repeats as it is, as when Kafka waits for a block.
-        Asked.ProducerIds => ErrorCode.CoordinatorLoadInProgress,
+        // An idempotent producer has no coordinator to look up; this code makes it repeat the request as it is.
+        ApiScope.ProducerIds => ErrorCode.CoordinatorLoadInProgress,
         _ => ErrorCode.NotLeaderOrFollower,
     };
 }

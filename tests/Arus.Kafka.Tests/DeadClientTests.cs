@@ -12,10 +12,10 @@ public sealed class DeadClientTests
     [MemberData(nameof(Waits))]
     public async Task A_rebalance_is_not_waited_for_any_more(string wait)
     {
-        await using var gateway = new GatewayHarness();
-        FakeGroup group = gateway.Cluster.Group("g");
+        await using var kafka = new KafkaHarness();
+        FakeGroup group = kafka.Cluster.Group("g");
         group.Rebalance = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        TestConnection connection = gateway.Connect();
+        TestConnection connection = kafka.Connect();
         await connection.SendAsync(Request(wait), 5);
         await group.Waiting.Task;
 
@@ -27,22 +27,22 @@ public sealed class DeadClientTests
         group.Syncs.Enqueue(new SyncGroupResult(ErrorCode.None, true, null, null, default));
         group.Rebalance.SetResult();
         Assert.InRange(group.JoinCommands.Count, 0, 1);
-        Assert.Empty(gateway.Log.Complaints);
-        Assert.Equal(0, gateway.Get<ConnectionRegistry>().Count);
+        Assert.Empty(kafka.Log.Complaints);
+        Assert.Equal(0, kafka.Get<ConnectionRegistry>().Count);
     }
 
     [Theory]
     [MemberData(nameof(Waits))]
     public async Task A_server_that_stops_does_not_wait_for_a_rebalance(string wait)
     {
-        await using var gateway = new GatewayHarness();
-        FakeGroup group = gateway.Cluster.Group("g");
+        await using var kafka = new KafkaHarness();
+        FakeGroup group = kafka.Cluster.Group("g");
         group.Rebalance = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        TestConnection connection = gateway.Connect();
+        TestConnection connection = kafka.Connect();
         await connection.SendAsync(Request(wait), 5);
         await group.Waiting.Task;
 
-        Assert.Single(gateway.Get<ConnectionRegistry>().Snapshot()).StopReading();
+        Assert.Single(kafka.Get<ConnectionRegistry>().Snapshot()).StopReading();
 
         await connection.Serving;
         Assert.Null(await connection.ReceiveFrameAsync());
@@ -51,35 +51,35 @@ public sealed class DeadClientTests
     [Fact]
     public async Task A_produce_request_that_was_read_is_carried_out_and_its_memory_given_back()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 1);
-        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        FakePartition partition = kafka.Cluster.Partition("topic", 0);
         partition.Hold();
-        TestConnection connection = gateway.Connect();
+        TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch(new string('x', 50_000))), 9);
         await partition.WhenAsync(p => p.Appends.Count == 1);
-        Assert.NotEqual(0, gateway.Get<RequestMemory>().UsedBytes);
+        Assert.NotEqual(0, kafka.Get<RequestMemory>().UsedBytes);
 
         await connection.CloseAsync();
         partition.LetGo();
         await connection.Serving;
 
         Assert.Single(partition.Log);
-        Assert.Equal(0, gateway.Get<RequestMemory>().UsedBytes);
-        Assert.Equal(0, gateway.Get<ConnectionRegistry>().Count);
+        Assert.Equal(0, kafka.Get<RequestMemory>().UsedBytes);
+        Assert.Equal(0, kafka.Get<ConnectionRegistry>().Count);
     }
 
     [Fact]
     public async Task A_request_that_ends_in_its_middle_gives_its_memory_back()
     {
-        await using var gateway = new GatewayHarness();
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        TestConnection connection = kafka.Connect();
         byte[] frame = TestConnection.Encode(Messages.Produce("topic", 0, Messages.Batch(new string('x', 50_000))), 9, 1);
         await connection.SendRawAsync(frame.AsMemory(0, 30_000));
         await connection.CloseAsync();
         await connection.Serving;
-        Assert.Equal(0, gateway.Get<RequestMemory>().UsedBytes);
-        Assert.Contains("ended inside a request", Assert.Single(gateway.Log.Complaints), StringComparison.Ordinal);
+        Assert.Equal(0, kafka.Get<RequestMemory>().UsedBytes);
+        Assert.Contains("ended inside a request", Assert.Single(kafka.Log.Complaints), StringComparison.Ordinal);
     }
 
     private static IApiMessage Request(string wait) => wait == "join"

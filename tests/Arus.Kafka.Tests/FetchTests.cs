@@ -7,30 +7,30 @@ public sealed class FetchTests
     [Fact]
     public async Task What_is_there_is_answered_at_once()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 2);
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 2);
         byte[] batch = Messages.Batch("a", "b");
-        gateway.Cluster.Partition("topic", 1).Put(batch);
-        Protocol.FetchResponse response = await gateway.Connect().CallAsync<Protocol.FetchResponse>(Messages.Fetch("topic", [(0, 0), (1, 0)]), 12);
+        kafka.Cluster.Partition("topic", 1).Put(batch);
+        Protocol.FetchResponse response = await kafka.Connect().CallAsync<Protocol.FetchResponse>(Messages.Fetch("topic", [(0, 0), (1, 0)]), 12);
         Protocol.FetchResponse.PartitionData[] partitions = response.Responses.Single().Partitions;
         Assert.Equal(0, partitions[0].Records.Length);
         Assert.Equal(batch, partitions[1].Records.ToMemory().ToArray());
         Assert.Equal((2L, 2L), (partitions[1].HighWatermark, partitions[1].LastStableOffset));
-        Assert.All(gateway.Cluster.Partition("topic", 0).Fetches, fetch => Assert.Equal(0, fetch.MaxWaitMs));
+        Assert.All(kafka.Cluster.Partition("topic", 0).Fetches, fetch => Assert.Equal(0, fetch.MaxWaitMs));
     }
 
     [Fact]
     public async Task An_empty_fetch_ends_at_its_time_and_its_waiting_call_serves_the_next_ones()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 1);
-        FakePartition partition = gateway.Cluster.Partition("topic", 0);
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        TestConnection connection = kafka.Connect();
         for (int i = 0; i < 3; i++)
         {
             await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 500), 11);
-            await gateway.Time.WaitForArmedTimersAsync(1);
-            gateway.Time.Advance(TimeSpan.FromMilliseconds(500));
+            await kafka.Time.WaitForArmedTimersAsync(1);
+            kafka.Time.Advance(TimeSpan.FromMilliseconds(500));
             (_, Protocol.FetchResponse empty) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
             Assert.Equal((ErrorCode.None, 0), (empty.Responses[0].Partitions[0].ErrorCode, empty.Responses[0].Partitions[0].Records.Length));
         }
@@ -40,7 +40,7 @@ public sealed class FetchTests
         Assert.Equal([0, FetchWaiters.CallWaitMs], partition.Fetches.Select(fetch => fetch.MaxWaitMs));
 
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 500), 11);
-        await gateway.Time.WaitForArmedTimersAsync(1);
+        await kafka.Time.WaitForArmedTimersAsync(1);
         partition.Put(Messages.Batch("x"));
         (_, Protocol.FetchResponse full) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
         Assert.NotEqual(0, full.Responses[0].Partitions[0].Records.Length);
@@ -50,12 +50,12 @@ public sealed class FetchTests
     [Fact]
     public async Task A_timer_that_is_early_by_the_clock_ends_the_wait_all_the_same()
     {
-        await using var gateway = new GatewayHarness(clock: time => new EarlyTimers(time));
-        gateway.Cluster.AddTopic("topic", 1);
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness(clock: time => new EarlyTimers(time));
+        kafka.Cluster.AddTopic("topic", 1);
+        TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 500), 11);
-        await gateway.Time.WaitForArmedTimersAsync(1);
-        gateway.Time.Advance(TimeSpan.FromMilliseconds(500) - EarlyTimers.Early);
+        await kafka.Time.WaitForArmedTimersAsync(1);
+        kafka.Time.Advance(TimeSpan.FromMilliseconds(500) - EarlyTimers.Early);
         (_, Protocol.FetchResponse empty) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
         Assert.Equal(0, empty.Responses[0].Partitions[0].Records.Length);
     }
@@ -63,14 +63,14 @@ public sealed class FetchTests
     [Fact]
     public async Task A_seek_asks_at_the_new_position_while_the_old_call_still_waits()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 1);
-        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        FakePartition partition = kafka.Cluster.Partition("topic", 0);
         partition.Put(Messages.Batch("a"));
-        TestConnection connection = gateway.Connect();
+        TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Fetch("topic", [(0, 1)]), 11);
-        await gateway.Time.WaitForArmedTimersAsync(1);
-        gateway.Time.Advance(TimeSpan.FromMilliseconds(500));
+        await kafka.Time.WaitForArmedTimersAsync(1);
+        kafka.Time.Advance(TimeSpan.FromMilliseconds(500));
         await connection.ReceiveAsync<Protocol.FetchResponse>(11);
         Protocol.FetchResponse sought = await connection.CallAsync<Protocol.FetchResponse>(Messages.Fetch("topic", [(0, 0)]), 11);
         Assert.NotEqual(0, sought.Responses[0].Partitions[0].Records.Length);
@@ -80,11 +80,11 @@ public sealed class FetchTests
     [Fact]
     public async Task A_fetch_waits_for_its_minimum_of_bytes()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 1);
-        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        FakePartition partition = kafka.Cluster.Partition("topic", 0);
         byte[] batch = Messages.Batch("abc");
-        TestConnection connection = gateway.Connect();
+        TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000, minBytes: batch.Length * 2), 11);
         await partition.WhenAsync(p => p.WaitingFetches == 1);
         partition.Put(batch);
@@ -98,12 +98,12 @@ public sealed class FetchTests
     [Fact]
     public async Task What_was_read_before_takes_no_room_from_what_replaces_it()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 1);
-        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        FakePartition partition = kafka.Cluster.Partition("topic", 0);
         byte[] batch = Messages.Batch("abc");
         partition.Put(batch);
-        TestConnection connection = gateway.Connect();
+        TestConnection connection = kafka.Connect();
         await connection.SendAsync(
             Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000, minBytes: batch.Length * 2, maxBytes: (batch.Length * 2) + 10), 11);
         await partition.WhenAsync(p => p.WaitingFetches == 1);
@@ -118,14 +118,14 @@ public sealed class FetchTests
     [Fact]
     public async Task A_partition_that_has_given_all_it_may_is_not_asked_again_and_again()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 2);
-        FakePartition full = gateway.Cluster.Partition("topic", 0);
-        FakePartition other = gateway.Cluster.Partition("topic", 1);
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 2);
+        FakePartition full = kafka.Cluster.Partition("topic", 0);
+        FakePartition other = kafka.Cluster.Partition("topic", 1);
         byte[] batch = Messages.Batch("abc");
         full.Put(batch);
         full.Put(batch);
-        TestConnection connection = gateway.Connect();
+        TestConnection connection = kafka.Connect();
         await connection.SendAsync(
             Messages.Fetch("topic", [(0, 0), (1, 0)], maxWaitMs: 500, minBytes: batch.Length * 2, partitionMaxBytes: batch.Length + 1), 11);
 
@@ -141,15 +141,15 @@ public sealed class FetchTests
     [Fact]
     public async Task Only_the_first_partition_that_has_something_is_asked_for_a_batch_above_the_limits()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 4);
-        FakePartition[] partitions = [.. Enumerable.Range(0, 4).Select(p => gateway.Cluster.Partition("topic", p))];
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 4);
+        FakePartition[] partitions = [.. Enumerable.Range(0, 4).Select(p => kafka.Cluster.Partition("topic", p))];
         byte[] small = Messages.Batch("s");
         byte[] large = Messages.Batch(new string('l', 500));
         partitions[1].Put(large);
         partitions[2].Put(large);
         partitions[3].Put(small);
-        TestConnection connection = gateway.Connect();
+        TestConnection connection = kafka.Connect();
         Protocol.FetchResponse response = await connection.CallAsync<Protocol.FetchResponse>(
             Messages.Fetch("topic", [(0, 0), (1, 0), (2, 0), (3, 0)], partitionMaxBytes: small.Length), 11);
         Assert.Equal([0, large.Length, 0, small.Length], response.Responses[0].Partitions.Select(partition => partition.Records.Length));
@@ -160,10 +160,10 @@ public sealed class FetchTests
     [Fact]
     public async Task A_waiting_call_that_ended_empty_is_begun_anew()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 1);
-        FakePartition partition = gateway.Cluster.Partition("topic", 0);
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000), 11);
         await partition.WhenAsync(p => p.WaitingFetches == 1);
         partition.EndWaits();
@@ -175,14 +175,14 @@ public sealed class FetchTests
     [Fact]
     public async Task A_waiting_call_that_is_lost_is_given_up()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 1);
-        FakePartition partition = gateway.Cluster.Partition("topic", 0);
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0)]), 11);
         await partition.WhenAsync(p => p.WaitingFetches == 1);
-        await gateway.Time.WaitForArmedTimersAsync(1);
-        gateway.Time.Advance(TimeSpan.FromMilliseconds(FetchWaiters.CallWaitMs + 2_000));
+        await kafka.Time.WaitForArmedTimersAsync(1);
+        kafka.Time.Advance(TimeSpan.FromMilliseconds(FetchWaiters.CallWaitMs + 2_000));
         await connection.ReceiveAsync<Protocol.FetchResponse>(11);
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0)]), 11);
         await partition.WhenAsync(p => p.WaitingFetches == 2);
@@ -192,29 +192,29 @@ public sealed class FetchTests
     [Fact]
     public async Task The_end_of_the_connection_ends_the_wait()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 1);
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: int.MaxValue), 11);
-        await gateway.Cluster.Partition("topic", 0).WhenAsync(p => p.WaitingFetches == 1);
+        await kafka.Cluster.Partition("topic", 0).WhenAsync(p => p.WaitingFetches == 1);
         await connection.CloseAsync();
         await connection.Serving;
-        Assert.Equal(0, gateway.Time.ArmedTimers);
+        Assert.Equal(0, kafka.Time.ArmedTimers);
     }
 
     [Fact]
     public async Task A_response_stays_within_its_bytes_but_for_one_batch()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 3);
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 3);
         byte[] batch = Messages.Batch(new string('x', 1_000));
         for (int p = 0; p < 3; p++)
         {
-            gateway.Cluster.Partition("topic", p).Put(batch);
-            gateway.Cluster.Partition("topic", p).Put(batch);
+            kafka.Cluster.Partition("topic", p).Put(batch);
+            kafka.Cluster.Partition("topic", p).Put(batch);
         }
 
-        TestConnection connection = gateway.Connect();
+        TestConnection connection = kafka.Connect();
         (int, long)[] all = [(0, 0), (1, 0), (2, 0)];
         async Task<string> Sizes(int maxBytes, int partitionMaxBytes)
         {
@@ -233,10 +233,10 @@ public sealed class FetchTests
     [Fact]
     public async Task Errors_are_told_at_once_each_for_its_partition()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 2);
-        gateway.Cluster.Partition("topic", 1).FetchError = ErrorCode.OffsetOutOfRange;
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 2);
+        kafka.Cluster.Partition("topic", 1).FetchError = ErrorCode.OffsetOutOfRange;
+        TestConnection connection = kafka.Connect();
         Protocol.FetchResponse response = await connection.CallAsync<Protocol.FetchResponse>(Messages.Fetch("topic", [(0, 0), (1, 9), (7, 0)]), 11);
         Assert.Equal(
             [ErrorCode.None, ErrorCode.OffsetOutOfRange, ErrorCode.UnknownTopicOrPartition],
@@ -249,14 +249,14 @@ public sealed class FetchTests
     [Fact]
     public async Task A_failed_call_becomes_the_code_that_makes_consumers_try_again()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 1);
-        gateway.Cluster.Partition("topic", 0).Failure = new TimeoutException("late");
-        Assert.Equal(ErrorCode.NotLeaderOrFollower, await FetchErrorAsync(gateway, "topic"));
-        gateway.Cluster.Topic("lost").Failure = new TimeoutException("late");
-        Assert.Equal(ErrorCode.NotLeaderOrFollower, await FetchErrorAsync(gateway, "lost"));
-        gateway.Cluster.Topic("refused").Failure = new ArusException(ErrorCode.RequestTimedOut, "late");
-        Assert.Equal(ErrorCode.NotLeaderOrFollower, await FetchErrorAsync(gateway, "refused"));
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        kafka.Cluster.Partition("topic", 0).Failure = new TimeoutException("late");
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, await FetchErrorAsync(kafka, "topic"));
+        kafka.Cluster.Topic("lost").Failure = new TimeoutException("late");
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, await FetchErrorAsync(kafka, "lost"));
+        kafka.Cluster.Topic("refused").Failure = new ArusException(ErrorCode.RequestTimedOut, "late");
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, await FetchErrorAsync(kafka, "refused"));
     }
 
     [Theory]
@@ -266,19 +266,19 @@ public sealed class FetchTests
     [InlineData(ErrorCode.OffsetOutOfRange, ErrorCode.OffsetOutOfRange)]
     public async Task A_refusal_of_the_partition_becomes_a_code_that_consumers_know(ErrorCode refusal, ErrorCode code)
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 1);
-        gateway.Cluster.Partition("topic", 0).FetchError = refusal;
-        Assert.Equal(code, await FetchErrorAsync(gateway, "topic"));
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        kafka.Cluster.Partition("topic", 0).FetchError = refusal;
+        Assert.Equal(code, await FetchErrorAsync(kafka, "topic"));
     }
 
     [Fact]
     public async Task Topic_ids_stand_for_names_since_version_13()
     {
-        await using var gateway = new GatewayHarness();
-        Guid id = gateway.Cluster.AddTopic("topic", 1).Id;
-        gateway.Cluster.Partition("topic", 0).Put(Messages.Batch("a"));
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        Guid id = kafka.Cluster.AddTopic("topic", 1).Id;
+        kafka.Cluster.Partition("topic", 0).Put(Messages.Batch("a"));
+        TestConnection connection = kafka.Connect();
         Protocol.FetchRequest request = Messages.Fetch("", [(0, 0)]);
         request.Topics[0].TopicId = id;
         Protocol.FetchResponse found = await connection.CallAsync<Protocol.FetchResponse>(request, 16);
@@ -286,8 +286,8 @@ public sealed class FetchTests
         Assert.NotEqual(0, found.Responses[0].Partitions[0].Records.Length);
 
         // Deleted and created anew, the topic has another id.
-        gateway.Cluster.AddTopic("topic", 1);
-        gateway.Time.Advance(TopicCache.DataMaxAge);
+        kafka.Cluster.AddTopic("topic", 1);
+        kafka.Time.Advance(TopicCache.DataMaxAge);
         Protocol.FetchResponse gone = await connection.CallAsync<Protocol.FetchResponse>(request, 16);
         Assert.Equal(ErrorCode.UnknownTopicId, gone.Responses[0].Partitions[0].ErrorCode);
     }
@@ -295,10 +295,10 @@ public sealed class FetchTests
     [Fact]
     public async Task Sessions_are_declined()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 1);
-        gateway.Cluster.Partition("topic", 0).Put(Messages.Batch("a"));
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        kafka.Cluster.Partition("topic", 0).Put(Messages.Batch("a"));
+        TestConnection connection = kafka.Connect();
         Protocol.FetchRequest request = Messages.Fetch("topic", [(0, 0)]);
         request.SessionEpoch = 0;
         Assert.Equal(0, (await connection.CallAsync<Protocol.FetchResponse>(request, 11)).SessionId);
@@ -306,9 +306,9 @@ public sealed class FetchTests
         Assert.Equal(ErrorCode.FetchSessionIdNotFound, (await connection.CallAsync<Protocol.FetchResponse>(request, 11)).ErrorCode);
     }
 
-    private static async Task<ErrorCode> FetchErrorAsync(GatewayHarness gateway, string topic)
+    private static async Task<ErrorCode> FetchErrorAsync(KafkaHarness kafka, string topic)
     {
-        Protocol.FetchResponse response = await gateway.Connect().CallAsync<Protocol.FetchResponse>(Messages.Fetch(topic, [(0, 0)]), 11);
+        Protocol.FetchResponse response = await kafka.Connect().CallAsync<Protocol.FetchResponse>(Messages.Fetch(topic, [(0, 0)]), 11);
         return response.Responses[0].Partitions[0].ErrorCode;
     }
 

@@ -13,11 +13,11 @@ public sealed class FramingTests
             .. TestConnection.Encode(Messages.Produce("topic", 0, Messages.Batch("a", "b")), 9, 2),
             .. TestConnection.Encode(Messages.Metadata("topic"), 12, 3),
         ];
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 1);
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
         for (int split = 1; split < bytes.Length; split++)
         {
-            TestConnection connection = gateway.Connect();
+            TestConnection connection = kafka.Connect();
             await connection.SendRawAsync(bytes.AsMemory(0, split));
             await connection.SendRawAsync(bytes.AsMemory(split));
             Assert.Equal(1, (await connection.ReceiveAsync<ApiVersionsResponse>(3)).Correlation);
@@ -28,14 +28,14 @@ public sealed class FramingTests
             await connection.Serving;
         }
 
-        Assert.Empty(gateway.Log.Complaints);
+        Assert.Empty(kafka.Log.Complaints);
     }
 
     [Fact]
     public async Task A_request_sent_byte_by_byte_is_answered()
     {
-        await using var gateway = new GatewayHarness();
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        TestConnection connection = kafka.Connect();
         foreach (byte value in TestConnection.Encode(new ApiVersionsRequest(), 0, 7))
         {
             await connection.SendRawAsync(new[] { value });
@@ -56,13 +56,13 @@ public sealed class FramingTests
     [InlineData(new byte[] { 0, 0, 0, 14, 0, 3, 0, 1, 0, 0, 0, 1, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF }, "Topics")]
     public async Task A_bad_frame_ends_its_own_connection_with_one_line(byte[] bytes, string reason)
     {
-        await using var gateway = new GatewayHarness();
-        TestConnection good = gateway.Connect();
-        TestConnection bad = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        TestConnection good = kafka.Connect();
+        TestConnection bad = kafka.Connect();
         await bad.SendRawAsync(bytes);
         Assert.Null(await bad.ReceiveFrameAsync());
         await bad.Serving;
-        Assert.Contains(reason, Assert.Single(gateway.Log.Complaints), StringComparison.Ordinal);
+        Assert.Contains(reason, Assert.Single(kafka.Log.Complaints), StringComparison.Ordinal);
         await good.CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
     }
 
@@ -72,31 +72,31 @@ public sealed class FramingTests
     [InlineData(13)]
     public async Task A_connection_that_ends_inside_a_request_is_closed_with_one_line(int length)
     {
-        await using var gateway = new GatewayHarness();
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        TestConnection connection = kafka.Connect();
         await connection.SendRawAsync(TestConnection.Encode(new ApiVersionsRequest(), 0, 1).AsMemory(0, length));
         await connection.CloseAsync();
         await connection.Serving;
-        Assert.Contains("inside a request", Assert.Single(gateway.Log.Complaints), StringComparison.Ordinal);
+        Assert.Contains("inside a request", Assert.Single(kafka.Log.Complaints), StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task A_connection_that_ends_between_requests_is_no_fault()
     {
-        await using var gateway = new GatewayHarness();
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        TestConnection connection = kafka.Connect();
         await connection.CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
         await connection.CloseAsync();
         await connection.Serving;
-        Assert.Empty(gateway.Log.Complaints);
-        Assert.Equal(0, gateway.Get<ConnectionRegistry>().Count);
+        Assert.Empty(kafka.Log.Complaints);
+        Assert.Equal(0, kafka.Get<ConnectionRegistry>().Count);
     }
 
     [Fact]
     public async Task An_unknown_ApiVersions_version_is_answered_with_an_error_in_version_0()
     {
-        await using var gateway = new GatewayHarness();
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        TestConnection connection = kafka.Connect();
         await connection.SendRawAsync(new byte[] { 0, 0, 0, 10, 0, 18, 0, 99, 0, 0, 0, 1, 0xFF, 0xFF });
         (_, ApiVersionsResponse response) = await connection.ReceiveAsync<ApiVersionsResponse>(0);
         Assert.Equal(ErrorCode.UnsupportedVersion, response.ErrorCode);
@@ -107,18 +107,18 @@ public sealed class FramingTests
     [Fact]
     public async Task A_large_request_counts_against_the_budget_until_its_response()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 1);
-        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        FakePartition partition = kafka.Cluster.Partition("topic", 0);
         partition.Hold();
-        TestConnection connection = gateway.Connect();
+        TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch(new string('x', 100_000))), 9);
         await partition.WhenAsync(p => p.Appends.Count == 1);
-        Assert.InRange(gateway.Get<RequestMemory>().UsedBytes, 100_000, 101_000);
+        Assert.InRange(kafka.Get<RequestMemory>().UsedBytes, 100_000, 101_000);
         partition.LetGo();
         await connection.ReceiveAsync<ProduceResponse>(9);
         await connection.CloseAsync();
         await connection.Serving;
-        Assert.Equal(0, gateway.Get<RequestMemory>().UsedBytes);
+        Assert.Equal(0, kafka.Get<RequestMemory>().UsedBytes);
     }
 }

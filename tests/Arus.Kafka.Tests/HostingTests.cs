@@ -48,7 +48,7 @@ public sealed class HostingTests
         group.Rebalance = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using WebApplication app = Build(cluster, ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0"));
         var gone = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        using MeterListener connections = MeterProbe.Listen(app.Services, "arus.gateway.connections", change =>
+        using MeterListener connections = MeterProbe.Listen(app.Services, "arus.kafka.connections", change =>
         {
             if (change < 0)
             {
@@ -107,7 +107,7 @@ public sealed class HostingTests
         builder.Logging.ClearProviders();
         builder.Services.AddSingleton<ILocalBroker>(new LocalBroker(BrokerConfig.Of(config)));
         builder.Services.AddSingleton(cluster.Grains);
-        builder.Services.AddKafkaGateway();
+        builder.Services.AddKafkaListeners();
         return builder.Build();
     }
 

@@ -9,83 +9,83 @@ public sealed class LimitTests
     [Fact]
     public async Task Connections_above_the_limit_are_closed_and_room_is_given_back()
     {
-        await using var gateway = new GatewayHarness(options => options with { MaxConnections = 2 });
-        TestConnection first = gateway.Connect();
-        TestConnection second = gateway.Connect();
-        TestConnection third = gateway.Connect();
+        await using var kafka = new KafkaHarness(options => options with { MaxConnections = 2 });
+        TestConnection first = kafka.Connect();
+        TestConnection second = kafka.Connect();
+        TestConnection third = kafka.Connect();
         Assert.Null(await third.ReceiveFrameAsync());
-        Assert.Contains("max.connections=2", Assert.Single(gateway.Log.Complaints), StringComparison.Ordinal);
+        Assert.Contains("max.connections=2", Assert.Single(kafka.Log.Complaints), StringComparison.Ordinal);
         await first.CloseAsync();
         await first.Serving;
-        await gateway.Connect().CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
+        await kafka.Connect().CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
         await second.CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
     }
 
     [Fact]
     public async Task Connections_are_counted_by_address()
     {
-        await using var gateway = new GatewayHarness(options => options with { MaxConnectionsPerAddress = 1 });
+        await using var kafka = new KafkaHarness(options => options with { MaxConnectionsPerAddress = 1 });
         var one = IPAddress.Parse("192.0.2.1");
-        await gateway.Connect(one).CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
+        await kafka.Connect(one).CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
 
         // The same address, in the form that a dual-stack socket gives it.
-        Assert.Null(await gateway.Connect(one.MapToIPv6()).ReceiveFrameAsync());
-        Assert.Contains("max.connections.per.ip=1", Assert.Single(gateway.Log.Complaints), StringComparison.Ordinal);
-        await gateway.Connect(IPAddress.Parse("192.0.2.2")).CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
+        Assert.Null(await kafka.Connect(one.MapToIPv6()).ReceiveFrameAsync());
+        Assert.Contains("max.connections.per.ip=1", Assert.Single(kafka.Log.Complaints), StringComparison.Ordinal);
+        await kafka.Connect(IPAddress.Parse("192.0.2.2")).CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
     }
 
     [Fact]
     public async Task An_idle_connection_is_closed_and_one_with_a_request_under_way_is_not()
     {
-        await using var gateway = new GatewayHarness(options => options with { MaxIdle = TimeSpan.FromSeconds(60) });
-        gateway.Cluster.AddTopic("topic", 1);
-        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        await using var kafka = new KafkaHarness(options => options with { MaxIdle = TimeSpan.FromSeconds(60) });
+        kafka.Cluster.AddTopic("topic", 1);
+        FakePartition partition = kafka.Cluster.Partition("topic", 0);
         partition.Hold();
-        TestConnection idle = gateway.Connect();
-        TestConnection busy = gateway.Connect();
+        TestConnection idle = kafka.Connect();
+        TestConnection busy = kafka.Connect();
         await idle.CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
         await busy.SendAsync(Messages.Produce("topic", 0, Messages.Batch("a")), 9);
         await partition.WhenAsync(p => p.Appends.Count == 1);
-        GatewayHousekeeping housekeeping = ActivatorUtilitiesOf(gateway);
+        IdleConnectionSweeper sweeper = SweeperOf(kafka);
 
-        gateway.Time.Advance(TimeSpan.FromSeconds(59));
-        housekeeping.RunOnce();
+        kafka.Time.Advance(TimeSpan.FromSeconds(59));
+        sweeper.RunOnce();
         await idle.CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
 
-        gateway.Time.Advance(TimeSpan.FromSeconds(60));
-        housekeeping.RunOnce();
+        kafka.Time.Advance(TimeSpan.FromSeconds(60));
+        sweeper.RunOnce();
         Assert.Null(await idle.ReceiveFrameAsync());
         partition.LetGo();
         await busy.ReceiveAsync<ProduceResponse>(9);
-        Assert.Empty(gateway.Log.Complaints);
+        Assert.Empty(kafka.Log.Complaints);
     }
 
     [Fact]
     public async Task A_client_whose_request_waits_for_room_is_not_idle()
     {
-        await using var gateway = new GatewayHarness(options => options with { MaxIdle = TimeSpan.FromSeconds(60), MaxPartitionQueueBytes = 10 });
-        gateway.Cluster.AddTopic("topic", 1);
-        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        await using var kafka = new KafkaHarness(options => options with { MaxIdle = TimeSpan.FromSeconds(60), MaxPartitionQueueBytes = 10 });
+        kafka.Cluster.AddTopic("topic", 1);
+        FakePartition partition = kafka.Cluster.Partition("topic", 0);
         partition.Hold();
         var third = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         int read = 0;
-        using MeterListener requests = MeterProbe.Listen(gateway.Get<IServiceProvider>(), "arus.gateway.received", bytes =>
+        using MeterListener requests = MeterProbe.Listen(kafka.Get<IServiceProvider>(), "arus.kafka.received", bytes =>
         {
             if (Interlocked.Increment(ref read) == 3)
             {
                 third.SetResult();
             }
         });
-        TestConnection first = gateway.Connect();
+        TestConnection first = kafka.Connect();
         await first.SendAsync(Messages.Produce("topic", 0, Messages.Batch("on its way")), 9);
         await first.SendAsync(Messages.Produce("topic", 0, Messages.Batch("queued")), 9);
         await partition.WhenAsync(p => p.Appends.Count == 1);
-        TestConnection second = gateway.Connect();
+        TestConnection second = kafka.Connect();
         await second.SendAsync(Messages.Produce("topic", 0, Messages.Batch("waits for room")), 9);
         await third.Task;
 
-        gateway.Time.Advance(TimeSpan.FromSeconds(61));
-        ActivatorUtilitiesOf(gateway).RunOnce();
+        kafka.Time.Advance(TimeSpan.FromSeconds(61));
+        SweeperOf(kafka).RunOnce();
         partition.LetGo();
 
         (_, ProduceResponse response) = await second.ReceiveAsync<ProduceResponse>(9);
@@ -95,7 +95,7 @@ public sealed class LimitTests
     [Fact]
     public async Task Memory_for_large_requests_is_given_in_the_order_of_asking()
     {
-        var memory = new RequestMemory(new GatewayOptions { MaxQueuedBytes = 100 });
+        var memory = new RequestMemory(new KafkaListenerOptions { MaxQueuedBytes = 100 });
         Assert.True(memory.ReserveAsync(60).IsCompleted);
         Task second = memory.ReserveAsync(60).AsTask();
         Task third = memory.ReserveAsync(10).AsTask();
@@ -126,6 +126,6 @@ public sealed class LimitTests
         Assert.Throws<ArgumentOutOfRangeException>(() => pool.Rent(TransportMemoryPool.BlockSize + 1));
     }
 
-    private static GatewayHousekeeping ActivatorUtilitiesOf(GatewayHarness gateway) =>
-        Microsoft.Extensions.DependencyInjection.ActivatorUtilities.CreateInstance<GatewayHousekeeping>(gateway.Get<IServiceProvider>());
+    private static IdleConnectionSweeper SweeperOf(KafkaHarness kafka) =>
+        Microsoft.Extensions.DependencyInjection.ActivatorUtilities.CreateInstance<IdleConnectionSweeper>(kafka.Get<IServiceProvider>());
 }

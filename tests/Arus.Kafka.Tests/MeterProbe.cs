@@ -3,7 +3,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Arus.Kafka.Tests;
 
-/// <summary>Hears what one gateway measures by one instrument: an event for what is otherwise not seen from outside.</summary>
+/// <summary>Listens to one instrument of one Kafka listener: an event for what is otherwise not seen from outside.</summary>
 internal static class MeterProbe
 {
     /// <param name="heard">Called from any thread.</param>

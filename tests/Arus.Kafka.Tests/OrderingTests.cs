@@ -8,9 +8,9 @@ public sealed class OrderingTests
     [Fact]
     public async Task Pipelined_produce_requests_are_appended_in_request_order_one_call_at_a_time()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 3);
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 3);
+        TestConnection connection = kafka.Connect();
         const int Requests = 300;
         var sent = new Dictionary<int, List<string>> { [0] = [], [1] = [], [2] = [] };
         var random = new Random(42);
@@ -36,7 +36,7 @@ public sealed class OrderingTests
         await sending;
         for (int p = 0; p < 3; p++)
         {
-            FakePartition partition = gateway.Cluster.Partition("topic", p);
+            FakePartition partition = kafka.Cluster.Partition("topic", p);
             Assert.Equal(sent[p], partition.Log.Select(Value));
             Assert.Equal(1, partition.MostAppendsAtOnce);
         }
@@ -45,12 +45,12 @@ public sealed class OrderingTests
     [Fact]
     public async Task What_queues_up_while_a_call_is_in_flight_goes_as_one()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 1);
-        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        FakePartition partition = kafka.Cluster.Partition("topic", 0);
         partition.Hold();
-        TestConnection first = gateway.Connect();
-        TestConnection second = gateway.Connect();
+        TestConnection first = kafka.Connect();
+        TestConnection second = kafka.Connect();
         await first.SendAsync(Messages.Produce("topic", 0, Messages.Batch("0")), 9);
         await partition.WhenAsync(p => p.Appends.Count == 1);
         for (int i = 0; i < 4; i++)
@@ -76,10 +76,10 @@ public sealed class OrderingTests
     [Fact]
     public async Task Responses_keep_the_order_of_requests_when_later_ones_are_done_first()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 1);
-        FakePartition partition = gateway.Cluster.Partition("topic", 0);
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        TestConnection connection = kafka.Connect();
         int fetch = await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000), 11);
         await partition.WhenAsync(p => p.WaitingFetches == 1);
         int produce = await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("x")), 9);
@@ -94,40 +94,40 @@ public sealed class OrderingTests
     [Fact]
     public async Task A_request_that_changes_something_waits_for_those_before_it()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 1);
-        FakePartition partition = gateway.Cluster.Partition("topic", 0);
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        FakePartition partition = kafka.Cluster.Partition("topic", 0);
         partition.Hold();
-        TestConnection connection = gateway.Connect();
+        TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("x")), 9);
         await connection.SendAsync(new DeleteTopicsRequest { TopicNames = ["topic"] }, 4);
         await partition.WhenAsync(p => p.Appends.Count == 1);
-        Assert.NotNull(gateway.Cluster.Topic("topic").Description);
+        Assert.NotNull(kafka.Cluster.Topic("topic").Description);
         partition.LetGo();
         Assert.Equal(ErrorCode.None, (await connection.ReceiveAsync<ProduceResponse>(9)).Response.Responses[0].PartitionResponses[0].ErrorCode);
         Assert.Equal(ErrorCode.None, (await connection.ReceiveAsync<DeleteTopicsResponse>(4)).Response.Responses[0].ErrorCode);
-        Assert.Null(gateway.Cluster.Topic("topic").Description);
+        Assert.Null(kafka.Cluster.Topic("topic").Description);
     }
 
     [Fact]
     public async Task Reading_stops_at_the_limit_of_requests_in_flight()
     {
-        await using var gateway = new GatewayHarness(options => options with { MaxInFlightRequests = 3 });
-        gateway.Cluster.AddTopic("topic", 10);
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness(options => options with { MaxInFlightRequests = 3 });
+        kafka.Cluster.AddTopic("topic", 10);
+        TestConnection connection = kafka.Connect();
         for (int i = 0; i < 10; i++)
         {
-            gateway.Cluster.Partition("topic", i).Hold();
+            kafka.Cluster.Partition("topic", i).Hold();
             await connection.SendAsync(Messages.Produce("topic", i, Messages.Batch("x")), 9);
         }
 
-        await gateway.Cluster.Partition("topic", 2).WhenAsync(p => p.Appends.Count == 1);
+        await kafka.Cluster.Partition("topic", 2).WhenAsync(p => p.Appends.Count == 1);
         for (int i = 0; i < 10; i++)
         {
             // Each answer makes room for one more request, in order.
-            await gateway.Cluster.Partition("topic", i).WhenAsync(p => p.Appends.Count == 1);
-            Assert.All(Enumerable.Range(Math.Min(i + 3, 10), Math.Max(0, 7 - i)), later => Assert.Empty(gateway.Cluster.Partition("topic", later).Appends));
-            gateway.Cluster.Partition("topic", i).LetGo();
+            await kafka.Cluster.Partition("topic", i).WhenAsync(p => p.Appends.Count == 1);
+            Assert.All(Enumerable.Range(Math.Min(i + 3, 10), Math.Max(0, 7 - i)), later => Assert.Empty(kafka.Cluster.Partition("topic", later).Appends));
+            kafka.Cluster.Partition("topic", i).LetGo();
             await connection.ReceiveAsync<ProduceResponse>(9);
         }
     }
@@ -135,25 +135,25 @@ public sealed class OrderingTests
     [Fact]
     public async Task Acks_0_gets_no_response_and_keeps_its_place()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 1);
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("a"), acks: 0), 9);
         await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("b"), acks: 0), 9);
         int third = await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("c"), acks: 1), 9);
         Assert.Equal(third, (await connection.ReceiveAsync<ProduceResponse>(9)).Correlation);
-        Assert.Equal(["a", "b", "c"], gateway.Cluster.Partition("topic", 0).Log.Select(Value));
-        Assert.Equal([0, 0, 1], gateway.Cluster.Partition("topic", 0).Appends.SelectMany(append => append.Entries.Select(_ => (int)append.RequiredAcks)));
+        Assert.Equal(["a", "b", "c"], kafka.Cluster.Partition("topic", 0).Log.Select(Value));
+        Assert.Equal([0, 0, 1], kafka.Cluster.Partition("topic", 0).Appends.SelectMany(append => append.Entries.Select(_ => (int)append.RequiredAcks)));
     }
 
     [Fact]
     public async Task Acks_0_that_fails_ends_the_connection()
     {
-        await using var gateway = new GatewayHarness();
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Produce("missing", 0, Messages.Batch("a"), acks: 0), 9);
         Assert.Null(await connection.ReceiveFrameAsync());
-        Assert.Contains("acks=0", Assert.Single(gateway.Log.Complaints), StringComparison.Ordinal);
+        Assert.Contains("acks=0", Assert.Single(kafka.Log.Complaints), StringComparison.Ordinal);
     }
 
     private static string Value(byte[] batch)

@@ -117,14 +117,14 @@ public sealed class PartitionAppenderTests
     [InlineData(typeof(InvalidOperationException), ErrorCode.UnknownServerError)]
     [InlineData(typeof(Orleans.Runtime.OrleansException), ErrorCode.NotLeaderOrFollower)]
     public void Exceptions_become_codes(Type type, ErrorCode code) =>
-        Assert.Equal(code, GrainFailure.ToErrorCode((Exception)Activator.CreateInstance(type)!, Asked.Partition));
+        Assert.Equal(code, GrainFailure.ToErrorCode((Exception)Activator.CreateInstance(type)!, ApiScope.Partition));
 
     [Fact]
     public void A_refusal_keeps_its_code_and_groups_get_their_own()
     {
-        Assert.Equal(ErrorCode.InvalidConfig, GrainFailure.ToErrorCode(new ArusException(ErrorCode.InvalidConfig, "no"), Asked.Controller));
-        Assert.Equal(ErrorCode.CoordinatorNotAvailable, GrainFailure.ToErrorCode(new TimeoutException(), Asked.Coordinator));
-        Assert.Equal(ErrorCode.NonEmptyGroup, GrainFailure.ToErrorCode(new ArusException(ErrorCode.NonEmptyGroup, "no"), Asked.Coordinator));
+        Assert.Equal(ErrorCode.InvalidConfig, GrainFailure.ToErrorCode(new ArusException(ErrorCode.InvalidConfig, "no"), ApiScope.Controller));
+        Assert.Equal(ErrorCode.CoordinatorNotAvailable, GrainFailure.ToErrorCode(new TimeoutException(), ApiScope.Coordinator));
+        Assert.Equal(ErrorCode.NonEmptyGroup, GrainFailure.ToErrorCode(new ArusException(ErrorCode.NonEmptyGroup, "no"), ApiScope.Coordinator));
     }
 
     private PartitionAppender Create(long maxBytes = 1_000_000) =>

@@ -35,21 +35,21 @@ public sealed class ResponseBufferTests
     [Fact]
     public async Task A_response_much_larger_than_the_output_arrives_whole()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 2);
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 2);
         byte[][] batches = [.. Enumerable.Range(0, 40).Select(i => Messages.Batch(new string((char)('a' + (i % 26)), 90_000 + i)))];
         for (int i = 0; i < batches.Length; i++)
         {
-            gateway.Cluster.Partition("topic", i % 2).Put(batches[i]);
+            kafka.Cluster.Partition("topic", i % 2).Put(batches[i]);
         }
 
-        TestConnection connection = gateway.Connect();
+        TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0), (1, 0)], partitionMaxBytes: 50_000_000), 11);
         int metadata = await connection.SendAsync(Messages.Metadata("topic"), 1);
         (_, FetchResponse response) = await connection.ReceiveAsync<FetchResponse>(11);
         for (int p = 0; p < 2; p++)
         {
-            byte[] expected = [.. gateway.Cluster.Partition("topic", p).Log.SelectMany(batch => batch)];
+            byte[] expected = [.. kafka.Cluster.Partition("topic", p).Log.SelectMany(batch => batch)];
             Assert.Equal(expected, response.Responses[0].Partitions[p].Records.ToMemory().ToArray());
         }
 
@@ -61,14 +61,14 @@ public sealed class ResponseBufferTests
     [Fact]
     public async Task A_client_that_leaves_amid_a_large_response_is_let_go()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 1);
-        gateway.Cluster.Partition("topic", 0).Put(Messages.Batch(new string('x', 3_000_000)));
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        kafka.Cluster.Partition("topic", 0).Put(Messages.Batch(new string('x', 3_000_000)));
+        TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], partitionMaxBytes: 50_000_000), 11);
-        await gateway.Cluster.Partition("topic", 0).WhenAsync(p => p.Fetches.Count == 1);
+        await kafka.Cluster.Partition("topic", 0).WhenAsync(p => p.Fetches.Count == 1);
         await connection.CloseAsync();
         await connection.Serving;
-        Assert.Equal(0, gateway.Get<ConnectionRegistry>().Count);
+        Assert.Equal(0, kafka.Get<ConnectionRegistry>().Count);
     }
 }

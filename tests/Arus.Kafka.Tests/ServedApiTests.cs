@@ -45,8 +45,8 @@ public sealed class ServedApiTests
     [Fact]
     public async Task Each_API_is_named_with_its_versions()
     {
-        await using var gateway = new GatewayHarness();
-        ApiVersionsResponse response = await gateway.Connect().CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
+        await using var kafka = new KafkaHarness();
+        ApiVersionsResponse response = await kafka.Connect().CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
         Dictionary<ApiKey, (int Min, int Max)> named = response.ApiKeys.ToDictionary(
             api => (ApiKey)api.ApiKey, api => ((int)api.MinVersion, (int)api.MaxVersion));
         Assert.Equal(_served.Keys.Order(), named.Keys.Order());
@@ -59,15 +59,15 @@ public sealed class ServedApiTests
     [Fact]
     public async Task Each_version_of_each_API_is_answered_even_if_the_request_says_nothing()
     {
-        await using var gateway = new GatewayHarness();
+        await using var kafka = new KafkaHarness();
         foreach ((ApiKey api, (int min, int max)) in _served)
         {
             for (int version = api == ApiKey.Produce ? 3 : min; version <= max; version++)
             {
-                TestConnection connection = gateway.Connect();
+                TestConnection connection = kafka.Connect();
                 int correlation = await connection.SendAsync(Empty(api), (short)version);
                 byte[]? frame = await connection.ReceiveFrameAsync();
-                Assert.True(frame is not null, $"{api} v{version} ends the connection: {string.Join(' ', gateway.Log.Complaints)}");
+                Assert.True(frame is not null, $"{api} v{version} ends the connection: {string.Join(' ', kafka.Log.Complaints)}");
                 Assert.Equal(correlation, BinaryPrimitives.ReadInt32BigEndian(frame));
             }
         }
@@ -76,15 +76,15 @@ public sealed class ServedApiTests
     [Fact]
     public async Task A_version_that_is_not_served_ends_the_connection_with_a_reason()
     {
-        await using var gateway = new GatewayHarness();
+        await using var kafka = new KafkaHarness();
         foreach ((ApiKey api, (int min, int max)) in _served.Where(api => api.Key != ApiKey.ApiVersions))
         {
-            TestConnection connection = gateway.Connect();
+            TestConnection connection = kafka.Connect();
             byte[] frame = TestConnection.Encode(Empty(api), (short)max, 1);
             BinaryPrimitives.WriteInt16BigEndian(frame.AsSpan(6), (short)(max + 1));
             await connection.SendRawAsync(frame);
             Assert.Null(await connection.ReceiveFrameAsync());
-            Assert.Contains($"{api} v{max + 1} is not served; versions", gateway.Log.Complaints[^1], StringComparison.Ordinal);
+            Assert.Contains($"{api} v{max + 1} is not served; versions", kafka.Log.Complaints[^1], StringComparison.Ordinal);
             Assert.True(min <= max);
         }
     }

@@ -23,14 +23,14 @@ public sealed class StorageFailureTests
     public async Task A_storage_that_fails_is_a_reason_to_try_again_for_each_kind_of_client(string what, Exception failure)
     {
         Assert.NotEmpty(what);
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("topic", 1);
-        gateway.Cluster.Partition("topic", 0).Failure = failure;
-        gateway.Cluster.Group("g").Failure = failure;
-        gateway.Cluster.AddTopic("broken", 1);
-        gateway.Cluster.Topic("broken").Failure = failure;
-        gateway.Cluster.ProducerIdFailure = failure;
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        kafka.Cluster.Partition("topic", 0).Failure = failure;
+        kafka.Cluster.Group("g").Failure = failure;
+        kafka.Cluster.AddTopic("broken", 1);
+        kafka.Cluster.Topic("broken").Failure = failure;
+        kafka.Cluster.ProducerIdFailure = failure;
+        TestConnection connection = kafka.Connect();
 
         ProduceResponse produced = await connection.CallAsync<ProduceResponse>(Messages.Produce("topic", 0, Messages.Batch("x")), 9);
         Assert.Equal(ErrorCode.KafkaStorageError, produced.Responses[0].PartitionResponses[0].ErrorCode);
@@ -57,10 +57,10 @@ public sealed class StorageFailureTests
     [Fact]
     public async Task Offsets_of_a_topic_that_cannot_be_read_are_the_coordinators_matter()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.AddTopic("broken", 1);
-        gateway.Cluster.Topic("broken").Failure = new IOException("broken");
-        OffsetCommitResponse committed = await gateway.Connect().CallAsync<OffsetCommitResponse>(
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("broken", 1);
+        kafka.Cluster.Topic("broken").Failure = new IOException("broken");
+        OffsetCommitResponse committed = await kafka.Connect().CallAsync<OffsetCommitResponse>(
             new OffsetCommitRequest { GroupId = "g", Topics = [new() { Name = "broken", Partitions = [new() { CommittedOffset = 1 }] }] }, 5);
         Assert.Equal(ErrorCode.CoordinatorNotAvailable, committed.Topics[0].Partitions[0].ErrorCode);
     }
@@ -68,30 +68,30 @@ public sealed class StorageFailureTests
     [Fact]
     public async Task The_cause_is_logged_and_not_again_for_each_repetition()
     {
-        await using var gateway = new GatewayHarness();
-        gateway.Cluster.Group("g").Failure = new IOException("No space left on device");
-        TestConnection connection = gateway.Connect();
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.Group("g").Failure = new IOException("No space left on device");
+        TestConnection connection = kafka.Connect();
         for (int i = 0; i < 3; i++)
         {
             await connection.CallAsync<HeartbeatResponse>(new HeartbeatRequest { GroupId = "g", MemberId = "m" }, 3);
         }
 
-        Assert.Contains("Heartbeat of g failed because of the storage", Assert.Single(gateway.Log.Complaints), StringComparison.Ordinal);
-        gateway.Cluster.Group("g").Failure = new IOException("Input/output error");
+        Assert.Contains("Heartbeat of g failed because of the storage", Assert.Single(kafka.Log.Complaints), StringComparison.Ordinal);
+        kafka.Cluster.Group("g").Failure = new IOException("Input/output error");
         await connection.CallAsync<HeartbeatResponse>(new HeartbeatRequest { GroupId = "g", MemberId = "m" }, 3);
-        gateway.Time.Advance(TimeSpan.FromSeconds(30));
+        kafka.Time.Advance(TimeSpan.FromSeconds(30));
         await connection.CallAsync<HeartbeatResponse>(new HeartbeatRequest { GroupId = "g", MemberId = "m" }, 3);
-        Assert.Equal(3, gateway.Log.Complaints.Length);
+        Assert.Equal(3, kafka.Log.Complaints.Length);
     }
 
     [Fact]
     public void A_lost_connection_is_no_storage_failure_although_it_is_one_of_input_and_output()
     {
         var lost = new SiloUnavailableException("The silo is gone.", new IOException("Connection reset by peer"));
-        Assert.Equal(ErrorCode.NotLeaderOrFollower, GrainFailure.ToErrorCode(lost, Asked.Partition));
-        Assert.Equal(ErrorCode.NotLeaderOrFollower, GrainFailure.ToErrorCode(new InconsistentStateException("raced"), Asked.Partition));
-        Assert.Equal(ErrorCode.UnknownServerError, GrainFailure.ToErrorCode(new InvalidOperationException("a bug"), Asked.Coordinator));
-        Assert.Equal(ErrorCode.InvalidGroupId, GrainFailure.ToErrorCode(new ArusException(ErrorCode.InvalidGroupId, "no"), Asked.Coordinator));
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, GrainFailure.ToErrorCode(lost, ApiScope.Partition));
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, GrainFailure.ToErrorCode(new InconsistentStateException("raced"), ApiScope.Partition));
+        Assert.Equal(ErrorCode.UnknownServerError, GrainFailure.ToErrorCode(new InvalidOperationException("a bug"), ApiScope.Coordinator));
+        Assert.Equal(ErrorCode.InvalidGroupId, GrainFailure.ToErrorCode(new ArusException(ErrorCode.InvalidGroupId, "no"), ApiScope.Coordinator));
     }
 
     private sealed class DatabaseException : DbException

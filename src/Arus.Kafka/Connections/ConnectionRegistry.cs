@@ -3,7 +3,7 @@ using System.Net;
 namespace Arus.Kafka;
 
 /// <summary>The open connections of this process, counted in total and by address. Safe for use by any thread.</summary>
-internal sealed class ConnectionRegistry(GatewayOptions options)
+internal sealed class ConnectionRegistry(KafkaListenerOptions options)
 {
     private readonly Lock _lock = new();
     private readonly HashSet<KafkaConnection> _connections = [];

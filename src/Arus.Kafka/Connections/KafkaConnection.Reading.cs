@@ -41,7 +41,7 @@ internal sealed partial class KafkaConnection
                     queued = _pending.Writer.TryWrite(pending);
                     if (pending.Context.Handler.Ordering == RequestOrdering.Exclusive)
                     {
-                        // Its failure is the response writer's to report.
+                        // The response writer reports its failure.
                         await ((Task)pending.Response).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                     }
                 }
@@ -60,16 +60,16 @@ internal sealed partial class KafkaConnection
     {
         var reader = new WireReader(frame.Memory);
         RequestHeader header = RequestHeader.Read(ref reader);
-        ApiHandler handler = _handlers.Find(header.ApiKey)
+        ApiHandler handler = _services.Handlers.Find(header.ApiKey)
             ?? throw new ProtocolException($"API {(short)header.ApiKey} is not served");
-        var context = new RequestContext(handler, header, frame, _listener, RemoteAddress, _waiters, _closed.Token) { ReceivedAt = receivedAt };
+        var context = new KafkaRequestContext(handler, header, frame, frame.Length - reader.Remaining, receivedAt, this);
         _services.Metrics.RequestRead(header.ApiKey, frame.Length);
         if (!handler.Serves(header.ApiVersion))
         {
-            return header.ApiKey == ApiKey.ApiVersions
-                ? new PendingResponse(context, Task.FromResult<IApiMessage?>(_handlers.UnsupportedApiVersions()), 0)
+            return handler.AnswerUnservedVersion() is { } answer
+                ? new PendingResponse(context, Task.FromResult<IApiMessage?>(answer), 0)
                 : throw new ProtocolException(
-                    $"{header.ApiKey} v{header.ApiVersion} is not served; versions {handler.MinVersion} to {handler.MaxVersion} are");
+                    $"{header.ApiKey} v{header.ApiVersion} is not served; versions {handler.MinVersion} to {handler.Api.MaxVersion} are");
         }
 
         if (handler.Ordering == RequestOrdering.Exclusive && _changing.Count > 0)
@@ -132,8 +132,8 @@ internal sealed partial class KafkaConnection
             await _services.Memory.ReserveAsync(size);
         }
 
-        // Records are copied by the log before it answers; other handlers may keep parts of their request.
-        RequestFrame frame = RequestFrame.Create(size, pooled: isLarge && api == ApiKey.Produce, isLarge ? _services.Memory : null);
+        bool pooled = isLarge && _services.Handlers.Find(api) is { UsesPooledRequests: true };
+        RequestFrame frame = RequestFrame.Create(size, pooled, isLarge ? _services.Memory : null);
         try
         {
             buffer = buffer.Slice(Frames.SizePrefix);

@@ -47,7 +47,7 @@ internal sealed partial class KafkaConnection
             IApiMessage? response = await pending.Response;
             if (response is not null && !_clientGone && Volatile.Read(ref _broken) == 0)
             {
-                written = IsLarge(response)
+                written = pending.Context.Handler.RecordBytesOf(response) >= FlushAt
                     ? await WriteLargeAsync(response, pending.ResponseVersion, header.CorrelationId)
                     : Frames.WriteResponse(_transport.Transport.Output, response, pending.ResponseVersion, header.CorrelationId);
             }
@@ -66,25 +66,6 @@ internal sealed partial class KafkaConnection
         Interlocked.Decrement(ref _inFlight);
         _responseWritten.Set();
         return written;
-    }
-
-    private static bool IsLarge(IApiMessage response)
-    {
-        if (response is not FetchResponse fetch)
-        {
-            return false;
-        }
-
-        long bytes = 0;
-        foreach (FetchResponse.FetchableTopicResponse topic in fetch.Responses)
-        {
-            foreach (FetchResponse.PartitionData partition in topic.Partitions)
-            {
-                bytes += partition.Records.Length;
-            }
-        }
-
-        return bytes >= FlushAt;
     }
 
     /// <summary>Writes a response block by block, no faster than the client takes it.</summary>

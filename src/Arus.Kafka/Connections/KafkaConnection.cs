@@ -5,6 +5,11 @@ using Microsoft.Extensions.Logging;
 
 namespace Arus.Kafka;
 
+/// <summary>What connections need of their process.</summary>
+internal sealed record ConnectionServices(
+    KafkaListenerOptions Options, HandlerRegistry Handlers, RequestMemory Memory, KafkaMetrics Metrics, RateLimitedFailureLogger Failures,
+    PartitionGrains Partitions, TimeProvider Time, ILogger<KafkaConnection> Logger);
+
 /// <summary>
 /// One client connection: reads requests in order, lets their handlers run side by side as far as <see cref="RequestOrdering"/> allows,
 /// and writes the responses in the order of the requests. What is in flight is bounded by not reading on.
@@ -12,12 +17,9 @@ namespace Arus.Kafka;
 internal sealed partial class KafkaConnection
 {
     private readonly ConnectionContext _transport;
-    private readonly KafkaListener _listener;
-    private readonly GatewayServices _services;
-    private readonly HandlerRegistry _handlers;
-    private readonly FetchWaiters _waiters;
+    private readonly ConnectionServices _services;
 
-    /// <summary>Ends waits. Not disposed of, since several may be about to cancel it; without a timer it holds nothing.</summary>
+    /// <summary>Ends waits. Not disposed of, since several threads may be about to cancel it; without a timer it holds nothing.</summary>
     private readonly CancellationTokenSource _closed = new();
 
     private readonly Channel<PendingResponse> _pending = Channel.CreateUnbounded<PendingResponse>(
@@ -31,19 +33,26 @@ internal sealed partial class KafkaConnection
     private volatile bool _stopping;
     private volatile bool _blockedOnClient;
 
-    public KafkaConnection(
-        ConnectionContext transport, KafkaListener listener, IPAddress remoteAddress, GatewayServices services, HandlerRegistry handlers)
+    public KafkaConnection(ConnectionContext transport, KafkaListener listener, IPAddress remoteAddress, ConnectionServices services)
     {
         _transport = transport;
-        _listener = listener;
+        Listener = listener;
         RemoteAddress = remoteAddress;
         _services = services;
-        _handlers = handlers;
-        _waiters = new FetchWaiters(services.Partitions, services.Time);
+        Waiters = new FetchWaiters(services.Partitions, services.Time);
         _lastActivity = services.Time.GetTimestamp();
     }
 
+    public KafkaListener Listener { get; }
+
     public IPAddress RemoteAddress { get; }
+
+    /// <summary>Tripped when the client is gone or the server stops.</summary>
+    public CancellationToken Closed => _closed.Token;
+
+    public RateLimitedFailureLogger Failures => _services.Failures;
+
+    public FetchWaiters Waiters { get; }
 
     /// <summary>
     /// How long the client has neither sent a whole request nor taken a response; zero while a request is being handled, since that is
@@ -58,7 +67,7 @@ internal sealed partial class KafkaConnection
     {
         Task writing = WriteResponsesAsync();
 
-        // The transport knows that the client is gone while nobody reads, which is so as long as an exclusive request is under way.
+        // The transport notices that the client is gone even while nothing is read, as during an exclusive request.
         CancellationTokenRegistration gone = _transport.ConnectionClosed.UnsafeRegister(
             static closed => ((CancellationTokenSource)closed!).Cancel(), _closed);
         try
@@ -74,7 +83,7 @@ internal sealed partial class KafkaConnection
             await gone.DisposeAsync();
         }
 
-        // Waits end now; what was accepted is still carried out and answered if the client still listens.
+        // Waits end now; what was accepted is still carried out, and answered if the client still reads.
         await _closed.CancelAsync();
         _pending.Writer.Complete();
         await writing;
@@ -97,7 +106,7 @@ internal sealed partial class KafkaConnection
         if (Interlocked.Exchange(ref _broken, 1) == 0)
         {
             _services.Metrics.ConnectionBroken();
-            LogBroken(_services.Logger, RemoteAddress, _listener.Name, reason);
+            LogBroken(_services.Logger, RemoteAddress, Listener.Name, reason);
             Abort(reason);
         }
     }
@@ -107,7 +116,7 @@ internal sealed partial class KafkaConnection
     {
         if (Interlocked.Exchange(ref _broken, 1) == 0)
         {
-            LogDropped(_services.Logger, RemoteAddress, _listener.Name, $"idle for {BrokerConfigs.ConnectionsMaxIdleMs}");
+            LogDropped(_services.Logger, RemoteAddress, Listener.Name, $"idle for {BrokerConfigs.ConnectionsMaxIdleMs}");
             Abort("idle");
         }
     }
@@ -119,7 +128,7 @@ internal sealed partial class KafkaConnection
             case ConnectionAbortedException or ConnectionResetException or IOException or OperationCanceledException:
                 if (Interlocked.Exchange(ref _broken, 1) == 0)
                 {
-                    LogDropped(_services.Logger, RemoteAddress, _listener.Name, exception.Message);
+                    LogDropped(_services.Logger, RemoteAddress, Listener.Name, exception.Message);
                     Abort(exception.Message);
                 }
 
@@ -131,7 +140,7 @@ internal sealed partial class KafkaConnection
                 if (Interlocked.Exchange(ref _broken, 1) == 0)
                 {
                     _services.Metrics.ConnectionBroken();
-                    LogFailed(_services.Logger, RemoteAddress, _listener.Name, exception);
+                    LogFailed(_services.Logger, RemoteAddress, Listener.Name, exception);
                     Abort("internal error");
                 }
 

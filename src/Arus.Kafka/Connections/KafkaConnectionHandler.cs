@@ -5,8 +5,8 @@ using Microsoft.Extensions.Logging;
 
 namespace Arus.Kafka;
 
-/// <summary>Accepts connections within the limits and runs them to their end. One object serves all listeners.</summary>
-internal sealed partial class KafkaConnectionHandler(GatewayServices services, HandlerRegistry handlers, ConnectionRegistry connections)
+/// <summary>Accepts connections within the limits and serves them until they close. One object serves all listeners.</summary>
+internal sealed partial class KafkaConnectionHandler(ConnectionServices services, ConnectionRegistry connections)
 {
     public async Task RunAsync(ConnectionContext transport, KafkaListener listener)
     {
@@ -16,7 +16,7 @@ internal sealed partial class KafkaConnectionHandler(GatewayServices services, H
             address = address.MapToIPv4();
         }
 
-        var connection = new KafkaConnection(transport, listener, address, services, handlers);
+        var connection = new KafkaConnection(transport, listener, address, services);
         if (connections.TryAdd(connection) is { } limit)
         {
             services.Metrics.ConnectionRefused();

@@ -6,7 +6,7 @@ namespace Arus.Kafka;
 /// Memory for requests. Small ones are plain arrays. Large ones count against one budget for the process
 /// (<c>queued.max.request.bytes</c>); while it is spent, connections wait, in the order in which they came. Safe for use by any thread.
 /// </summary>
-internal sealed class RequestMemory(GatewayOptions options)
+internal sealed class RequestMemory(KafkaListenerOptions options)
 {
     /// <summary>Up to here a request costs nothing of the budget: connections times requests in flight bound it already.</summary>
     public const int SmallRequest = 16 * 1024;

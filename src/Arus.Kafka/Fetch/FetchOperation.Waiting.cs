@@ -10,7 +10,7 @@ internal sealed partial class FetchOperation
         _waiters.Subscribe(_signal);
 
         // The timer says when the time is up, not the clock: timers go by a coarser one and may be a moment early by the other.
-        await using ITimer timer = _services.Time.CreateTimer(
+        await using ITimer timer = _time.CreateTimer(
             static operation => ((FetchOperation)operation!).OnLate(), this, _limits.MaxWait, Timeout.InfiniteTimeSpan);
         await using CancellationTokenRegistration registration = closed.UnsafeRegister(static signal => ((AsyncSignal)signal!).Set(), _signal);
         try

@@ -14,7 +14,10 @@ internal readonly record struct FetchLimits(int MinBytes, int MaxBytes, TimeSpan
 /// </summary>
 internal sealed partial class FetchOperation
 {
-    private readonly GatewayServices _services;
+    private readonly PartitionGrains _partitions;
+    private readonly TopicCache _topicCache;
+    private readonly TimeProvider _time;
+    private readonly KafkaRequestContext _context;
     private readonly FetchWaiters _waiters;
     private readonly FetchPosition[] _positions;
     private readonly PartitionReadResult?[] _results;
@@ -22,10 +25,15 @@ internal sealed partial class FetchOperation
     private readonly AsyncSignal _signal = new();
     private volatile bool _isLate;
 
-    public FetchOperation(GatewayServices services, FetchWaiters waiters, FetchPosition[] positions, FetchLimits limits)
+    public FetchOperation(
+        PartitionGrains partitions, TopicCache topicCache, TimeProvider time, KafkaRequestContext context, FetchPosition[] positions,
+        FetchLimits limits)
     {
-        _services = services;
-        _waiters = waiters;
+        _partitions = partitions;
+        _topicCache = topicCache;
+        _time = time;
+        _context = context;
+        _waiters = context.Connection.Waiters;
         _positions = positions;
         _limits = limits;
         _results = new PartitionReadResult?[positions.Length];
@@ -126,13 +134,13 @@ internal sealed partial class FetchOperation
     {
         try
         {
-            return await _services.Partitions.Get(position.Partition).FetchAsync(
+            return await _partitions.Get(position.Partition).FetchAsync(
                 new PartitionRead(position.Offset, position.LeaderEpoch, maxBytes, minOneBatch, 0, _limits.Isolation));
         }
         catch (Exception exception)
         {
-            _services.Topics.Invalidate(position.Partition.Topic);
-            return new PartitionReadResult(_services.Explain(exception, Asked.Fetch, "Fetch", position.Partition), -1, -1, -1, -1, []);
+            _topicCache.Invalidate(position.Partition.Topic);
+            return new PartitionReadResult(_context.MapAndLog(exception, position.Partition), -1, -1, -1, -1, []);
         }
     }
 

@@ -1,14 +1,14 @@
 using Arus.Protocol;
+using Microsoft.AspNetCore.Connections;
 
 namespace Arus.Kafka;
 
 /// <summary>
-/// How a request stands to the others of its connection. Responses go out in the order of the requests in any case; this says what may
-/// happen at the same time.
+/// Which requests of one connection may be handled at the same time. Responses go out in the order of the requests in any case.
 /// </summary>
 internal enum RequestOrdering
 {
-    /// <summary>Reads only: begins at once, and nobody waits for it.</summary>
+    /// <summary>Reads only: begins at once, and no other request waits for it.</summary>
     Concurrent,
 
     /// <summary>Takes its place in a queue in the order of the requests (<see cref="ApiHandler.StartAsync"/>), then goes on by itself.</summary>
@@ -18,41 +18,80 @@ internal enum RequestOrdering
     Exclusive,
 }
 
-/// <summary>Serves one API. Handlers are shared by all connections and keep no state of a request.</summary>
-internal abstract class ApiHandler
+/// <summary>
+/// Serves one API, and says what it needs of a connection. Handlers are shared by all connections and keep no state of a request.
+/// </summary>
+/// <param name="scope">Selects the error codes of failed grain calls.</param>
+internal abstract class ApiHandler(ApiDescriptor api, ApiScope scope, RequestOrdering ordering)
 {
-    public abstract ApiDescriptor Api { get; }
+    public ApiDescriptor Api { get; } = api;
+
+    public ApiScope Scope { get; } = scope;
+
+    public RequestOrdering Ordering { get; } = ordering;
 
     /// <summary>The least version that is served.</summary>
     public virtual short MinVersion => Api.MinVersion;
 
-    /// <summary>The greatest version that is served.</summary>
-    public virtual short MaxVersion => Api.MaxVersion;
-
     /// <summary>The least version that ApiVersions names; lower than the served one where clients draw wrong conclusions otherwise.</summary>
     public virtual short AdvertisedMinVersion => MinVersion;
 
-    public virtual RequestOrdering Ordering => RequestOrdering.Exclusive;
+    /// <summary>Whether the handler keeps no part of a request, so that large ones are read into pooled memory.</summary>
+    public virtual bool UsesPooledRequests => false;
 
     /// <summary>
     /// Begins a request. The outer task ends when later requests may begin; the inner one has the response, or null when there is to be
     /// none.
     /// </summary>
     /// <exception cref="ProtocolException">The request cannot be read; thrown before any effect.</exception>
-    public abstract ValueTask<Task<IApiMessage?>> StartAsync(RequestContext context);
+    public abstract ValueTask<Task<IApiMessage?>> StartAsync(KafkaRequestContext context);
 
-    public bool Serves(short version) => version >= MinVersion && version <= MaxVersion;
+    /// <summary>The bytes of record batches in a response. A response with many is written block by block, as the client takes it.</summary>
+    public virtual long RecordBytesOf(IApiMessage response) => 0;
+
+    /// <summary>The response, in version 0, to a version that is not served; null to close the connection.</summary>
+    public virtual IApiMessage? AnswerUnservedVersion() => null;
+
+    public bool Serves(short version) => version >= MinVersion && version <= Api.MaxVersion;
 }
 
 /// <inheritdoc/>
 /// <typeparam name="TRequest">The type of the request.</typeparam>
-internal abstract class ApiHandler<TRequest> : ApiHandler
+internal abstract class ApiHandler<TRequest>(ApiScope scope, RequestOrdering ordering = RequestOrdering.Exclusive)
+    : ApiHandler(TRequest.Descriptor, scope, ordering)
     where TRequest : IApiMessage<TRequest>
 {
-    public sealed override ApiDescriptor Api => TRequest.Descriptor;
+    public sealed override ValueTask<Task<IApiMessage?>> StartAsync(KafkaRequestContext context) =>
+        new(RunAsync(context.Read<TRequest>(), context));
 
-    public override ValueTask<Task<IApiMessage?>> StartAsync(RequestContext context) => new(HandleAsync(context.Read<TRequest>(), context));
+    /// <summary>Handles a request; null for no response. An exception becomes the response of <see cref="Fail"/>.</summary>
+    protected abstract Task<IApiMessage?> HandleAsync(TRequest request, KafkaRequestContext context);
 
-    /// <summary>Handles a request. What fails is in the response; an exception ends the connection.</summary>
-    protected abstract Task<IApiMessage?> HandleAsync(TRequest request, RequestContext context);
+    /// <summary>
+    /// The response to a request that failed as a whole; null where the response has no place for an error and an empty one would be a lie.
+    /// Then the connection is closed, after which the client asks again.
+    /// </summary>
+    protected virtual IApiMessage? Fail(TRequest request, ErrorCode error, string message) => null;
+
+    /// <summary>What the request is about, for the log.</summary>
+    protected virtual string SubjectOf(TRequest request) => "a request";
+
+    private async Task<IApiMessage?> RunAsync(TRequest request, KafkaRequestContext context)
+    {
+        try
+        {
+            return await HandleAsync(request, context);
+        }
+        catch (OperationCanceledException exception) when (exception.CancellationToken == context.Closed)
+        {
+            return null;
+        }
+        catch (Exception exception)
+        {
+            string subject = SubjectOf(request);
+            ErrorCode error = context.MapAndLog(exception, subject);
+            return Fail(request, error, exception.Message) ?? throw new ConnectionAbortedException(
+                $"{Api.Key} of {subject} failed with {error}, which its response cannot tell");
+        }
+    }
 }

@@ -12,8 +12,11 @@ internal sealed class ClusterCache(IGrainFactory grains, TimeProvider time)
     private Task<ClusterDescription>? _description;
     private long _fetchedAt;
 
+    /// <summary>The cluster as the clients of a listener see it.</summary>
     /// <exception cref="Exception">What the grain call threw.</exception>
-    public Task<ClusterDescription> GetAsync()
+    public async ValueTask<ClusterView> ViewAsync(KafkaListener listener) => ClusterView.Of(await GetAsync(), listener.Name);
+
+    private Task<ClusterDescription> GetAsync()
     {
         lock (_lock)
         {

@@ -4,7 +4,7 @@ using Arus.Grains;
 namespace Arus.Kafka;
 
 /// <summary>References to partition grains, kept because making one costs more than a fetch from memory. Safe for use by any thread.</summary>
-internal sealed class PartitionGrains(IGrainFactory grains)
+internal sealed class PartitionGrains(IGrainFactory grains, TopicCache topicCache)
 {
     private const int MaxEntries = 50_000;
 
@@ -26,6 +26,15 @@ internal sealed class PartitionGrains(IGrainFactory grains)
         }
 
         return _references.GetOrAdd(partition, Create);
+    }
+
+    /// <summary>The partition that a request names, or the error if there is none.</summary>
+    public async ValueTask<(IPartitionGrain? Partition, ErrorCode Error)> FindAsync(string topicName, int index, KafkaRequestContext context)
+    {
+        (TopicDescription? topic, ErrorCode error) = await topicCache.ResolveAsync(topicName, null, context);
+        return topic is null ? (null, error)
+            : (uint)index >= (uint)topic.Partitions.Length ? (null, ErrorCode.UnknownTopicOrPartition)
+            : (Get(new TopicPartition(topicName, index)), ErrorCode.None);
     }
 
     private IPartitionGrain Create(TopicPartition partition) =>

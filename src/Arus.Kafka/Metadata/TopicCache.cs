@@ -4,8 +4,8 @@ using Arus.Grains;
 namespace Arus.Kafka;
 
 /// <summary>
-/// What this silo lately learnt of topics, so that requests on the data path need not ask. Bounded; entries are short-lived, and dropped
-/// at the first error that contradicts them. Topics that do not exist are not remembered. Safe for use by any thread.
+/// Descriptions of topics, so that requests on the data path need no grain call. Bounded; entries are short-lived, and dropped at the
+/// first error that contradicts them. Topics that do not exist are not cached. Safe for use by any thread.
 /// </summary>
 internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
 {
@@ -84,10 +84,49 @@ internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
         return null;
     }
 
-    /// <summary>Takes over what an administrative call just answered.</summary>
+    /// <summary>Stores what an administrative call just answered.</summary>
     public void Set(TopicDescription topic) => Store(topic.Name, Task.FromResult<TopicDescription?>(topic));
 
     public void Invalidate(string name) => _byName.TryRemove(name, out _);
+
+    /// <summary>The topic of a request on the data path, by id if <paramref name="id"/> is not null, and the error if there is none.</summary>
+    public async ValueTask<(TopicDescription? Topic, ErrorCode Error)> ResolveAsync(string? name, Guid? id, KafkaRequestContext context)
+    {
+        try
+        {
+            TopicDescription? topic = id is { } topicId ? await GetAsync(topicId, DataMaxAge) : await GetAsync(name!, DataMaxAge);
+            return (topic, topic is not null ? ErrorCode.None : id is null ? ErrorCode.UnknownTopicOrPartition : ErrorCode.UnknownTopicId);
+        }
+        catch (Exception exception)
+        {
+            return (null, context.MapAndLog(exception, name ?? id.ToString()!));
+        }
+    }
+
+    /// <summary>Every topic, by name.</summary>
+    /// <exception cref="Exception">What a call to the catalog threw.</exception>
+    public async Task<TopicListing[]> ListAsync()
+    {
+        TopicListing[][] shards = await GrainCalls.MapAsync(
+            [.. Enumerable.Range(0, TopicCatalog.Shards)], shard => grains.GetGrain<ITopicCatalogGrain>(shard).ListAsync());
+        return [.. shards.SelectMany(shard => shard).OrderBy(topic => topic.Name, StringComparer.Ordinal)];
+    }
+
+    /// <summary>
+    /// Every topic by name, with its description or the error of its call: one topic whose call fails must not hide all others. Topics that
+    /// are deleted during the call are left out.
+    /// </summary>
+    /// <exception cref="Exception">What a call to the catalog threw.</exception>
+    public async Task<(TopicListing Listing, TopicDescription? Topic, ErrorCode Error)[]> DescribeAllAsync(KafkaRequestContext context)
+    {
+        (TopicListing Listing, TopicDescription? Topic, ErrorCode Error)[] topics = await GrainCalls.MapAsync(
+            await ListAsync(),
+            listing => context.TryAsync<(TopicListing, TopicDescription?, ErrorCode)>(
+                listing.Name,
+                async () => (listing, await GetAsync(listing.Name, MetadataMaxAge), ErrorCode.None),
+                (error, _) => (listing, null, error)));
+        return Array.FindAll(topics, row => row.Topic is not null || row.Error != ErrorCode.None);
+    }
 
     private async Task<TopicDescription?> FetchAsync(string name)
     {

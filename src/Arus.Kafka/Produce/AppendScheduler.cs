@@ -6,7 +6,7 @@ namespace Arus.Kafka;
 
 /// <summary>The appenders of this silo, one for each partition that is being produced to through it. Safe for use by any thread.</summary>
 internal sealed partial class AppendScheduler(
-    PartitionGrains grains, GatewayOptions options, TopicCache topics, FailureLog failures, TimeProvider time,
+    PartitionGrains grains, KafkaListenerOptions options, TopicCache topics, RateLimitedFailureLogger failures, TimeProvider time,
     ILogger<AppendScheduler> logger)
 {
     private static readonly TimeSpan IdleLife = TimeSpan.FromMinutes(5);
@@ -33,7 +33,7 @@ internal sealed partial class AppendScheduler(
         }
     }
 
-    /// <summary>Forgets appenders that have not been used for a while.</summary>
+    /// <summary>Removes appenders that have not been used for a while.</summary>
     public void Sweep()
     {
         lock (_lifetime)
@@ -57,7 +57,7 @@ internal sealed partial class AppendScheduler(
         topics.Invalidate(appender.Partition.Topic);
         if (failure is not null && StorageFailure.Is(failure))
         {
-            failures.Add(failure, error, "Append", appender.Partition);
+            failures.MapAndLog(failure, ApiScope.Partition, "Append", appender.Partition);
         }
         else if (failure is not null)
         {

@@ -212,7 +212,7 @@ internal sealed class PartitionAppender
 
     private void Fail(QueuedAppend[] batch, Exception failure)
     {
-        ErrorCode error = GrainFailure.ToErrorCode(failure, Asked.Partition);
+        ErrorCode error = GrainFailure.ToErrorCode(failure, ApiScope.Partition);
         _onFault(this, error, failure);
         var result = new AppendEntryResult(error, -1, -1, failure.Message);
         foreach (QueuedAppend append in batch)

@@ -7,7 +7,7 @@ namespace Arus.Kafka;
 internal sealed class ProduceOperation : IAppendOwner
 {
     private readonly ProduceRequest _request;
-    private readonly RequestContext _context;
+    private readonly KafkaRequestContext _context;
     private readonly ProduceResponse _response;
     private readonly List<(int Topic, int Partition)> _parts = [];
     private readonly TaskCompletionSource<IApiMessage?> _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -16,7 +16,7 @@ internal sealed class ProduceOperation : IAppendOwner
     private int _left = 1;
     private string? _failure;
 
-    public ProduceOperation(ProduceRequest request, RequestContext context)
+    public ProduceOperation(ProduceRequest request, KafkaRequestContext context)
     {
         _request = request;
         _context = context;

@@ -38,7 +38,7 @@ internal static class BrokerHost
         ConfigureHttp(builder, config);
 
         // After Kestrel, whose memory for connections it replaces; before readiness, which waits for its registration.
-        builder.Services.AddKafkaGateway();
+        builder.Services.AddKafkaListeners();
         builder.Services.AddSingleton(new PrometheusMetrics());
         builder.Services.AddSingleton<BrokerReadiness>();
         builder.Services.AddHostedService(services => services.GetRequiredService<BrokerReadiness>());

@@ -11,7 +11,7 @@ namespace Arus.Server;
 /// services that make it so, and started after them.
 /// </summary>
 internal sealed class BrokerReadiness(
-    IGrainFactory grains, ILocalBroker broker, GatewayListeners listeners, DataDirectory data, LocalPartitionsControl partitions,
+    IGrainFactory grains, ILocalBroker broker, KafkaListeners listeners, DataDirectory data, LocalPartitionsControl partitions,
     IHostApplicationLifetime lifetime, TextWriter output) : IHostedLifecycleService
 {
     private volatile bool _ready;

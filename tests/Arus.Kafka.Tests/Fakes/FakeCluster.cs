@@ -4,7 +4,7 @@ using Arus.Grains;
 
 namespace Arus.Kafka.Tests;
 
-/// <summary>Grains in memory behind a grain factory: what a gateway sees of a cluster with two brokers.</summary>
+/// <summary>Grains in memory behind a grain factory: what a Kafka listener sees of a cluster with two brokers.</summary>
 internal sealed class FakeCluster
 {
     private readonly ConcurrentDictionary<string, FakePartition> _partitions = new();

@@ -1,0 +1,45 @@
+using Arus.Grains;
+using Arus.Protocol;
+
+namespace Arus.Kafka;
+
+/// <summary>Lists the groups of the whole cluster, whichever broker is asked.</summary>
+internal sealed class ListGroupsHandler(IGrainFactory grains)
+    : ApiHandler<ListGroupsRequest>(ApiScope.Coordinator, RequestOrdering.Concurrent)
+{
+    private const string Classic = "classic";
+    private const string Dead = "Dead";
+    private const string Unknown = "Unknown";
+
+    protected override async Task<IApiMessage?> HandleAsync(ListGroupsRequest request, KafkaRequestContext context)
+    {
+        if (request.TypesFilter.Length > 0 && !request.TypesFilter.Contains(Classic, StringComparer.OrdinalIgnoreCase))
+        {
+            return new ListGroupsResponse();
+        }
+
+        string[][] shards = await GrainCalls.MapAsync(
+            [.. Enumerable.Range(0, TopicCatalog.Shards)], shard => grains.GetGrain<IGroupCatalogGrain>(shard).ListAsync());
+        string[] ids = [.. shards.SelectMany(shard => shard).Order(StringComparer.Ordinal)];
+
+        // One group whose call fails must not hide all others, nor itself.
+        GroupDescription[] groups = await GrainCalls.MapAsync(ids, groupId => context.TryAsync(
+            groupId,
+            () => grains.GetGrain<IGroupGrain>(groupId).DescribeAsync(),
+            (_, _) => new GroupDescription(ErrorCode.None, groupId, Unknown, -1, "", "", -1, [])));
+        return new ListGroupsResponse
+        {
+            Groups = [.. groups
+                .Where(group => group.Error == ErrorCode.None && group.State != Dead)
+                .Where(group => request.StatesFilter.Length == 0 || request.StatesFilter.Contains(group.State, StringComparer.OrdinalIgnoreCase))
+                .Select(group => new ListGroupsResponse.ListedGroup
+                {
+                    GroupId = group.GroupId, ProtocolType = group.ProtocolType, GroupState = group.State, GroupType = Classic,
+                })],
+        };
+    }
+
+    protected override IApiMessage Fail(ListGroupsRequest request, ErrorCode error, string message) => new ListGroupsResponse { ErrorCode = error };
+
+    protected override string SubjectOf(ListGroupsRequest request) => "all groups";
+}

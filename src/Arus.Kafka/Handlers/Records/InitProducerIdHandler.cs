@@ -1,0 +1,43 @@
+using Arus.Grains;
+using Arus.Protocol;
+
+namespace Arus.Kafka;
+
+/// <summary>Gives idempotent producers their ids, from a block that this silo has reserved. Transactional ids are refused.</summary>
+internal sealed class InitProducerIdHandler(IGrainFactory grains) : ApiHandler<InitProducerIdRequest>(ApiScope.ProducerIds)
+{
+    private const int BlockSize = 1_000;
+
+    private readonly SemaphoreSlim _lock = new(1, 1);
+    private long _next;
+    private long _end;
+
+    protected override async Task<IApiMessage?> HandleAsync(InitProducerIdRequest request, KafkaRequestContext context) =>
+        request.TransactionalId is { } transactionalId
+            ? Fail(request, transactionalId.Length == 0 ? ErrorCode.InvalidRequest : ErrorCode.TransactionalIdAuthorizationFailed, "")
+            : new InitProducerIdResponse { ProducerId = await NextAsync(), ProducerEpoch = 0 };
+
+    protected override IApiMessage Fail(InitProducerIdRequest request, ErrorCode error, string message) =>
+        new InitProducerIdResponse { ErrorCode = error, ProducerId = -1, ProducerEpoch = -1 };
+
+    protected override string SubjectOf(InitProducerIdRequest request) => "a producer";
+
+    private async Task<long> NextAsync()
+    {
+        await _lock.WaitAsync();
+        try
+        {
+            if (_next == _end)
+            {
+                _next = await grains.GetGrain<IProducerIdGrain>(0).AllocateBlockAsync(BlockSize);
+                _end = _next + BlockSize;
+            }
+
+            return _next++;
+        }
+        finally
+        {
+            _lock.Release();
+        }
+    }
+}

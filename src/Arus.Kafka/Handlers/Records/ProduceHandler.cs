@@ -1,0 +1,76 @@
+using Arus.Grains;
+using Arus.Protocol;
+
+namespace Arus.Kafka;
+
+/// <summary>
+/// Appends record batches. The entries take their places in the partitions' queues in the order of the requests; the results come when
+/// the partitions have answered.
+/// </summary>
+internal sealed class ProduceHandler(TopicCache topicCache, AppendScheduler appends)
+    : ApiHandler(ApiCatalog.Produce, ApiScope.Partition, RequestOrdering.Pipelined)
+{
+    /// <summary>Earlier versions carry messages that are no record batches.</summary>
+    public override short MinVersion => 3;
+
+    /// <summary>librdkafka 2.0 does not compress for brokers that do not name version 0 (KAFKA-18659).</summary>
+    public override short AdvertisedMinVersion => 0;
+
+    /// <summary>The log copies records before it answers.</summary>
+    public override bool UsesPooledRequests => true;
+
+    public override async ValueTask<Task<IApiMessage?>> StartAsync(KafkaRequestContext context)
+    {
+        ProduceRequest request = context.Read<ProduceRequest>();
+        var operation = new ProduceOperation(request, context);
+        ErrorCode refusal = request.TransactionalId is not null ? ErrorCode.TransactionalIdAuthorizationFailed
+            : request.Acks is < -1 or > 1 ? ErrorCode.InvalidRequiredAcks
+            : ErrorCode.None;
+        try
+        {
+            for (int i = 0; i < request.TopicData.Length; i++)
+            {
+                await EnqueueAsync(request, i, operation, refusal, context);
+            }
+        }
+        catch
+        {
+            // Entries of it may be in flight: their memory is not returned to the pool.
+            context.Frame.Abandoned = true;
+            throw;
+        }
+
+        operation.Seal();
+        return operation.Response;
+    }
+
+    private async ValueTask EnqueueAsync(
+        ProduceRequest request, int topicIndex, ProduceOperation operation, ErrorCode refusal, KafkaRequestContext context)
+    {
+        ProduceRequest.TopicProduceData data = request.TopicData[topicIndex];
+        TopicDescription? topic = context.Version >= 13 ? null : topicCache.TryGet(data.Name, TopicCache.DataMaxAge);
+        if (topic is null && refusal == ErrorCode.None)
+        {
+            (topic, refusal) = await topicCache.ResolveAsync(data.Name, context.Version >= 13 ? data.TopicId : null, context);
+        }
+
+        for (int i = 0; i < data.PartitionData.Length; i++)
+        {
+            ProduceRequest.PartitionProduceData part = data.PartitionData[i];
+            ErrorCode error = refusal != ErrorCode.None ? refusal
+                : (uint)part.Index >= (uint)topic!.Partitions.Length ? ErrorCode.UnknownTopicOrPartition
+                : part.Records.Length == 0 ? ErrorCode.InvalidRecord
+                : ErrorCode.None;
+            int number = operation.Add(topicIndex, i);
+            if (error != ErrorCode.None)
+            {
+                operation.Complete(number, new AppendEntryResult(error, -1, -1), -1, -1, memoryInUse: false);
+                continue;
+            }
+
+            await appends.EnqueueAsync(
+                new TopicPartition(topic!.Name, part.Index),
+                new QueuedAppend(operation, number, part.Records.ToMemory(), request.Acks, request.TimeoutMs));
+        }
+    }
+}

@@ -1,0 +1,88 @@
+using Arus.Grains;
+using Arus.Protocol;
+
+namespace Arus.Kafka;
+
+/// <summary>Describes topics' partitions page by page (KIP-966).</summary>
+internal sealed class DescribeTopicPartitionsHandler(ClusterCache clusterCache, TopicCache topicCache)
+    : ApiHandler<DescribeTopicPartitionsRequest>(ApiScope.Metadata, RequestOrdering.Concurrent)
+{
+    private const int MaxPartitionsPerResponse = 2_000;
+
+    protected override async Task<IApiMessage?> HandleAsync(DescribeTopicPartitionsRequest request, KafkaRequestContext context)
+    {
+        ClusterView cluster = await clusterCache.ViewAsync(context.Listener);
+        string[] names = request.Topics.Length > 0
+            ? [.. request.Topics.Select(topic => topic.Name).Distinct()]
+            : Array.ConvertAll(await topicCache.ListAsync(), listing => listing.Name);
+        Array.Sort(names, StringComparer.Ordinal);
+        var response = new DescribeTopicPartitionsResponse();
+        var topics = new List<DescribeTopicPartitionsResponse.DescribeTopicPartitionsTopic>();
+        int room = Math.Clamp(request.ResponsePartitionLimit, 1, MaxPartitionsPerResponse);
+        foreach (string name in names.SkipWhile(name => request.Cursor is { } cursor && string.CompareOrdinal(name, cursor.TopicName) < 0))
+        {
+            if (room == 0)
+            {
+                response.NextCursor = new() { TopicName = name, PartitionIndex = 0 };
+                break;
+            }
+
+            int first = request.Cursor?.TopicName == name ? Math.Max(0, request.Cursor.PartitionIndex) : 0;
+            (TopicDescription? topic, ErrorCode error) = TopicName.IsValid(name)
+                ? await topicCache.ResolveAsync(name, null, context)
+                : (null, ErrorCode.InvalidTopicException);
+            if (topic is null)
+            {
+                topics.Add(Fail(name, error));
+                continue;
+            }
+
+            PartitionAssignment[] page = [.. topic.Partitions.Skip(first).Take(room)];
+            topics.Add(Describe(topic, page, cluster));
+            room -= page.Length;
+            if (first + page.Length < topic.Partitions.Length)
+            {
+                response.NextCursor = new() { TopicName = name, PartitionIndex = first + page.Length };
+                break;
+            }
+        }
+
+        response.Topics = [.. topics];
+        return response;
+    }
+
+    /// <summary>The response has no error of its own: each topic that was named gets it, and without names there is no place for it.</summary>
+    protected override IApiMessage? Fail(DescribeTopicPartitionsRequest request, ErrorCode error, string message) => request.Topics.Length > 0
+        ? new DescribeTopicPartitionsResponse { Topics = Array.ConvertAll(request.Topics, topic => Fail(topic.Name, error)) }
+        : null;
+
+    protected override string SubjectOf(DescribeTopicPartitionsRequest request) => request.Topics.Length > 0 ? "the cluster" : "all topics";
+
+    private static DescribeTopicPartitionsResponse.DescribeTopicPartitionsTopic Describe(
+        TopicDescription topic, PartitionAssignment[] page, ClusterView cluster) => new()
+        {
+            Name = topic.Name,
+            TopicId = topic.Id,
+            IsInternal = topic.IsInternal,
+            TopicAuthorizedOperations = AuthorizedOperations.Topic,
+            Partitions = Array.ConvertAll(page, partition =>
+            {
+                (int leader, ErrorCode error) = cluster.LeaderOf(partition);
+                return new DescribeTopicPartitionsResponse.DescribeTopicPartitionsPartition
+                {
+                    ErrorCode = error,
+                    PartitionIndex = partition.Partition,
+                    LeaderId = leader,
+                    LeaderEpoch = partition.LeaderEpoch,
+                    ReplicaNodes = partition.Replicas,
+                    IsrNodes = partition.Isr,
+                    EligibleLeaderReplicas = [],
+                    LastKnownElr = [],
+                    OfflineReplicas = cluster.Offline(partition.Replicas),
+                };
+            }),
+        };
+
+    private static DescribeTopicPartitionsResponse.DescribeTopicPartitionsTopic Fail(string name, ErrorCode error) =>
+        new() { Name = name, ErrorCode = error };
+}

@@ -1,0 +1,43 @@
+using Arus.Grains;
+using Arus.Protocol;
+
+namespace Arus.Kafka;
+
+/// <summary>Changes single configuration keys of topics (KIP-339).</summary>
+internal sealed class IncrementalAlterConfigsHandler(IGrainFactory grains, TopicCache topicCache)
+    : ApiHandler<IncrementalAlterConfigsRequest>(ApiScope.Controller)
+{
+    protected override async Task<IApiMessage?> HandleAsync(IncrementalAlterConfigsRequest request, KafkaRequestContext context) =>
+        new IncrementalAlterConfigsResponse
+        {
+            Responses = await GrainCalls.MapAsync(request.Resources, resource => context.TryAsync(
+                resource.ResourceName,
+                async () =>
+                {
+                    await AlterAsync(resource, request.ValidateOnly);
+                    return Result(resource, ErrorCode.None, null);
+                },
+                (error, message) => Result(resource, error, message))),
+        };
+
+    private async Task AlterAsync(IncrementalAlterConfigsRequest.AlterConfigsResource resource, bool validateOnly)
+    {
+        TopicDescription topic = await ConfigResource.FindChangeableTopicAsync(topicCache, resource.ResourceType, resource.ResourceName);
+        await grains.GetGrain<ITopicGrain>(topic.Name).AlterConfigsAsync(Array.ConvertAll(resource.Configs, ToChange), validateOnly);
+        topicCache.Invalidate(topic.Name);
+    }
+
+    private static ConfigChange ToChange(IncrementalAlterConfigsRequest.AlterableConfig config)
+    {
+        var operation = (ConfigOperation)config.ConfigOperation;
+        return Enum.IsDefined(operation)
+            ? new ConfigChange(config.Name, operation, operation == ConfigOperation.Delete ? null : config.Value)
+            : throw new ArusException(ErrorCode.InvalidRequest, $"{config.Name}: there is no configuration operation {config.ConfigOperation}.");
+    }
+
+    private static IncrementalAlterConfigsResponse.AlterConfigsResourceResponse Result(
+        IncrementalAlterConfigsRequest.AlterConfigsResource resource, ErrorCode error, string? message) => new()
+        {
+            ResourceType = resource.ResourceType, ResourceName = resource.ResourceName, ErrorCode = error, ErrorMessage = message,
+        };
+}

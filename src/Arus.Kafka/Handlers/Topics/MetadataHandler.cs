@@ -1,0 +1,110 @@
+using Arus.Grains;
+using Arus.Protocol;
+
+namespace Arus.Kafka;
+
+/// <summary>Describes brokers and topics, and creates the topics of a request where configuration and client allow it.</summary>
+internal sealed class MetadataHandler(IGrainFactory grains, KafkaListenerOptions options, ClusterCache clusterCache, TopicCache topicCache)
+    : ApiHandler<MetadataRequest>(ApiScope.Metadata, RequestOrdering.Concurrent)
+{
+    protected override async Task<IApiMessage?> HandleAsync(MetadataRequest request, KafkaRequestContext context)
+    {
+        ClusterView cluster = await context.TryAsync(
+            "the cluster", async () => await clusterCache.ViewAsync(context.Listener), static (_, _) => ClusterView.Empty);
+        bool all = request.Topics is null || (context.Version == 0 && request.Topics.Length == 0);
+        return new MetadataResponse
+        {
+            Brokers = Array.ConvertAll(cluster.Nodes, node => new MetadataResponse.MetadataBroker
+            {
+                NodeId = node.Id, Host = node.Host, Port = node.Port, Rack = node.Rack,
+            }),
+            ClusterId = cluster.ClusterId,
+            ControllerId = cluster.ControllerId,
+            ClusterAuthorizedOperations =
+                request.IncludeClusterAuthorizedOperations ? AuthorizedOperations.Cluster : AuthorizedOperations.NotRequested,
+            Topics = all ? await DescribeAllAsync(request, cluster, context) : await DescribeAsync(request, cluster, context),
+        };
+    }
+
+    protected override string SubjectOf(MetadataRequest request) => "all topics";
+
+    private async Task<MetadataResponse.MetadataTopic[]> DescribeAllAsync(
+        MetadataRequest request, ClusterView cluster, KafkaRequestContext context) =>
+        Array.ConvertAll(await topicCache.DescribeAllAsync(context), row => row.Topic is not null
+            ? Describe(row.Topic, request, cluster)
+            : Fail(new() { Name = row.Listing.Name, TopicId = row.Listing.Id }, row.Error));
+
+    private Task<MetadataResponse.MetadataTopic[]> DescribeAsync(MetadataRequest request, ClusterView cluster, KafkaRequestContext context)
+    {
+        bool create = options.AutoCreateTopics && (context.Version < 4 || request.AllowAutoTopicCreation);
+        return GrainCalls.MapAsync(request.Topics!, topic => context.TryAsync(
+            topic.Name ?? topic.TopicId.ToString(),
+            () => DescribeAsync(topic, create, request, cluster),
+            (error, _) => Fail(topic, error)));
+    }
+
+    private async Task<MetadataResponse.MetadataTopic> DescribeAsync(
+        MetadataRequest.MetadataRequestTopic requested, bool create, MetadataRequest request, ClusterView cluster)
+    {
+        TopicDescription? topic = requested.Name is null
+            ? await topicCache.GetAsync(requested.TopicId, TopicCache.MetadataMaxAge)
+            : await topicCache.GetAsync(requested.Name, TopicCache.MetadataMaxAge);
+        return topic is not null ? Describe(topic, request, cluster)
+            : requested.Name is null ? Fail(requested, ErrorCode.UnknownTopicId)
+            : !TopicName.IsValid(requested.Name) ? Fail(requested, ErrorCode.InvalidTopicException)
+            : !create ? Fail(requested, ErrorCode.UnknownTopicOrPartition)
+            : Describe(await CreateAsync(requested.Name), request, cluster);
+    }
+
+    private async Task<TopicDescription> CreateAsync(string name)
+    {
+        ITopicGrain grain = grains.GetGrain<ITopicGrain>(name);
+        TopicDescription? topic;
+        try
+        {
+            topic = await grain.CreateAsync(new TopicSpec(-1, -1, null, [], false));
+        }
+        catch (ArusException exception) when (exception.Code == ErrorCode.TopicAlreadyExists)
+        {
+            // Created concurrently; use it.
+            topic = await grain.DescribeAsync() ?? throw new ArusException(ErrorCode.UnknownTopicOrPartition, $"Topic {name} was deleted just now.");
+        }
+
+        topicCache.Set(topic);
+        return topic;
+    }
+
+    private static MetadataResponse.MetadataTopic Describe(TopicDescription topic, MetadataRequest request, ClusterView cluster) => new()
+    {
+        Name = topic.Name,
+        TopicId = topic.Id,
+        IsInternal = topic.IsInternal,
+        TopicAuthorizedOperations =
+            request.IncludeTopicAuthorizedOperations ? AuthorizedOperations.Topic : AuthorizedOperations.NotRequested,
+        Partitions = [.. topic.Partitions.Select(partition => Describe(partition, cluster))],
+    };
+
+    private static MetadataResponse.MetadataPartition Describe(PartitionAssignment partition, ClusterView cluster)
+    {
+        (int leader, ErrorCode error) = cluster.LeaderOf(partition);
+        return new MetadataResponse.MetadataPartition
+        {
+            ErrorCode = error,
+            PartitionIndex = partition.Partition,
+            LeaderId = leader,
+            LeaderEpoch = partition.LeaderEpoch,
+            ReplicaNodes = partition.Replicas,
+            IsrNodes = partition.Isr,
+            OfflineReplicas = cluster.Offline(partition.Replicas),
+        };
+    }
+
+    private static MetadataResponse.MetadataTopic Fail(MetadataRequest.MetadataRequestTopic requested, ErrorCode error) => new()
+    {
+        ErrorCode = error,
+
+        // Null is allowed since version 12 only, and an id can be requested since version 10.
+        Name = requested.Name ?? (error == ErrorCode.UnknownTopicId ? "" : null),
+        TopicId = requested.TopicId,
+    };
+}

@@ -1,0 +1,121 @@
+using System.IO.Pipelines;
+using System.Net;
+using Arus.Grains;
+using Arus.Testing;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Arus.Kafka.Tests;
+
+/// <summary>A Kafka listener over fake grains, with connections that are pipes in memory.</summary>
+internal sealed class KafkaHarness : IAsyncDisposable
+{
+    private readonly List<(Task Serving, TestConnection Connection)> _connections = [];
+    private readonly ServiceProvider _provider;
+    private int _ports = 50_000;
+
+    /// <param name="clock">What the listener sees of <see cref="Time"/>.</param>
+    public KafkaHarness(Func<KafkaListenerOptions, KafkaListenerOptions>? configure = null, Func<TimeProvider, TimeProvider>? clock = null)
+    {
+        var options = new KafkaListenerOptions();
+        var services = new ServiceCollection();
+        services.AddLogging(logging => logging.AddProvider(Log).SetMinimumLevel(LogLevel.Trace));
+        services.AddSingleton(clock is null ? Time : clock(Time));
+        services.AddSingleton<ILocalBroker>(new LocalBroker(BrokerConfig.Of(("broker.id", "1"))));
+        services.AddSingleton(Cluster.Grains);
+        services.AddKafkaListeners();
+        services.AddSingleton(configure is null ? options : configure(options));
+        _provider = services.BuildServiceProvider();
+    }
+
+    public FakeCluster Cluster { get; } = new();
+
+    public ManualTimeProvider Time { get; } = new();
+
+    public RecordingLog Log { get; } = new();
+
+    public KafkaListener Listener { get; } = new(new Listener("PLAINTEXT", "one.example", 9092), null);
+
+    public T Get<T>()
+        where T : notnull => _provider.GetRequiredService<T>();
+
+    public TestConnection Connect(IPAddress? from = null, KafkaListener? listener = null)
+    {
+        var client = new TestConnection();
+        var context = new DefaultConnectionContext("test", client.ServerSide, client.ServerSide)
+        {
+            RemoteEndPoint = new IPEndPoint(from ?? IPAddress.Loopback, _ports++),
+        };
+        client.OnClosed = context.Abort;
+        Task serving = ServeAsync(context, listener ?? Listener, client);
+        _connections.Add((serving, client));
+        client.Serving = serving;
+        return client;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach ((_, TestConnection connection) in _connections)
+        {
+            await connection.CloseAsync();
+        }
+
+        await _provider.DisposeAsync();
+    }
+
+    private async Task ServeAsync(ConnectionContext context, KafkaListener listener, TestConnection client)
+    {
+        await Get<KafkaConnectionHandler>().RunAsync(context, listener);
+
+        // As Kestrel does when a handler returns.
+        await client.ServerSide.Output.CompleteAsync();
+        await client.ServerSide.Input.CompleteAsync();
+    }
+
+    private sealed record LocalBroker(BrokerConfig Config) : ILocalBroker
+    {
+        public int BrokerId => 1;
+
+        public string SiloName => "broker-1";
+    }
+}
+
+/// <summary>Keeps what was logged.</summary>
+internal sealed class RecordingLog : ILoggerProvider, ILogger
+{
+    private readonly List<(LogLevel Level, string Text)> _lines = [];
+
+    public (LogLevel Level, string Text)[] Lines
+    {
+        get
+        {
+            lock (_lines)
+            {
+                return [.. _lines];
+            }
+        }
+    }
+
+    /// <summary>Warnings and worse.</summary>
+    public string[] Complaints => [.. Lines.Where(line => line.Level >= LogLevel.Warning).Select(line => line.Text)];
+
+    public ILogger CreateLogger(string categoryName) => this;
+
+    public IDisposable? BeginScope<TState>(TState state)
+        where TState : notnull => null;
+
+    public bool IsEnabled(LogLevel logLevel) => true;
+
+    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    {
+        lock (_lines)
+        {
+            _lines.Add((logLevel, formatter(state, exception)));
+        }
+    }
+
+    public void Dispose()
+    {
+    }
+}
