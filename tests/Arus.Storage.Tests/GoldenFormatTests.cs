@@ -40,7 +40,7 @@ public sealed class GoldenFormatTests
         Assert.Equal(bytes, ProducerSnapshot.Serialize(read!));
         for (int length = 0; length < bytes.Length; length++)
         {
-            Assert.Null(ProducerSnapshot.Deserialize(bytes.AsSpan(0, length)));
+            Assert.Null(ProducerSnapshot.Deserialize(bytes.AsMemory(0, length)));
         }
     }
 

@@ -65,7 +65,7 @@ public sealed partial class GroupMembership
                 SyncGroupResult synced = await SyncCallAsync(joined, backoff, stop);
                 if (synced.Error == ErrorCode.None)
                 {
-                    return ConsumerProtocol.DecodeAssignment(synced.Assignment.Span);
+                    return ConsumerProtocol.DecodeAssignment(synced.Assignment);
                 }
 
                 await RecoverAsync(synced.Error, backoff, stop);
@@ -151,7 +151,7 @@ public sealed partial class GroupMembership
         MemberSubscription[] members =
         [
             .. joined.Members.Select(member =>
-                new MemberSubscription(member.MemberId, member.GroupInstanceId, ConsumerProtocol.DecodeSubscription(member.Metadata.Span))),
+                new MemberSubscription(member.MemberId, member.GroupInstanceId, ConsumerProtocol.DecodeSubscription(member.Metadata))),
         ];
         string[] topics = [.. members.SelectMany(member => member.Subscription.Topics).Distinct(StringComparer.Ordinal)];
         IReadOnlyDictionary<string, int>? counts = null;

@@ -1,3 +1,5 @@
+using Arus.Protocol;
+
 namespace Arus.Client;
 
 /// <summary>
@@ -17,10 +19,16 @@ internal sealed class StickyAssignor : IPartitionAssignor
             return default;
         }
 
-        var writer = new ProtocolWriter();
-        writer.Partitions(owned);
-        writer.Int32(generation);
-        return writer.ToArray();
+        var data = new StickyAssignorUserData
+        {
+            PreviousAssignment =
+            [
+                .. ConsumerProtocol.ByTopic(owned)
+                    .Select(topic => new StickyAssignorUserData.PreviousTopic { Topic = topic.Topic, Partitions = topic.Partitions }),
+            ],
+            Generation = generation,
+        };
+        return DataMessages.Write(data, version: 1);
     }
 
     public IReadOnlyDictionary<string, IReadOnlyList<TopicPartition>> Assign(
@@ -35,15 +43,22 @@ internal sealed class StickyAssignor : IPartitionAssignor
             return new StickyClaim(subscription.Owned, subscription.Generation);
         }
 
+        // Version 0 is the same without what ends version 1.
+        return TryRead(subscription.UserData, version: 1) ?? TryRead(subscription.UserData, version: 0) ?? new StickyClaim([], -1);
+    }
+
+    private static StickyClaim? TryRead(ReadOnlyMemory<byte> userData, short version)
+    {
         try
         {
-            var reader = new ProtocolReader(subscription.UserData.Span, "sticky assignor's user data");
-            List<TopicPartition> owned = reader.Partitions();
-            return new StickyClaim(owned, reader.Remaining >= 4 ? reader.Int32() : -1);
+            var reader = new WireReader(userData);
+            StickyAssignorUserData data = StickyAssignorUserData.Read(ref reader, version);
+            return new StickyClaim(
+                [.. data.PreviousAssignment.SelectMany(topic => ConsumerProtocol.Of(topic.Topic, topic.Partitions))], data.Generation);
         }
-        catch (InvalidDataException)
+        catch (ProtocolException)
         {
-            return new StickyClaim([], -1);
+            return null;
         }
     }
 }
@@ -59,12 +74,9 @@ internal sealed class CooperativeStickyAssignor : IPartitionAssignor
     public RebalanceProtocol Protocol => RebalanceProtocol.Cooperative;
 
     /// <summary>The generation alone: leaders of before subscription version 2 look for it here.</summary>
-    public ReadOnlyMemory<byte> GetUserData(IReadOnlyCollection<string> topics, IReadOnlyCollection<TopicPartition> owned, int generation)
-    {
-        var writer = new ProtocolWriter();
-        writer.Int32(generation);
-        return writer.ToArray();
-    }
+    public ReadOnlyMemory<byte> GetUserData(
+        IReadOnlyCollection<string> topics, IReadOnlyCollection<TopicPartition> owned, int generation) =>
+        DataMessages.Write(new CooperativeStickyAssignorUserData { Generation = generation }, version: 0);
 
     public IReadOnlyDictionary<string, IReadOnlyList<TopicPartition>> Assign(
         IReadOnlyDictionary<string, int> partitionCounts, IReadOnlyList<MemberSubscription> members)
@@ -98,7 +110,7 @@ internal sealed class CooperativeStickyAssignor : IPartitionAssignor
         int generation = subscription.Generation;
         if (generation < 0 && subscription.UserData.Length == 4)
         {
-            generation = System.Buffers.Binary.BinaryPrimitives.ReadInt32BigEndian(subscription.UserData.Span);
+            generation = DataMessages.Read<CooperativeStickyAssignorUserData>(subscription.UserData, version: 0).Generation;
         }
 
         return new StickyClaim(subscription.Owned, generation);
@@ -115,12 +127,14 @@ internal readonly record struct StickyClaim(IReadOnlyList<TopicPartition> Owned,
 internal static class StickyPlan
 {
     public static IReadOnlyDictionary<string, IReadOnlyList<TopicPartition>> Assign(
-        IReadOnlyDictionary<string, int> partitionCounts, IReadOnlyList<MemberSubscription> members, Func<ConsumerSubscription, StickyClaim> claimOf)
+        IReadOnlyDictionary<string, int> partitionCounts, IReadOnlyList<MemberSubscription> members,
+        Func<ConsumerSubscription, StickyClaim> claimOf)
     {
         var plan = new AssignmentPlan(partitionCounts, members);
         Dictionary<string, Share> shares = plan.Members.ToDictionary(member => member, _ => new Share(), StringComparer.Ordinal);
         Dictionary<TopicPartition, string> kept = RightfulOwners(plan, partitionCounts, members, claimOf);
-        foreach ((TopicPartition partition, string owner) in kept.OrderBy(entry => entry.Key.Topic, StringComparer.Ordinal).ThenBy(entry => entry.Key.Partition))
+        foreach ((TopicPartition partition, string owner) in
+            kept.OrderBy(entry => entry.Key.Topic, StringComparer.Ordinal).ThenBy(entry => entry.Key.Partition))
         {
             shares[owner].Add(partition);
         }

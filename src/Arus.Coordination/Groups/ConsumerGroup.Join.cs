@@ -216,8 +216,8 @@ public sealed partial class ConsumerGroup
 
         var before = new HashSet<string>(StringComparer.Ordinal);
         var now = new HashSet<string>(StringComparer.Ordinal);
-        return !SubscribedTopics.TryAddTo(before, member.MetadataFor(_protocolName).Span)
-            || !SubscribedTopics.TryAddTo(now, metadata.Value.Span)
+        return !SubscribedTopics.TryAddTo(before, member.MetadataFor(_protocolName))
+            || !SubscribedTopics.TryAddTo(now, metadata.Value)
             || before.SetEquals(now);
     }
 

@@ -228,7 +228,7 @@ public sealed partial class ConsumerGroup
         _subscribedTopics = new HashSet<string>(StringComparer.Ordinal);
         foreach (GroupMember member in _members.Values)
         {
-            if (!SubscribedTopics.TryAddTo(_subscribedTopics, member.MetadataFor(_protocolName).Span))
+            if (!SubscribedTopics.TryAddTo(_subscribedTopics, member.MetadataFor(_protocolName)))
             {
                 _subscribedTopics = null;
                 return;

@@ -1,260 +1,85 @@
-using System.Buffers;
-using System.Text;
+using Arus.Protocol;
 
 namespace Arus.Coordination;
 
-/// <summary>
-/// How groups are stored: binary, because JSON of a few hundred members or ten thousand offsets would be megabytes a write.
-/// Frozen by golden bytes; the first byte is the version.
-/// </summary>
-/// <remarks>
-/// Numbers are zigzag LEB128 as in Kafka's record format; strings and byte arrays carry their length plus one, so that 0 stands for null.
-/// </remarks>
+/// <summary>How groups are stored: as <see cref="GroupMetadata"/> and pages of <see cref="GroupOffsets"/>.</summary>
 public static class GroupStateFormat
 {
-    private const byte Version = 1;
-
     /// <summary>Writes what <see cref="DecodeSnapshot"/> reads.</summary>
-    public static byte[] EncodeSnapshot(GroupSnapshot snapshot)
+    public static byte[] EncodeSnapshot(GroupSnapshot snapshot) => DataMessages.WriteVersioned(new GroupMetadata
     {
-        var writer = new StateWriter();
-        writer.Byte(Version);
-        writer.Byte((byte)snapshot.State);
-        writer.Number(snapshot.Generation);
-        writer.Text(snapshot.ProtocolType);
-        writer.Text(snapshot.ProtocolName);
-        writer.Text(snapshot.LeaderId);
-        writer.Number(snapshot.EmptySinceMs);
-        writer.Number(snapshot.Members.Count);
-        foreach (MemberSnapshot member in snapshot.Members)
-        {
-            writer.Text(member.MemberId);
-            writer.Text(member.InstanceId);
-            writer.Text(member.ClientId);
-            writer.Text(member.ClientHost);
-            writer.Number(member.SessionTimeoutMs);
-            writer.Number(member.RebalanceTimeoutMs);
-            writer.Bytes(member.Metadata.Span);
-            writer.Bytes(member.Assignment.Span);
-        }
-
-        return writer.ToArray();
-    }
+        State = (sbyte)snapshot.State,
+        Generation = snapshot.Generation,
+        ProtocolType = snapshot.ProtocolType,
+        ProtocolName = snapshot.ProtocolName,
+        LeaderId = snapshot.LeaderId,
+        EmptySinceMs = snapshot.EmptySinceMs,
+        Members =
+        [
+            .. snapshot.Members.Select(member => new GroupMetadata.Member
+            {
+                MemberId = member.MemberId,
+                InstanceId = member.InstanceId,
+                ClientId = member.ClientId,
+                ClientHost = member.ClientHost,
+                SessionTimeoutMs = member.SessionTimeoutMs,
+                RebalanceTimeoutMs = member.RebalanceTimeoutMs,
+                Metadata = member.Metadata,
+                Assignment = member.Assignment,
+            }),
+        ],
+    });
 
     /// <exception cref="InvalidDataException">The bytes are not of a version that this build knows, or damaged.</exception>
-    public static GroupSnapshot DecodeSnapshot(ReadOnlySpan<byte> data)
+    public static GroupSnapshot DecodeSnapshot(ReadOnlyMemory<byte> data)
     {
-        var reader = new StateReader(data, "a group's metadata");
-        reader.ExpectVersion(Version);
-        var state = (GroupState)reader.Byte();
-        int generation = reader.Int32();
-        string protocolType = reader.Text();
-        string protocolName = reader.Text();
-        string leaderId = reader.Text();
-        long emptySince = reader.Number();
-        int count = reader.Count();
-        var members = new List<MemberSnapshot>(count);
-        for (int i = 0; i < count; i++)
-        {
-            members.Add(new MemberSnapshot(
-                reader.Text(), reader.TextOrNull(), reader.Text(), reader.Text(), reader.Int32(), reader.Int32(), reader.Bytes(), reader.Bytes()));
-        }
-
-        reader.ExpectEnd();
-        return new GroupSnapshot(state, generation, protocolType, protocolName, leaderId, emptySince, members);
+        GroupMetadata group = DataMessages.ReadVersioned<GroupMetadata>(data);
+        return new GroupSnapshot(
+            (GroupState)group.State, group.Generation, group.ProtocolType, group.ProtocolName, group.LeaderId, group.EmptySinceMs,
+            [
+                .. group.Members.Select(member => new MemberSnapshot(
+                    member.MemberId, member.InstanceId, member.ClientId, member.ClientHost, member.SessionTimeoutMs,
+                    member.RebalanceTimeoutMs, member.Metadata, member.Assignment)),
+            ]);
     }
 
     /// <summary>Writes what <see cref="DecodeOffsets"/> reads.</summary>
-    public static byte[] EncodeOffsets(IEnumerable<KeyValuePair<TopicPartition, StoredOffset>> offsets)
-    {
-        IGrouping<string, KeyValuePair<TopicPartition, StoredOffset>>[] topics =
-            [.. offsets.GroupBy(offset => offset.Key.Topic, StringComparer.Ordinal).OrderBy(topic => topic.Key, StringComparer.Ordinal)];
-        var writer = new StateWriter();
-        writer.Byte(Version);
-        writer.Number(topics.Length);
-        foreach (IGrouping<string, KeyValuePair<TopicPartition, StoredOffset>> topic in topics)
+    public static byte[] EncodeOffsets(IEnumerable<KeyValuePair<TopicPartition, StoredOffset>> offsets) =>
+        DataMessages.WriteVersioned(new GroupOffsets
         {
-            writer.Text(topic.Key);
-            writer.Number(topic.Count());
-            foreach ((TopicPartition partition, StoredOffset offset) in topic.OrderBy(entry => entry.Key.Partition))
-            {
-                writer.Number(partition.Partition);
-                writer.Number(offset.Offset);
-                writer.Number(offset.LeaderEpoch);
-                writer.Text(offset.Metadata);
-                writer.Number(offset.CommittedAtMs);
-                writer.Number(offset.ExpireAtMs);
-            }
-        }
-
-        return writer.ToArray();
-    }
+            Topics =
+            [
+                .. offsets.GroupBy(offset => offset.Key.Topic, StringComparer.Ordinal)
+                    .OrderBy(topic => topic.Key, StringComparer.Ordinal)
+                    .Select(topic => new GroupOffsets.Topic
+                    {
+                        Name = topic.Key,
+                        Partitions = [.. topic.OrderBy(offset => offset.Key.Partition).Select(ToPartition)],
+                    }),
+            ],
+        });
 
     /// <exception cref="InvalidDataException">The bytes are not of a version that this build knows, or damaged.</exception>
-    public static List<KeyValuePair<TopicPartition, StoredOffset>> DecodeOffsets(ReadOnlySpan<byte> data)
+    public static List<KeyValuePair<TopicPartition, StoredOffset>> DecodeOffsets(ReadOnlyMemory<byte> data)
     {
-        var reader = new StateReader(data, "a page of committed offsets");
-        reader.ExpectVersion(Version);
         var offsets = new List<KeyValuePair<TopicPartition, StoredOffset>>();
-        int topics = reader.Count();
-        for (int i = 0; i < topics; i++)
+        foreach (GroupOffsets.Topic topic in DataMessages.ReadVersioned<GroupOffsets>(data).Topics)
         {
-            string topic = reader.Text();
-            int partitions = reader.Count();
-            for (int k = 0; k < partitions; k++)
-            {
-                var partition = new TopicPartition(topic, reader.Int32());
-                offsets.Add(new(partition, new StoredOffset(reader.Number(), reader.Int32(), reader.Text(), reader.Number(), reader.Number())));
-            }
+            offsets.AddRange(topic.Partitions.Select(offset => KeyValuePair.Create(
+                new TopicPartition(topic.Name, offset.Index),
+                new StoredOffset(offset.Offset, offset.LeaderEpoch, offset.Metadata, offset.CommittedAtMs, offset.ExpireAtMs))));
         }
 
-        reader.ExpectEnd();
         return offsets;
     }
 
-    private readonly struct StateWriter
+    private static GroupOffsets.Partition ToPartition(KeyValuePair<TopicPartition, StoredOffset> entry) => new()
     {
-        private readonly ArrayBufferWriter<byte> _buffer = new();
-
-        public StateWriter()
-        {
-        }
-
-        public byte[] ToArray() => _buffer.WrittenSpan.ToArray();
-
-        public void Byte(byte value)
-        {
-            _buffer.GetSpan(1)[0] = value;
-            _buffer.Advance(1);
-        }
-
-        public void Number(long value)
-        {
-            ulong rest = (ulong)((value << 1) ^ (value >> 63));
-            for (; rest > 0x7F; rest >>= 7)
-            {
-                Byte((byte)(rest | 0x80));
-            }
-
-            Byte((byte)rest);
-        }
-
-        public void Text(string? value)
-        {
-            if (value is null)
-            {
-                Number(0);
-                return;
-            }
-
-            Number(Encoding.UTF8.GetByteCount(value) + 1);
-            Encoding.UTF8.GetBytes(value, _buffer);
-        }
-
-        public void Bytes(ReadOnlySpan<byte> value)
-        {
-            Number(value.Length + 1);
-            _buffer.Write(value);
-        }
-    }
-
-    private ref struct StateReader(ReadOnlySpan<byte> data, string what)
-    {
-        private ReadOnlySpan<byte> _rest = data;
-
-        public byte Byte()
-        {
-            if (_rest.IsEmpty)
-            {
-                throw Damaged();
-            }
-
-            byte value = _rest[0];
-            _rest = _rest[1..];
-            return value;
-        }
-
-        public void ExpectVersion(byte version)
-        {
-            byte found = Byte();
-            if (found != version)
-            {
-                throw new InvalidDataException($"The stored bytes of {what} have version {found}; this build reads version {version}.");
-            }
-        }
-
-        public void ExpectEnd()
-        {
-            if (!_rest.IsEmpty)
-            {
-                throw Damaged();
-            }
-        }
-
-        public long Number()
-        {
-            ulong value = 0;
-            for (int shift = 0; shift < 64; shift += 7)
-            {
-                byte next = Byte();
-                value |= (ulong)(next & 0x7F) << shift;
-                if (next < 0x80)
-                {
-                    return (long)(value >> 1) ^ -(long)(value & 1);
-                }
-            }
-
-            throw Damaged();
-        }
-
-        public int Int32()
-        {
-            long value = Number();
-            return value is >= int.MinValue and <= int.MaxValue ? (int)value : throw Damaged();
-        }
-
-        /// <summary>A count of things of a byte each at least, so that a damaged one cannot allocate more than there is.</summary>
-        public int Count()
-        {
-            long value = Number();
-            return value >= 0 && value <= _rest.Length ? (int)value : throw Damaged();
-        }
-
-        public string Text() => TextOrNull() ?? throw Damaged();
-
-        public string? TextOrNull()
-        {
-            int length = Count(out bool isNull);
-            if (isNull)
-            {
-                return null;
-            }
-
-            string value = Encoding.UTF8.GetString(_rest[..length]);
-            _rest = _rest[length..];
-            return value;
-        }
-
-        public byte[] Bytes()
-        {
-            int length = Count(out bool isNull);
-            if (isNull)
-            {
-                throw Damaged();
-            }
-
-            byte[] value = _rest[..length].ToArray();
-            _rest = _rest[length..];
-            return value;
-        }
-
-        private int Count(out bool isNull)
-        {
-            long value = Number();
-            isNull = value == 0;
-            return value >= 0 && value - 1 <= _rest.Length ? (int)Math.Max(value - 1, 0) : throw Damaged();
-        }
-
-        private readonly InvalidDataException Damaged() => new($"The stored bytes of {what} are damaged.");
-    }
+        Index = entry.Key.Partition,
+        Offset = entry.Value.Offset,
+        LeaderEpoch = entry.Value.LeaderEpoch,
+        Metadata = entry.Value.Metadata,
+        CommittedAtMs = entry.Value.CommittedAtMs,
+        ExpireAtMs = entry.Value.ExpireAtMs,
+    };
 }

@@ -1,41 +1,22 @@
-using System.Buffers.Binary;
-using System.Text;
+using Arus.Protocol;
 
 namespace Arus.Coordination;
 
-/// <summary>
-/// Reads the topics out of a member's metadata under protocol type <c>consumer</c> (Kafka's <c>ConsumerProtocolSubscription</c>: an
-/// int16 version, an int32 count, strings with int16 lengths, and more that the coordinator leaves alone).
-/// </summary>
+/// <summary>The topics in a member's metadata under protocol type <c>consumer</c>.</summary>
 internal static class SubscribedTopics
 {
     /// <returns>False for metadata of another format, which then counts as a subscription to anything.</returns>
-    public static bool TryAddTo(HashSet<string> topics, ReadOnlySpan<byte> metadata)
+    public static bool TryAddTo(HashSet<string> topics, ReadOnlyMemory<byte> metadata)
     {
-        if (metadata.Length < 6 || BinaryPrimitives.ReadInt16BigEndian(metadata) < 0)
+        try
+        {
+            // The first version has the topics; what later ones append, or an assignor gets wrong in them, is not the coordinator's affair.
+            topics.UnionWith(DataMessages.ReadEmbedded<ConsumerProtocolSubscription>(metadata, maxVersion: 0).Topics);
+            return true;
+        }
+        catch (InvalidDataException)
         {
             return false;
         }
-
-        int count = BinaryPrimitives.ReadInt32BigEndian(metadata[2..]);
-        metadata = metadata[6..];
-        for (int i = 0; i < count; i++)
-        {
-            if (metadata.Length < 2)
-            {
-                return false;
-            }
-
-            int length = BinaryPrimitives.ReadInt16BigEndian(metadata);
-            if (length < 0 || length > metadata.Length - 2)
-            {
-                return false;
-            }
-
-            topics.Add(Encoding.UTF8.GetString(metadata.Slice(2, length)));
-            metadata = metadata[(2 + length)..];
-        }
-
-        return count >= 0;
     }
 }

@@ -132,9 +132,7 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
             if (activeIndex is null)
             {
                 SyncSealed(segment);
-                byte[] framed = DurableFile.Frame(ProducerSnapshot.Magic, ProducerSnapshot.Version, snapshot);
-                string path = Segment.PathOf(log.Directory, point.Offset, Segment.SnapshotSuffix);
-                DurableFile.Write(FileSystem, path, framed, durable: false);
+                ProducerSnapshot.Write(FileSystem, Segment.PathOf(log.Directory, point.Offset, Segment.SnapshotSuffix), snapshot);
                 DeleteSnapshots(ListSnapshots().OrderDescending().Skip(SnapshotsKept));
             }
             else if (point.Offset > _recovery.Offset)

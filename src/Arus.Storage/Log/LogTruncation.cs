@@ -88,9 +88,7 @@ internal sealed class LogTruncation(
         foreach (long offset in checkpointer.ListSnapshots().Where(offset => offset <= end).OrderDescending())
         {
             string path = Segment.PathOf(log.Directory, offset, Segment.SnapshotSuffix);
-            byte[]? content = DurableFile.Read(
-                log.Shared.FileSystem, path, ProducerSnapshot.Magic, ProducerSnapshot.Version, out _);
-            if (content is not null && ProducerSnapshot.Deserialize(content) is { } snapshot)
+            if (ProducerSnapshot.Read(log.Shared.FileSystem, path) is { } snapshot)
             {
                 (rebuilt, from) = (snapshot, offset);
                 break;

@@ -1,4 +1,5 @@
-using System.Buffers.Binary;
+using Arus.Protocol;
+using Format = Arus.Protocol.ProducerSnapshot;
 
 namespace Arus.Storage;
 
@@ -8,101 +9,80 @@ namespace Arus.Storage;
 /// </summary>
 internal static class ProducerSnapshot
 {
-    public const short Version = 1;
-    private const int ProducerSize = 8 + 2 + 8 + 1;
-    private const int BatchSize = 4 + 4 + 8 + 8 + 8;
+    private const short Version = 1;
 
-    public static ReadOnlySpan<byte> Magic => "APSN"u8;
+    private static ReadOnlySpan<byte> Magic => "APSN"u8;
 
-    public static byte[] Serialize(ProducerStateManager producers)
-    {
-        int size = 4;
-        foreach ((_, ProducerState state) in producers.All)
+    public static byte[] Serialize(ProducerStateManager producers) => DataMessages.Write(
+        new Format
         {
-            size += ProducerSize + (state.Count * BatchSize);
-        }
+            Producers =
+            [
+                .. producers.All.OrderBy(pair => pair.Key).Select(pair => new Format.Producer
+                {
+                    ProducerId = pair.Key,
+                    Epoch = pair.Value.Epoch,
+                    LastAppendMs = pair.Value.LastAppendMs,
+                    Batches = Array.ConvertAll(pair.Value.Batches.ToArray(), ToFormat),
+                }),
+            ],
+        },
+        Version);
 
-        byte[] content = new byte[size];
-        Span<byte> at = content;
-        BinaryPrimitives.WriteInt32BigEndian(at, producers.Count);
-        at = at[4..];
-        foreach ((long id, ProducerState state) in producers.All.OrderBy(pair => pair.Key))
-        {
-            BinaryPrimitives.WriteInt64BigEndian(at, id);
-            BinaryPrimitives.WriteInt16BigEndian(at[8..], state.Epoch);
-            BinaryPrimitives.WriteInt64BigEndian(at[10..], state.LastAppendMs);
-            at[18] = (byte)state.Count;
-            at = at[ProducerSize..];
-            foreach (ProducerBatch batch in state.Batches)
-            {
-                BinaryPrimitives.WriteInt32BigEndian(at, batch.FirstSequence);
-                BinaryPrimitives.WriteInt32BigEndian(at[4..], batch.LastSequence);
-                BinaryPrimitives.WriteInt64BigEndian(at[8..], batch.FirstOffset);
-                BinaryPrimitives.WriteInt64BigEndian(at[16..], batch.LastOffset);
-                BinaryPrimitives.WriteInt64BigEndian(at[24..], batch.Timestamp);
-                at = at[BatchSize..];
-            }
-        }
+    /// <summary>Writes what <see cref="Serialize"/> gave to a file of its own.</summary>
+    public static void Write(ILogFileSystem fileSystem, string path, byte[] snapshot) =>
+        DurableFile.Write(fileSystem, path, DurableFile.Frame(Magic, Version, snapshot), durable: false);
 
-        return content;
-    }
+    /// <summary>Null when the file is missing or damaged.</summary>
+    public static ProducerStateManager? Read(ILogFileSystem fileSystem, string path) =>
+        DurableFile.Read<Format>(fileSystem, path, Magic, out _) is { } snapshot ? ToManager(snapshot) : null;
 
     /// <summary>Reads what <see cref="Serialize"/> wrote, behind a CRC, so that damage is not expected: null then.</summary>
-    public static ProducerStateManager? Deserialize(ReadOnlySpan<byte> content)
+    public static ProducerStateManager? Deserialize(ReadOnlyMemory<byte> content)
     {
-        if (content.Length < 4)
+        try
+        {
+            return ToManager(DataMessages.Read<Format>(content, Version));
+        }
+        catch (InvalidDataException)
         {
             return null;
         }
+    }
 
-        var states = new List<KeyValuePair<long, ProducerState>>();
-        int count = BinaryPrimitives.ReadInt32BigEndian(content);
-        content = content[4..];
-        for (int i = 0; i < count; i++)
+    private static ProducerStateManager? ToManager(Format snapshot)
+    {
+        // The bytes are in the order of ids; the sort is stable, so that the order of use is the same whoever reads them.
+        var producers = new ProducerStateManager();
+        foreach (Format.Producer producer in snapshot.Producers.OrderBy(producer => producer.LastAppendMs))
         {
-            if (content.Length < ProducerSize)
-            {
-                return null;
-            }
-
-            long id = BinaryPrimitives.ReadInt64BigEndian(content);
-            short epoch = BinaryPrimitives.ReadInt16BigEndian(content[8..]);
-            long lastAppend = BinaryPrimitives.ReadInt64BigEndian(content[10..]);
-            int batches = content[18];
-            content = content[ProducerSize..];
-            if (batches > ProducerState.BatchesKept || content.Length < batches * BatchSize)
+            if (producer.Batches.Length > ProducerState.BatchesKept)
             {
                 return null;
             }
 
             var state = new ProducerState();
-            state.SetEpoch(epoch, lastAppend);
-            for (int b = 0; b < batches; b++, content = content[BatchSize..])
+            state.SetEpoch(producer.Epoch, producer.LastAppendMs);
+            foreach (Format.Batch batch in producer.Batches)
             {
                 state.Add(
-                    epoch,
-                    new ProducerBatch(
-                        BinaryPrimitives.ReadInt32BigEndian(content), BinaryPrimitives.ReadInt32BigEndian(content[4..]),
-                        BinaryPrimitives.ReadInt64BigEndian(content[8..]), BinaryPrimitives.ReadInt64BigEndian(content[16..]),
-                        BinaryPrimitives.ReadInt64BigEndian(content[24..])),
-                    lastAppend);
+                    producer.Epoch,
+                    new ProducerBatch(batch.FirstSequence, batch.LastSequence, batch.FirstOffset, batch.LastOffset, batch.Timestamp),
+                    producer.LastAppendMs);
             }
 
-            states.Add(KeyValuePair.Create(id, state));
-        }
-
-        if (!content.IsEmpty)
-        {
-            return null;
-        }
-
-        // The bytes are in the order of ids; the sort is stable, so that the order of use is the same whoever reads them.
-        var producers = new ProducerStateManager();
-        foreach ((long id, ProducerState state) in states.OrderBy(pair => pair.Value.LastAppendMs))
-        {
-            producers.Set(id, state);
+            producers.Set(producer.ProducerId, state);
         }
 
         return producers;
     }
+
+    private static Format.Batch ToFormat(ProducerBatch batch) => new()
+    {
+        FirstSequence = batch.FirstSequence,
+        LastSequence = batch.LastSequence,
+        FirstOffset = batch.FirstOffset,
+        LastOffset = batch.LastOffset,
+        Timestamp = batch.Timestamp,
+    };
 }

@@ -48,7 +48,7 @@ public sealed partial class RowPartitionLog
 
                 // Of one epoch there is one leader: a head of ours is a write of ours whose answer was lost.
                 StoredHead? head = await RetryAsync(() => _store.ReadHeadAsync()).ConfigureAwait(false);
-                int leader = head is null ? DeletedEpoch : RowLogHead.Deserialize(head.Bytes.Span).LeaderEpoch;
+                int leader = head is null ? DeletedEpoch : RowLogHead.Deserialize(head.Bytes).LeaderEpoch;
                 if (leader != _claimedEpoch)
                 {
                     Fail(new LogException(FencedBy(leader, _claimedEpoch)));
@@ -69,7 +69,7 @@ public sealed partial class RowPartitionLog
     }
 
     private async Task<int> ReadLeaderAsync() =>
-        await RetryAsync(() => _store.ReadHeadAsync()).ConfigureAwait(false) is { } head ? RowLogHead.Deserialize(head.Bytes.Span).LeaderEpoch : DeletedEpoch;
+        await RetryAsync(() => _store.ReadHeadAsync()).ConfigureAwait(false) is { } head ? RowLogHead.Deserialize(head.Bytes).LeaderEpoch : DeletedEpoch;
 
     /// <summary>False when somebody else wrote it, or when it is not known whether this write took effect.</summary>
     private async Task<bool> WriteHeadAsync(int epoch)
@@ -111,7 +111,7 @@ public sealed partial class RowPartitionLog
             return;
         }
 
-        RowLogHead head = RowLogHead.Deserialize(stored.Bytes.Span);
+        RowLogHead head = RowLogHead.Deserialize(stored.Bytes);
         ProducerStateManager producers = ProducerSnapshot.Deserialize(head.Producers)
             ?? throw new LogException($"The head of {Partition} is damaged: its producers cannot be read.");
         lock (_lock)

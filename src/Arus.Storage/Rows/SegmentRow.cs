@@ -1,5 +1,7 @@
-using System.Buffers.Binary;
 using System.Globalization;
+using System.Text;
+using Arus.Protocol;
+using HeadFormat = Arus.Protocol.RowLogHead;
 
 namespace Arus.Storage;
 
@@ -16,7 +18,9 @@ internal readonly record struct RowInfo(long BaseOffset, long NextOffset, long M
         : Number == 0 ? string.Create(CultureInfo.InvariantCulture, $"m{BaseOffset:D20}-{NextOffset:D20}-{MergedEpoch}")
         : string.Create(CultureInfo.InvariantCulture, $"m{BaseOffset:D20}-{NextOffset:D20}-{MergedEpoch}-{Number}");
 
-    /// <param name="generation">Grows when the log is truncated, so that rows which went are never found again, whoever writes them.</param>
+    /// <param name="generation">
+    /// Grows when the log is truncated, so that rows which went are never found again, even if their writer is still alive.
+    /// </param>
     public static string KeyOf(long baseOffset, int generation) => generation == 0
         ? string.Create(CultureInfo.InvariantCulture, $"r{baseOffset:D20}")
         : string.Create(CultureInfo.InvariantCulture, $"r{baseOffset:D20}.{generation}");
@@ -25,39 +29,23 @@ internal readonly record struct RowInfo(long BaseOffset, long NextOffset, long M
 /// <summary>A row: who wrote it, what it holds, and whole batches, behind the frame of <see cref="DurableFile"/>.</summary>
 internal sealed record SegmentRow(int LeaderEpoch, long BaseOffset, long NextOffset, long MaxTimestamp, ReadOnlyMemory<byte> Batches)
 {
-    public const short Version = 1;
-    public const int HeaderSize = 4 + 8 + 8 + 8;
-    private const int FrameBefore = 10;
+    private const short Version = 1;
 
-    public static ReadOnlySpan<byte> Magic => "AROW"u8;
+    private static ReadOnlySpan<byte> Magic => "AROW"u8;
 
     /// <summary>As the row of a group commit.</summary>
     public RowInfo InfoIn(int generation) => new(BaseOffset, NextOffset, MaxTimestamp, Batches.Length, -1, generation);
 
-    public byte[] Serialize()
-    {
-        byte[] content = new byte[HeaderSize + Batches.Length];
-        BinaryPrimitives.WriteInt32BigEndian(content, LeaderEpoch);
-        BinaryPrimitives.WriteInt64BigEndian(content.AsSpan(4), BaseOffset);
-        BinaryPrimitives.WriteInt64BigEndian(content.AsSpan(12), NextOffset);
-        BinaryPrimitives.WriteInt64BigEndian(content.AsSpan(20), MaxTimestamp);
-        Batches.CopyTo(content.AsMemory(HeaderSize));
-        return DurableFile.Frame(Magic, Version, content);
-    }
+    public byte[] Serialize() => DurableFile.Frame(
+        Magic, Version,
+        new SegmentRowHeader { LeaderEpoch = LeaderEpoch, BaseOffset = BaseOffset, NextOffset = NextOffset, MaxTimestamp = MaxTimestamp },
+        Batches.Span);
 
     /// <exception cref="LogException">The row is damaged; the message names it.</exception>
-    public static SegmentRow Deserialize(string key, ReadOnlyMemory<byte> bytes)
-    {
-        if (!DurableFile.IsFramed(bytes.Span, Magic, Version, out string? problem) || bytes.Length < DurableFile.Overhead + HeaderSize)
-        {
-            throw new LogException($"The row {key} is damaged: {problem ?? "it is too short"}.");
-        }
-
-        ReadOnlySpan<byte> at = bytes.Span[FrameBefore..];
-        return new SegmentRow(
-            BinaryPrimitives.ReadInt32BigEndian(at), BinaryPrimitives.ReadInt64BigEndian(at[4..]), BinaryPrimitives.ReadInt64BigEndian(at[12..]),
-            BinaryPrimitives.ReadInt64BigEndian(at[20..]), bytes[(FrameBefore + HeaderSize)..^4]);
-    }
+    public static SegmentRow Deserialize(string key, ReadOnlyMemory<byte> bytes) =>
+        DurableFile.OpenHeader<SegmentRowHeader>(bytes, Magic, out ReadOnlyMemory<byte> batches, out string? problem) is { } header
+            ? new SegmentRow(header.LeaderEpoch, header.BaseOffset, header.NextOffset, header.MaxTimestamp, batches)
+            : throw new LogException($"The row {key} is damaged: {problem}.");
 }
 
 /// <summary>
@@ -72,85 +60,44 @@ internal sealed record RowLogHead(
     int LeaderEpoch, long LogStartOffset, long NextOffset, int Generation, long CleanedOffset, RowInfo[] Rows, EpochStart[] Epochs,
     string[] Garbage, byte[] Producers)
 {
-    /// <summary>Written. Version 1, without generation, cleaned offset and the rows' numbers, is read.</summary>
-    public const short Version = 2;
+    private static ReadOnlySpan<byte> Magic => "AHED"u8;
 
-    private const short FirstVersion = 1;
-
-    public static ReadOnlySpan<byte> Magic => "AHED"u8;
-
-    public byte[] Serialize()
+    public byte[] Serialize() => DurableFile.Frame(Magic, HeadFormat.MaxVersion, new HeadFormat
     {
-        using var buffer = new MemoryStream();
-        using var writer = new BigEndianWriter(buffer);
-        writer.Write(LeaderEpoch);
-        writer.Write(LogStartOffset);
-        writer.Write(NextOffset);
-        writer.Write(Generation);
-        writer.Write(CleanedOffset);
-        writer.Write(Rows.Length);
-        foreach (RowInfo row in Rows)
-        {
-            writer.Write(row.BaseOffset);
-            writer.Write(row.NextOffset);
-            writer.Write(row.MaxTimestamp);
-            writer.Write(row.Size);
-            writer.Write(row.MergedEpoch);
-            writer.Write(row.Number);
-        }
-
-        writer.Write(Epochs.Length);
-        foreach (EpochStart epoch in Epochs)
-        {
-            writer.Write(epoch.Epoch);
-            writer.Write(epoch.StartOffset);
-        }
-
-        writer.Write(Garbage.Length);
-        foreach (string key in Garbage)
-        {
-            writer.Write(System.Text.Encoding.UTF8.GetBytes(key));
-        }
-
-        writer.Write(Producers);
-        return DurableFile.Frame(Magic, Version, buffer.ToArray());
-    }
+        LeaderEpoch = LeaderEpoch,
+        LogStartOffset = LogStartOffset,
+        NextOffset = NextOffset,
+        Generation = Generation,
+        CleanedOffset = CleanedOffset,
+        Rows =
+        [
+            .. Rows.Select(row => new HeadFormat.Row
+            {
+                BaseOffset = row.BaseOffset,
+                NextOffset = row.NextOffset,
+                MaxTimestamp = row.MaxTimestamp,
+                Size = row.Size,
+                MergedEpoch = row.MergedEpoch,
+                Number = row.Number,
+            }),
+        ],
+        Epochs = [.. Epochs.Select(start => new HeadFormat.EpochStart { Epoch = start.Epoch, StartOffset = start.StartOffset })],
+        Garbage = [.. Garbage.Select(key => (ReadOnlyMemory<byte>)Encoding.UTF8.GetBytes(key))],
+        Producers = Producers,
+    });
 
     /// <exception cref="LogException">The head is damaged.</exception>
-    public static RowLogHead Deserialize(ReadOnlySpan<byte> bytes)
+    public static RowLogHead Deserialize(ReadOnlyMemory<byte> bytes)
     {
-        bool first = bytes.Length > 6 && BinaryPrimitives.ReadInt16BigEndian(bytes[4..]) == FirstVersion;
-        byte[]? content = DurableFile.Open(bytes, Magic, first ? FirstVersion : Version, out string? problem);
-        if (content is null)
-        {
-            throw new LogException($"The head of the log is damaged: {problem}.");
-        }
-
-        var reader = new BigEndianReader(content);
-        int leaderEpoch = reader.ReadInt32();
-        long start = reader.ReadInt64();
-        long next = reader.ReadInt64();
-        int generation = first ? 0 : reader.ReadInt32();
-        long cleaned = first ? 0 : reader.ReadInt64();
-        var rows = new RowInfo[reader.ReadCount(first ? 32 : 36)];
-        for (int i = 0; i < rows.Length; i++)
-        {
-            rows[i] = new RowInfo(
-                reader.ReadInt64(), reader.ReadInt64(), reader.ReadInt64(), reader.ReadInt32(), reader.ReadInt32(), first ? 0 : reader.ReadInt32());
-        }
-
-        var epochs = new EpochStart[reader.ReadCount(12)];
-        for (int i = 0; i < epochs.Length; i++)
-        {
-            epochs[i] = new EpochStart(reader.ReadInt32(), reader.ReadInt64());
-        }
-
-        string[] garbage = new string[reader.ReadCount(4)];
-        for (int i = 0; i < garbage.Length; i++)
-        {
-            garbage[i] = System.Text.Encoding.UTF8.GetString(reader.ReadBytes());
-        }
-
-        return new RowLogHead(leaderEpoch, start, next, generation, cleaned, rows, epochs, garbage, reader.ReadBytes());
+        HeadFormat head = DurableFile.Open<HeadFormat>(bytes, Magic, out string? problem)
+            ?? throw new LogException($"The head of the log is damaged: {problem}.");
+        return new RowLogHead(
+            head.LeaderEpoch, head.LogStartOffset, head.NextOffset, head.Generation, head.CleanedOffset,
+            [
+                .. head.Rows.Select(row =>
+                    new RowInfo(row.BaseOffset, row.NextOffset, row.MaxTimestamp, row.Size, row.MergedEpoch, row.Number)),
+            ],
+            [.. head.Epochs.Select(start => new EpochStart(start.Epoch, start.StartOffset))],
+            [.. head.Garbage.Select(key => Encoding.UTF8.GetString(key.Span))], head.Producers.ToArray());
     }
 }

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Arus.Protocol;
 
 namespace Arus.Storage;
 
@@ -8,26 +9,32 @@ namespace Arus.Storage;
 /// </summary>
 internal static class DurableFile
 {
-    public const int Overhead = 4 + 2 + 4 + 4;
+    public const int Overhead = Prefix + Suffix;
     public const string TemporarySuffix = ".tmp";
+
+    private const int Prefix = 4 + 2 + 4;
+    private const int Suffix = 4;
 
     /// <summary>No such file is larger; what claims to be is damaged.</summary>
     private const int MaxContent = 256 << 20;
 
-    /// <summary>Frames content for <see cref="Write"/>.</summary>
-    public static byte[] Frame(ReadOnlySpan<byte> magic, short version, ReadOnlySpan<byte> content)
+    /// <summary>Frames content for <see cref="Write"/>: a message of the given version, and bytes that follow it.</summary>
+    public static byte[] Frame(ReadOnlySpan<byte> magic, short version, IMessage message, ReadOnlySpan<byte> rest = default)
     {
-        byte[] bytes = new byte[Overhead + content.Length];
-        magic.CopyTo(bytes);
-        BinaryPrimitives.WriteInt16BigEndian(bytes.AsSpan(4), version);
-        BinaryPrimitives.WriteInt32BigEndian(bytes.AsSpan(6), content.Length);
-        content.CopyTo(bytes.AsSpan(10));
-        BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(bytes.Length - 4), Crc32C.Compute(bytes.AsSpan(0, bytes.Length - 4)));
-        return bytes;
+        int size = DataMessages.Measure(message, version);
+        byte[] bytes = Frame(magic, version, size + rest.Length);
+        DataMessages.WriteTo(bytes.AsSpan(Prefix, size), message, version);
+        return Seal(bytes, rest, Prefix + size);
     }
 
+    /// <summary>Frames content whose bytes are at hand.</summary>
+    public static byte[] Frame(ReadOnlySpan<byte> magic, short version, ReadOnlySpan<byte> content) =>
+        Seal(Frame(magic, version, content.Length), content, Prefix);
+
     /// <summary>Replaces the file in one step.</summary>
-    /// <param name="durable">Whether it is to be on stable storage afterwards; otherwise a crash may leave it old, missing or damaged.</param>
+    /// <param name="durable">
+    /// Whether it is to be on stable storage afterwards; otherwise a crash may leave it old, missing or damaged.
+    /// </param>
     public static void Write(ILogFileSystem fileSystem, string path, byte[] framed, bool durable)
     {
         string temporary = path + TemporarySuffix;
@@ -48,8 +55,53 @@ internal static class DurableFile
         }
     }
 
-    /// <summary>The content, or null with the reason when the file is missing, damaged or of another version.</summary>
-    public static byte[]? Read(ILogFileSystem fileSystem, string path, ReadOnlySpan<byte> magic, short version, out string? problem)
+    /// <summary>The message in a file; null with the reason when the file is missing, damaged or of a version that is not known.</summary>
+    public static T? Read<T>(ILogFileSystem fileSystem, string path, ReadOnlySpan<byte> magic, out string? problem)
+        where T : class, IDataMessage<T> =>
+        ReadFramed(fileSystem, path, out problem) is { } framed ? Open<T>(framed, magic, out problem) : null;
+
+    /// <summary>The message in framed bytes; null with the reason when they are damaged or of a version that is not known.</summary>
+    public static T? Open<T>(ReadOnlyMemory<byte> framed, ReadOnlySpan<byte> magic, out string? problem)
+        where T : class, IDataMessage<T>
+    {
+        T? message = OpenHeader<T>(framed, magic, out ReadOnlyMemory<byte> rest, out problem);
+        if (message is null || rest.IsEmpty)
+        {
+            return message;
+        }
+
+        problem = $"{rest.Length} bytes follow its content";
+        return null;
+    }
+
+    /// <summary>As <see cref="Open"/>, for a message that other bytes follow.</summary>
+    public static T? OpenHeader<T>(
+        ReadOnlyMemory<byte> framed, ReadOnlySpan<byte> magic, out ReadOnlyMemory<byte> rest, out string? problem)
+        where T : class, IDataMessage<T>
+    {
+        rest = default;
+        problem = FindProblem(framed.Span, magic, T.MinVersion, T.MaxVersion);
+        if (problem is not null)
+        {
+            return null;
+        }
+
+        try
+        {
+            var reader = new WireReader(framed[Prefix..^Suffix]);
+            T message = T.Read(ref reader, BinaryPrimitives.ReadInt16BigEndian(framed.Span[4..]));
+            rest = framed[^(reader.Remaining + Suffix)..^Suffix];
+            return message;
+        }
+        catch (ProtocolException e)
+        {
+            problem = $"its content is not what its length says ({e.Message})";
+            return null;
+        }
+    }
+
+    /// <summary>All bytes of a file; null with the reason when it is missing or of an impossible size.</summary>
+    public static byte[]? ReadFramed(ILogFileSystem fileSystem, string path, out string? problem)
     {
         if (!fileSystem.FileExists(path))
         {
@@ -66,27 +118,34 @@ internal static class DurableFile
         }
 
         byte[] bytes = new byte[length];
-        if (file.Read(0, bytes) != bytes.Length)
-        {
-            problem = "it shrank while it was read";
-            return null;
-        }
-
-        return Open(bytes, magic, version, out problem);
+        problem = file.Read(0, bytes) == bytes.Length ? null : "it shrank while it was read";
+        return problem is null ? bytes : null;
     }
 
-    /// <summary>The content of framed bytes, or null with the reason when they are damaged or of another version.</summary>
-    public static byte[]? Open(ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> magic, short version, out string? problem) =>
-        IsFramed(bytes, magic, version, out problem) ? bytes[10..^4].ToArray() : null;
-
-    public static bool IsFramed(ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> magic, short version, out string? problem)
+    private static byte[] Frame(ReadOnlySpan<byte> magic, short version, int contentLength)
     {
-        problem = bytes.Length < Overhead ? $"it has {bytes.Length} bytes"
-            : !bytes.StartsWith(magic) ? "it does not begin with its magic number"
-            : BinaryPrimitives.ReadInt32BigEndian(bytes[6..]) != bytes.Length - Overhead ? "its length is not what it says"
-            : BinaryPrimitives.ReadUInt32BigEndian(bytes[^4..]) != Crc32C.Compute(bytes[..^4]) ? "its CRC does not match"
-            : BinaryPrimitives.ReadInt16BigEndian(bytes[4..]) is var found && found != version ? $"it has version {found}, and {version} is known"
-            : null;
-        return problem is null;
+        byte[] bytes = new byte[Overhead + contentLength];
+        magic.CopyTo(bytes);
+        BinaryPrimitives.WriteInt16BigEndian(bytes.AsSpan(4), version);
+        BinaryPrimitives.WriteInt32BigEndian(bytes.AsSpan(6), contentLength);
+        return bytes;
     }
+
+    /// <summary>Puts the last bytes of the content in their place, and the CRC behind them.</summary>
+    private static byte[] Seal(byte[] bytes, ReadOnlySpan<byte> lastContent, int at)
+    {
+        lastContent.CopyTo(bytes.AsSpan(at));
+        int end = bytes.Length - Suffix;
+        BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(end), Crc32C.Compute(bytes.AsSpan(0, end)));
+        return bytes;
+    }
+
+    private static string? FindProblem(ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> magic, short minVersion, short maxVersion) =>
+        bytes.Length < Overhead ? $"it has {bytes.Length} bytes"
+        : !bytes.StartsWith(magic) ? "it does not begin with its magic number"
+        : BinaryPrimitives.ReadInt32BigEndian(bytes[6..]) != bytes.Length - Overhead ? "its length is not what it says"
+        : BinaryPrimitives.ReadUInt32BigEndian(bytes[^Suffix..]) != Crc32C.Compute(bytes[..^Suffix]) ? "its CRC does not match"
+        : BinaryPrimitives.ReadInt16BigEndian(bytes[4..]) is var found && (found < minVersion || found > maxVersion)
+            ? $"it has version {found}, and {(minVersion == maxVersion ? "" : $"{minVersion} to ")}{maxVersion} is known"
+        : null;
 }

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Arus.Protocol;
 
 namespace Arus.Storage;
 
@@ -9,25 +10,28 @@ namespace Arus.Storage;
 /// </summary>
 internal static class IndexFile
 {
-    public const short Version = 1;
-    private const int HeaderSize = 4 + 8 + 8 + 4 + 8 + 8;
+    private const short Version = 1;
     private const int EntrySize = 4 + 4 + 8;
 
-    public static ReadOnlySpan<byte> Magic => "AIDX"u8;
+    private static ReadOnlySpan<byte> Magic => "AIDX"u8;
 
     /// <summary>Called under the log's lock, or with a segment that changes no more.</summary>
     public static byte[] Serialize(Segment segment)
     {
+        var header = new SegmentIndexHeader
+        {
+            Size = segment.Size,
+            NextOffset = segment.NextOffset,
+            MaxTimestamp = segment.MaxTimestamp,
+            MaxTimestampPosition = segment.MaxTimestampPosition,
+            FirstAppendMs = segment.FirstAppendMs,
+            LastAppendMs = segment.LastAppendMs,
+        };
+
+        // A segment of 1 GiB has a quarter of a million entries, so they are neither objects nor fields of a message: plain spans.
         ReadOnlySpan<IndexEntry> entries = segment.Index!.Entries;
-        byte[] content = new byte[HeaderSize + (entries.Length * EntrySize)];
-        Span<byte> at = content;
-        BinaryPrimitives.WriteInt32BigEndian(at, segment.Size);
-        BinaryPrimitives.WriteInt64BigEndian(at[4..], segment.NextOffset);
-        BinaryPrimitives.WriteInt64BigEndian(at[12..], segment.MaxTimestamp);
-        BinaryPrimitives.WriteInt32BigEndian(at[20..], segment.MaxTimestampPosition);
-        BinaryPrimitives.WriteInt64BigEndian(at[24..], segment.FirstAppendMs);
-        BinaryPrimitives.WriteInt64BigEndian(at[32..], segment.LastAppendMs);
-        at = at[HeaderSize..];
+        byte[] bytes = new byte[entries.Length * EntrySize];
+        Span<byte> at = bytes;
         foreach (IndexEntry entry in entries)
         {
             BinaryPrimitives.WriteInt32BigEndian(at, entry.RelativeOffset);
@@ -36,37 +40,37 @@ internal static class IndexFile
             at = at[EntrySize..];
         }
 
-        return DurableFile.Frame(Magic, Version, content);
+        return DurableFile.Frame(Magic, Version, header, bytes);
     }
 
     /// <summary>Fills the segment from its index file; false, with the reason, when the file cannot serve.</summary>
     public static bool TryLoad(ILogFileSystem fileSystem, Segment segment, int indexInterval, out string? problem)
     {
-        byte[]? content = DurableFile.Read(fileSystem, segment.IndexPath, Magic, Version, out problem);
-        if (content is null)
+        if (DurableFile.ReadFramed(fileSystem, segment.IndexPath, out problem) is not { } framed
+            || DurableFile.OpenHeader<SegmentIndexHeader>(framed, Magic, out ReadOnlyMemory<byte> rest, out problem) is not { } header)
         {
             return false;
         }
 
-        if (content.Length < HeaderSize || (content.Length - HeaderSize) % EntrySize != 0)
+        if (rest.Length % EntrySize != 0)
         {
             problem = "its length does not fit its entries";
             return false;
         }
 
-        ReadOnlySpan<byte> at = content;
-        segment.Size = BinaryPrimitives.ReadInt32BigEndian(at);
-        segment.NextOffset = BinaryPrimitives.ReadInt64BigEndian(at[4..]);
-        segment.MaxTimestamp = BinaryPrimitives.ReadInt64BigEndian(at[12..]);
-        segment.MaxTimestampPosition = BinaryPrimitives.ReadInt32BigEndian(at[20..]);
-        segment.FirstAppendMs = BinaryPrimitives.ReadInt64BigEndian(at[24..]);
-        segment.LastAppendMs = BinaryPrimitives.ReadInt64BigEndian(at[32..]);
-        at = at[HeaderSize..];
+        segment.Size = header.Size;
+        segment.NextOffset = header.NextOffset;
+        segment.MaxTimestamp = header.MaxTimestamp;
+        segment.MaxTimestampPosition = header.MaxTimestampPosition;
+        segment.FirstAppendMs = header.FirstAppendMs;
+        segment.LastAppendMs = header.LastAppendMs;
+        ReadOnlySpan<byte> at = rest.Span;
         var entries = new IndexEntry[at.Length / EntrySize];
         for (int i = 0; i < entries.Length; i++, at = at[EntrySize..])
         {
             entries[i] = new IndexEntry(
-                BinaryPrimitives.ReadInt32BigEndian(at), BinaryPrimitives.ReadInt32BigEndian(at[4..]), BinaryPrimitives.ReadInt64BigEndian(at[8..]));
+                BinaryPrimitives.ReadInt32BigEndian(at), BinaryPrimitives.ReadInt32BigEndian(at[4..]),
+                BinaryPrimitives.ReadInt64BigEndian(at[8..]));
         }
 
         segment.Index = new SegmentIndex(indexInterval, entries);

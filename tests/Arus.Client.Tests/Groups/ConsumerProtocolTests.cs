@@ -41,7 +41,7 @@ public sealed class ConsumerProtocolTests
 
         Assert.Equal("000000000001000174000000020000000000000001FFFFFFFF", Convert.ToHexString(bytes));
         Assert.Equal([new TopicPartition("t", 0), new TopicPartition("t", 1)], ConsumerProtocol.DecodeAssignment(bytes));
-        Assert.Empty(ConsumerProtocol.DecodeAssignment([]));
+        Assert.Empty(ConsumerProtocol.DecodeAssignment(default));
     }
 
     [Fact]
@@ -60,7 +60,7 @@ public sealed class ConsumerProtocolTests
         byte[] subscription = ConsumerProtocol.EncodeSubscription(s_subscription);
         for (int length = 0; length < subscription.Length; length++)
         {
-            Assert.Throws<InvalidDataException>(() => ConsumerProtocol.DecodeSubscription(subscription.AsSpan(0, length)));
+            Assert.Throws<InvalidDataException>(() => ConsumerProtocol.DecodeSubscription(subscription.AsMemory(0, length)));
         }
 
         Assert.Throws<InvalidDataException>(() => ConsumerProtocol.DecodeSubscription(Convert.FromHexString("00007FFFFFFF0001")));

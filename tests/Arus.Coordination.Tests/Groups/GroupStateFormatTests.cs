@@ -48,20 +48,20 @@ public sealed class GroupStateFormatTests
         byte[] offsets = GroupStateFormat.EncodeOffsets(s_offsets);
         for (int length = 0; length < group.Length; length++)
         {
-            Assert.Throws<InvalidDataException>(() => GroupStateFormat.DecodeSnapshot(group.AsSpan(0, length)));
+            Assert.Throws<InvalidDataException>(() => GroupStateFormat.DecodeSnapshot(group.AsMemory(0, length)));
         }
 
         for (int length = 0; length < offsets.Length; length++)
         {
-            Assert.Throws<InvalidDataException>(() => GroupStateFormat.DecodeOffsets(offsets.AsSpan(0, length)));
+            Assert.Throws<InvalidDataException>(() => GroupStateFormat.DecodeOffsets(offsets.AsMemory(0, length)));
         }
 
-        Assert.Throws<InvalidDataException>(() => GroupStateFormat.DecodeOffsets([.. offsets, 0]));
+        Assert.Throws<InvalidDataException>(() => GroupStateFormat.DecodeOffsets((byte[])[.. offsets, 0]));
     }
 
     [Fact]
     public void A_later_version_is_refused_by_its_number() =>
-        Assert.Contains("version 9", Assert.Throws<InvalidDataException>(() => GroupStateFormat.DecodeSnapshot([9])).Message);
+        Assert.Contains("v9", Assert.Throws<InvalidDataException>(() => GroupStateFormat.DecodeSnapshot(new byte[] { 9 })).Message);
 
     [Fact]
     public void Ten_thousand_offsets_stay_small()
