@@ -15,6 +15,10 @@ internal sealed partial class ServerProcess : IAsyncDisposable
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
 
+    /// <summary>This checkout's server, or another build of it, from which fixtures are made.</summary>
+    private static readonly string s_program =
+        Environment.GetEnvironmentVariable("FIXTURE_SERVER") ?? Path.Combine(AppContext.BaseDirectory, "Arus.Server.dll");
+
     private readonly Process _process;
     private readonly List<string> _output = [];
     private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -25,7 +29,7 @@ internal sealed partial class ServerProcess : IAsyncDisposable
         ServerPorts = ports;
         string[] all =
         [
-            "exec", Path.Combine(AppContext.BaseDirectory, "Arus.Server.dll"), $"--log.dir={directory}", $"--listeners=PLAINTEXT://127.0.0.1:{ports.Kafka}",
+            "exec", s_program, $"--log.dir={directory}", $"--listeners=PLAINTEXT://127.0.0.1:{ports.Kafka}",
             $"--arus.http.endpoint=127.0.0.1:{ports.Http}", $"--orleans.silo.port={ports.Silo}", $"--orleans.gateway.port={ports.Gateway}", .. flags,
         ];
         _process = new Process
