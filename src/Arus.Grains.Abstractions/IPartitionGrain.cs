@@ -24,6 +24,12 @@ public interface IPartitionGrain : IGrainWithStringKey
     [Alias("Fetch"), AlwaysInterleave]
     Task<PartitionReadResult> FetchAsync(PartitionRead request);
 
+    /// <summary>
+    /// Waits until the high watermark passes an offset, and answers the partition's offsets: what a delayed fetch watches before it reads.
+    /// </summary>
+    [Alias("WaitForOffset"), AlwaysInterleave]
+    Task<PartitionOffsets> WaitForOffsetAsync(PartitionWait request);
+
     [Alias("ListOffset"), AlwaysInterleave]
     Task<ListOffsetResponse> ListOffsetAsync(ListOffsetRequest request);
 
@@ -95,9 +101,10 @@ public enum IsolationLevel : byte
 /// <param name="CurrentLeaderEpoch">The epoch that the caller believes in, checked; -1 to skip the check.</param>
 /// <param name="MaxBytes">No more than this, except that a first batch is returned whole when <paramref name="MinOneBatch"/>.</param>
 /// <param name="MaxWaitMs">0 to answer at once. Servers cap it at <see cref="MaxWaitLimitMs"/>.</param>
+/// <param name="MinBytes">Fewer bytes than this are not returned.</param>
 [GenerateSerializer, Immutable, Alias("arus.PartitionRead")]
 public sealed record PartitionRead(
-    long Offset, int CurrentLeaderEpoch, int MaxBytes, bool MinOneBatch, int MaxWaitMs, IsolationLevel Isolation)
+    long Offset, int CurrentLeaderEpoch, int MaxBytes, bool MinOneBatch, int MaxWaitMs, IsolationLevel Isolation, int MinBytes = 0)
 {
     /// <summary>Below every response timeout, so that a wait ends by itself.</summary>
     public const int MaxWaitLimitMs = 10_000;
@@ -108,6 +115,18 @@ public sealed record PartitionRead(
 [GenerateSerializer, Immutable, Alias("arus.PartitionReadResult")]
 public sealed record PartitionReadResult(
     ErrorCode Error, int LeaderEpoch, long HighWatermark, long LastStableOffset, long LogStartOffset, RecordBytes Records);
+
+/// <param name="AfterOffset">The wait ends when the high watermark is above it.</param>
+/// <param name="CurrentLeaderEpoch">As in <see cref="PartitionRead"/>.</param>
+/// <param name="MaxBytes">Available bytes are counted up to about here, but with the first batch in any case.</param>
+/// <param name="MaxWaitMs">0 to answer at once. Servers cap it at <see cref="PartitionRead.MaxWaitLimitMs"/>.</param>
+[GenerateSerializer, Immutable, Alias("arus.PartitionWait")]
+public sealed record PartitionWait(long AfterOffset, int CurrentLeaderEpoch, int MaxBytes, int MaxWaitMs, IsolationLevel Isolation);
+
+/// <param name="AvailableBytes">Of the batches from <see cref="PartitionWait.AfterOffset"/> on; 0 when the time was up.</param>
+[GenerateSerializer, Immutable, Alias("arus.PartitionOffsets")]
+public sealed record PartitionOffsets(
+    ErrorCode Error, int LeaderEpoch, long HighWatermark, long LastStableOffset, long LogStartOffset, long AvailableBytes);
 
 /// <param name="Timestamp">Unix milliseconds, or one of the constants below.</param>
 [GenerateSerializer, Immutable, Alias("arus.ListOffsetRequest")]

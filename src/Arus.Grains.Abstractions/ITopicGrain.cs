@@ -43,9 +43,13 @@ public interface ITopicGrain : IGrainWithStringKey
     [Alias("AlterConfigs")]
     Task AlterConfigsAsync(ConfigChange[] changes, bool validateOnly);
 
-    /// <summary>A partition says who leads it since its activation. A hint for clients; what fences is the partition's own state.</summary>
-    [Alias("ReportLeader"), OneWay]
-    Task ReportLeaderAsync(int partition, int brokerId, int leaderEpoch);
+    /// <summary>
+    /// A partition says who leads it since its activation. A hint for clients; what fences is the partition's own state. It interleaves, since
+    /// the topic calls partitions, and those activate, in its own turns.
+    /// </summary>
+    /// <returns>The topic's id, by which the partition knows whether its topic was deleted since; null without a topic.</returns>
+    [Alias("ReportLeader"), AlwaysInterleave]
+    Task<Guid?> ReportLeaderAsync(int partition, int brokerId, int leaderEpoch);
 }
 
 /// <param name="Partitions">Count; -1 for the broker's <c>num.partitions</c>, or as many as <paramref name="Assignments"/> names.</param>

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Arus.Grains;
 using Arus.Storage;
 using Arus.Testing;
@@ -33,6 +34,9 @@ public sealed class BrokerCluster : IAsyncDisposable
     }
 
     public IGrainFactory Grains => _cluster.Client;
+
+    /// <summary>How often each method of each topic grain was called, by "name.method".</summary>
+    public ConcurrentDictionary<string, int> TopicCalls { get; } = new();
 
     /// <summary>Of all brokers: tells of changes of the metadata.</summary>
     internal StorageWatch Storage { get; } = new();
@@ -114,6 +118,15 @@ public sealed class BrokerCluster : IAsyncDisposable
             ? new RowLogProvider(services.GetRequiredKeyedService<IGrainStorage>(StorageNames.Metadata), new RowLogOptions())
             : new LogProvider(new LogProviderOptions { Directory = LogDirectory(broker), Flush = FlushPolicy.Os, IoThreads = 1 }));
         silo.AddArusBroker(config, LogDirectory(broker));
+        silo.AddIncomingGrainCallFilter(context =>
+        {
+            if (context.InterfaceMethod.DeclaringType == typeof(ITopicGrain))
+            {
+                TopicCalls.AddOrUpdate($"{context.TargetId.Key}.{context.MethodName}", 1, (_, count) => count + 1);
+            }
+
+            return context.Invoke();
+        });
         silo.AddStartupTask((services, _) => services.GetRequiredService<IGrainFactory>().GetGrain<IClusterGrain>(0).RegisterBrokerAsync(
             new BrokerRegistration(broker, BrokerNames.SiloName(broker), [new BrokerEndpoint("PLAINTEXT", "127.0.0.1", 9091 + broker)], null)));
     }

@@ -25,14 +25,14 @@ public sealed class ColdPartitionTests
         }
 
         Assert.Equal(1, await cluster.Services(1).GetRequiredService<ColdPartitions>().VisitAsync(TestTimeout.Token));
-        Assert.Equal(["expired", "open"], local.Open.Select(open => open.Partition.Topic).Order());
+        Assert.Equal(["expired", "open"], local.Claims.Select(open => open.Partition.Topic).Order());
     }
 
     /// <summary>Closes a partition's log as a deactivation does.</summary>
     private static async Task CloseAsync(LocalPartitions local, string topic)
     {
-        LocalPartitions.OpenPartition open = local.Open.Single(one => one.Partition.Topic == topic);
-        LocalPartitions.OpenPartition newer = local.TryClaim(open.Partition, open.TopicId, open.LeaderEpoch + 1, () => { })!;
+        PartitionClaim open = local.Claims.Single(one => one.Partition.Topic == topic);
+        PartitionClaim newer = local.TryClaim(open.Partition, open.TopicId, open.LeaderEpoch + 1, () => { })!;
         await newer.CloseAsync();
         await open.CloseAsync();
     }

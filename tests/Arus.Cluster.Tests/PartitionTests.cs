@@ -43,6 +43,45 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
     }
 
     [Fact]
+    public async Task A_wait_for_an_offset_answers_offsets_and_the_bytes_that_became_available()
+    {
+        IPartitionGrain partition = await CreateAsync("watched");
+        int epoch = (await partition.DescribeAsync()).LeaderEpoch;
+        PartitionAppend append = Batches.Append("a", "b");
+        Task<PartitionOffsets> waiting = partition.WaitForOffsetAsync(Wait(0, PartitionRead.MaxWaitLimitMs));
+        Assert.Equal(ErrorCode.None, (await partition.DescribeAsync()).Error);
+        Assert.False(waiting.IsCompleted);
+        await partition.AppendAsync(append);
+        Assert.Equal(new PartitionOffsets(ErrorCode.None, epoch, 2, 2, 0, append.Entries.SizeInBytes), await waiting);
+        Assert.Equal(new PartitionOffsets(ErrorCode.None, epoch, 2, 2, 0, 0), await partition.WaitForOffsetAsync(Wait(2, 1)));
+
+        static PartitionWait Wait(long afterOffset, int maxWaitMs) =>
+            new(afterOffset, -1, 1_000_000, maxWaitMs, IsolationLevel.ReadUncommitted);
+    }
+
+    [Fact]
+    public async Task A_fetch_returns_no_less_than_its_minimum()
+    {
+        IPartitionGrain partition = await CreateAsync("minimum");
+        PartitionAppend append = Batches.Append("a", "b");
+        await partition.AppendAsync(append);
+        int size = (int)append.Entries.SizeInBytes;
+        PartitionReadResult less = await partition.FetchAsync(Batches.Fetch(0) with { MinBytes = size + 1 });
+        Assert.Equal((ErrorCode.None, 2L, 0L), (less.Error, less.HighWatermark, less.Records.SizeInBytes));
+        Assert.Equal(size, (await partition.FetchAsync(Batches.Fetch(0) with { MinBytes = size })).Records.SizeInBytes);
+    }
+
+    [Fact]
+    public async Task An_activation_describes_its_topic_once()
+    {
+        IPartitionGrain partition = await CreateAsync("described");
+        await partition.AppendAsync(Batches.Append("a"));
+        Assert.Equal(
+            (1, 1),
+            (_cluster.TopicCalls["described.DescribePartitionAsync"], _cluster.TopicCalls["described.ReportLeaderAsync"]));
+    }
+
+    [Fact]
     public async Task What_lies_outside_the_log_is_out_of_range()
     {
         IPartitionGrain partition = await CreateAsync("range");
@@ -76,7 +115,7 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
         PartitionReadResult beyond = await _cluster.Partition("known", 1).FetchAsync(Batches.Fetch(0));
         Assert.Equal(ErrorCode.UnknownTopicOrPartition, beyond.Error);
         Assert.DoesNotContain(
-            _cluster.Services(1).GetRequiredService<LocalPartitions>().Open, open => open.Partition.Topic == "unknown" || open.Partition.Partition == 1);
+            _cluster.Services(1).GetRequiredService<LocalPartitions>().Claims, open => open.Partition.Topic == "unknown" || open.Partition.Partition == 1);
     }
 
     [Fact]
@@ -135,7 +174,7 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
         // What a second activation in this process does, while the first still believes that it leads.
         LocalPartitions local = _cluster.Services(1).GetRequiredService<LocalPartitions>();
         TopicDescription topic = (await _cluster.Topic("fenced").DescribeAsync())!;
-        LocalPartitions.OpenPartition other = local.TryClaim(new TopicPartition("fenced", 0), topic.Id, before + 1, () => { })!;
+        PartitionClaim other = local.TryClaim(new TopicPartition("fenced", 0), topic.Id, before + 1, () => { })!;
         Assert.True(await other.OpenAsync(TopicConfig.Resolve(topic.Configs, BrokerConfig.Default), TestTimeout.Token));
         Assert.Equal(ErrorCode.NotLeaderOrFollower, (await waiting).Error);
 
@@ -175,7 +214,7 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
         await partition.AppendAsync(Batches.Append("a"));
         LocalPartitions local = _cluster.Services(1).GetRequiredService<LocalPartitions>();
         TopicDescription topic = (await _cluster.Topic("handed-over").DescribeAsync())!;
-        LocalPartitions.OpenPartition other = local.TryClaim(new TopicPartition("handed-over", 0), topic.Id, 5, () => { })!;
+        PartitionClaim other = local.TryClaim(new TopicPartition("handed-over", 0), topic.Id, 5, () => { })!;
         Assert.True(await other.OpenAsync(TopicConfig.Resolve(topic.Configs, BrokerConfig.Default), TestTimeout.Token));
         string directory = Path.Combine(_cluster.LogDirectory(1), "handed-over-0");
         Assert.True(Directory.Exists(directory));
@@ -235,7 +274,7 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
     {
         TopicDescription topic = await _cluster.CreateTopicAsync("half-deleted");
         LocalPartitions local = _cluster.Services(1).GetRequiredService<LocalPartitions>();
-        LocalPartitions.OpenPartition open = local.TryClaim(new TopicPartition("half-deleted", 0), topic.Id, 0, () => { })!;
+        PartitionClaim open = local.TryClaim(new TopicPartition("half-deleted", 0), topic.Id, 0, () => { })!;
         Assert.True(await open.OpenAsync(TopicConfig.Resolve(topic.Configs, BrokerConfig.Default), TestTimeout.Token));
         await open.Log!.AppendAsync([Batches.Of("a")], 0);
         await open.CloseAsync();

@@ -18,7 +18,7 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
     [Fact]
     public async Task An_older_epoch_than_the_open_one_is_refused()
     {
-        LocalPartitions.OpenPartition newer = Claim(6)!;
+        PartitionClaim newer = Claim(6)!;
         Assert.True(await OpenAsync(newer));
 
         Assert.Null(Claim(5));
@@ -31,18 +31,18 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
     [Fact]
     public async Task A_newer_epoch_takes_the_log_and_the_older_one_is_told()
     {
-        LocalPartitions.OpenPartition older = Claim(5)!;
+        PartitionClaim older = Claim(5)!;
         Assert.True(await OpenAsync(older));
-        LocalPartitions.OpenPartition newer = Claim(6)!;
+        PartitionClaim newer = Claim(6)!;
         Assert.True(older.IsSuperseded);
-        Assert.True(older.Ending.IsCancellationRequested);
+        Assert.True(older.WaitsEnded.IsCancellationRequested);
         Assert.Equal([5], _told);
         Assert.True(await OpenAsync(newer));
         Assert.Equal(ErrorCode.None, (await newer.Log!.ReadAsync(0, 1_000, minOneBatch: true)).Error);
 
         // The older one's goodbye leaves the newer one's log alone.
         await older.CloseAsync();
-        Assert.Same(newer, Assert.Single(_local.Open));
+        Assert.Same(newer, Assert.Single(_local.Claims));
         Assert.Equal(ErrorCode.None, (await newer.Log!.ReadAsync(0, 1_000, minOneBatch: true)).Error);
     }
 
@@ -50,9 +50,9 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
     public async Task An_older_epoch_that_is_opening_when_the_newer_one_comes_does_not_keep_the_log()
     {
         TaskCompletionSource gate = _provider.HoldNext();
-        LocalPartitions.OpenPartition older = Claim(5)!;
+        PartitionClaim older = Claim(5)!;
         Task<bool> olderOpens = OpenAsync(older);
-        LocalPartitions.OpenPartition newer = Claim(6)!;
+        PartitionClaim newer = Claim(6)!;
         Task<bool> newerOpens = OpenAsync(newer);
 
         // The provider lets whoever opens last have the log, so the newer one must not ask it before the older one is through.
@@ -64,14 +64,14 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
         Assert.True(await newerOpens);
         Assert.Equal(ErrorCode.None, (await newer.Log!.ReadAsync(0, 1_000, minOneBatch: true)).Error);
         Assert.Equal(ErrorCode.NotLeaderOrFollower, (await older.Log!.ReadAsync(0, 1_000, minOneBatch: true)).Error);
-        Assert.Same(newer, Assert.Single(_local.Open));
+        Assert.Same(newer, Assert.Single(_local.Claims));
     }
 
     [Fact]
     public async Task An_older_epoch_that_has_claimed_and_not_opened_yet_opens_nothing()
     {
-        LocalPartitions.OpenPartition older = Claim(5)!;
-        LocalPartitions.OpenPartition newer = Claim(6)!;
+        PartitionClaim older = Claim(5)!;
+        PartitionClaim newer = Claim(6)!;
         Assert.True(await OpenAsync(newer));
         Assert.False(await OpenAsync(older));
         Assert.Equal(1, _provider.Asked);
@@ -83,7 +83,7 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
     {
         TaskCompletionSource gate = _provider.HoldNext();
         Task<bool> first = OpenAsync(Claim(5)!);
-        LocalPartitions.OpenPartition second = Claim(6)!;
+        PartitionClaim second = Claim(6)!;
         Task<bool> third = OpenAsync(Claim(7)!);
         Assert.False(third.IsCompleted);
         gate.SetResult();
@@ -96,7 +96,7 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
     {
         _provider.Failure = new LogException("The disk is gone.");
         await Assert.ThrowsAsync<LogException>(() => OpenAsync(Claim(5)!));
-        Assert.Empty(_local.Open);
+        Assert.Empty(_local.Claims);
         _provider.Failure = null;
         Assert.True(await OpenAsync(Claim(5)!));
     }
@@ -105,31 +105,31 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
     public async Task A_topic_that_was_created_again_begins_with_its_epochs_anew()
     {
         Assert.True(await OpenAsync(Claim(6)!));
-        LocalPartitions.OpenPartition recreated = _local.TryClaim(_partition, Guid.NewGuid(), 0, () => { })!;
+        PartitionClaim recreated = _local.TryClaim(_partition, Guid.NewGuid(), 0, () => { })!;
         Assert.True(await OpenAsync(recreated));
     }
 
     [Fact]
     public async Task A_claim_whose_topic_is_deleted_opens_nothing_any_more()
     {
-        LocalPartitions.OpenPartition claim = Claim(5)!;
+        PartitionClaim claim = Claim(5)!;
         await _local.DeleteAsync(_partition, _topicId);
         Assert.Equal([5], _told);
         Assert.False(await OpenAsync(claim));
         Assert.Equal(0, _provider.Asked);
-        Assert.Empty(_local.Open);
+        Assert.Empty(_local.Claims);
     }
 
     [Fact]
     public async Task A_late_deletion_leaves_the_log_of_the_topic_that_was_created_again()
     {
-        LocalPartitions.OpenPartition claim = Claim(5)!;
+        PartitionClaim claim = Claim(5)!;
         Assert.True(await OpenAsync(claim));
         await _local.DeleteAsync(_partition, Guid.NewGuid());
         Assert.Empty(_told);
         Assert.False(claim.IsSuperseded);
-        Assert.False(claim.Ending.IsCancellationRequested);
-        Assert.Same(claim, Assert.Single(_local.Open));
+        Assert.False(claim.WaitsEnded.IsCancellationRequested);
+        Assert.Same(claim, Assert.Single(_local.Claims));
         Assert.Equal(ErrorCode.None, (await claim.Log!.ReadAsync(0, 1_000, minOneBatch: true)).Error);
     }
 
@@ -139,13 +139,13 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
         // The provider closes what is open before it deletes, whichever topic's log that is.
         TaskCompletionSource gate = _provider.HoldNextDeletion();
         Task deletion = _local.DeleteAsync(_partition, Guid.NewGuid());
-        LocalPartitions.OpenPartition claim = Claim(5)!;
+        PartitionClaim claim = Claim(5)!;
         Task<bool> opens = OpenAsync(claim);
         Assert.Equal(0, _provider.Asked);
         gate.SetResult();
         await deletion;
         Assert.True(await opens);
-        Assert.Same(claim, Assert.Single(_local.Open));
+        Assert.Same(claim, Assert.Single(_local.Claims));
         Assert.Equal(ErrorCode.None, (await claim.Log!.ReadAsync(0, 1_000, minOneBatch: true)).Error);
     }
 
@@ -154,7 +154,7 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
     {
         _provider.Failure = new LogException("The disk is gone.");
         await Assert.ThrowsAsync<LogException>(() => _local.DeleteAsync(_partition, _topicId));
-        Assert.Empty(_local.Open);
+        Assert.Empty(_local.Claims);
         _provider.Failure = null;
         await _local.DeleteAsync(_partition, _topicId);
         Assert.True(await OpenAsync(Claim(0)!));
@@ -168,10 +168,10 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
         _metrics.Dispose();
     }
 
-    private static Task<bool> OpenAsync(LocalPartitions.OpenPartition claim) =>
+    private static Task<bool> OpenAsync(PartitionClaim claim) =>
         claim.OpenAsync(TopicConfig.Resolve(new Dictionary<string, string>(), BrokerConfig.Default), CancellationToken.None);
 
-    private LocalPartitions.OpenPartition? Claim(int epoch) => _local.TryClaim(_partition, _topicId, epoch, () => _told.Add(epoch));
+    private PartitionClaim? Claim(int epoch) => _local.TryClaim(_partition, _topicId, epoch, () => _told.Add(epoch));
 
     /// <summary>Logs in memory, whose opening the test can hold.</summary>
     private sealed class GatedProvider : IPartitionLogProvider

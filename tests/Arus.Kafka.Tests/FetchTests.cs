@@ -16,7 +16,7 @@ public sealed class FetchTests
         Assert.Equal(0, partitions[0].Records.Length);
         Assert.Equal(batch, partitions[1].Records.ToMemory().ToArray());
         Assert.Equal((2L, 2L), (partitions[1].HighWatermark, partitions[1].LastStableOffset));
-        Assert.All(kafka.Cluster.Partition("topic", 0).Fetches, fetch => Assert.Equal(0, fetch.MaxWaitMs));
+        Assert.Empty(kafka.Cluster.Partition("topic", 0).Waits);
     }
 
     [Fact]
@@ -35,20 +35,20 @@ public sealed class FetchTests
             Assert.Equal((ErrorCode.None, 0), (empty.Responses[0].Partitions[0].ErrorCode, empty.Responses[0].Partitions[0].Records.Length));
         }
 
-        // One call to look and one that waits, for all three.
-        await partition.WhenAsync(p => p.Fetches.Count == 2);
-        Assert.Equal([0, FetchWaiters.CallWaitMs], partition.Fetches.Select(fetch => fetch.MaxWaitMs));
+        // One read and one waiting call, for all three.
+        Assert.Single(partition.Fetches);
+        Assert.Equal([OffsetWatches.CallWaitMs], partition.Waits.Select(wait => wait.MaxWaitMs));
 
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 500), 11);
         await kafka.Time.WaitForArmedTimersAsync(1);
         partition.Put(Messages.Batch("x"));
         (_, Protocol.FetchResponse full) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
         Assert.NotEqual(0, full.Responses[0].Partitions[0].Records.Length);
-        Assert.Equal(2, partition.Fetches.Count);
+        Assert.Equal((2, 1), (partition.Fetches.Count, partition.Waits.Count));
     }
 
     [Fact]
-    public async Task A_timer_that_is_early_by_the_clock_ends_the_wait_all_the_same()
+    public async Task A_timer_that_is_early_by_the_clock_ends_the_wait_nevertheless()
     {
         await using var kafka = new KafkaHarness(clock: time => new EarlyTimers(time));
         kafka.Cluster.AddTopic("topic", 1);
@@ -74,7 +74,7 @@ public sealed class FetchTests
         await connection.ReceiveAsync<Protocol.FetchResponse>(11);
         Protocol.FetchResponse sought = await connection.CallAsync<Protocol.FetchResponse>(Messages.Fetch("topic", [(0, 0)]), 11);
         Assert.NotEqual(0, sought.Responses[0].Partitions[0].Records.Length);
-        Assert.Equal(1, partition.WaitingFetches);
+        Assert.Equal(1, partition.RunningWaits);
     }
 
     [Fact]
@@ -86,9 +86,9 @@ public sealed class FetchTests
         byte[] batch = Messages.Batch("abc");
         TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000, minBytes: batch.Length * 2), 11);
-        await partition.WhenAsync(p => p.WaitingFetches == 1);
+        await partition.WhenAsync(p => p.RunningWaits == 1);
         partition.Put(batch);
-        await partition.WhenAsync(p => p.WaitingFetches == 1 && p.Fetches[^1].Offset == 1);
+        await partition.WhenAsync(p => p.RunningWaits == 1 && p.Waits[^1].AfterOffset == 1);
         Assert.False(connection.HasResponse());
         partition.Put(batch);
         (_, Protocol.FetchResponse response) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
@@ -96,7 +96,7 @@ public sealed class FetchTests
     }
 
     [Fact]
-    public async Task What_was_read_before_takes_no_room_from_what_replaces_it()
+    public async Task A_fetch_reads_nothing_before_its_minimum_of_bytes_is_there_and_then_once()
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 1);
@@ -106,17 +106,92 @@ public sealed class FetchTests
         TestConnection connection = kafka.Connect();
         await connection.SendAsync(
             Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000, minBytes: batch.Length * 2, maxBytes: (batch.Length * 2) + 10), 11);
-        await partition.WhenAsync(p => p.WaitingFetches == 1);
+        await partition.WhenAsync(p => p.RunningWaits == 1);
+        Assert.Equal([0], partition.FetchedBytes);
         partition.Put(batch);
         (_, Protocol.FetchResponse response) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
         Assert.Equal(batch.Length * 2, response.Responses[0].Partitions[0].Records.Length);
-
-        // One call that looks, one that waits, and one that reads all again.
-        Assert.Equal([(0L, 0), (1L, FetchWaiters.CallWaitMs), (0L, 0)], partition.Fetches.Select(fetch => (fetch.Offset, fetch.MaxWaitMs)));
+        Assert.Equal([0, batch.Length * 2], partition.FetchedBytes);
+        Assert.Equal([0L, 1L], partition.Waits.Select(wait => wait.AfterOffset));
     }
 
     [Fact]
-    public async Task A_partition_that_has_given_all_it_may_is_not_asked_again_and_again()
+    public async Task What_is_less_than_the_minimum_is_read_when_the_time_is_up()
+    {
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 2);
+        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        byte[] batch = Messages.Batch("abc");
+        partition.Put(batch);
+        TestConnection connection = kafka.Connect();
+        await connection.SendAsync(Messages.Fetch("topic", [(0, 0), (1, 0)], maxWaitMs: 500, minBytes: batch.Length * 2), 11);
+        await partition.WhenAsync(p => p.RunningWaits == 1);
+        await kafka.Cluster.Partition("topic", 1).WhenAsync(p => p.RunningWaits == 1);
+        kafka.Time.Advance(TimeSpan.FromMilliseconds(500));
+        (_, Protocol.FetchResponse response) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
+        Assert.Equal([batch.Length, 0], response.Responses[0].Partitions.Select(p => p.Records.Length));
+
+        // Of the other partition nothing is asked that is known already.
+        Assert.Equal((2, 1), (partition.Fetches.Count, kafka.Cluster.Partition("topic", 1).Fetches.Count));
+    }
+
+    [Fact]
+    public async Task A_minimum_that_one_partition_meets_alone_does_not_hide_what_the_others_have()
+    {
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 3);
+        byte[] small = Messages.Batch("s");
+        byte[] large = Messages.Batch(new string('l', 500));
+        kafka.Cluster.Partition("topic", 0).Put(small);
+        kafka.Cluster.Partition("topic", 1).Put(large);
+        Protocol.FetchResponse response = await kafka.Connect().CallAsync<Protocol.FetchResponse>(
+            Messages.Fetch("topic", [(0, 0), (1, 0), (2, 0)], maxWaitMs: 60_000, minBytes: large.Length), 11);
+        Assert.Equal([small.Length, large.Length, 0], response.Responses[0].Partitions.Select(partition => partition.Records.Length));
+        Assert.Equal([0L, small.Length], kafka.Cluster.Partition("topic", 0).FetchedBytes);
+    }
+
+    [Fact]
+    public async Task An_append_wakes_only_the_fetch_that_waits_for_its_partition()
+    {
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 2);
+        FakePartition first = kafka.Cluster.Partition("topic", 0);
+        FakePartition second = kafka.Cluster.Partition("topic", 1);
+        TestConnection connection = kafka.Connect();
+        await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000), 11);
+        await connection.SendAsync(Messages.Fetch("topic", [(1, 0)], maxWaitMs: 60_000), 11);
+        await first.WhenAsync(p => p.RunningWaits == 1);
+        await second.WhenAsync(p => p.RunningWaits == 1);
+        first.Put(Messages.Batch("x"));
+        (_, Protocol.FetchResponse response) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
+        Assert.NotEqual(0, response.Responses[0].Partitions[0].Records.Length);
+        Assert.Equal((1, 1), (second.Fetches.Count, second.Waits.Count));
+        second.Put(Messages.Batch("y"));
+        await connection.ReceiveAsync<Protocol.FetchResponse>(11);
+    }
+
+    [Fact]
+    public async Task An_error_of_a_waiting_call_ends_the_fetch_at_once()
+    {
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        TestConnection connection = kafka.Connect();
+        foreach (bool fails in new[] { true, false })
+        {
+            (partition.Failure, partition.FetchError) = (null, ErrorCode.None);
+            await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000), 11);
+            await partition.WhenAsync(p => p.RunningWaits == 1);
+            partition.Failure = fails ? new TimeoutException() : null;
+            partition.FetchError = ErrorCode.NotLeaderOrFollower;
+            partition.EndWaits();
+            (_, Protocol.FetchResponse response) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
+            Assert.Equal(ErrorCode.NotLeaderOrFollower, response.Responses[0].Partitions[0].ErrorCode);
+        }
+    }
+
+    [Fact]
+    public async Task A_partition_counts_only_up_to_its_share()
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 2);
@@ -129,13 +204,14 @@ public sealed class FetchTests
         await connection.SendAsync(
             Messages.Fetch("topic", [(0, 0), (1, 0)], maxWaitMs: 500, minBytes: batch.Length * 2, partitionMaxBytes: batch.Length + 1), 11);
 
-        // It looks, waits for what is there already, and finds that it cannot get more; only the other one is waited for.
-        await full.WhenAsync(p => p.Fetches.Count == 3);
-        await other.WhenAsync(p => p.WaitingFetches == 1);
+        // What is there already is counted up to the partition's share; more than that would not count.
+        await full.WhenAsync(p => p.RunningWaits == 1);
+        await other.WhenAsync(p => p.RunningWaits == 1);
         other.Put(batch);
         (_, Protocol.FetchResponse response) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
         Assert.All(response.Responses[0].Partitions, partition => Assert.Equal(batch.Length, partition.Records.Length));
-        Assert.Equal(3, full.Fetches.Count);
+        Assert.Equal([0, batch.Length], full.FetchedBytes);
+        Assert.Equal([0L, 2L], full.Waits.Select(wait => wait.AfterOffset));
     }
 
     [Fact]
@@ -165,9 +241,9 @@ public sealed class FetchTests
         FakePartition partition = kafka.Cluster.Partition("topic", 0);
         TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000), 11);
-        await partition.WhenAsync(p => p.WaitingFetches == 1);
+        await partition.WhenAsync(p => p.RunningWaits == 1);
         partition.EndWaits();
-        await partition.WhenAsync(p => p.Fetches.Count == 3 && p.WaitingFetches == 1);
+        await partition.WhenAsync(p => p.Waits.Count == 2 && p.RunningWaits == 1);
         partition.Put(Messages.Batch("x"));
         Assert.NotEqual(0, (await connection.ReceiveAsync<Protocol.FetchResponse>(11)).Response.Responses[0].Partitions[0].Records.Length);
     }
@@ -180,13 +256,13 @@ public sealed class FetchTests
         FakePartition partition = kafka.Cluster.Partition("topic", 0);
         TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0)]), 11);
-        await partition.WhenAsync(p => p.WaitingFetches == 1);
+        await partition.WhenAsync(p => p.RunningWaits == 1);
         await kafka.Time.WaitForArmedTimersAsync(1);
-        kafka.Time.Advance(TimeSpan.FromMilliseconds(FetchWaiters.CallWaitMs + 2_000));
+        kafka.Time.Advance(TimeSpan.FromMilliseconds(OffsetWatches.CallWaitMs + 2_000));
         await connection.ReceiveAsync<Protocol.FetchResponse>(11);
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0)]), 11);
-        await partition.WhenAsync(p => p.WaitingFetches == 2);
-        Assert.Equal(4, partition.Fetches.Count);
+        await partition.WhenAsync(p => p.RunningWaits == 2);
+        Assert.Equal((2, 2), (partition.Fetches.Count, partition.Waits.Count));
     }
 
     [Fact]
@@ -196,7 +272,7 @@ public sealed class FetchTests
         kafka.Cluster.AddTopic("topic", 1);
         TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: int.MaxValue), 11);
-        await kafka.Cluster.Partition("topic", 0).WhenAsync(p => p.WaitingFetches == 1);
+        await kafka.Cluster.Partition("topic", 0).WhenAsync(p => p.RunningWaits == 1);
         await connection.CloseAsync();
         await connection.Serving;
         Assert.Equal(0, kafka.Time.ArmedTimers);

@@ -81,7 +81,7 @@ public sealed class OrderingTests
         FakePartition partition = kafka.Cluster.Partition("topic", 0);
         TestConnection connection = kafka.Connect();
         int fetch = await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000), 11);
-        await partition.WhenAsync(p => p.WaitingFetches == 1);
+        await partition.WhenAsync(p => p.RunningWaits == 1);
         int produce = await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("x")), 9);
         int metadata = await connection.SendAsync(Messages.Metadata("topic"), 1);
 

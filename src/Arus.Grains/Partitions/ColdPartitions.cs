@@ -77,7 +77,7 @@ internal sealed class ColdPartitions(
 
     private List<StoredLog> Closed(DateTimeOffset now)
     {
-        HashSet<TopicPartition> open = [.. partitions.Open.Select(one => one.Partition)];
+        HashSet<TopicPartition> open = [.. partitions.Claims.Select(claim => claim.Partition)];
         return
         [
             .. StoredLogs.List(logDirectory)

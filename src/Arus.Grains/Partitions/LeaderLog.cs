@@ -3,8 +3,8 @@ using Arus.Storage;
 namespace Arus.Grains;
 
 /// <summary>
-/// What a partition's leader does with its log: checks what a request believes, calls the log, and puts the outcome into the
-/// protocol's codes. Knows nothing of grains; thread-safe as the log is.
+/// The leader's face of a partition's log: validates requests, calls the log, and maps outcomes to the protocol's error codes. Knows nothing
+/// of grains; thread-safe as the log is.
 /// </summary>
 internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncReplicas, BrokerMetrics metrics)
 {
@@ -16,7 +16,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
     {
         if (CheckAcks(request.RequiredAcks) is { } refusal)
         {
-            return Refused(request, refusal.Error, refusal.Message, LeaderEpoch, Log.LogStartOffset);
+            return Reject(request, refusal.Error, refusal.Message, LeaderEpoch, Log.LogStartOffset);
         }
 
         long started = metrics.Started();
@@ -36,12 +36,12 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
     {
         if (CheckEpoch(request.CurrentLeaderEpoch) is var epochError and not ErrorCode.None)
         {
-            return Refused(epochError, LeaderEpoch);
+            return RejectRead(epochError, LeaderEpoch);
         }
 
         if (request.MaxBytes < 0 || request.Offset < 0)
         {
-            return Refused(request.MaxBytes < 0 ? ErrorCode.InvalidFetchSize : ErrorCode.OffsetOutOfRange, LeaderEpoch, Log);
+            return RejectRead(request.MaxBytes < 0 ? ErrorCode.InvalidFetchSize : ErrorCode.OffsetOutOfRange, LeaderEpoch, Log);
         }
 
         LogReadResult read = await Log.ReadAsync(request.Offset, request.MaxBytes, request.MinOneBatch);
@@ -54,14 +54,44 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
             }
             else if (stopping.IsCancellationRequested)
             {
-                return Refused(ErrorCode.NotLeaderOrFollower, LeaderEpoch);
+                return RejectRead(ErrorCode.NotLeaderOrFollower, LeaderEpoch);
             }
         }
 
-        metrics.Fetched(read.Records);
-        return read.Error == ErrorCode.None
-            ? new PartitionReadResult(ErrorCode.None, LeaderEpoch, read.HighWatermark, read.HighWatermark, read.LogStartOffset, read.Records)
-            : Refused(read.Error, LeaderEpoch, Log);
+        if (read.Error != ErrorCode.None)
+        {
+            return RejectRead(read.Error, LeaderEpoch, Log);
+        }
+
+        RecordBytes records = new(read.Records);
+        records = records.SizeInBytes < request.MinBytes ? [] : records;
+        metrics.Fetched(records.Segments);
+        return new PartitionReadResult(
+            ErrorCode.None, LeaderEpoch, read.HighWatermark, read.HighWatermark, read.LogStartOffset, records);
+    }
+
+    public async Task<PartitionOffsets> WaitForOffsetAsync(PartitionWait request, CancellationToken stopping)
+    {
+        if (CheckEpoch(request.CurrentLeaderEpoch) is var epochError and not ErrorCode.None)
+        {
+            return RejectWait(epochError, LeaderEpoch);
+        }
+
+        var wait = TimeSpan.FromMilliseconds(Math.Clamp(request.MaxWaitMs, 0, PartitionRead.MaxWaitLimitMs));
+        if (!await Log.WaitForAsync(request.AfterOffset, wait, stopping))
+        {
+            return stopping.IsCancellationRequested
+                ? RejectWait(ErrorCode.NotLeaderOrFollower, LeaderEpoch)
+                : Offsets(Log.HighWatermark, availableBytes: 0);
+        }
+
+        // What was waited for is in the tail cache, where a read is slices without copies. The high watermark comes first: what is appended
+        // during the read may be counted twice, but is not missed.
+        long highWatermark = Log.HighWatermark;
+        LogReadResult available = await Log.ReadAsync(request.AfterOffset, request.MaxBytes, minOneBatch: true);
+        return available.Error == ErrorCode.None
+            ? Offsets(highWatermark, new RecordBytes(available.Records).SizeInBytes)
+            : RejectWait(available.Error, LeaderEpoch);
     }
 
     public async Task<ListOffsetResponse> ListOffsetAsync(ListOffsetRequest request)
@@ -113,26 +143,33 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
     public PartitionDescription Describe(int brokerId) => new(
         ErrorCode.None, brokerId, LeaderEpoch, Log.LogStartOffset, Log.HighWatermark, Log.LogEndOffset, Log.SizeBytes, Log.SegmentCount);
 
-    public static PartitionAppendResult Refused(PartitionAppend request, ErrorCode error, string message, int leaderEpoch = -1, long logStart = -1)
+    public static PartitionAppendResult Reject(
+        PartitionAppend request, ErrorCode error, string message, int leaderEpoch = -1, long logStart = -1)
     {
         var results = new AppendEntryResult[request.Entries.Count];
         Array.Fill(results, new AppendEntryResult(error, -1, -1, message));
         return new PartitionAppendResult(leaderEpoch, logStart, results);
     }
 
-    public static PartitionReadResult Refused(ErrorCode error, int leaderEpoch = -1, IPartitionLog? log = null) =>
+    public static PartitionReadResult RejectRead(ErrorCode error, int leaderEpoch = -1, IPartitionLog? log = null) =>
         new(error, leaderEpoch, log?.HighWatermark ?? -1, log?.HighWatermark ?? -1, log?.LogStartOffset ?? -1, []);
+
+    public static PartitionOffsets RejectWait(ErrorCode error, int leaderEpoch = -1) => new(error, leaderEpoch, -1, -1, -1, 0);
+
+    private PartitionOffsets Offsets(long highWatermark, long availableBytes) =>
+        new(ErrorCode.None, LeaderEpoch, highWatermark, highWatermark, Log.LogStartOffset, availableBytes);
 
     private (ErrorCode Error, string Message)? CheckAcks(short requiredAcks)
     {
         if (requiredAcks is not (0 or 1 or -1))
         {
-            return (ErrorCode.InvalidRequiredAcks, $"acks={requiredAcks} was asked for; allowed: 0, 1, -1 (all).");
+            return (ErrorCode.InvalidRequiredAcks, $"acks={requiredAcks} was requested; allowed: 0, 1, -1 (all).");
         }
 
-        int wanted = Log.Config.MinInSyncReplicas;
-        return requiredAcks == -1 && inSyncReplicas < wanted
-            ? (ErrorCode.NotEnoughReplicas, $"acks=all needs {TopicConfigs.MinInSyncReplicas}={wanted} replicas in sync; there is {inSyncReplicas}.")
+        int required = Log.Config.MinInSyncReplicas;
+        return requiredAcks == -1 && inSyncReplicas < required
+            ? (ErrorCode.NotEnoughReplicas,
+                $"acks=all needs {TopicConfigs.MinInSyncReplicas}={required} replicas in sync; there is {inSyncReplicas}.")
             : null;
     }
 

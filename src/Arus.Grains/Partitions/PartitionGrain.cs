@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using Arus.Storage;
 using Microsoft.Extensions.Logging;
@@ -8,8 +9,8 @@ namespace Arus.Grains;
 
 /// <inheritdoc cref="IPartitionGrain"/>
 /// <remarks>
-/// An activation either leads or refuses. It leads when it is on its broker, has raised the epoch and has opened the log; otherwise
-/// it answers every call with the reason and goes, so that the next call is placed anew.
+/// An activation serves as leader, or rejects and deactivates. It leads when it is on its broker, has raised the epoch and has opened the
+/// log; otherwise it answers every call with the reason and deactivates, so that the next call is placed anew.
 /// </remarks>
 [PartitionPlacement]
 internal sealed class PartitionGrain(
@@ -17,96 +18,98 @@ internal sealed class PartitionGrain(
     ILocalBroker broker, LocalPartitions partitions, BrokerMetrics metrics, ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
 {
     private const int ClearAttempts = 3;
-    private static readonly (ErrorCode, string) Superseded = (ErrorCode.NotLeaderOrFollower, "A newer activation of this partition leads.");
 
     private string _topic = "";
     private int _partition;
-    private LocalPartitions.OpenPartition? _open;
+    private PartitionClaim? _claim;
     private LeaderLog? _leader;
-    private (ErrorCode Error, string Message) _refusal;
+    private Rejection _rejection = Rejection.Moving;
 
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
         (_topic, _partition) = PartitionKey.Parse(this.GetPrimaryKeyString());
         try
         {
-            await LeadAsync(cancellationToken);
+            _rejection = await LeadAsync(cancellationToken) ?? _rejection;
         }
         catch (InconsistentStateException)
         {
-            // Another activation raised the epoch at the same time; whichever activates next reads what it wrote.
-            _refusal = (ErrorCode.NotLeaderOrFollower, "Another activation of this partition leads.");
+            // Another activation raised the epoch at the same time; the next activation reads what it wrote.
+            _rejection = Rejection.Superseded;
         }
         catch (LogException e) when (e.Error == ErrorCode.FencedLeaderEpoch)
         {
             // In a log that brokers share.
-            _refusal = (ErrorCode.NotLeaderOrFollower, e.Message);
+            _rejection = new Rejection(ErrorCode.NotLeaderOrFollower, e.Message);
         }
         catch (Exception e) when (e is LogException or TimeoutException || StorageFailure.Is(e))
         {
             logger.LogError(e, "Partition {Topic}-{Partition} cannot be led: its log or metadata cannot be opened", _topic, _partition);
-            _refusal = (ErrorCode.KafkaStorageError, e.Message);
+            _rejection = new Rejection(ErrorCode.KafkaStorageError, e.Message);
         }
     }
 
     public override async Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
-        _leader = null;
-        _refusal = (ErrorCode.NotLeaderOrFollower, "This partition is moving.");
-        if (_open is { } open)
+        _rejection = Rejection.Moving;
+        if (Release() is { } claim)
         {
-            _open = null;
-            await open.CloseAsync();
+            await claim.CloseAsync();
         }
     }
 
     public async Task<PartitionAppendResult> AppendAsync(PartitionAppend request)
     {
-        if (!Leads(out LeaderLog? leader))
+        if (!TryGetLeader(out LeaderLog? leader))
         {
-            return LeaderLog.Refused(request, _refusal.Error, _refusal.Message);
+            return LeaderLog.Reject(request, _rejection.Error, _rejection.Message);
         }
 
         PartitionAppendResult response = await leader.AppendAsync(request);
-        GoIfFailed(leader, response.Results.Length > 0 ? response.Results[0].Error : ErrorCode.None);
+        DeactivateOnFailure(leader, response.Results.Length > 0 ? response.Results[0].Error : ErrorCode.None);
         return response;
     }
 
-    public async Task<PartitionReadResult> FetchAsync(PartitionRead request) => Leads(out LeaderLog? leader)
-        ? await ReadAsync(leader, leader.FetchAsync(request, _open?.Ending ?? CancellationToken.None), static error => LeaderLog.Refused(error))
-        : LeaderLog.Refused(_refusal.Error);
+    public async Task<PartitionReadResult> FetchAsync(PartitionRead request) => TryGetLeader(out LeaderLog? leader)
+        ? await ReadAsync(leader, leader.FetchAsync(request, WaitsEnded), static error => LeaderLog.RejectRead(error))
+        : LeaderLog.RejectRead(_rejection.Error);
 
-    public async Task<ListOffsetResponse> ListOffsetAsync(ListOffsetRequest request) => Leads(out LeaderLog? leader)
+    public async Task<PartitionOffsets> WaitForOffsetAsync(PartitionWait request) => TryGetLeader(out LeaderLog? leader)
+        ? await ReadAsync(leader, leader.WaitForOffsetAsync(request, WaitsEnded), static error => LeaderLog.RejectWait(error))
+        : LeaderLog.RejectWait(_rejection.Error);
+
+    public async Task<ListOffsetResponse> ListOffsetAsync(ListOffsetRequest request) => TryGetLeader(out LeaderLog? leader)
         ? await ReadAsync(leader, leader.ListOffsetAsync(request), static error => new ListOffsetResponse(error, -1, -1, -1))
-        : new ListOffsetResponse(_refusal.Error, -1, -1, -1);
+        : new ListOffsetResponse(_rejection.Error, -1, -1, -1);
 
-    public Task<EpochEndResponse> GetEpochEndAsync(int currentLeaderEpoch, int leaderEpoch) => Task.FromResult(Leads(out LeaderLog? leader)
-        ? leader.GetEpochEnd(currentLeaderEpoch, leaderEpoch)
-        : new EpochEndResponse(_refusal.Error, -1, -1));
+    public Task<EpochEndResponse> GetEpochEndAsync(int currentLeaderEpoch, int leaderEpoch) => Task.FromResult(
+        TryGetLeader(out LeaderLog? leader)
+            ? leader.GetEpochEnd(currentLeaderEpoch, leaderEpoch)
+            : new EpochEndResponse(_rejection.Error, -1, -1));
 
-    public async Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset) => Leads(out LeaderLog? leader)
+    public async Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset) => TryGetLeader(out LeaderLog? leader)
         ? await ReadAsync(leader, leader.DeleteRecordsAsync(beforeOffset), static error => new DeleteRecordsResponse(error, -1))
-        : new DeleteRecordsResponse(_refusal.Error, -1);
+        : new DeleteRecordsResponse(_rejection.Error, -1);
 
-    public Task<PartitionDescription> DescribeAsync() => Task.FromResult(Leads(out LeaderLog? leader)
+    public Task<PartitionDescription> DescribeAsync() => Task.FromResult(TryGetLeader(out LeaderLog? leader)
         ? leader.Describe(broker.BrokerId)
-        : new PartitionDescription(_refusal.Error, -1, -1, -1, -1, -1, 0, 0));
+        : new PartitionDescription(_rejection.Error, -1, -1, -1, -1, -1, 0, 0));
 
     public async Task ReconfigureAsync()
     {
-        if (_leader is { } leader && await TopicGrain().DescribePartitionAsync(_partition) is { } topic)
+        if (_leader is { } leader && await Topic.DescribePartitionAsync(_partition) is { } spec)
         {
-            leader.Log.Reconfigure(TopicConfig.Resolve(topic.Configs, broker.Config));
+            leader.Log.Reconfigure(TopicConfig.Resolve(spec.Configs, broker.Config));
         }
     }
 
     public async Task DeleteAsync(Guid topicId)
     {
-        Go(); // Whatever it leads: the next activation reads which topic there is.
+        Deactivate(); // Whatever it leads: the next activation reads which topic there is.
         await state.ReadStateAsync(); // Another activation may have written what this one does not know.
         if (state.RecordExists && state.State.TopicId != topicId)
         {
-            // The call is late: the topic was deleted and created again meanwhile, and these are the new one's records.
+            // The call is late: the topic was created again since, and these are the new one's records.
             logger.LogInformation(
                 "{Topic}-{Partition} is not deleted: it belongs to topic id {Current}, not {Deleted}",
                 _topic, _partition, state.State.TopicId, topicId);
@@ -117,11 +120,11 @@ internal sealed class PartitionGrain(
         bool elsewhere = state.RecordExists && leader != broker.BrokerId && !LocalBroker.SharesLogs(broker.Config);
         if (!elsewhere)
         {
-            // Not this activation's log alone: it may not lead any more, or never have, and the files are here all the same.
-            if (_open?.TopicId == topicId)
+            // Not only the log of this activation: it may never have led, and the files may be here nevertheless.
+            if (_claim?.TopicId == topicId)
             {
-                (_open, _leader) = (null, null);
-                _refusal = (ErrorCode.UnknownTopicOrPartition, "The topic was deleted.");
+                Release();
+                _rejection = Rejection.Deleted;
             }
 
             await partitions.DeleteAsync(new TopicPartition(_topic, _partition), topicId);
@@ -135,9 +138,13 @@ internal sealed class PartitionGrain(
         }
     }
 
+    private ITopicGrain Topic => GrainFactory.GetGrain<ITopicGrain>(_topic);
+
+    private CancellationToken WaitsEnded => _claim?.WaitsEnded ?? CancellationToken.None;
+
     /// <summary>
-    /// Clears the metadata although another activation, which has lost the log by now, raised the epoch meanwhile; but not that of a topic
-    /// that was created meanwhile, whose epochs would begin again below those in its log.
+    /// Clears the metadata even if another activation, which has lost the log by now, raised the epoch in the meantime; but not that of a
+    /// topic that was created since, whose epochs would begin again below those in its log.
     /// </summary>
     private async Task ClearStateAsync(Guid topicId)
     {
@@ -155,91 +162,99 @@ internal sealed class PartitionGrain(
         }
     }
 
-    private async Task LeadAsync(CancellationToken cancellationToken)
+    /// <summary>Becomes the leader, or says why not.</summary>
+    private async Task<Rejection?> LeadAsync(CancellationToken cancellationToken)
     {
-        PartitionSpec? spec = await TopicGrain().DescribePartitionAsync(_partition);
-        if (spec is null)
+        if (await Topic.DescribePartitionAsync(_partition) is not { } spec)
         {
-            _refusal = (ErrorCode.UnknownTopicOrPartition, $"There is no partition {_partition} of a topic '{_topic}'.");
-            return;
+            return new Rejection(ErrorCode.UnknownTopicOrPartition, $"There is no partition {_partition} of a topic '{_topic}'.");
         }
 
-        int[] replicas = spec.Replicas;
-        if (replicas[0] != broker.BrokerId && !LocalBroker.SharesLogs(broker.Config))
+        if (spec.Replicas[0] != broker.BrokerId && !LocalBroker.SharesLogs(broker.Config))
         {
-            _refusal = (ErrorCode.LeaderNotAvailable, $"Broker {replicas[0]}, which has the records of {_topic}-{_partition}, is not alive.");
-            return;
+            return new Rejection(
+                ErrorCode.LeaderNotAvailable, $"Broker {spec.Replicas[0]}, which has the records of {_topic}-{_partition}, is not alive.");
         }
 
-        int epoch = state.State.LeaderEpoch + 1;
-        state.State = new PartitionState
+        int epoch = await RaiseEpochAsync(spec);
+        PartitionClaim? claim = partitions.TryClaim(new TopicPartition(_topic, _partition), spec.TopicId, epoch, OnSuperseded);
+        if (claim is null)
         {
-            LeaderEpoch = epoch, Leader = broker.BrokerId, Replicas = replicas, Isr = replicas, TopicId = spec.TopicId,
-        };
-        await state.WriteStateAsync();
-        TopicConfig config = TopicConfig.Resolve(spec.Configs, broker.Config);
-        LocalPartitions.OpenPartition? claim = partitions.TryClaim(new TopicPartition(_topic, _partition), spec.TopicId, epoch, OnSuperseded);
-        if (claim is null || !await OpenAsync(claim, config, cancellationToken))
-        {
-            _refusal = Superseded;
-            return;
+            return Rejection.Superseded;
         }
 
-        _open = claim;
-        _leader = new LeaderLog(_open.Log!, epoch, replicas.Length, metrics);
-        logger.LogDebug("Leading {Topic}-{Partition} in epoch {Epoch} from offset {Offset}", _topic, _partition, epoch, _open.Log!.LogEndOffset);
-        await TopicGrain().ReportLeaderAsync(_partition, broker.BrokerId, epoch);
-        if ((await TopicGrain().DescribePartitionAsync(_partition))?.TopicId != spec.TopicId)
-        {
-            // Deleted after the question above. If the deletion came before the opening, it did not close this log, which would take
-            // in records and bring the directory back.
-            (_leader, _refusal) = (null, (ErrorCode.UnknownTopicOrPartition, "The topic was deleted."));
-            await _open.CloseAsync();
-            _open = null;
-        }
-    }
-
-    /// <summary>Opens the log, unless the partition is another's by now.</summary>
-    private async Task<bool> OpenAsync(LocalPartitions.OpenPartition claim, TopicConfig config, CancellationToken cancellationToken)
-    {
-        bool newest = false;
+        Rejection? rejection = Rejection.Superseded;
         try
         {
-            // Another activation may have raised the epoch, served and gone again before this one made its claim.
-            await state.ReadStateAsync();
-            newest = state.State.LeaderEpoch == claim.LeaderEpoch && state.State.TopicId == claim.TopicId;
+            rejection = await OpenAsync(claim, spec, cancellationToken);
         }
         finally
         {
-            if (!newest)
+            if (rejection is not null)
             {
                 await claim.CloseAsync();
             }
         }
 
-        return newest && await claim.OpenAsync(config, cancellationToken);
+        if (rejection is null)
+        {
+            (_claim, _leader) = (claim, new LeaderLog(claim.Log!, epoch, spec.Replicas.Length, metrics));
+            logger.LogDebug(
+                "Leading {Topic}-{Partition} in epoch {Epoch} from offset {Offset}", _topic, _partition, epoch, claim.Log!.LogEndOffset);
+        }
+
+        return rejection;
     }
 
-    /// <summary>Whether this activation may serve; if not, it goes.</summary>
-    private bool Leads([NotNullWhen(true)] out LeaderLog? leader)
+    private async Task<int> RaiseEpochAsync(PartitionSpec spec)
     {
-        if (_open is { IsSuperseded: true })
+        int epoch = state.State.LeaderEpoch + 1;
+        state.State = new PartitionState
+        {
+            LeaderEpoch = epoch, Leader = broker.BrokerId, Replicas = spec.Replicas, Isr = spec.Replicas, TopicId = spec.TopicId,
+        };
+        await state.WriteStateAsync();
+        return epoch;
+    }
+
+    private async Task<Rejection?> OpenAsync(PartitionClaim claim, PartitionSpec spec, CancellationToken cancellationToken)
+    {
+        // Another activation may have raised the epoch, served and closed again before this one made its claim.
+        await state.ReadStateAsync();
+        if (state.State.LeaderEpoch != claim.LeaderEpoch || state.State.TopicId != claim.TopicId
+            || !await claim.OpenAsync(TopicConfig.Resolve(spec.Configs, broker.Config), cancellationToken))
+        {
+            return Rejection.Superseded;
+        }
+
+        // A deletion that came before the opening did not close this log, which would accept records and bring the directory back.
+        Guid? topicId = await Topic.ReportLeaderAsync(_partition, broker.BrokerId, claim.LeaderEpoch);
+        return topicId == claim.TopicId ? null : Rejection.Deleted;
+    }
+
+    /// <summary>The leader's log, if this activation serves; otherwise it deactivates.</summary>
+    private bool TryGetLeader([NotNullWhen(true)] out LeaderLog? leader)
+    {
+        if (_claim is { IsSuperseded: true })
         {
             _leader = null;
-            _refusal = Superseded;
+            _rejection = Rejection.Superseded;
         }
 
         leader = _leader;
         if (leader is null)
         {
-            Go();
+            Deactivate();
         }
 
+        Debug.Assert(leader is null || leader.LeaderEpoch == _claim!.LeaderEpoch, "A leader has the log of its own epoch.");
         return leader is not null;
     }
 
-    /// <summary>Waits for what the log does, and puts into a code what it throws: it failed, or it is closed because the partition moves.</summary>
-    private async Task<T> ReadAsync<T>(LeaderLog leader, Task<T> reading, Func<ErrorCode, T> refused)
+    /// <summary>
+    /// Waits for a call to the log, and maps its exceptions to error codes: the log failed, or was closed because the partition moves.
+    /// </summary>
+    private async Task<T> ReadAsync<T>(LeaderLog leader, Task<T> reading, Func<ErrorCode, T> reject)
     {
         try
         {
@@ -247,34 +262,39 @@ internal sealed class PartitionGrain(
         }
         catch (Exception e) when (e is LogException || StorageFailure.Is(e))
         {
-            if (_leader != leader || _open is not { IsSuperseded: false })
+            if (_leader != leader || _claim is not { IsSuperseded: false })
             {
-                return refused(ErrorCode.NotLeaderOrFollower);
+                return reject(ErrorCode.NotLeaderOrFollower);
             }
 
             logger.LogError(e, "The log of {Topic}-{Partition} cannot be read", _topic, _partition);
-            return refused(ErrorCode.KafkaStorageError);
+            return reject(ErrorCode.KafkaStorageError);
         }
         finally
         {
-            GoIfFailed(leader, ErrorCode.None);
+            DeactivateOnFailure(leader, ErrorCode.None);
         }
     }
 
-    /// <summary>A log that failed is closed and recovered by the next activation; a fenced leader is one no more.</summary>
-    private void GoIfFailed(LeaderLog leader, ErrorCode error)
+    /// <summary>A log that failed is closed, and recovered by the next activation; a fenced leader leads no more.</summary>
+    private void DeactivateOnFailure(LeaderLog leader, ErrorCode error)
     {
         if (leader.Log.Failure is not null || error == ErrorCode.FencedLeaderEpoch)
         {
-            Go();
+            Deactivate();
         }
     }
 
-    private void Go() => DeactivateOnIdle();
+    private PartitionClaim? Release()
+    {
+        PartitionClaim? claim = _claim;
+        (_claim, _leader) = (null, null);
+        return claim;
+    }
+
+    private void Deactivate() => DeactivateOnIdle();
 
     /// <summary>A newer activation in this process took the log. Called outside this grain's turns.</summary>
     private void OnSuperseded() =>
         GrainContext.Deactivate(new DeactivationReason(DeactivationReasonCode.ApplicationRequested, "A newer activation leads."));
-
-    private ITopicGrain TopicGrain() => GrainFactory.GetGrain<ITopicGrain>(_topic);
 }

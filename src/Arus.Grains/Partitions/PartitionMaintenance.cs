@@ -35,7 +35,8 @@ internal sealed class PartitionMaintenance(
 
     internal async Task RunAsync(bool all, int atOnce, CancellationToken cancellationToken)
     {
-        IEnumerable<IPartitionLog> logs = partitions.Open.Select(open => open.Log).OfType<IPartitionLog>().Where(log => all || log.Config.Compact);
+        IEnumerable<IPartitionLog> logs =
+            partitions.Claims.Select(claim => claim.Log).OfType<IPartitionLog>().Where(log => all || log.Config.Compact);
         var options = new ParallelOptions { MaxDegreeOfParallelism = atOnce, CancellationToken = cancellationToken };
         await Parallel.ForEachAsync(logs, options, async (log, cancellation) =>
         {

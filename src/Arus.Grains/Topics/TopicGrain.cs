@@ -125,7 +125,7 @@ internal sealed class TopicGrain(
         await OnPartitionsAsync(partition => partition.ReconfigureAsync(), CancellationToken.None);
     }
 
-    public Task ReportLeaderAsync(int partition, int brokerId, int leaderEpoch)
+    public Task<Guid?> ReportLeaderAsync(int partition, int brokerId, int leaderEpoch)
     {
         if (!_leaders.TryGetValue(partition, out (int Leader, int Epoch) known) || known.Epoch < leaderEpoch)
         {
@@ -133,7 +133,7 @@ internal sealed class TopicGrain(
             _description = null;
         }
 
-        return Task.CompletedTask;
+        return Task.FromResult(_durable is { Deleting: false } topic ? topic.Id : (Guid?)null);
     }
 
     private async Task FinishDeletionAsync(CancellationToken cancellationToken)

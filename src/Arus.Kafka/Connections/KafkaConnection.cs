@@ -39,7 +39,7 @@ internal sealed partial class KafkaConnection
         Listener = listener;
         RemoteAddress = remoteAddress;
         _services = services;
-        Waiters = new FetchWaiters(services.Partitions, services.Time);
+        Watches = new OffsetWatches(services.Partitions, services.Time);
         _lastActivity = services.Time.GetTimestamp();
     }
 
@@ -52,7 +52,8 @@ internal sealed partial class KafkaConnection
 
     public RateLimitedFailureLogger Failures => _services.Failures;
 
-    public FetchWaiters Waiters { get; }
+    /// <summary>The waiting calls of this connection's delayed fetches.</summary>
+    public OffsetWatches Watches { get; }
 
     /// <summary>
     /// How long the client has neither sent a whole request nor taken a response; zero while a request is being handled, since that is

@@ -172,7 +172,7 @@ internal sealed class FakeTopic(FakeCluster cluster, string name) : ITopicGrain
         return Task.CompletedTask;
     }
 
-    public Task ReportLeaderAsync(int partition, int brokerId, int leaderEpoch) => Task.CompletedTask;
+    public Task<Guid?> ReportLeaderAsync(int partition, int brokerId, int leaderEpoch) => Task.FromResult(Description?.Id);
 
     public Task<PartitionSpec?> DescribePartitionAsync(int partition) => throw new NotSupportedException();
 

@@ -15,6 +15,12 @@ internal sealed class FakePartition : IPartitionGrain
 
     public List<PartitionRead> Fetches { get; } = [];
 
+    /// <summary>How many bytes of records each fetch returned.</summary>
+    public List<long> FetchedBytes { get; } = [];
+
+    /// <summary>Calls that wait, or waited, for an offset.</summary>
+    public List<PartitionWait> Waits { get; } = [];
+
     public int AppendsAtOnce { get; private set; }
 
     public int MostAppendsAtOnce { get; private set; }
@@ -36,7 +42,7 @@ internal sealed class FakePartition : IPartitionGrain
         }
     }
 
-    public int WaitingFetches
+    public int RunningWaits
     {
         get
         {
@@ -114,35 +120,24 @@ internal sealed class FakePartition : IPartitionGrain
 
     public async Task<PartitionReadResult> FetchAsync(PartitionRead request)
     {
-        TaskCompletionSource arrived;
+        await Task.Yield();
         lock (_lock)
         {
             Fetches.Add(request);
-            if (Failure is not null)
+            try
+            {
+                PartitionReadResult result = Failure is not null ? throw Failure : Read(request);
+                FetchedBytes.Add(result.Records.SizeInBytes);
+                return result;
+            }
+            finally
             {
                 Check();
-                throw Failure;
             }
-
-            if (FetchError != ErrorCode.None || request.MaxWaitMs == 0 || request.Offset < EndOffset)
-            {
-                Check();
-                return Read(request);
-            }
-
-            arrived = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            _waiting.Add(arrived);
-            Check();
-        }
-
-        await arrived.Task;
-        lock (_lock)
-        {
-            return Read(request);
         }
     }
 
-    /// <summary>Ends the waiting fetches, as their time limit would.</summary>
+    /// <summary>Ends the waits, as their time limit would.</summary>
     public void EndWaits()
     {
         TaskCompletionSource[] waiting;
@@ -153,6 +148,29 @@ internal sealed class FakePartition : IPartitionGrain
         }
 
         Array.ForEach(waiting, wait => wait.SetResult());
+    }
+
+    public async Task<PartitionOffsets> WaitForOffsetAsync(PartitionWait request)
+    {
+        TaskCompletionSource? arrived = null;
+        lock (_lock)
+        {
+            Waits.Add(request);
+            if (Failure is null && FetchError == ErrorCode.None && request.AfterOffset >= EndOffset)
+            {
+                arrived = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                _waiting.Add(arrived);
+            }
+
+            Check();
+        }
+
+        await (arrived?.Task ?? Task.CompletedTask);
+        lock (_lock)
+        {
+            long available = Select(request.AfterOffset, request.MaxBytes, minOneBatch: true).Sum(batch => (long)batch.Length);
+            return Failure is not null ? throw Failure : new PartitionOffsets(FetchError, 5, EndOffset, EndOffset, 0, available);
+        }
     }
 
     public long Put(byte[] batch) => Append(batch).BaseOffset;
@@ -201,11 +219,18 @@ internal sealed class FakePartition : IPartitionGrain
             return new PartitionReadResult(FetchError, 5, -1, -1, -1, []);
         }
 
+        ReadOnlyMemory<byte>[] found = Select(request.Offset, request.MaxBytes, request.MinOneBatch);
+        RecordBytes records = found.Sum(batch => batch.Length) >= request.MinBytes ? found : [];
+        return new PartitionReadResult(ErrorCode.None, 5, EndOffset, EndOffset, 0, records);
+    }
+
+    private ReadOnlyMemory<byte>[] Select(long offset, int maxBytes, bool minOneBatch)
+    {
         var found = new List<ReadOnlyMemory<byte>>();
         long bytes = 0;
-        foreach ((_, byte[] batch) in _log.Where(entry => new RecordBatchHeader(entry.Batch).NextOffset > request.Offset))
+        foreach ((_, byte[] batch) in _log.Where(entry => new RecordBatchHeader(entry.Batch).NextOffset > offset))
         {
-            if (bytes + batch.Length > request.MaxBytes && !(found.Count == 0 && request.MinOneBatch))
+            if (bytes + batch.Length > maxBytes && !(found.Count == 0 && minOneBatch))
             {
                 break;
             }
@@ -214,7 +239,7 @@ internal sealed class FakePartition : IPartitionGrain
             bytes += batch.Length;
         }
 
-        return new PartitionReadResult(ErrorCode.None, 5, EndOffset, EndOffset, 0, [.. found]);
+        return [.. found];
     }
 
     private void Check()

@@ -62,8 +62,8 @@ internal sealed class FetchHandler(KafkaListenerOptions options, TopicCache topi
         var limits = new FetchLimits(
             request.MinBytes, Math.Clamp(request.MaxBytes, 0, options.MaxFetchBytes),
             TimeSpan.FromMilliseconds(Math.Max(0, request.MaxWaitMs)), isolation);
-        var operation = new FetchOperation(partitionGrains, topicCache, time, context, [.. positions], limits);
-        PartitionReadResult[] results = await operation.RunAsync(hasError, context.Closed);
+        var fetch = new DelayedFetch(partitionGrains, topicCache, time, context, [.. positions], limits);
+        PartitionReadResult[] results = await fetch.RunAsync(hasError);
         for (int i = 0; i < results.Length; i++)
         {
             (int t, int p) = slots[i];

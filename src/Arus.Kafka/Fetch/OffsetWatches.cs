@@ -1,0 +1,121 @@
+using Arus.Grains;
+
+namespace Arus.Kafka;
+
+/// <summary>Told what a watch brought, once and from any thread, unless it is removed before.</summary>
+internal interface IOffsetListener
+{
+    /// <param name="index">As given to <see cref="OffsetWatches.GetOrStart"/>.</param>
+    /// <param name="offsets">Null when the call failed.</param>
+    void OnAnswer(int index, PartitionOffsets? offsets, Exception? failure);
+}
+
+/// <summary>
+/// The waiting grain calls of one connection: one for each partition, which outlives the fetch request that made it and serves the next
+/// one. A client that polls a thousand quiet partitions twice a second costs a call each few seconds and partition, not two a second.
+/// Safe for use by any thread.
+/// </summary>
+internal sealed class OffsetWatches(PartitionGrains partitions, TimeProvider time)
+{
+    /// <summary>How long one call waits: longer than most clients' fetches, short enough to notice soon that a silo is gone.</summary>
+    internal const int CallWaitMs = 3_000;
+
+    /// <summary>A call that is this late is given up; it went to a silo that died, or the partition is moving.</summary>
+    private static readonly TimeSpan GiveUpAfter = TimeSpan.FromMilliseconds(CallWaitMs + 1_000);
+
+    private readonly Lock _lock = new();
+    private readonly Dictionary<TopicPartition, OffsetWatch> _running = [];
+
+    /// <summary>The call that waits for the high watermark to pass this offset, if one is running.</summary>
+    public OffsetWatch? FindRunning(TopicPartition partition, long afterOffset, IsolationLevel isolation)
+    {
+        lock (_lock)
+        {
+            return _running.TryGetValue(partition, out OffsetWatch? watch) && watch.Request.AfterOffset == afterOffset
+                && watch.Request.Isolation == isolation && time.GetElapsedTime(watch.StartedAt) <= GiveUpAfter
+                ? watch
+                : null;
+        }
+    }
+
+    /// <summary>Watches a partition with the call that is running at this offset, or a new one.</summary>
+    /// <param name="known">The partition's answer at this offset, for fetches that find the call running.</param>
+    public OffsetWatch GetOrStart(
+        TopicPartition partition, PartitionWait request, PartitionReadResult known, IOffsetListener listener, int index)
+    {
+        OffsetWatch watch;
+        lock (_lock)
+        {
+            if (FindRunning(partition, request.AfterOffset, request.Isolation) is { } running)
+            {
+                running.Add(listener, index);
+                return running;
+            }
+
+            watch = new OffsetWatch(request, known, time.GetTimestamp());
+            watch.Add(listener, index);
+            _running[partition] = watch;
+        }
+
+        _ = RunAsync(partition, watch);
+        return watch;
+    }
+
+    private async Task RunAsync(TopicPartition partition, OffsetWatch watch)
+    {
+        PartitionOffsets? offsets = null;
+        Exception? failure = null;
+        try
+        {
+            offsets = await partitions.Get(partition).WaitForOffsetAsync(watch.Request);
+        }
+        catch (Exception exception)
+        {
+            failure = exception;
+        }
+
+        lock (_lock)
+        {
+            if (_running.TryGetValue(partition, out OffsetWatch? current) && ReferenceEquals(current, watch))
+            {
+                _running.Remove(partition);
+            }
+        }
+
+        watch.Complete(offsets, failure);
+    }
+}
+
+/// <summary>One waiting call and the fetches that it is to wake. Safe for use by any thread.</summary>
+/// <param name="Known">What the partition answered last: its offsets, as long as the call waits.</param>
+internal sealed record OffsetWatch(PartitionWait Request, PartitionReadResult Known, long StartedAt)
+{
+    private readonly List<(IOffsetListener Listener, int Index)> _listeners = [];
+
+    public void Add(IOffsetListener listener, int index)
+    {
+        lock (_listeners)
+        {
+            _listeners.Add((listener, index));
+        }
+    }
+
+    public void Remove(IOffsetListener listener)
+    {
+        lock (_listeners)
+        {
+            _listeners.RemoveAll(entry => entry.Listener == listener);
+        }
+    }
+
+    public void Complete(PartitionOffsets? offsets, Exception? failure)
+    {
+        lock (_listeners)
+        {
+            foreach ((IOffsetListener listener, int index) in _listeners)
+            {
+                listener.OnAnswer(index, offsets, failure);
+            }
+        }
+    }
+}
