@@ -5,7 +5,8 @@ namespace Arus.Grains;
 
 /// <inheritdoc cref="IClusterGrain"/>
 internal sealed class ClusterGrain(
-    [PersistentState("cluster", StorageNames.Metadata)] IPersistentState<ClusterState> state, BrokerMembership membership) : Grain, IClusterGrain
+    [PersistentState("cluster", StorageNames.Metadata)] IPersistentState<ClusterState> state, BrokerMembership membership)
+    : Grain, IClusterGrain
 {
     private ClusterDescription? _description;
     private object? _membershipToken;
@@ -23,12 +24,16 @@ internal sealed class ClusterGrain(
 
         if (known is null || state.State.ClusterId.Length == 0 || !Same(known, registration))
         {
-            // The state is replaced only once it is durable, since descriptions are read meanwhile.
+            // The old state comes back if the write fails, since descriptions are read from it.
             ClusterState before = state.State;
             state.State = new ClusterState
             {
                 ClusterId = before.ClusterId.Length > 0 ? before.ClusterId : NewClusterId(),
-                Brokers = [.. before.Brokers.Where(broker => broker.BrokerId != registration.BrokerId).Append(registration).OrderBy(broker => broker.BrokerId)],
+                Brokers =
+                [
+                    .. before.Brokers.Where(broker => broker.BrokerId != registration.BrokerId).Append(registration)
+                        .OrderBy(broker => broker.BrokerId),
+                ],
             };
             try
             {

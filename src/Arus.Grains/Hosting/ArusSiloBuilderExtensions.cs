@@ -26,8 +26,8 @@ public static class ArusSiloBuilderExtensions
         builder.Services.AddSingleton<PartitionMaintenance>();
         builder.Services.AddHostedService(services => services.GetRequiredService<PartitionMaintenance>());
 
-        builder.Services.AddSingleton(services => ActivatorUtilities.CreateInstance<ColdPartitions>(services, [logDirectory ?? ""]));
-        builder.Services.AddHostedService(services => services.GetRequiredService<ColdPartitions>());
+        builder.Services.AddSingleton(services => ActivatorUtilities.CreateInstance<IdlePartitionRetention>(services, [logDirectory ?? ""]));
+        builder.Services.AddHostedService(services => services.GetRequiredService<IdlePartitionRetention>());
 
         // After whatever else names the silo: the name is how a broker's silo is found.
         builder.Services.PostConfigure<SiloOptions>(options => options.SiloName = broker.SiloName);

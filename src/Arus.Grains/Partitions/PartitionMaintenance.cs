@@ -21,7 +21,7 @@ internal sealed class PartitionMaintenance(
         {
             while (await timer.WaitForNextTickAsync(stoppingToken))
             {
-                // Compacted logs are looked at more often than the others, as Kafka's cleaner does.
+                // Compacted logs are maintained more often than the others, as by Kafka's cleaner.
                 bool all = time.GetUtcNow() - lastRetention >= retentionInterval;
                 lastRetention = all ? time.GetUtcNow() : lastRetention;
                 await RunAsync(all, config.GetInt(BrokerConfigs.LogCleanerThreads), stoppingToken);

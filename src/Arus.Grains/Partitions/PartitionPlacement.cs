@@ -4,7 +4,7 @@ using Orleans.Runtime.Placement;
 
 namespace Arus.Grains;
 
-/// <summary>Puts a partition on the broker that its topic assigns it to.</summary>
+/// <summary>Places a partition on the broker that its topic assigns it to.</summary>
 [Serializable, GenerateSerializer, Immutable, SuppressReferenceTracking]
 internal sealed class PartitionPlacement : PlacementStrategy
 {
@@ -15,8 +15,8 @@ internal sealed class PartitionPlacement : PlacementStrategy
 internal sealed class PartitionPlacementAttribute() : PlacementAttribute(PartitionPlacement.Singleton);
 
 /// <summary>
-/// Finds the broker of a partition. Where it is not alive, or there is no such partition, the grain is activated here instead: to
-/// refuse with the right error code and go, since the log is with its broker, or, with logs that all brokers share, to lead.
+/// Finds the broker of a partition. Where it is not alive, or there is no such partition, the grain is activated here instead: to reject
+/// calls with the right error code, since the log is with its broker, or, with logs that all brokers share, to lead.
 /// </summary>
 internal sealed class PartitionPlacementDirector(IGrainFactory grains, BrokerMembership membership) : IPlacementDirector
 {

@@ -2,7 +2,8 @@
 namespace Arus.Grains;
 
 /// <summary>
-/// A partition's metadata, changed only by compare-and-swap. It, not the grain directory, says who leads: whoever raised the epoch last.
+/// A partition's metadata, changed only by compare-and-swap. It, not the grain directory, says who leads: the activation that raised the
+/// epoch last.
 /// </summary>
 [GenerateSerializer, Alias("arus.PartitionState")]
 internal sealed class PartitionState

@@ -8,24 +8,24 @@ namespace Arus.Grains;
 
 /// <inheritdoc cref="ITopicCatalogGrain"/>
 /// <remarks>
-/// Every call interleaves: a call waits for its row's write without holding a turn, and many share one write. An entry whose
-/// creator or deleter died is settled by asking the topic: before the first listing, and then every so often.
+/// Every call interleaves: a call waits for its row's write without holding a turn, and many share one write. An entry whose creation or
+/// deletion was cut short is settled by asking the topic: before the first listing, and periodically.
 /// </remarks>
 internal sealed class TopicCatalogGrain(
     [FromKeyedServices(StorageNames.Metadata)] IGrainStorage storage, TimeProvider time, ILogger<TopicCatalogGrain> logger)
     : Grain, ITopicCatalogGrain
 {
-    /// <summary>Frozen: rows on disk are spread by it.</summary>
-    private const int Rows = 64;
+    /// <summary>Frozen: topics are assigned to rows on disk by it.</summary>
+    private const int RowCount = 64;
 
-    private const int AskedAtOnce = 32;
+    private const int MaxConcurrentCalls = 32;
 
-    /// <summary>A creation or deletion that takes longer than this is looked into.</summary>
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
+    /// <summary>The topic is asked about a creation or deletion that takes longer than this.</summary>
+    private static readonly TimeSpan PendingTimeout = TimeSpan.FromSeconds(60);
 
-    private static readonly TimeSpan s_tick = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan SettleInterval = TimeSpan.FromSeconds(5);
 
-    private readonly CatalogBucket[] _buckets = new CatalogBucket[Rows];
+    private readonly CatalogRow[] _rows = new CatalogRow[RowCount];
     private readonly Dictionary<Guid, string> _names = [];
     private TopicListing[]? _list;
     private Task? _settled;
@@ -34,52 +34,52 @@ internal sealed class TopicCatalogGrain(
     {
         GrainId shard = this.GetGrainId();
         DateTimeOffset longAgo = DateTimeOffset.MinValue;
-        for (int i = 0; i < Rows; i++)
+        for (int i = 0; i < RowCount; i++)
         {
-            _buckets[i] = new CatalogBucket(storage, shard, string.Create(CultureInfo.InvariantCulture, $"topics-{i:D2}"));
+            _rows[i] = new CatalogRow(storage, shard, string.Create(CultureInfo.InvariantCulture, $"topics-{i:D2}"));
         }
 
-        await Task.WhenAll(_buckets.Select(bucket => bucket.ReadAsync(longAgo)));
-        foreach (TopicListing topic in _buckets.SelectMany(bucket => bucket.Listed.Values))
+        await Task.WhenAll(_rows.Select(row => row.ReadAsync(longAgo)));
+        foreach (TopicListing topic in _rows.SelectMany(row => row.Listed.Values))
         {
             _names[topic.Id] = topic.Name;
         }
 
-        this.RegisterGrainTimer(TickAsync, new GrainTimerCreationOptions { DueTime = s_tick, Period = s_tick, Interleave = true });
+        this.RegisterGrainTimer(TickAsync, new GrainTimerCreationOptions { DueTime = SettleInterval, Period = SettleInterval, Interleave = true });
     }
 
     public override async Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken) => await WriteDirtyAsync();
 
     public Task PrepareAsync(TopicListing topic)
     {
-        CatalogBucket bucket = BucketOf(topic.Name);
-        if (bucket.Listed.TryGetValue(topic.Name, out TopicListing? listed) && listed.Id == topic.Id)
+        CatalogRow row = RowOf(topic.Name);
+        if (row.Listed.TryGetValue(topic.Name, out TopicListing? listed) && listed.Id == topic.Id)
         {
-            Unlist(bucket, topic);
+            RemoveListing(row, topic);
         }
 
-        bucket.Pending[topic.Id] = new PendingTopic(topic, time.GetUtcNow());
-        bucket.MarkDirty();
-        return SaveAsync(bucket);
+        row.Pending[topic.Id] = new PendingTopic(topic, time.GetUtcNow());
+        row.MarkDirty();
+        return SaveAsync(row);
     }
 
     public Task AddAsync(TopicListing topic)
     {
-        CatalogBucket bucket = BucketOf(topic.Name);
-        List(bucket, topic);
+        CatalogRow row = RowOf(topic.Name);
+        AddListing(row, topic);
 
         // A pending entry is as good as a listed one after a crash, since it is settled before the first listing.
-        return bucket.Pending.Remove(topic.Id) ? Task.CompletedTask : SaveAsync(bucket);
+        return row.Pending.Remove(topic.Id) ? Task.CompletedTask : SaveAsync(row);
     }
 
     public Task RemoveAsync(string name, Guid id)
     {
-        CatalogBucket bucket = BucketOf(name);
-        bool pending = bucket.Pending.Remove(id);
-        bool listed = bucket.Listed.TryGetValue(name, out TopicListing? topic) && topic.Id == id;
+        CatalogRow row = RowOf(name);
+        bool pending = row.Pending.Remove(id);
+        bool listed = row.Listed.TryGetValue(name, out TopicListing? topic) && topic.Id == id;
         if (listed)
         {
-            Unlist(bucket, topic!);
+            RemoveListing(row, topic!);
         }
 
         if (!pending && !listed)
@@ -87,14 +87,14 @@ internal sealed class TopicCatalogGrain(
             return Task.CompletedTask;
         }
 
-        bucket.MarkDirty();
-        return listed ? SaveAsync(bucket) : Task.CompletedTask;
+        row.MarkDirty();
+        return listed ? SaveAsync(row) : Task.CompletedTask;
     }
 
     public async Task<TopicListing[]> ListAsync()
     {
         await (_settled ??= SettleAsync());
-        return _list ??= [.. _buckets.SelectMany(bucket => bucket.Listed.Values).OrderBy(topic => topic.Name, StringComparer.Ordinal)];
+        return _list ??= [.. _rows.SelectMany(row => row.Listed.Values).OrderBy(topic => topic.Name, StringComparer.Ordinal)];
     }
 
     public async Task<string?> FindNameAsync(Guid id)
@@ -111,11 +111,11 @@ internal sealed class TopicCatalogGrain(
 
     private async Task WriteDirtyAsync()
     {
-        foreach (CatalogBucket bucket in _buckets)
+        foreach (CatalogRow row in _rows)
         {
-            if (bucket.IsDirty)
+            if (row.IsDirty)
             {
-                await SaveAsync(bucket);
+                await SaveAsync(row);
             }
         }
     }
@@ -123,12 +123,14 @@ internal sealed class TopicCatalogGrain(
     /// <summary>Asks the topics that have been pending for too long what became of them.</summary>
     private async Task SettleAsync()
     {
-        DateTimeOffset before = time.GetUtcNow() - s_patience;
+        DateTimeOffset before = time.GetUtcNow() - PendingTimeout;
         TopicListing[] overdue =
         [
-            .. _buckets.SelectMany(bucket => bucket.Pending.Values).Where(pending => pending.Since < before).Select(pending => pending.Topic),
+            .. _rows.SelectMany(row => row.Pending.Values)
+                .Where(pending => pending.Since < before)
+                .Select(pending => pending.Topic),
         ];
-        foreach (TopicListing[] some in overdue.Chunk(AskedAtOnce))
+        foreach (TopicListing[] some in overdue.Chunk(MaxConcurrentCalls))
         {
             await Task.WhenAll(some.Select(SettleAsync));
         }
@@ -143,29 +145,30 @@ internal sealed class TopicCatalogGrain(
         }
         catch (Exception e) when (e is OrleansException or TimeoutException or IOException)
         {
-            logger.LogWarning("Topic {Topic} could not be asked whether it exists and stays unlisted for now: {Reason}", pending.Name, e.Message);
+            logger.LogWarning(
+                "Topic {Topic} could not be asked whether it exists and stays unlisted for now: {Reason}", pending.Name, e.Message);
             return;
         }
 
-        CatalogBucket bucket = BucketOf(pending.Name);
-        if (!bucket.Pending.Remove(pending.Id))
+        CatalogRow row = RowOf(pending.Name);
+        if (!row.Pending.Remove(pending.Id))
         {
             return;
         }
 
         if (topic is not null && topic.Id == pending.Id)
         {
-            List(bucket, pending with { Partitions = topic.Partitions.Length });
+            AddListing(row, pending with { Partitions = topic.Partitions.Length });
         }
 
-        bucket.MarkDirty();
+        row.MarkDirty();
     }
 
-    private async Task SaveAsync(CatalogBucket bucket)
+    private async Task SaveAsync(CatalogRow row)
     {
         try
         {
-            await bucket.WriteAsync();
+            await row.WriteAsync();
         }
         catch
         {
@@ -175,21 +178,21 @@ internal sealed class TopicCatalogGrain(
         }
     }
 
-    private void List(CatalogBucket bucket, TopicListing topic)
+    private void AddListing(CatalogRow row, TopicListing topic)
     {
-        bucket.Listed[topic.Name] = topic;
-        bucket.MarkDirty();
+        row.Listed[topic.Name] = topic;
+        row.MarkDirty();
         _names[topic.Id] = topic.Name;
         _list = null;
     }
 
-    private void Unlist(CatalogBucket bucket, TopicListing topic)
+    private void RemoveListing(CatalogRow row, TopicListing topic)
     {
-        bucket.Listed.Remove(topic.Name);
+        row.Listed.Remove(topic.Name);
         _names.Remove(topic.Id);
         _list = null;
     }
 
     /// <summary>The shard took the hash's remainder, so the row takes what is left of it.</summary>
-    private CatalogBucket BucketOf(string topicName) => _buckets[TopicCatalog.RowOf(topicName, Rows)];
+    private CatalogRow RowOf(string topicName) => _rows[TopicCatalog.RowOf(topicName, RowCount)];
 }

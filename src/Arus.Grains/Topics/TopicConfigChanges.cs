@@ -5,7 +5,8 @@ internal static class TopicConfigChanges
 {
     /// <summary>The keys after the changes; <paramref name="own"/> is left as it is.</summary>
     /// <exception cref="ArusException"><see cref="ErrorCode.InvalidConfig"/> names the key.</exception>
-    public static Dictionary<string, string> Apply(IReadOnlyDictionary<string, string> own, IReadOnlyList<ConfigChange> changes, BrokerConfig broker)
+    public static Dictionary<string, string> Apply(
+        IReadOnlyDictionary<string, string> own, IReadOnlyList<ConfigChange> changes, BrokerConfig broker)
     {
         var result = new Dictionary<string, string>(own);
         var seen = new HashSet<string>(StringComparer.Ordinal);
@@ -41,7 +42,8 @@ internal static class TopicConfigChanges
     public static Dictionary<string, string> Check(IReadOnlyDictionary<string, string> configs, BrokerConfig broker) =>
         Apply(new Dictionary<string, string>(), [.. configs.Select(pair => new ConfigChange(pair.Key, ConfigOperation.Set, pair.Value))], broker);
 
-    private static string EditList(ConfigDefinition definition, ConfigChange change, IReadOnlyDictionary<string, string> own, BrokerConfig broker)
+    private static string EditList(
+        ConfigDefinition definition, ConfigChange change, IReadOnlyDictionary<string, string> own, BrokerConfig broker)
     {
         if (definition.Type != ConfigType.List)
         {
@@ -59,7 +61,8 @@ internal static class TopicConfigChanges
         if (config.MinCompactionLagMs > config.MaxCompactionLagMs)
         {
             throw Invalid(
-                $"{TopicConfigs.MinCompactionLagMs}={config.MinCompactionLagMs} is above {TopicConfigs.MaxCompactionLagMs}={config.MaxCompactionLagMs}.");
+                $"{TopicConfigs.MinCompactionLagMs}={config.MinCompactionLagMs} is above " +
+                $"{TopicConfigs.MaxCompactionLagMs}={config.MaxCompactionLagMs}.");
         }
     }
 

@@ -6,17 +6,15 @@ namespace Arus.Grains;
 
 /// <inheritdoc cref="ITopicGrain"/>
 /// <remarks>
-/// Creation: the catalog notes it, the state is written, the catalog lists it. Deletion: the state says so, the catalog notes it, the
-/// partitions go, then the state, then the catalog's note. A crash in between is repaired by whichever of catalog and topic is next
-/// asked. Calls that only read interleave, so they see <see cref="_durable"/>, which changes only after a write has succeeded.
+/// Creation: the catalog marks the topic pending, the state is written, the catalog lists it. Deletion: the state is marked, the catalog marks
+/// it pending, the partitions are deleted, then the state, then the catalog's entry. A crash in between is repaired by the next call to the
+/// catalog or the topic. Calls that only read interleave, so they see <see cref="_durable"/>, which changes only after a write has succeeded.
 /// </remarks>
 internal sealed class TopicGrain(
     [PersistentState("topic", StorageNames.Metadata)] IPersistentState<TopicState> state,
     ILocalBroker broker, BrokerMembership membership, TimeProvider time, ILogger<TopicGrain> logger) : Grain, ITopicGrain
 {
-    /// <summary>How many partitions are told of a change at once.</summary>
-    private const int PartitionCallsAtOnce = 32;
-
+    private const int MaxConcurrentCalls = 32;
     private const int CatalogAttempts = 3;
 
     /// <summary>What the partitions reported since this activation began: a partition's leader and its epoch.</summary>
@@ -56,7 +54,7 @@ internal sealed class TopicGrain(
 
         Dictionary<string, string> configs = TopicConfigChanges.Check(spec.Configs, broker.Config);
         Guid id = TopicCatalog.IdFor(_name, Guid.NewGuid());
-        int[][] replicas = TopicPlan.Create(
+        int[][] replicas = ReplicaPlacer.Place(
             spec, broker.Config.GetInt(BrokerConfigs.NumPartitions), (short)broker.Config.GetInt(BrokerConfigs.DefaultReplicationFactor),
             await LiveBrokersAsync(), RotationStart(id));
         var created = new TopicState
@@ -69,9 +67,9 @@ internal sealed class TopicGrain(
         }
 
         TopicListing listing = Listing(created);
-        await OnCatalogAsync(id, catalog => catalog.PrepareAsync(listing));
+        await CallCatalogAsync(id, catalog => catalog.PrepareAsync(listing));
         await WriteAsync(created);
-        await OnCatalogAsync(id, catalog => catalog.AddAsync(listing));
+        await CallCatalogAsync(id, catalog => catalog.AddAsync(listing));
         return Description()!;
     }
 
@@ -100,7 +98,8 @@ internal sealed class TopicGrain(
     public async Task<TopicDescription> CreatePartitionsAsync(int count, int[][]? assignments, bool validateOnly)
     {
         TopicState topic = _durable is { Deleting: false } existing ? existing : throw Unknown();
-        int[][] added = TopicPlan.Grow(topic.Replicas.Length, count, assignments, await LiveBrokersAsync(), RotationStart(topic.Id));
+        int[][] added = ReplicaPlacer.PlaceAdded(
+            topic.Replicas.Length, count, assignments, await LiveBrokersAsync(), RotationStart(topic.Id));
         TopicState grown = topic.With(replicas: [.. topic.Replicas, .. added]);
         if (validateOnly)
         {
@@ -108,7 +107,7 @@ internal sealed class TopicGrain(
         }
 
         await WriteAsync(grown);
-        await OnCatalogAsync(grown.Id, catalog => catalog.AddAsync(Listing(grown)));
+        await CallCatalogAsync(grown.Id, catalog => catalog.AddAsync(Listing(grown)));
         return Description()!;
     }
 
@@ -122,7 +121,7 @@ internal sealed class TopicGrain(
         }
 
         await WriteAsync(topic.With(configs: configs));
-        await OnPartitionsAsync(partition => partition.ReconfigureAsync(), CancellationToken.None);
+        await ForEachPartitionAsync(partition => partition.ReconfigureAsync(), CancellationToken.None);
     }
 
     public Task<Guid?> ReportLeaderAsync(int partition, int brokerId, int leaderEpoch)
@@ -143,22 +142,22 @@ internal sealed class TopicGrain(
             return;
         }
 
-        await OnCatalogAsync(topic.Id, catalog => catalog.PrepareAsync(Listing(topic)));
-        await OnPartitionsAsync(partition => partition.DeleteAsync(topic.Id), cancellationToken);
+        await CallCatalogAsync(topic.Id, catalog => catalog.PrepareAsync(Listing(topic)));
+        await ForEachPartitionAsync(partition => partition.DeleteAsync(topic.Id), cancellationToken);
         await state.ClearStateAsync(cancellationToken);
         _durable = null;
         _description = null;
         _leaders.Clear();
-        await OnCatalogAsync(topic.Id, catalog => catalog.RemoveAsync(_name, topic.Id));
+        await CallCatalogAsync(topic.Id, catalog => catalog.RemoveAsync(_name, topic.Id));
     }
 
     /// <summary>Calls every partition. One that cannot be reached reads the topic anew when it next activates, so it is only logged.</summary>
-    private async Task OnPartitionsAsync(Func<IPartitionGrain, Task> call, CancellationToken cancellationToken)
+    private async Task ForEachPartitionAsync(Func<IPartitionGrain, Task> call, CancellationToken cancellationToken)
     {
-        for (int first = 0; first < _durable!.Replicas.Length; first += PartitionCallsAtOnce)
+        foreach (int[] some in Enumerable.Range(0, _durable!.Replicas.Length).Chunk(MaxConcurrentCalls))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            await Task.WhenAll(Enumerable.Range(first, Math.Min(PartitionCallsAtOnce, _durable.Replicas.Length - first)).Select(CallAsync));
+            await Task.WhenAll(some.Select(CallAsync));
         }
 
         async Task CallAsync(int partition)
@@ -169,7 +168,8 @@ internal sealed class TopicGrain(
             }
             catch (Exception e) when (e is ArusException or OrleansException or TimeoutException)
             {
-                logger.LogWarning("Partition {Topic}-{Partition} could not be told of a change of its topic: {Reason}", _name, partition, e.Message);
+                logger.LogWarning(
+                    "Partition {Topic}-{Partition} could not be told of a change of its topic: {Reason}", _name, partition, e.Message);
             }
         }
     }
@@ -184,7 +184,7 @@ internal sealed class TopicGrain(
         }
         catch (InconsistentStateException e)
         {
-            // Another activation of this topic wrote. What it wrote is read by the next activation; this one is done.
+            // Another activation of this topic wrote; the next activation reads what it wrote.
             state.State = before;
             DeactivateOnIdle();
             throw new ArusException(ErrorCode.RequestTimedOut, $"Topic '{_name}' was changed elsewhere at the same time; try again.", e);
@@ -200,7 +200,7 @@ internal sealed class TopicGrain(
     }
 
     /// <summary>A call to the catalog can be repeated safely; a shard that lost its storage row to another activation comes back.</summary>
-    private async Task OnCatalogAsync(Guid id, Func<ITopicCatalogGrain, Task> call)
+    private async Task CallCatalogAsync(Guid id, Func<ITopicCatalogGrain, Task> call)
     {
         ITopicCatalogGrain catalog = GrainFactory.GetGrain<ITopicCatalogGrain>(TopicCatalog.ShardOf(id));
         for (int attempt = 1; ; attempt++)
@@ -253,13 +253,13 @@ internal sealed class TopicGrain(
         return new TopicDescription(_name, topic.Id, partitions, topic.Configs, topic.Version, IsInternal(_name));
     }
 
-    /// <summary>Who is asked for a partition whose leader is gone: nobody, unless its records are where all brokers can read them.</summary>
+    /// <summary>The broker to call for a partition whose leader is gone: none, unless all brokers can read its records.</summary>
     private int Successor(int partition) =>
         LocalBroker.SharesLogs(broker.Config) && membership.Alive is { Count: > 0 } alive ? alive[partition % alive.Count] : -1;
 
     private TopicListing Listing(TopicState topic) => new(_name, topic.Id, topic.Replicas.Length, IsInternal(_name));
 
-    /// <summary>Differs between topics, so that their first partitions do not all land on one broker.</summary>
+    /// <summary>Differs between topics, so that their first partitions are not all on one broker.</summary>
     private static uint RotationStart(Guid id)
     {
         Span<byte> bytes = stackalloc byte[16];

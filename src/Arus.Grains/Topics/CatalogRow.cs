@@ -4,10 +4,10 @@ using Orleans.Storage;
 namespace Arus.Grains;
 
 /// <summary>
-/// One row of a catalog shard in memory. Only turns of its grain touch it. Writes are coalesced: while one is under way, what
-/// changes meanwhile goes with the next, and everyone who waits for it shares that one.
+/// One row of a catalog shard in memory, used by turns of its grain only. Writes are coalesced: what changes during a write goes with the
+/// next, which all who wait for it share.
 /// </summary>
-internal sealed class CatalogBucket(IGrainStorage storage, GrainId shard, string rowName)
+internal sealed class CatalogRow(IGrainStorage storage, GrainId shard, string rowName)
 {
     private readonly GrainState<TopicCatalogRow> _row = new();
     private long _changed;

@@ -1,15 +1,16 @@
 namespace Arus.Grains;
 
-/// <summary>Decides where a topic's partitions go. Pure: the same input gives the same plan.</summary>
-internal static class TopicPlan
+/// <summary>Assigns a topic's partitions to brokers. Pure: the same input gives the same assignment.</summary>
+internal static class ReplicaPlacer
 {
     public const int MaxPartitions = 10_000;
 
     /// <summary>The replicas of each partition of a new topic.</summary>
     /// <param name="liveBrokers">Ascending.</param>
-    /// <param name="start">Where the rotation over the brokers begins; vary it, or every topic's first partition lands on one broker.</param>
-    /// <exception cref="ArusException">The plan cannot be made.</exception>
-    public static int[][] Create(TopicSpec spec, int defaultPartitions, short defaultReplicationFactor, ReadOnlySpan<int> liveBrokers, uint start)
+    /// <param name="start">Where the rotation over the brokers begins; it varies, so that not every topic begins at the same broker.</param>
+    /// <exception cref="ArusException">The partitions cannot be assigned as specified.</exception>
+    public static int[][] Place(
+        TopicSpec spec, int defaultPartitions, short defaultReplicationFactor, ReadOnlySpan<int> liveBrokers, uint start)
     {
         if (spec.Assignments is { } assignments)
         {
@@ -28,16 +29,18 @@ internal static class TopicPlan
         CheckCount(count, ErrorCode.InvalidPartitions);
         short factor = spec.ReplicationFactor == -1 ? defaultReplicationFactor : spec.ReplicationFactor;
         CheckReplicationFactor(factor, liveBrokers.Length);
-        return Spread(count, liveBrokers, start, 0);
+        return Rotate(count, liveBrokers, start, 0);
     }
 
     /// <summary>The replicas of the partitions that are added when a topic grows to <paramref name="total"/>.</summary>
-    /// <exception cref="ArusException">The plan cannot be made.</exception>
-    public static int[][] Grow(int present, int total, int[][]? assignments, ReadOnlySpan<int> liveBrokers, uint start)
+    /// <exception cref="ArusException">The partitions cannot be assigned as specified.</exception>
+    public static int[][] PlaceAdded(int present, int total, int[][]? assignments, ReadOnlySpan<int> liveBrokers, uint start)
     {
         if (total <= present)
         {
-            string fault = total == present ? $"The topic already has {present} partitions." : $"The topic has {present} partitions and cannot shrink to {total}.";
+            string fault = total == present
+                ? $"The topic already has {present} partitions."
+                : $"The topic has {present} partitions and cannot shrink to {total}.";
             throw new ArusException(ErrorCode.InvalidPartitions, fault);
         }
 
@@ -45,20 +48,21 @@ internal static class TopicPlan
         if (assignments is null)
         {
             CheckReplicationFactor(1, liveBrokers.Length);
-            return Spread(total - present, liveBrokers, start, present);
+            return Rotate(total - present, liveBrokers, start, present);
         }
 
         if (assignments.Length != total - present)
         {
             throw new ArusException(
-                ErrorCode.InvalidReplicaAssignment, $"{total - present} partitions are added, but {assignments.Length} assignments were given.");
+                ErrorCode.InvalidReplicaAssignment,
+                $"{total - present} partitions are added, but {assignments.Length} assignments were given.");
         }
 
         CheckAssignments(assignments, liveBrokers);
         return assignments;
     }
 
-    private static int[][] Spread(int count, ReadOnlySpan<int> brokers, uint start, int first)
+    private static int[][] Rotate(int count, ReadOnlySpan<int> brokers, uint start, int first)
     {
         var replicas = new int[count][];
         for (int i = 0; i < count; i++)
@@ -73,7 +77,7 @@ internal static class TopicPlan
     {
         if (count is < 1 or > MaxPartitions)
         {
-            throw new ArusException(code, $"A topic of {count} partitions was asked for; allowed: 1 to {MaxPartitions}.");
+            throw new ArusException(code, $"A topic of {count} partitions was requested; allowed: 1 to {MaxPartitions}.");
         }
     }
 
@@ -86,8 +90,10 @@ internal static class TopicPlan
 
         if (factor != 1)
         {
-            string fault = factor < 1 ? "allowed: 1, or -1 for the default" : "replication is not there yet; allowed: 1, or -1 for the default";
-            throw new ArusException(ErrorCode.InvalidReplicationFactor, $"A replication factor of {factor} was asked for; {fault}.");
+            string fault = factor < 1
+                ? "allowed: 1, or -1 for the default"
+                : "replication is not there yet; allowed: 1, or -1 for the default";
+            throw new ArusException(ErrorCode.InvalidReplicationFactor, $"A replication factor of {factor} was requested; {fault}.");
         }
     }
 
@@ -107,7 +113,8 @@ internal static class TopicPlan
             {
                 throw new ArusException(
                     ErrorCode.InvalidReplicaAssignment,
-                    $"Assignment {partition} names broker {replicas[0]}, which is not alive; allowed: {string.Join(", ", liveBrokers.ToArray())}.");
+                    $"Assignment {partition} names broker {replicas[0]}, which is not alive; " +
+                    $"allowed: {string.Join(", ", liveBrokers.ToArray())}.");
             }
         }
     }

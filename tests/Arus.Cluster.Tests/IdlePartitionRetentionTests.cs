@@ -4,10 +4,10 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Arus.Cluster.Tests;
 
-public sealed class ColdPartitionTests
+public sealed class IdlePartitionRetentionTests
 {
     [Fact]
-    public async Task An_idle_partition_wakes_when_its_oldest_segment_outlives_its_retention()
+    public async Task An_idle_partition_is_activated_when_its_oldest_segment_outlives_its_retention()
     {
         await using BrokerCluster cluster = await BrokerCluster.StartAsync(1);
         foreach (string topic in (string[])["expired", "kept", "open"])
@@ -24,7 +24,7 @@ public sealed class ColdPartitionTests
             File.SetLastWriteTimeUtc(segment, DateTime.UtcNow - TimeSpan.FromHours(2));
         }
 
-        Assert.Equal(1, await cluster.Services(1).GetRequiredService<ColdPartitions>().VisitAsync(TestTimeout.Token));
+        Assert.Equal(1, await cluster.Services(1).GetRequiredService<IdlePartitionRetention>().RunAsync(TestTimeout.Token));
         Assert.Equal(["expired", "open"], local.Claims.Select(open => open.Partition.Topic).Order());
     }
 

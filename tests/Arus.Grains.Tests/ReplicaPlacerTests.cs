@@ -1,0 +1,81 @@
+namespace Arus.Grains.Tests;
+
+public sealed class ReplicaPlacerTests
+{
+    private static readonly int[] Brokers = [1, 2, 3];
+
+    [Fact]
+    public void Partitions_are_spread_evenly_from_a_rotating_start()
+    {
+        int[][] plan = ReplicaPlacer.Place(Spec(7), 1, 1, Brokers, 2);
+        Assert.Equal([3, 1, 2, 3, 1, 2, 3], plan.Select(replicas => Assert.Single(replicas)));
+    }
+
+    [Fact]
+    public void New_partitions_go_on_where_the_old_ones_ended()
+    {
+        int[][] before = ReplicaPlacer.Place(Spec(4), 1, 1, Brokers, 1);
+        int[][] added = ReplicaPlacer.PlaceAdded(4, 6, null, Brokers, 1);
+        Assert.Equal(ReplicaPlacer.Place(Spec(6), 1, 1, Brokers, 1), before.Concat(added));
+    }
+
+    [Fact]
+    public void Minus_one_stands_for_the_brokers_defaults() => Assert.Equal(5, ReplicaPlacer.Place(Spec(-1), 5, 1, Brokers, 0).Length);
+
+    [Fact]
+    public void An_assignment_is_taken_as_it_is() =>
+        Assert.Equal([[2], [2]], ReplicaPlacer.Place(new TopicSpec(-1, -1, [[2], [2]], [], false), 1, 1, Brokers, 0));
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(-2)]
+    [InlineData(ReplicaPlacer.MaxPartitions + 1)]
+    public void A_wrong_number_of_partitions_is_refused(int partitions) =>
+        Assert.Equal(ErrorCode.InvalidPartitions, Refusal(() => ReplicaPlacer.Place(Spec(partitions), 1, 1, Brokers, 0)).Code);
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void Replication_is_refused_rather_than_pretended(short factor)
+    {
+        ArusException refusal = Refusal(() => ReplicaPlacer.Place(new TopicSpec(1, factor, null, [], false), 1, 1, Brokers, 0));
+        Assert.Equal(ErrorCode.InvalidReplicationFactor, refusal.Code);
+        Assert.Contains($"{factor}", refusal.Message);
+    }
+
+    [Fact]
+    public void Without_brokers_there_is_no_plan() =>
+        Assert.Equal(ErrorCode.BrokerNotAvailable, Refusal(() => ReplicaPlacer.Place(Spec(1), 1, 1, [], 0)).Code);
+
+    [Fact]
+    public void An_assignment_to_a_broker_that_is_not_there_is_refused()
+    {
+        ArusException refusal = Refusal(() => ReplicaPlacer.Place(new TopicSpec(-1, -1, [[9]], [], false), 1, 1, Brokers, 0));
+        Assert.Equal(ErrorCode.InvalidReplicaAssignment, refusal.Code);
+        Assert.Contains("9", refusal.Message);
+    }
+
+    [Fact]
+    public void An_assignment_of_several_replicas_is_refused() =>
+        Assert.Equal(
+            ErrorCode.InvalidReplicationFactor, Refusal(() => ReplicaPlacer.Place(new TopicSpec(-1, -1, [[1, 2]], [], false), 1, 1, Brokers, 0)).Code);
+
+    [Fact]
+    public void A_number_and_an_assignment_may_not_contradict_each_other() =>
+        Assert.Equal(ErrorCode.InvalidRequest, Refusal(() => ReplicaPlacer.Place(new TopicSpec(3, -1, [[1]], [], false), 1, 1, Brokers, 0)).Code);
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(3)]
+    public void A_topic_does_not_shrink(int total) =>
+        Assert.Equal(ErrorCode.InvalidPartitions, Refusal(() => ReplicaPlacer.PlaceAdded(4, total, null, Brokers, 0)).Code);
+
+    [Fact]
+    public void Each_added_partition_needs_its_own_assignment() =>
+        Assert.Equal(ErrorCode.InvalidReplicaAssignment, Refusal(() => ReplicaPlacer.PlaceAdded(1, 3, [[1]], Brokers, 0)).Code);
+
+    private static TopicSpec Spec(int partitions) => new(partitions, -1, null, [], false);
+
+    private static ArusException Refusal(Action action) => Assert.Throws<ArusException>(action);
+}
