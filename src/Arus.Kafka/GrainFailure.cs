@@ -3,7 +3,9 @@ using Orleans.Runtime;
 
 namespace Arus.Kafka;
 
-/// <summary>What a request is about; it selects the retriable error code that clients of that API understand for a failed grain call.</summary>
+/// <summary>
+/// What a request is about; it selects the retriable error code that clients of that API understand for a failed grain call.
+/// </summary>
 internal enum ApiScope
 {
     /// <summary>The leader of a partition, or its topic on the way to it.</summary>
@@ -44,8 +46,8 @@ internal static class GrainFailure
     };
 
     /// <summary>
-    /// The error that a fetch ends with. Kafka's brokers answer neither a timeout nor a missing leader to a fetch, and the Java consumer, which
-    /// repeats it after the errors that they do answer, throws an exception out of its poll after these.
+    /// The error that a fetch ends with. Kafka's brokers answer neither a timeout nor a missing leader to a fetch, and the Java consumer,
+    /// which repeats it after the errors that they do answer, throws an exception out of its poll after these.
     /// </summary>
     public static ErrorCode ToFetchError(ErrorCode error) =>
         error is ErrorCode.RequestTimedOut or ErrorCode.LeaderNotAvailable ? ErrorCode.NotLeaderOrFollower : error;

@@ -28,7 +28,8 @@ public sealed class KafkaMetrics
         _bytesOut = meter.CreateCounter<long>("arus.kafka.sent", "By", "Bytes of responses, by API.");
         _errors = meter.CreateCounter<long>("arus.kafka.errors", "{request}", "Requests whose handling failed, by API.");
         _duration = meter.CreateHistogram<double>(
-            "arus.kafka.request.duration", "s", "Time from a request's last byte to its response, by API; its count is that of the requests.");
+            "arus.kafka.request.duration", "s",
+            "Time from a request's last byte to its response, by API; its count is that of the requests.");
         _apiTags = [.. Enumerable.Range(0, ApiCatalog.All.Max(api => (int)api.Key) + 1).Select(Tag)];
     }
 

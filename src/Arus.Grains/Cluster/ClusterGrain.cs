@@ -16,10 +16,9 @@ internal sealed class ClusterGrain(
         BrokerRegistration? known = state.State.Brokers.Find(broker => broker.BrokerId == registration.BrokerId);
         if (membership.CountAlive(registration.BrokerId) > 1)
         {
+            string where = known is null ? "" : $", at {string.Join(", ", known.Endpoints.Select(e => $"{e.Host}:{e.Port}"))}";
             throw new ArusException(
-                ErrorCode.DuplicateBrokerRegistration,
-                $"broker.id={registration.BrokerId} is in use by another live broker" +
-                (known is null ? "." : $", at {string.Join(", ", known.Endpoints.Select(endpoint => $"{endpoint.Host}:{endpoint.Port}"))}."));
+                ErrorCode.DuplicateBrokerRegistration, $"broker.id={registration.BrokerId} is in use by another live broker{where}.");
         }
 
         if (known is null || state.State.ClusterId.Length == 0 || !Same(known, registration))

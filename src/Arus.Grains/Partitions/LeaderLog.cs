@@ -3,8 +3,8 @@ using Arus.Storage;
 namespace Arus.Grains;
 
 /// <summary>
-/// The leader's face of a partition's log: validates requests, calls the log, and maps outcomes to the protocol's error codes. Knows nothing
-/// of grains; thread-safe as the log is.
+/// The leader's face of a partition's log: validates requests, calls the log, and maps outcomes to the protocol's error codes. Knows
+/// nothing of grains; thread-safe as the log is.
 /// </summary>
 internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncReplicas, BrokerMetrics metrics)
 {

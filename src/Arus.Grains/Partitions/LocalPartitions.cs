@@ -41,7 +41,8 @@ internal sealed class LocalPartitions
 
     /// <summary>
     /// Claims a partition, superseding older epochs; null when a newer one has it. The claimant then makes sure that its epoch still is the
-    /// newest, and opens or gives up the claim: an activation that raises the epoch after that check claims later, and supersedes this claim.
+    /// newest, and opens or gives up the claim: an activation that raises the epoch after that check claims later, and supersedes this
+    /// claim.
     /// </summary>
     /// <param name="leaderEpoch">Of the claimant. Epochs of topics that are not the same are not compared.</param>
     /// <param name="onSuperseded">Called from any thread when a newer claim takes the partition.</param>
@@ -71,8 +72,8 @@ internal sealed class LocalPartitions
     }
 
     /// <summary>
-    /// Deletes what a topic's partition holds. An activation that has it open is told, so that it deactivates. Does nothing when the partition
-    /// is open for another topic of the same name; one that claims it during the deletion opens its log afterwards.
+    /// Deletes what a topic's partition holds. An activation that has it open is told, so that it deactivates. Does nothing when the
+    /// partition is open for another topic of the same name; one that claims it during the deletion opens its log afterwards.
     /// </summary>
     /// <exception cref="LogException">The log cannot be deleted; it can be tried again.</exception>
     public async Task DeleteAsync(TopicPartition partition, Guid topicId)

@@ -105,7 +105,7 @@ internal sealed class PartitionGrain(
 
     public async Task DeleteAsync(Guid topicId)
     {
-        Deactivate(); // Whatever it leads: the next activation reads which topic there is.
+        DeactivateOnIdle(); // Whatever it leads: the next activation reads which topic there is.
         await state.ReadStateAsync(); // Another activation may have written what this one does not know.
         if (state.RecordExists && state.State.TopicId != topicId)
         {
@@ -244,7 +244,7 @@ internal sealed class PartitionGrain(
         leader = _leader;
         if (leader is null)
         {
-            Deactivate();
+            DeactivateOnIdle();
         }
 
         Debug.Assert(leader is null || leader.LeaderEpoch == _claim!.LeaderEpoch, "A leader has the log of its own epoch.");
@@ -281,7 +281,7 @@ internal sealed class PartitionGrain(
     {
         if (leader.Log.Failure is not null || error == ErrorCode.FencedLeaderEpoch)
         {
-            Deactivate();
+            DeactivateOnIdle();
         }
     }
 
@@ -291,8 +291,6 @@ internal sealed class PartitionGrain(
         (_claim, _leader) = (null, null);
         return claim;
     }
-
-    private void Deactivate() => DeactivateOnIdle();
 
     /// <summary>A newer activation in this process took the log. Called outside this grain's turns.</summary>
     private void OnSuperseded() =>

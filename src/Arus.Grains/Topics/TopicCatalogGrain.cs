@@ -45,7 +45,8 @@ internal sealed class TopicCatalogGrain(
             _names[topic.Id] = topic.Name;
         }
 
-        this.RegisterGrainTimer(TickAsync, new GrainTimerCreationOptions { DueTime = SettleInterval, Period = SettleInterval, Interleave = true });
+        this.RegisterGrainTimer(
+            TickAsync, new GrainTimerCreationOptions { DueTime = SettleInterval, Period = SettleInterval, Interleave = true });
     }
 
     public override async Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken) => await WriteDirtyAsync();

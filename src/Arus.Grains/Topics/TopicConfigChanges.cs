@@ -40,7 +40,10 @@ internal static class TopicConfigChanges
     /// <summary>Checks the keys of a new topic.</summary>
     /// <exception cref="ArusException"><see cref="ErrorCode.InvalidConfig"/> names the key.</exception>
     public static Dictionary<string, string> Check(IReadOnlyDictionary<string, string> configs, BrokerConfig broker) =>
-        Apply(new Dictionary<string, string>(), [.. configs.Select(pair => new ConfigChange(pair.Key, ConfigOperation.Set, pair.Value))], broker);
+        Apply(
+            new Dictionary<string, string>(),
+            [.. configs.Select(pair => new ConfigChange(pair.Key, ConfigOperation.Set, pair.Value))],
+            broker);
 
     private static string EditList(
         ConfigDefinition definition, ConfigChange change, IReadOnlyDictionary<string, string> own, BrokerConfig broker)

@@ -6,9 +6,10 @@ namespace Arus.Grains;
 
 /// <inheritdoc cref="ITopicGrain"/>
 /// <remarks>
-/// Creation: the catalog marks the topic pending, the state is written, the catalog lists it. Deletion: the state is marked, the catalog marks
-/// it pending, the partitions are deleted, then the state, then the catalog's entry. A crash in between is repaired by the next call to the
-/// catalog or the topic. Calls that only read interleave, so they see <see cref="_durable"/>, which changes only after a write has succeeded.
+/// Creation: the catalog marks the topic pending, the state is written, the catalog lists it. Deletion: the state is marked, the catalog
+/// marks it pending, the partitions are deleted, then the state, then the catalog's entry. A crash in between is repaired by the next call
+/// to the catalog or the topic. Calls that only read interleave, so they see <see cref="_durable"/>, which changes only after a write has
+/// succeeded.
 /// </remarks>
 internal sealed class TopicGrain(
     [PersistentState("topic", StorageNames.Metadata)] IPersistentState<TopicState> state,
@@ -151,7 +152,9 @@ internal sealed class TopicGrain(
         await CallCatalogAsync(topic.Id, catalog => catalog.RemoveAsync(_name, topic.Id));
     }
 
-    /// <summary>Calls every partition. One that cannot be reached reads the topic anew when it next activates, so it is only logged.</summary>
+    /// <summary>
+    /// Calls every partition. One that cannot be reached reads the topic anew when it next activates, so it is only logged.
+    /// </summary>
     private async Task ForEachPartitionAsync(Func<IPartitionGrain, Task> call, CancellationToken cancellationToken)
     {
         foreach (int[] some in Enumerable.Range(0, _durable!.Replicas.Length).Chunk(MaxConcurrentCalls))

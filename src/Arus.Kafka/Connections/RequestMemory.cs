@@ -88,7 +88,9 @@ internal sealed class RequestFrame
     /// </summary>
     public bool Abandoned { get; set; }
 
-    /// <summary>Of <paramref name="length"/> bytes; from a pool if <paramref name="pooled"/>, and then nobody may keep a part of it.</summary>
+    /// <summary>
+    /// Of <paramref name="length"/> bytes; from a pool if <paramref name="pooled"/>, and then nobody may keep a part of it.
+    /// </summary>
     /// <param name="budget">What was reserved, if so.</param>
     public static RequestFrame Create(int length, bool pooled, RequestMemory? budget) => new(
         pooled ? ArrayPool<byte>.Shared.Rent(length) : GC.AllocateUninitializedArray<byte>(length), length, pooled, budget);

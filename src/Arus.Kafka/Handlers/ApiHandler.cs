@@ -11,7 +11,9 @@ internal enum RequestOrdering
     /// <summary>Reads only: begins at once, and no other request waits for it.</summary>
     Concurrent,
 
-    /// <summary>Takes its place in a queue in the order of the requests (<see cref="ApiHandler.StartAsync"/>), then goes on by itself.</summary>
+    /// <summary>
+    /// Takes its place in a queue in the order of the requests (<see cref="ApiHandler.StartAsync"/>), then goes on by itself.
+    /// </summary>
     Pipelined,
 
     /// <summary>Begins when all earlier requests that change something are done; later requests begin when it is done.</summary>
@@ -33,7 +35,9 @@ internal abstract class ApiHandler(ApiDescriptor api, ApiScope scope, RequestOrd
     /// <summary>The least version that is served.</summary>
     public virtual short MinVersion => Api.MinVersion;
 
-    /// <summary>The least version that ApiVersions names; lower than the served one where clients draw wrong conclusions otherwise.</summary>
+    /// <summary>
+    /// The least version that ApiVersions names; lower than the served one where clients draw wrong conclusions otherwise.
+    /// </summary>
     public virtual short AdvertisedMinVersion => MinVersion;
 
     /// <summary>Whether the handler keeps no part of a request, so that large ones are read into pooled memory.</summary>
@@ -46,7 +50,9 @@ internal abstract class ApiHandler(ApiDescriptor api, ApiScope scope, RequestOrd
     /// <exception cref="ProtocolException">The request cannot be read; thrown before any effect.</exception>
     public abstract ValueTask<Task<IApiMessage?>> StartAsync(KafkaRequestContext context);
 
-    /// <summary>The bytes of record batches in a response. A response with many is written block by block, as the client takes it.</summary>
+    /// <summary>
+    /// The bytes of record batches in a response. A response with many is written block by block, as the client takes it.
+    /// </summary>
     public virtual long RecordBytesOf(IApiMessage response) => 0;
 
     /// <summary>The response, in version 0, to a version that is not served; null to close the connection.</summary>

@@ -27,9 +27,9 @@ internal sealed class HandlerRegistry
     [
         typeof(ProduceHandler), typeof(FetchHandler), typeof(ListOffsetsHandler), typeof(OffsetForLeaderEpochHandler),
         typeof(DeleteRecordsHandler), typeof(InitProducerIdHandler),
-        typeof(FindCoordinatorHandler), typeof(JoinGroupHandler), typeof(SyncGroupHandler), typeof(HeartbeatHandler), typeof(LeaveGroupHandler),
-        typeof(OffsetCommitHandler), typeof(OffsetFetchHandler), typeof(OffsetDeleteHandler), typeof(DescribeGroupsHandler),
-        typeof(ListGroupsHandler), typeof(DeleteGroupsHandler),
+        typeof(FindCoordinatorHandler), typeof(JoinGroupHandler), typeof(SyncGroupHandler), typeof(HeartbeatHandler),
+        typeof(LeaveGroupHandler), typeof(OffsetCommitHandler), typeof(OffsetFetchHandler), typeof(OffsetDeleteHandler),
+        typeof(DescribeGroupsHandler), typeof(ListGroupsHandler), typeof(DeleteGroupsHandler),
         typeof(MetadataHandler), typeof(CreateTopicsHandler), typeof(DeleteTopicsHandler), typeof(CreatePartitionsHandler),
         typeof(DescribeTopicPartitionsHandler), typeof(DescribeConfigsHandler), typeof(AlterConfigsHandler),
         typeof(IncrementalAlterConfigsHandler),

@@ -30,30 +30,36 @@ public sealed class KafkaListener
     {
         get
         {
-            string host = _advertised is { Host.Length: > 0 } advertised ? advertised.Host : IsAny(Bind.Host) ? Dns.GetHostName() : Bind.Host;
+            string host = _advertised is { Host.Length: > 0 } advertised ? advertised.Host
+                : IsAny(Bind.Host) ? Dns.GetHostName()
+                : Bind.Host;
             return new BrokerEndpoint(Name, host, _advertised is { Port: > 0 } address ? address.Port : Volatile.Read(ref _boundPort));
         }
     }
 
     /// <summary>The listeners of a broker's configuration.</summary>
-    /// <exception cref="ArgumentException">A listener that is advertised but does not exist, or asks for a protocol that is not served.</exception>
+    /// <exception cref="ArgumentException">
+    /// A listener that is advertised but does not exist, or asks for a protocol that is not served.
+    /// </exception>
     public static KafkaListener[] FromConfig(BrokerConfig config)
     {
         Listener[] binds = Parse(config, BrokerConfigs.Listeners);
-        Listener[] advertised = config.GetString(BrokerConfigs.AdvertisedListeners) is null ? [] : Parse(config, BrokerConfigs.AdvertisedListeners);
-        HostPort? single = config.GetString(BrokerConfigs.AdvertisedSingleAddress) is { } text && Endpoints.TryParseHostPort(text, out HostPort address)
-            ? address
-            : null;
+        Listener[] advertised =
+            config.GetString(BrokerConfigs.AdvertisedListeners) is null ? [] : Parse(config, BrokerConfigs.AdvertisedListeners);
+        string? singleAddress = config.GetString(BrokerConfigs.AdvertisedSingleAddress);
+        HostPort? single = singleAddress is not null && Endpoints.TryParseHostPort(singleAddress, out HostPort address) ? address : null;
         foreach (Listener listener in advertised)
         {
             if (!binds.Any(bind => SameName(bind, listener)))
             {
-                throw new ArgumentException($"{BrokerConfigs.AdvertisedListeners} names {listener}, but {BrokerConfigs.Listeners} has no {listener.Name}.");
+                throw new ArgumentException(
+                    $"{BrokerConfigs.AdvertisedListeners} names {listener}, but {BrokerConfigs.Listeners} has no {listener.Name}.");
             }
 
             if (IsAny(listener.Host))
             {
-                throw new ArgumentException($"{BrokerConfigs.AdvertisedListeners} names {listener}: a client cannot connect to that host; name this one.");
+                throw new ArgumentException(
+                    $"{BrokerConfigs.AdvertisedListeners} names {listener}: a client cannot connect to that host; name this one.");
             }
         }
 

@@ -5,7 +5,9 @@ namespace Arus.Kafka;
 /// <summary>A broker as the clients of one listener see it.</summary>
 internal sealed record Node(int Id, string Host, int Port, string? Rack);
 
-/// <summary>The cluster as the clients of one listener see it: a broker that lacks the listener cannot be reached by them. Immutable.</summary>
+/// <summary>
+/// The cluster as the clients of one listener see it: a broker that lacks the listener cannot be reached by them. Immutable.
+/// </summary>
 internal sealed record ClusterView(string ClusterId, int ControllerId, Node[] Nodes)
 {
     public static ClusterView Empty { get; } = new("", -1, []);

@@ -3,7 +3,9 @@ using Arus.Grains;
 
 namespace Arus.Kafka;
 
-/// <summary>References to partition grains, kept because making one costs more than a fetch from memory. Safe for use by any thread.</summary>
+/// <summary>
+/// References to partition grains, kept because making one costs more than a fetch from memory. Safe for use by any thread.
+/// </summary>
 internal sealed class PartitionGrains(IGrainFactory grains, TopicCache topicCache)
 {
     private const int MaxEntries = 50_000;
@@ -29,7 +31,8 @@ internal sealed class PartitionGrains(IGrainFactory grains, TopicCache topicCach
     }
 
     /// <summary>The partition that a request names, or the error if there is none.</summary>
-    public async ValueTask<(IPartitionGrain? Partition, ErrorCode Error)> FindAsync(string topicName, int index, KafkaRequestContext context)
+    public async ValueTask<(IPartitionGrain? Partition, ErrorCode Error)> FindAsync(
+        string topicName, int index, KafkaRequestContext context)
     {
         (TopicDescription? topic, ErrorCode error) = await topicCache.ResolveAsync(topicName, null, context);
         return topic is null ? (null, error)

@@ -89,7 +89,9 @@ internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
 
     public void Invalidate(string name) => _byName.TryRemove(name, out _);
 
-    /// <summary>The topic of a request on the data path, by id if <paramref name="id"/> is not null, and the error if there is none.</summary>
+    /// <summary>
+    /// The topic of a request on the data path, by id if <paramref name="id"/> is not null, and the error if there is none.
+    /// </summary>
     public async ValueTask<(TopicDescription? Topic, ErrorCode Error)> ResolveAsync(string? name, Guid? id, KafkaRequestContext context)
     {
         try

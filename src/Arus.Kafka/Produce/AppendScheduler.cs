@@ -20,7 +20,8 @@ internal sealed partial class AppendScheduler(
     public ValueTask EnqueueAsync(TopicPartition partition, in QueuedAppend append)
     {
         // Under the lock only when the appender is new: removal must not let go of one that is being used.
-        if (_appenders.TryGetValue(partition, out PartitionAppender? appender) && time.GetUtcNow().UtcTicks - appender.LastUsed < IdleLife.Ticks / 2)
+        if (_appenders.TryGetValue(partition, out PartitionAppender? appender)
+            && time.GetUtcNow().UtcTicks - appender.LastUsed < IdleLife.Ticks / 2)
         {
             return appender.EnqueueAsync(append);
         }

@@ -15,7 +15,8 @@ internal interface IAppendOwner
 
 /// <summary>
 /// Sends this silo's appends to one partition, in the order in which they were queued: at most one call is in flight, and what queues up
-/// meanwhile goes as the entries of the next. Orleans does not keep the order of calls, so the order is made here. Safe for use by any thread.
+/// meanwhile goes as the entries of the next. Orleans does not keep the order of calls, so the order is made here. Safe for use by any
+/// thread.
 /// </summary>
 internal sealed class PartitionAppender
 {
@@ -35,7 +36,8 @@ internal sealed class PartitionAppender
     private bool _sending;
 
     /// <param name="onFault">Told of calls that failed, and of results that say that the partition moved or is gone.</param>
-    public PartitionAppender(TopicPartition partition, IPartitionGrain grain, long maxQueuedBytes, Action<PartitionAppender, ErrorCode, Exception?> onFault)
+    public PartitionAppender(
+        TopicPartition partition, IPartitionGrain grain, long maxQueuedBytes, Action<PartitionAppender, ErrorCode, Exception?> onFault)
     {
         Partition = partition;
         _grain = grain;
@@ -165,7 +167,8 @@ internal sealed class PartitionAppender
             short acks = _queue.Peek().RequiredAcks;
             foreach (QueuedAppend append in _queue)
             {
-                if (count == MaxEntriesPerCall || append.RequiredAcks != acks || (count > 0 && bytes + append.Batches.Length > MaxBytesPerCall))
+                if (count == MaxEntriesPerCall || append.RequiredAcks != acks
+                    || (count > 0 && bytes + append.Batches.Length > MaxBytesPerCall))
                 {
                     break;
                 }

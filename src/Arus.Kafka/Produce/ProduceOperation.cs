@@ -77,7 +77,10 @@ internal sealed class ProduceOperation : IAppendOwner
             ErrorMessage = result.Message,
             RecordErrors = result.RecordErrors is null ? [] : Array.ConvertAll(
                 result.RecordErrors,
-                static error => new ProduceResponse.BatchIndexAndErrorMessage { BatchIndex = error.BatchIndex, BatchIndexErrorMessage = error.Message }),
+                static error => new ProduceResponse.BatchIndexAndErrorMessage
+                {
+                    BatchIndex = error.BatchIndex, BatchIndexErrorMessage = error.Message,
+                }),
         };
         CountDown();
     }

@@ -13,7 +13,8 @@ internal sealed class DescribeClusterHandler(ClusterCache clusterCache)
         if (request.EndpointType != Brokers)
         {
             return Fail(
-                request, ErrorCode.InvalidRequest, $"End points of type {request.EndpointType} are not served; brokers are, with type {Brokers}.");
+                request, ErrorCode.InvalidRequest,
+                $"End points of type {request.EndpointType} are not served; brokers are, with type {Brokers}.");
         }
 
         ClusterView cluster = await clusterCache.ViewAsync(context.Listener);

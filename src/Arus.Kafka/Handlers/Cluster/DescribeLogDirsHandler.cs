@@ -41,6 +41,8 @@ internal sealed class DescribeLogDirsHandler(ILocalBroker broker, TopicCache top
 
     private DescribeLogDirsResponse.DescribeLogDirsResult Describe(PartitionSize[] sizes)
     {
+        IEnumerable<IGrouping<string, PartitionSize>> topics =
+            sizes.Where(row => row.Description is { Error: ErrorCode.None }).GroupBy(row => row.Partition.Topic);
         string directory = Path.GetFullPath(broker.Config.GetString(BrokerConfigs.LogDir) ?? ".");
         var drive = new DriveInfo(directory);
         bool known = Directory.Exists(directory);
@@ -49,15 +51,14 @@ internal sealed class DescribeLogDirsHandler(ILocalBroker broker, TopicCache top
             LogDir = directory,
             TotalBytes = known ? drive.TotalSize : -1,
             UsableBytes = known ? drive.AvailableFreeSpace : -1,
-            Topics = [.. sizes.Where(row => row.Description is { Error: ErrorCode.None }).GroupBy(row => row.Partition.Topic).Select(topic =>
-                new DescribeLogDirsResponse.DescribeLogDirsTopic
+            Topics = [.. topics.Select(topic => new DescribeLogDirsResponse.DescribeLogDirsTopic
+            {
+                Name = topic.Key,
+                Partitions = [.. topic.Select(row => new DescribeLogDirsResponse.DescribeLogDirsPartition
                 {
-                    Name = topic.Key,
-                    Partitions = [.. topic.Select(row => new DescribeLogDirsResponse.DescribeLogDirsPartition
-                    {
-                        PartitionIndex = row.Partition.Partition, PartitionSize = row.Description!.SizeBytes,
-                    })],
+                    PartitionIndex = row.Partition.Partition, PartitionSize = row.Description!.SizeBytes,
                 })],
+            })],
         };
     }
 

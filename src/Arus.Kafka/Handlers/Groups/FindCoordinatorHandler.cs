@@ -3,7 +3,9 @@ using Arus.Protocol;
 
 namespace Arus.Kafka;
 
-/// <summary>Answers which broker runs a group's coordinator. Any broker forwards to it; connecting to the right one saves the detour.</summary>
+/// <summary>
+/// Answers which broker runs a group's coordinator. Any broker forwards to it; connecting to the right one saves the detour.
+/// </summary>
 internal sealed class FindCoordinatorHandler(IGrainFactory grains, ClusterCache clusterCache)
     : ApiHandler<FindCoordinatorRequest>(ApiScope.Coordinator, RequestOrdering.Concurrent)
 {

@@ -3,7 +3,9 @@ using Arus.Protocol;
 
 namespace Arus.Kafka;
 
-/// <summary>Answers committed offsets: -1 and "" where there is none, never an error for it. One group until version 7, several since.</summary>
+/// <summary>
+/// Answers committed offsets: -1 and "" where there is none, never an error for it. One group until version 7, several since.
+/// </summary>
 internal sealed class OffsetFetchHandler(IGrainFactory grains, TopicCache topicCache)
     : ApiHandler<OffsetFetchRequest>(ApiScope.Coordinator, RequestOrdering.Concurrent)
 {

@@ -32,6 +32,7 @@ internal sealed class DeleteRecordsHandler(PartitionGrains partitions) : ApiHand
         return Result(requested.PartitionIndex, deleted.Error, deleted.Error == ErrorCode.None ? deleted.LogStartOffset : -1);
     }
 
-    private static Protocol.DeleteRecordsResponse.DeleteRecordsPartitionResult Result(int partition, ErrorCode error, long lowWatermark = -1) =>
+    private static Protocol.DeleteRecordsResponse.DeleteRecordsPartitionResult Result(
+        int partition, ErrorCode error, long lowWatermark = -1) =>
         new() { PartitionIndex = partition, ErrorCode = error, LowWatermark = lowWatermark };
 }

@@ -54,7 +54,8 @@ internal sealed class FetchHandler(KafkaListenerOptions options, TopicCache topi
 
                 slots.Add((t, p));
                 positions.Add(new FetchPosition(
-                    new TopicPartition(topic.Name, partition.Partition), partition.FetchOffset, partition.CurrentLeaderEpoch, partition.PartitionMaxBytes));
+                    new TopicPartition(topic.Name, partition.Partition), partition.FetchOffset, partition.CurrentLeaderEpoch,
+                    partition.PartitionMaxBytes));
             }
         }
 
@@ -62,8 +63,10 @@ internal sealed class FetchHandler(KafkaListenerOptions options, TopicCache topi
         var limits = new FetchLimits(
             request.MinBytes, Math.Clamp(request.MaxBytes, 0, options.MaxFetchBytes),
             TimeSpan.FromMilliseconds(Math.Max(0, request.MaxWaitMs)), isolation);
-        var fetch = new DelayedFetch(partitionGrains, topicCache, time, context, [.. positions], limits);
-        PartitionReadResult[] results = await fetch.RunAsync(hasError);
+        FetchPosition[] all = [.. positions];
+        var reader = new FetchReader(partitionGrains, topicCache, context, all, limits);
+        var fetch = new DelayedFetch(reader, context.Connection.Watches, time, all, limits);
+        PartitionReadResult[] results = await fetch.RunAsync(hasError, context.Closed);
         for (int i = 0; i < results.Length; i++)
         {
             (int t, int p) = slots[i];

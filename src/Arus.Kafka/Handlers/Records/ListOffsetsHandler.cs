@@ -41,7 +41,10 @@ internal sealed class ListOffsetsHandler(TopicCache topicCache, PartitionGrains 
             ? Fail(topic, requested.PartitionIndex, found.Error)
             : new()
             {
-                PartitionIndex = requested.PartitionIndex, Offset = found.Offset, Timestamp = found.Timestamp, LeaderEpoch = found.LeaderEpoch,
+                PartitionIndex = requested.PartitionIndex,
+                Offset = found.Offset,
+                Timestamp = found.Timestamp,
+                LeaderEpoch = found.LeaderEpoch,
             };
     }
 

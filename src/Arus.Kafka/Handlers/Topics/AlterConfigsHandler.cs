@@ -7,19 +7,21 @@ namespace Arus.Kafka;
 /// Replaces a topic's whole configuration: keys that are not named get their defaults. Clients prefer
 /// <see cref="IncrementalAlterConfigsHandler"/>.
 /// </summary>
-internal sealed class AlterConfigsHandler(IGrainFactory grains, TopicCache topicCache) : ApiHandler<AlterConfigsRequest>(ApiScope.Controller)
+internal sealed class AlterConfigsHandler(IGrainFactory grains, TopicCache topicCache)
+    : ApiHandler<AlterConfigsRequest>(ApiScope.Controller)
 {
-    protected override async Task<IApiMessage?> HandleAsync(AlterConfigsRequest request, KafkaRequestContext context) => new AlterConfigsResponse
-    {
-        Responses = await GrainCalls.MapAsync(request.Resources, resource => context.TryAsync(
-            resource.ResourceName,
-            async () =>
-            {
-                await AlterAsync(resource, request.ValidateOnly);
-                return Result(resource, ErrorCode.None, null);
-            },
-            (error, message) => Result(resource, error, message))),
-    };
+    protected override async Task<IApiMessage?> HandleAsync(AlterConfigsRequest request, KafkaRequestContext context) =>
+        new AlterConfigsResponse
+        {
+            Responses = await GrainCalls.MapAsync(request.Resources, resource => context.TryAsync(
+                resource.ResourceName,
+                async () =>
+                {
+                    await AlterAsync(resource, request.ValidateOnly);
+                    return Result(resource, ErrorCode.None, null);
+                },
+                (error, message) => Result(resource, error, message))),
+        };
 
     private async Task AlterAsync(AlterConfigsRequest.AlterConfigsResource resource, bool validateOnly)
     {

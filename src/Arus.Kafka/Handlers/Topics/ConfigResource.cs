@@ -17,7 +17,9 @@ internal static class ConfigResource
         ?? throw new ArusException(ErrorCode.UnknownTopicOrPartition, $"There is no topic {name}.");
 
     /// <summary>The topic whose configuration is to be changed.</summary>
-    /// <exception cref="ArusException">There is none of that name, or the configuration of that type of resource cannot be changed.</exception>
+    /// <exception cref="ArusException">
+    /// There is none of that name, or the configuration of that type of resource cannot be changed.
+    /// </exception>
     public static ValueTask<TopicDescription> FindChangeableTopicAsync(TopicCache topicCache, sbyte type, string name) => type switch
     {
         Topic => FindTopicAsync(topicCache, name),
@@ -33,7 +35,8 @@ internal static class ConfigResource
     {
         if (!int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out int id) || id != broker.BrokerId)
         {
-            throw new ArusException(ErrorCode.InvalidRequest, $"This is broker {broker.BrokerId}; ask broker '{name}' for its configuration.");
+            throw new ArusException(
+                ErrorCode.InvalidRequest, $"This is broker {broker.BrokerId}; ask broker '{name}' for its configuration.");
         }
     }
 

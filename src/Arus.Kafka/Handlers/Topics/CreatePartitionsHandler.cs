@@ -28,7 +28,8 @@ internal sealed class CreatePartitionsHandler(IGrainFactory grains, TopicCache t
         }
 
         int[][]? assignments = topic.Assignments is null ? null : Array.ConvertAll(topic.Assignments, assignment => assignment.BrokerIds);
-        TopicDescription changed = await grains.GetGrain<ITopicGrain>(topic.Name).CreatePartitionsAsync(topic.Count, assignments, validateOnly);
+        TopicDescription changed =
+            await grains.GetGrain<ITopicGrain>(topic.Name).CreatePartitionsAsync(topic.Count, assignments, validateOnly);
         if (!validateOnly)
         {
             topicCache.Set(changed);

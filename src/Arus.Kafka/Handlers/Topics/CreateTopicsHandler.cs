@@ -9,13 +9,17 @@ internal sealed class CreateTopicsHandler(IGrainFactory grains, ILocalBroker bro
 {
     protected override async Task<IApiMessage?> HandleAsync(CreateTopicsRequest request, KafkaRequestContext context)
     {
-        HashSet<string> repeated = [.. request.Topics.CountBy(topic => topic.Name).Where(count => count.Value > 1).Select(count => count.Key)];
+        HashSet<string> repeated =
+            [.. request.Topics.CountBy(topic => topic.Name).Where(count => count.Value > 1).Select(count => count.Key)];
         return new CreateTopicsResponse
         {
             Topics = await GrainCalls.MapAsync(request.Topics, topic => context.TryAsync(
                 topic.Name,
                 () => CreateAsync(topic, request.ValidateOnly, repeated.Contains(topic.Name)),
-                (error, message) => new() { Name = topic.Name, ErrorCode = error, ErrorMessage = message, NumPartitions = -1, ReplicationFactor = -1 })),
+                (error, message) => new()
+                {
+                    Name = topic.Name, ErrorCode = error, ErrorMessage = message, NumPartitions = -1, ReplicationFactor = -1,
+                })),
         };
     }
 
@@ -70,7 +74,8 @@ internal sealed class CreateTopicsHandler(IGrainFactory grains, ILocalBroker bro
             if ((uint)assignment.PartitionIndex >= (uint)assignments.Length || assignments[assignment.PartitionIndex] is not null)
             {
                 throw new ArusException(
-                    ErrorCode.InvalidReplicaAssignment, $"Partition {assignment.PartitionIndex}: the assignments must name each partition from 0 up once.");
+                    ErrorCode.InvalidReplicaAssignment,
+                    $"Partition {assignment.PartitionIndex}: the assignments must name each partition from 0 up once.");
             }
 
             assignments[assignment.PartitionIndex] = assignment.BrokerIds;

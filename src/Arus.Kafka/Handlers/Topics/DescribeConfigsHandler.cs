@@ -20,7 +20,11 @@ internal sealed class DescribeConfigsHandler(ILocalBroker broker, TopicCache top
         DescribeConfigsRequest.DescribeConfigsResource resource, DescribeConfigsResponse.DescribeConfigsResourceResult[] configs,
         ErrorCode error = ErrorCode.None, string? message = null) => new()
         {
-            ResourceType = resource.ResourceType, ResourceName = resource.ResourceName, Configs = configs, ErrorCode = error, ErrorMessage = message,
+            ResourceType = resource.ResourceType,
+            ResourceName = resource.ResourceName,
+            Configs = configs,
+            ErrorCode = error,
+            ErrorMessage = message,
         };
 
     private async Task<DescribeConfigsResponse.DescribeConfigsResourceResult[]> DescribeAsync(
@@ -75,7 +79,8 @@ internal sealed class DescribeConfigsHandler(ILocalBroker broker, TopicCache top
         return result;
     }
 
-    private DescribeConfigsResponse.DescribeConfigsResourceResult DescribeBroker(ConfigDefinition definition, DescribeConfigsRequest request)
+    private DescribeConfigsResponse.DescribeConfigsResourceResult DescribeBroker(
+        ConfigDefinition definition, DescribeConfigsRequest request)
     {
         ConfigValue value = broker.Config[definition.Name];
         var result = Describe(definition, value, readOnly: true, request);

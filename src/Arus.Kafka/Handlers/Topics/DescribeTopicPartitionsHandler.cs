@@ -51,10 +51,13 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterCache clusterCache, 
         return response;
     }
 
-    /// <summary>The response has no error of its own: each topic that was named gets it, and without names there is no place for it.</summary>
-    protected override IApiMessage? Fail(DescribeTopicPartitionsRequest request, ErrorCode error, string message) => request.Topics.Length > 0
-        ? new DescribeTopicPartitionsResponse { Topics = Array.ConvertAll(request.Topics, topic => Fail(topic.Name, error)) }
-        : null;
+    /// <summary>
+    /// The response has no error of its own: each topic that was named gets it, and without names there is no place for it.
+    /// </summary>
+    protected override IApiMessage? Fail(DescribeTopicPartitionsRequest request, ErrorCode error, string message) =>
+        request.Topics.Length > 0
+            ? new DescribeTopicPartitionsResponse { Topics = Array.ConvertAll(request.Topics, topic => Fail(topic.Name, error)) }
+            : null;
 
     protected override string SubjectOf(DescribeTopicPartitionsRequest request) => request.Topics.Length > 0 ? "the cluster" : "all topics";
 

@@ -32,7 +32,8 @@ internal sealed class IncrementalAlterConfigsHandler(IGrainFactory grains, Topic
         var operation = (ConfigOperation)config.ConfigOperation;
         return Enum.IsDefined(operation)
             ? new ConfigChange(config.Name, operation, operation == ConfigOperation.Delete ? null : config.Value)
-            : throw new ArusException(ErrorCode.InvalidRequest, $"{config.Name}: there is no configuration operation {config.ConfigOperation}.");
+            : throw new ArusException(
+                ErrorCode.InvalidRequest, $"{config.Name}: there is no configuration operation {config.ConfigOperation}.");
     }
 
     private static IncrementalAlterConfigsResponse.AlterConfigsResourceResponse Result(

@@ -67,7 +67,8 @@ internal sealed class MetadataHandler(IGrainFactory grains, KafkaListenerOptions
         catch (ArusException exception) when (exception.Code == ErrorCode.TopicAlreadyExists)
         {
             // Created concurrently; use it.
-            topic = await grain.DescribeAsync() ?? throw new ArusException(ErrorCode.UnknownTopicOrPartition, $"Topic {name} was deleted just now.");
+            topic = await grain.DescribeAsync()
+                ?? throw new ArusException(ErrorCode.UnknownTopicOrPartition, $"Topic {name} was deleted just now.");
         }
 
         topicCache.Set(topic);

@@ -1,0 +1,132 @@
+using Arus.Grains;
+
+namespace Arus.Kafka;
+
+/// <param name="MaxBytes">The client's limit for this partition.</param>
+internal readonly record struct FetchPosition(TopicPartition Partition, long Offset, int LeaderEpoch, int MaxBytes);
+
+/// <param name="MinBytes">Below this the fetch waits, for <paramref name="MaxWait"/> at most.</param>
+internal readonly record struct FetchLimits(int MinBytes, int MaxBytes, TimeSpan MaxWait, IsolationLevel Isolation);
+
+/// <summary>Reads the partitions of one fetch within its limits.</summary>
+internal sealed class FetchReader(
+    PartitionGrains partitions, TopicCache topicCache, KafkaRequestContext context, FetchPosition[] positions, FetchLimits limits)
+{
+    /// <summary>What is known of each position; failures of grain calls are error codes. Null as long as nothing is known.</summary>
+    public PartitionReadResult?[] Results { get; } = new PartitionReadResult?[positions.Length];
+
+    /// <summary>The positions at which there are records that were not read.</summary>
+    public List<int> FindUnread() => [.. Enumerable.Range(0, positions.Length).Where(IsUnread)];
+
+    /// <summary>The bytes that a position may give when there is <paramref name="room"/> for so many.</summary>
+    public int Share(int index, long room) => (int)Math.Min(Math.Max(positions[index].MaxBytes, 0), room);
+
+    /// <summary>
+    /// Reads partitions in rounds: as many at once as could fill the response, then those for which there is room left. Those for which
+    /// there is none are asked for their offsets, unless they are known.
+    /// </summary>
+    public async Task ReadAsync(List<int> indexes, int minBytes)
+    {
+        for (int next = 0; next < indexes.Count;)
+        {
+            long room = Math.Max(0, limits.MaxBytes - TotalBytes());
+            bool isEmpty = room == limits.MaxBytes;
+            if (room == 0 && !isEmpty && Results[indexes[next]] is not null)
+            {
+                return;
+            }
+
+            int first = next;
+            long granted = 0;
+            var calls = new List<Task<PartitionReadResult>>();
+            while (next < indexes.Count && (next == first || room == 0 || granted + Share(indexes[next], room) <= room))
+            {
+                int share = Share(indexes[next], room);
+                granted += share;
+                calls.Add(ReadOneAsync(positions[indexes[next]], share, minOneBatch: isEmpty && next == first, minBytes));
+                next++;
+            }
+
+            for (int i = 0; i < calls.Count; i++)
+            {
+                Results[indexes[first + i]] = await calls[i];
+            }
+        }
+
+        if (minBytes <= 1)
+        {
+            await ReadTooLargeAsync();
+        }
+    }
+
+    /// <summary>Only the first batch of a response may exceed its limits; what else did is left for the next fetch.</summary>
+    public void Trim()
+    {
+        long total = 0;
+        for (int i = 0; i < Results.Length; i++)
+        {
+            long size = Results[i]!.Records.SizeInBytes;
+            if (total > 0 && (total + size > limits.MaxBytes || size > positions[i].MaxBytes))
+            {
+                Results[i] = Results[i]! with { Records = [] };
+                continue;
+            }
+
+            total += size;
+        }
+    }
+
+    /// <summary>The result of a failed call.</summary>
+    public PartitionReadResult Fail(TopicPartition partition, Exception exception)
+    {
+        topicCache.Invalidate(partition.Topic);
+        return new PartitionReadResult(context.MapAndLog(exception, partition), -1, -1, -1, -1, []);
+    }
+
+    /// <summary>
+    /// The first partition that has something gives a batch even if that is larger than the limits, so that its consumer can get past it.
+    /// Only this one is asked for such a batch: from all others it would be read to be thrown away.
+    /// </summary>
+    private async Task ReadTooLargeAsync()
+    {
+        for (int i = 0; i < positions.Length; i++)
+        {
+            if (IsUnread(i))
+            {
+                Results[i] = await ReadOneAsync(positions[i], Share(i, limits.MaxBytes), minOneBatch: true, 0);
+            }
+
+            if (Results[i]!.Records.SizeInBytes > 0)
+            {
+                return;
+            }
+        }
+    }
+
+    private async Task<PartitionReadResult> ReadOneAsync(FetchPosition position, int maxBytes, bool minOneBatch, int minBytes)
+    {
+        try
+        {
+            return await partitions.Get(position.Partition).FetchAsync(
+                new PartitionRead(position.Offset, position.LeaderEpoch, maxBytes, minOneBatch, 0, limits.Isolation, minBytes));
+        }
+        catch (Exception exception)
+        {
+            return Fail(position.Partition, exception);
+        }
+    }
+
+    private bool IsUnread(int index) => Results[index] is { Error: ErrorCode.None, Records.SizeInBytes: 0 } result
+        && result.HighWatermark > positions[index].Offset;
+
+    private long TotalBytes()
+    {
+        long bytes = 0;
+        foreach (PartitionReadResult? result in Results)
+        {
+            bytes += result?.Records.SizeInBytes ?? 0;
+        }
+
+        return bytes;
+    }
+}
