@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using Arus.Grains;
 using Arus.Protocol;
+using Arus.Testing;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -64,7 +65,7 @@ public sealed class HostingTests
             await group.Waiting.Task;
         }
 
-        await gone.Task;
+        await gone.Task.WaitAsync(TestTimeout.Value);
         Assert.Single(group.JoinCommands);
         await app.StopAsync();
     }

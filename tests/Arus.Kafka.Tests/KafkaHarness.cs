@@ -50,7 +50,7 @@ internal sealed class KafkaHarness : IAsyncDisposable
         client.OnClosed = context.Abort;
         Task serving = ServeAsync(context, listener ?? Listener, client);
         _connections.Add((serving, client));
-        client.Serving = serving;
+        client.Serving = serving.WaitAsync(TestTimeout.Value);
         return client;
     }
 

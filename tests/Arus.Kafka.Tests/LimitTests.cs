@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using System.Net;
 using Arus.Protocol;
+using Arus.Testing;
 
 namespace Arus.Kafka.Tests;
 
@@ -82,7 +83,7 @@ public sealed class LimitTests
         await partition.WhenAsync(p => p.Appends.Count == 1);
         TestConnection second = kafka.Connect();
         await second.SendAsync(Messages.Produce("topic", 0, Messages.Batch("waits for room")), 9);
-        await third.Task;
+        await third.Task.WaitAsync(TestTimeout.Value);
 
         kafka.Time.Advance(TimeSpan.FromSeconds(61));
         SweeperOf(kafka).RunOnce();

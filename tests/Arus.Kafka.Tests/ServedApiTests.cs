@@ -7,8 +7,8 @@ namespace Arus.Kafka.Tests;
 public sealed class ServedApiTests
 {
     /// <summary>
-    /// As an Apache Kafka 4.3 broker serves them to clients, but for DescribeLogDirs, which stops before version 5. Produce is named from 0 up
-    /// and served from 3 up.
+    /// As an Apache Kafka 4.3 broker serves them to clients, but for DescribeLogDirs, which stops before version 5. Produce is named from 0
+    /// up and served from 3 up.
     /// </summary>
     private static readonly Dictionary<ApiKey, (int Min, int Max)> _served = new()
     {
@@ -41,6 +41,30 @@ public sealed class ServedApiTests
         [ApiKey.DescribeLogDirs] = (1, 4),
         [ApiKey.DescribeCluster] = (0, 2),
     };
+
+    [Fact]
+    public async Task ApiVersions_names_what_is_served_with_the_pins_that_clients_need()
+    {
+        await using var kafka = new KafkaHarness();
+        ApiVersionsResponse response = await kafka.Connect().CallAsync<ApiVersionsResponse>(
+            new ApiVersionsRequest { ClientSoftwareName = "librdkafka", ClientSoftwareVersion = "2.0.2" }, 3);
+        Dictionary<ApiKey, (int Min, int Max)> served = response.ApiKeys.ToDictionary(
+            api => (ApiKey)api.ApiKey, api => ((int)api.MinVersion, (int)api.MaxVersion));
+        Assert.Equal((0, 13), served[ApiKey.Produce]);
+        Assert.Equal((4, 18), served[ApiKey.Fetch]);
+        Assert.Equal((0, 9), served[ApiKey.JoinGroup]);
+
+        // Versions that clients send without asking, by the table of the protocol notes.
+        (ApiKey, int)[] hardCoded =
+        [
+            (ApiKey.ApiVersions, 0), (ApiKey.ListOffsets, 1), (ApiKey.FindCoordinator, 0), (ApiKey.SyncGroup, 0), (ApiKey.Heartbeat, 0),
+            (ApiKey.LeaveGroup, 0), (ApiKey.OffsetCommit, 2), (ApiKey.OffsetFetch, 1), (ApiKey.Fetch, 4), (ApiKey.Fetch, 10), (ApiKey.Produce, 3),
+            (ApiKey.Produce, 7), (ApiKey.InitProducerId, 0), (ApiKey.OffsetCommit, 1),
+        ];
+        Assert.All(hardCoded, pin => Assert.InRange(pin.Item2, served[pin.Item1].Min, served[pin.Item1].Max));
+        Assert.Empty(response.SupportedFeatures);
+        Assert.DoesNotContain(ApiKey.SaslHandshake, served.Keys);
+    }
 
     [Fact]
     public async Task Each_API_is_named_with_its_versions()

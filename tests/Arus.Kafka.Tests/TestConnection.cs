@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.IO.Pipelines;
 using Arus.Protocol;
+using Arus.Testing;
 
 namespace Arus.Kafka.Tests;
 
@@ -16,7 +17,7 @@ internal sealed class TestConnection
 
     public IDuplexPipe ServerSide { get; }
 
-    /// <summary>Ends when the server is done with the connection.</summary>
+    /// <summary>Ends when the server is done with the connection, or with a <see cref="TimeoutException"/>.</summary>
     public Task Serving { get; set; } = Task.CompletedTask;
 
     /// <summary>Tells the server's transport that the client is gone, whether anybody reads or not.</summary>
@@ -49,6 +50,7 @@ internal sealed class TestConnection
     }
 
     /// <summary>The next response, or null when the server has closed the connection.</summary>
+    /// <exception cref="TimeoutException">The server did neither.</exception>
     public async Task<byte[]?> ReceiveFrameAsync()
     {
         while (true)
@@ -56,9 +58,9 @@ internal sealed class TestConnection
             ReadResult read;
             try
             {
-                read = await _toClient.Reader.ReadAsync();
+                read = await _toClient.Reader.ReadAsync().AsTask().WaitAsync(TestTimeout.Value);
             }
-            catch (Exception exception) when (exception is not InvalidOperationException)
+            catch (Exception exception) when (exception is not (InvalidOperationException or TimeoutException))
             {
                 return null;
             }

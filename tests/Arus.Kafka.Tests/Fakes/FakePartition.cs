@@ -1,4 +1,5 @@
 using Arus.Grains;
+using Arus.Testing;
 
 namespace Arus.Kafka.Tests;
 
@@ -86,7 +87,7 @@ internal sealed class FakePartition : IPartitionGrain
 
             var met = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             _conditions.Add((() => condition(this), met));
-            return met.Task;
+            return met.Task.WaitAsync(TestTimeout.Value);
         }
     }
 

@@ -1,0 +1,27 @@
+using Arus.Protocol;
+
+namespace Arus.Kafka.Tests;
+
+/// <summary>DescribeCluster and DescribeLogDirs.</summary>
+public sealed class ClusterTests
+{
+    [Fact]
+    public async Task DescribeCluster_names_all_brokers()
+    {
+        await using var kafka = new KafkaHarness();
+        DescribeClusterResponse response = await kafka.Connect().CallAsync<DescribeClusterResponse>(new DescribeClusterRequest(), 1);
+        Assert.Equal([1, 2], response.Brokers.Select(broker => broker.BrokerId));
+    }
+
+    [Fact]
+    public async Task DescribeLogDirs_answers_for_the_partitions_that_this_broker_leads()
+    {
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 2);
+        DescribeLogDirsResponse response = await kafka.Connect().CallAsync<DescribeLogDirsResponse>(
+            new DescribeLogDirsRequest { Topics = null }, 4);
+        Assert.Equal(
+            [(0, 1234L)],
+            response.Results[0].Topics[0].Partitions.Select(partition => (partition.PartitionIndex, partition.PartitionSize)));
+    }
+}
