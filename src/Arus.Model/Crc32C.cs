@@ -1,51 +1,44 @@
 using System.Buffers.Binary;
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using ArmCrc = System.Runtime.Intrinsics.Arm.Crc32;
-using X86Crc = System.Runtime.Intrinsics.X86.Sse42;
 
 namespace Arus;
 
-/// <summary>CRC-32C (Castagnoli, RFC 3720 appendix B.4), with the processor's instructions where it has them.</summary>
+/// <summary>CRC-32C (Castagnoli, RFC 3720 appendix B.4), with the processor's instruction where there is one. Thread-safe.</summary>
 /// <remarks>
 /// The instruction has a latency of three cycles and a throughput of one, so three streams are computed side by side and joined:
 /// a CRC is linear, and running it over n zero bytes is a multiplication by a constant matrix, kept as four tables of 256 entries.
 /// </remarks>
 public static class Crc32C
 {
-    private const uint Polynomial = 0x82F63B78;
     private const int LongStream = 4096;
     private const int ShortStream = 256;
 
-    private static readonly uint[] Table = BuildTable();
     private static readonly uint[] LongShift = BuildShift(LongStream);
     private static readonly uint[] ShortShift = BuildShift(ShortStream);
 
-    /// <summary>Whether the processor computes it.</summary>
-    public static bool IsHardwareAccelerated => X86Crc.X64.IsSupported || ArmCrc.Arm64.IsSupported;
-
     public static uint Compute(ReadOnlySpan<byte> data) => Append(0, data);
 
-    /// <summary>Goes on from the CRC of what came before: <c>Append(Compute(a), b)</c> is the CRC of a followed by b.</summary>
-    public static uint Append(uint crc, ReadOnlySpan<byte> data) =>
-        ~(IsHardwareAccelerated ? AppendHardware(~crc, data) : AppendTable(~crc, data));
-
-    /// <summary>The way of processors without the instruction; public to tests through the assembly only.</summary>
-    internal static uint ComputeWithTable(uint crc, ReadOnlySpan<byte> data) => ~AppendTable(~crc, data);
-
-    private static uint AppendHardware(uint crc, ReadOnlySpan<byte> data)
+    /// <summary>Continues the CRC of the bytes before: <c>Append(Compute(a), b)</c> is the CRC of a followed by b.</summary>
+    public static uint Append(uint crc, ReadOnlySpan<byte> data)
     {
-        crc = AppendStreams(crc, ref data, LongStream, LongShift);
+        crc = AppendStreams(~crc, ref data, LongStream, LongShift);
         crc = AppendStreams(crc, ref data, ShortStream, ShortShift);
+        return ~AppendBytes(crc, data);
+    }
+
+    private static uint AppendBytes(uint crc, ReadOnlySpan<byte> data)
+    {
         while (data.Length >= sizeof(ulong))
         {
-            crc = Step(crc, BinaryPrimitives.ReadUInt64LittleEndian(data));
+            crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(data));
             data = data[sizeof(ulong)..];
         }
 
         foreach (byte b in data)
         {
-            crc = X86Crc.IsSupported ? X86Crc.Crc32(crc, b) : ArmCrc.ComputeCrc32C(crc, b);
+            crc = BitOperations.Crc32C(crc, b);
         }
 
         return crc;
@@ -62,9 +55,10 @@ public static class Crc32C
             uint crc2 = 0;
             for (int i = 0; i < stream; i += sizeof(ulong))
             {
-                crc = Step(crc, Unsafe.ReadUnaligned<ulong>(ref Unsafe.Add(ref first, i)));
-                crc1 = Step(crc1, Unsafe.ReadUnaligned<ulong>(ref Unsafe.Add(ref second, i)));
-                crc2 = Step(crc2, Unsafe.ReadUnaligned<ulong>(ref Unsafe.Add(ref third, i)));
+                // .NET runs on little-endian processors only where records are written, so the bytes are in the order of the CRC.
+                crc = BitOperations.Crc32C(crc, Unsafe.ReadUnaligned<ulong>(ref Unsafe.Add(ref first, i)));
+                crc1 = BitOperations.Crc32C(crc1, Unsafe.ReadUnaligned<ulong>(ref Unsafe.Add(ref second, i)));
+                crc2 = BitOperations.Crc32C(crc2, Unsafe.ReadUnaligned<ulong>(ref Unsafe.Add(ref third, i)));
             }
 
             crc = Shift(shift, Shift(shift, crc) ^ crc1) ^ crc2;
@@ -74,41 +68,8 @@ public static class Crc32C
         return crc;
     }
 
-    // Both instruction sets are little-endian wherever .NET runs.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static uint Step(uint crc, ulong value) =>
-        X86Crc.X64.IsSupported ? (uint)X86Crc.X64.Crc32(crc, value) : ArmCrc.Arm64.ComputeCrc32C(crc, value);
-
-    private static uint AppendTable(uint crc, ReadOnlySpan<byte> data)
-    {
-        uint[] table = Table;
-        foreach (byte b in data)
-        {
-            crc = (crc >> 8) ^ table[(byte)(crc ^ b)];
-        }
-
-        return crc;
-    }
-
     private static uint Shift(uint[] shift, uint crc) =>
         shift[crc & 0xFF] ^ shift[256 + ((crc >> 8) & 0xFF)] ^ shift[512 + ((crc >> 16) & 0xFF)] ^ shift[768 + (crc >> 24)];
-
-    private static uint[] BuildTable()
-    {
-        uint[] table = new uint[256];
-        for (uint i = 0; i < table.Length; i++)
-        {
-            uint crc = i;
-            for (int bit = 0; bit < 8; bit++)
-            {
-                crc = (crc & 1) != 0 ? (crc >> 1) ^ Polynomial : crc >> 1;
-            }
-
-            table[i] = crc;
-        }
-
-        return table;
-    }
 
     private static uint[] BuildShift(int zeroBytes)
     {
@@ -117,7 +78,7 @@ public static class Crc32C
         byte[] zeros = new byte[zeroBytes];
         for (int bit = 0; bit < 32; bit++)
         {
-            bits[bit] = AppendTable(1u << bit, zeros);
+            bits[bit] = AppendBytes(1u << bit, zeros);
         }
 
         uint[] shift = new uint[4 * 256];

@@ -1,8 +1,8 @@
 namespace Arus;
 
 /// <summary>
-/// The error vocabulary of the Kafka protocol (protocol page "Error Codes"). Arus answers with these numbers on the wire and
-/// throws exceptions that carry them; a number never changes its meaning.
+/// The error codes of the Kafka protocol (protocol page "Error Codes"). Responses carry these numbers, and so do the exceptions of
+/// the native client.
 /// </summary>
 public enum ErrorCode : short
 {

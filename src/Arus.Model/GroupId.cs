@@ -1,9 +1,9 @@
 namespace Arus;
 
-/// <summary>The rule for ids of consumer groups, as Kafka's but for one case: an id of white space only is refused as an empty one is.</summary>
+/// <summary>Kafka's rule for group ids, with one addition: an id of white space only is refused like an empty one.</summary>
 public static class GroupId
 {
-    /// <summary>Whether a group may have this id; else a request for it is answered with <see cref="ErrorCode.InvalidGroupId"/>.</summary>
+    /// <summary>Whether the id is valid; requests with an invalid one fail with <see cref="ErrorCode.InvalidGroupId"/>.</summary>
     /// <remarks>A group's id is the key of its grain, and Orleans has no grain whose key is blank.</remarks>
     public static bool IsValid(string? id) => !string.IsNullOrWhiteSpace(id);
 }

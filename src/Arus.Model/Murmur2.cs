@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 
 namespace Arus;
 
-/// <summary>The 32-bit MurmurHash2 by which Kafka's Java clients place keys, with their seed.</summary>
+/// <summary>The 32-bit MurmurHash2 of Kafka's default partitioner, with its seed.</summary>
 public static class Murmur2
 {
     private const uint Seed = 0x9747b28c;
@@ -30,7 +30,7 @@ public static class Murmur2
         return (int)(hash ^ (hash >> 15));
     }
 
-    /// <summary>The partition of a key under Kafka's default partitioner: the hash without its sign, modulo the count.</summary>
+    /// <summary>The partition of a key under Kafka's default partitioner: the positive hash modulo the partition count.</summary>
     public static int Partition(ReadOnlySpan<byte> key, int partitionCount)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(partitionCount, 1);

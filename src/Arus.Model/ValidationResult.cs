@@ -1,8 +1,8 @@
 namespace Arus;
 
-/// <summary>What a check found: nothing wrong, or a code and a message for a person. Checks on hot paths answer it instead of throwing.</summary>
-/// <param name="Error"><see cref="ErrorCode.None"/> when nothing was wrong.</param>
-/// <param name="Message">Null when nothing was wrong.</param>
+/// <summary>The result of a validation: OK, or an error code and a message for people. Hot paths return it instead of throwing.</summary>
+/// <param name="Error"><see cref="ErrorCode.None"/> when it is OK.</param>
+/// <param name="Message">Null when it is OK.</param>
 public readonly record struct ValidationResult(ErrorCode Error, string? Message)
 {
     public static ValidationResult Ok => default;

@@ -1,19 +1,19 @@
 namespace Arus;
 
-/// <summary>Variable-length integers with zigzag, as records use them (Protocol Buffers' sint32 and sint64).</summary>
+/// <summary>The zigzag varints of records (Protocol Buffers' sint32 and sint64).</summary>
 public static class Varint
 {
     public const int MaxLength32 = 5;
     public const int MaxLength64 = 10;
 
-    /// <summary>Bytes that <see cref="Write(Span{byte}, long)"/> needs.</summary>
+    /// <summary>The number of bytes that <see cref="Write"/> writes.</summary>
     public static int SizeOf(long value)
     {
         ulong zigzag = (ulong)((value << 1) ^ (value >> 63));
         return (70 - System.Numerics.BitOperations.LeadingZeroCount(zigzag | 1)) / 7;
     }
 
-    /// <summary>Writes at the front of <paramref name="destination"/> and answers how many bytes that took.</summary>
+    /// <summary>Writes to the start of <paramref name="destination"/> and returns the number of bytes.</summary>
     public static int Write(Span<byte> destination, long value)
     {
         ulong zigzag = (ulong)((value << 1) ^ (value >> 63));
@@ -28,7 +28,7 @@ public static class Varint
         return length;
     }
 
-    /// <summary>Reads at <paramref name="position"/> and moves it; on failure (input ends, or too many bytes) it stays.</summary>
+    /// <summary>Reads at <paramref name="position"/> and advances it; not on failure (the input ends, or too many bytes).</summary>
     public static bool TryRead(ReadOnlySpan<byte> source, ref int position, out long value)
     {
         int at = position;
@@ -54,7 +54,7 @@ public static class Varint
         return false;
     }
 
-    /// <summary>As <see cref="TryRead(ReadOnlySpan{byte}, ref int, out long)"/>, for a number that must fit 32 bits.</summary>
+    /// <summary>Like <see cref="TryRead(ReadOnlySpan{byte}, ref int, out long)"/>, for a number that must fit 32 bits.</summary>
     public static bool TryRead(ReadOnlySpan<byte> source, ref int position, out int value)
     {
         int at = position;

@@ -6,6 +6,7 @@ internal static class Program
     {
         ["log"] = LogBenchmarks.RunAsync,
         ["log-idle"] = LogBenchmarks.IdleAsync,
+        ["codecs"] = CodecBenchmarks.RunAsync,
         ["client"] = ClientBenchmarks.RunAsync,
         ["topics"] = TopicBenchmarks.RunAsync,
     };

@@ -37,7 +37,8 @@ public class CodecGoldenTests
         + "Mf7qAkXqEDMKMDAx/uoCReoEMjQ=";
 
     private static readonly string Text = string.Join(
-        '\n', Enumerable.Range(0, 12).Select(i => $"{i:0000} the partition is the unit of order, the batch is the unit of work; {i * i % 97}"));
+        '\n',
+        Enumerable.Range(0, 12).Select(i => $"{i:0000} the partition is the unit of order, the batch is the unit of work; {i * i % 97}"));
 
     [Theory]
     [InlineData(CompressionType.Gzip, Gzip)]

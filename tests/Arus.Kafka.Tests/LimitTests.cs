@@ -98,8 +98,8 @@ public sealed class LimitTests
     {
         var memory = new RequestMemory(new KafkaListenerOptions { MaxQueuedBytes = 100 });
         Assert.True(memory.ReserveAsync(60).IsCompleted);
-        Task second = memory.ReserveAsync(60).AsTask();
-        Task third = memory.ReserveAsync(10).AsTask();
+        Task second = memory.ReserveAsync(60);
+        Task third = memory.ReserveAsync(10);
         Assert.False(second.IsCompleted);
         Assert.False(third.IsCompleted, "It must not overtake.");
         memory.Release(60);

@@ -12,7 +12,8 @@ public class NamesAndNumbersTests
     [InlineData("a-little-bit-longer-string", -1486304829)]
     [InlineData("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971)]
     [InlineData("abc", 479470107)]
-    public void Murmur2_gives_the_values_of_Kafka(string key, int expected) => Assert.Equal(expected, Murmur2.Hash(Encoding.UTF8.GetBytes(key)));
+    public void Murmur2_gives_the_values_of_Kafka(string key, int expected) =>
+        Assert.Equal(expected, Murmur2.Hash(Encoding.UTF8.GetBytes(key)));
 
     [Fact]
     public void A_partition_is_the_hash_without_its_sign() =>
@@ -55,42 +56,6 @@ public class NamesAndNumbersTests
         Assert.Equal(id, parsed);
         Assert.False(KafkaUuid.TryParse("AAAAAAAAAAAAAAAAAAAAA", out _));
         Assert.False(KafkaUuid.TryParse("AAAAAAAAAAAAAAAAAAAA+A", out _));
-    }
-
-    [Theory]
-    [InlineData(0, "00")]
-    [InlineData(-1, "01")]
-    [InlineData(1, "02")]
-    [InlineData(63, "7E")]
-    [InlineData(64, "8001")]
-    [InlineData(-65, "8101")]
-    [InlineData(int.MaxValue, "FEFFFFFF0F")]
-    [InlineData(long.MinValue, "FFFFFFFFFFFFFFFFFF01")]
-    public void Varints_are_zigzag(long value, string hex)
-    {
-        byte[] bytes = new byte[Varint.MaxLength64];
-        Assert.Equal(hex.Length / 2, Varint.Write(bytes, value));
-        Assert.Equal(hex.Length / 2, Varint.SizeOf(value));
-        Assert.Equal(hex, Convert.ToHexString(bytes.AsSpan(0, hex.Length / 2)));
-        int position = 0;
-        Assert.True(Varint.TryRead(bytes, ref position, out long read));
-        Assert.Equal((value, hex.Length / 2), (read, position));
-        for (int length = 0; length < hex.Length / 2; length++)
-        {
-            position = 0;
-            Assert.False(Varint.TryRead(bytes.AsSpan(0, length), ref position, out long _));
-            Assert.Equal(0, position);
-        }
-    }
-
-    [Fact]
-    public void Overlong_varints_are_refused()
-    {
-        int position = 0;
-        Assert.False(Varint.TryRead(Convert.FromHexString("FFFFFFFFFFFFFFFFFF02"), ref position, out long _));
-        Assert.False(Varint.TryRead(Convert.FromHexString("FFFFFFFFFFFFFFFFFFFFFF01"), ref position, out long _));
-        Assert.False(Varint.TryRead(Convert.FromHexString("8080808010"), ref position, out int _));
-        Assert.Equal(0, position);
     }
 
     [Fact]

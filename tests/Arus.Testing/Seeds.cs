@@ -32,7 +32,7 @@ public static class Seeds
             }
             catch (Exception e)
             {
-                throw new SeededTestException(seed, e);
+                throw new SeededTestException(seed.ToString(CultureInfo.InvariantCulture), e);
             }
         }
     }
@@ -48,15 +48,15 @@ public static class Seeds
             }
             catch (Exception e)
             {
-                throw new SeededTestException(seed, e);
+                throw new SeededTestException(seed.ToString(CultureInfo.InvariantCulture), e);
             }
         }
     }
 }
 
 /// <summary>A randomized test failed under one seed, which the message names together with the failure.</summary>
-public sealed class SeededTestException(int seed, Exception failure)
+public sealed class SeededTestException(string seed, Exception failure)
     : Exception($"Seed {seed} ({Seeds.Variable}={seed} replays it): {failure.Message}", failure)
 {
-    public int Seed { get; } = seed;
+    public string Seed { get; } = seed;
 }

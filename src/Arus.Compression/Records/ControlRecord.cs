@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 
 namespace Arus.Compression;
 
-/// <summary>What a control record says (Kafka's <c>ControlRecordType</c>).</summary>
+/// <summary>The type of a control record (Kafka's <c>ControlRecordType</c>).</summary>
 public enum ControlRecordType : short
 {
     Abort = 0,
@@ -40,8 +40,10 @@ public static class ControlRecord
         });
     }
 
-    /// <summary>The type from a control record's key; false for a key too short or of a negative version. Types that Arus does not
-    /// know are answered as their number.</summary>
+    /// <summary>
+    /// Reads the type from a control record's key; false for a key that is too short or has a negative version. A type that is not
+    /// known is returned as its number.
+    /// </summary>
     public static bool TryReadType(ReadOnlySpan<byte> key, out ControlRecordType type)
     {
         bool known = key.Length >= KeySize && BinaryPrimitives.ReadInt16BigEndian(key) >= 0;
@@ -49,7 +51,7 @@ public static class ControlRecord
         return known;
     }
 
-    /// <summary>The coordinator's epoch from a marker's value.</summary>
+    /// <summary>Reads the coordinator's epoch from a marker's value.</summary>
     public static bool TryReadCoordinatorEpoch(ReadOnlySpan<byte> value, out int coordinatorEpoch)
     {
         bool known = value.Length >= ValueSize && BinaryPrimitives.ReadInt16BigEndian(value) >= 0;

@@ -3,7 +3,7 @@ using System.Text;
 
 namespace Arus.Compression;
 
-/// <summary>What <see cref="RecordBatchBuilder.Build"/> writes into a batch's header.</summary>
+/// <summary>The header fields of a batch that <see cref="RecordBatchBuilder.Build"/> writes.</summary>
 public readonly record struct RecordBatchOptions()
 {
     public CompressionType Compression { get; init; }
@@ -27,59 +27,59 @@ public readonly record struct RecordBatchOptions()
     /// <summary>The base timestamp is a delete horizon (KIP-534); give it to <see cref="RecordBatchBuilder.Reset"/> too.</summary>
     public bool HasDeleteHorizon { get; init; }
 
-    /// <summary>Compaction keeps a batch's last offset though it removes its records; null for the last record's.</summary>
+    /// <summary>Null for the last record's. Compaction keeps the last offset of a batch even if it removes that record.</summary>
     public int? LastOffsetDelta { get; init; }
 
-    /// <summary>Null for the highest of the records.</summary>
+    /// <summary>Null for the maximum of the records' timestamps.</summary>
     public long? MaxTimestamp { get; init; }
 }
 
 /// <summary>
-/// Writes record batches, one after another, into buffers that it keeps. Not thread-safe. An uncompressed batch is written once,
-/// where it stays: what <see cref="Build"/> returns is the builder's own memory until <see cref="Reset"/> or <see cref="Dispose"/>.
+/// Builds record batches, one after another, in buffers that it reuses. Not thread-safe. An uncompressed batch is not copied: the
+/// result of <see cref="Build"/> is the builder's own memory, valid until <see cref="Reset"/> or <see cref="Dispose"/>.
 /// </summary>
 public sealed class RecordBatchBuilder : IDisposable
 {
-    private readonly PooledBufferWriter records;
-    private PooledBufferWriter? compressed;
-    private long baseTimestamp;
-    private long maxTimestamp;
-    private int lastOffsetDelta;
-    private bool hasBaseTimestamp;
+    private readonly PooledBufferWriter _records;
+    private PooledBufferWriter? _compressed;
+    private long _baseTimestamp;
+    private long _maxTimestamp;
+    private int _lastOffsetDelta;
+    private bool _hasBaseTimestamp;
 
     public RecordBatchBuilder(int initialCapacity = 0)
     {
-        records = new PooledBufferWriter(initialCapacity);
+        _records = new PooledBufferWriter(initialCapacity);
         Reset();
     }
 
     /// <summary>Records appended since the last reset.</summary>
     public int Count { get; private set; }
 
-    /// <summary>What the batch would take without compression, header included.</summary>
-    public int SizeInBytes => records.WrittenCount;
+    /// <summary>The size of the uncompressed batch, header included.</summary>
+    public int SizeInBytes => _records.WrittenCount;
 
-    /// <summary>What the timestamp deltas of <see cref="Records"/> refer to, in Unix milliseconds; -1 before the first record.</summary>
-    public long BaseTimestamp => baseTimestamp;
+    /// <summary>Unix milliseconds, the base of the timestamp deltas of <see cref="Records"/>; -1 before the first record.</summary>
+    public long BaseTimestamp => _baseTimestamp;
 
-    /// <summary>The records so far, uncompressed, as <see cref="RecordReader"/> walks them. Valid until the next change.</summary>
-    public ReadOnlySpan<byte> Records => records.WrittenSpan[RecordBatchHeader.Size..];
+    /// <summary>The records so far, uncompressed, for a <see cref="RecordReader"/>. Valid until the next change.</summary>
+    public ReadOnlySpan<byte> Records => _records.WrittenSpan[RecordBatchHeader.Size..];
 
-    /// <summary>Forgets all records and begins a new batch in the same memory.</summary>
+    /// <summary>Discards all records and begins a new batch in the same memory.</summary>
     /// <param name="baseTimestamp">Unix milliseconds; null for the first record's timestamp.</param>
     public void Reset(long? baseTimestamp = null)
     {
-        records.Clear();
-        records.GetSpan(RecordBatchHeader.Size);
-        records.Advance(RecordBatchHeader.Size);
-        this.baseTimestamp = baseTimestamp ?? RecordBatchHeader.NoTimestamp;
-        hasBaseTimestamp = baseTimestamp.HasValue;
-        maxTimestamp = RecordBatchHeader.NoTimestamp;
-        lastOffsetDelta = -1;
+        _records.Clear();
+        _records.GetSpan(RecordBatchHeader.Size);
+        _records.Advance(RecordBatchHeader.Size);
+        _baseTimestamp = baseTimestamp ?? RecordBatchHeader.NoTimestamp;
+        _hasBaseTimestamp = baseTimestamp.HasValue;
+        _maxTimestamp = RecordBatchHeader.NoTimestamp;
+        _lastOffsetDelta = -1;
         Count = 0;
     }
 
-    /// <summary>An upper bound of what one more record takes, uncompressed and without the batch's header.</summary>
+    /// <summary>An upper bound for the size of a record, uncompressed and without the batch's header.</summary>
     public static int EstimateRecordSize(int keyLength, int valueLength, ReadOnlySpan<RecordHeader> headers)
     {
         int size = Varint.MaxLength32 + 1 + Varint.MaxLength64 + Varint.MaxLength32 + Varint.MaxLength32 + Math.Max(0, keyLength)
@@ -117,7 +117,7 @@ public sealed class RecordBatchBuilder : IDisposable
         }
 
         Span<byte> free = Begin(
-            lastOffsetDelta + 1, timestampMs, key, isKeyNull, value, isValueNull, headersSize, out int at);
+            _lastOffsetDelta + 1, timestampMs, key, isKeyNull, value, isValueNull, headersSize, out int at);
         at += Varint.Write(free[at..], headers.Length);
         foreach (ref readonly RecordHeader header in headers)
         {
@@ -126,22 +126,18 @@ public sealed class RecordBatchBuilder : IDisposable
             at = WriteBytes(free, at, header.Value.GetValueOrDefault().Span, header.Value is null);
         }
 
-        End(at, lastOffsetDelta + 1, timestampMs);
+        End(at, _lastOffsetDelta + 1, timestampMs);
     }
 
-    /// <summary>Copies a record of another batch under the offset delta that it shall have here: how compaction rewrites a batch.</summary>
-    /// <param name="offsetDelta">Greater than that of the record before.</param>
+    /// <summary>Copies a record of another batch under a given offset delta, for compaction.</summary>
+    /// <param name="offsetDelta">Greater than that of the previous record.</param>
     /// <param name="timestampMs">Unix milliseconds: the old batch's base timestamp plus the record's delta.</param>
     /// <param name="payload">The payload that the record is in.</param>
     public void AppendCopy(int offsetDelta, long timestampMs, RecordView record, ReadOnlySpan<byte> payload)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(offsetDelta, lastOffsetDelta);
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(offsetDelta, _lastOffsetDelta);
         int headersEnd = record.HeadersOffset;
-        for (int i = 0; i < 2 * record.HeaderCount; i++)
-        {
-            RecordReader.TryReadBytes(payload, ref headersEnd, out _, out _);
-        }
-
+        RecordReader.TrySkipHeaders(payload, ref headersEnd, record.HeaderCount);
         ReadOnlySpan<byte> headers = payload[record.HeadersOffset..headersEnd];
         int headersSize = Varint.SizeOf(record.HeaderCount) + headers.Length;
         Span<byte> free = Begin(
@@ -152,20 +148,20 @@ public sealed class RecordBatchBuilder : IDisposable
     }
 
     /// <summary>
-    /// Finishes the batch: compresses, writes the header and the CRC-32C. The answer is the builder's memory until the next
-    /// <see cref="Reset"/>. Building again with other options gives another batch of the same records.
+    /// Compresses the records and writes the header and the CRC-32C. The result is the builder's memory until the next
+    /// <see cref="Reset"/>. Another call with other options builds another batch of the same records.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">No such codec.</exception>
     public Memory<byte> Build(in RecordBatchOptions options)
     {
-        PooledBufferWriter target = records;
+        PooledBufferWriter target = _records;
         if (options.Compression != CompressionType.None)
         {
-            target = compressed ??= new PooledBufferWriter(records.WrittenCount);
+            target = _compressed ??= new PooledBufferWriter(_records.WrittenCount);
             target.Clear();
             target.GetSpan(RecordBatchHeader.Size);
             target.Advance(RecordBatchHeader.Size);
-            Codec.Compress(options.Compression, records.WrittenSpan[RecordBatchHeader.Size..], target);
+            Codec.Compress(options.Compression, _records.WrittenSpan[RecordBatchHeader.Size..], target);
         }
 
         Memory<byte> batch = target.WrittenMemoryForUpdate;
@@ -173,11 +169,11 @@ public sealed class RecordBatchBuilder : IDisposable
         return batch;
     }
 
-    /// <summary>Gives the buffers back to the pool, so only when nobody reads a built batch any more.</summary>
+    /// <summary>Returns the buffers to the pool; call it only when nothing reads a built batch any more.</summary>
     public void Dispose()
     {
-        records.Dispose();
-        compressed?.Dispose();
+        _records.Dispose();
+        _compressed?.Dispose();
     }
 
     private static int SizeOfBytes(int length) => Varint.SizeOf(length) + Math.Max(0, length);
@@ -198,16 +194,16 @@ public sealed class RecordBatchBuilder : IDisposable
         int offsetDelta, long timestampMs, ReadOnlySpan<byte> key, bool isKeyNull, ReadOnlySpan<byte> value, bool isValueNull,
         int headersSize, out int at)
     {
-        if (!hasBaseTimestamp)
+        if (!_hasBaseTimestamp)
         {
-            baseTimestamp = timestampMs;
-            hasBaseTimestamp = true;
+            _baseTimestamp = timestampMs;
+            _hasBaseTimestamp = true;
         }
 
-        long timestampDelta = timestampMs - baseTimestamp;
+        long timestampDelta = timestampMs - _baseTimestamp;
         int body = 1 + Varint.SizeOf(timestampDelta) + Varint.SizeOf(offsetDelta)
             + SizeOfBytes(isKeyNull ? -1 : key.Length) + SizeOfBytes(isValueNull ? -1 : value.Length) + headersSize;
-        Span<byte> free = records.GetSpan(body + Varint.MaxLength32);
+        Span<byte> free = _records.GetSpan(body + Varint.MaxLength32);
         at = Varint.Write(free, body);
         free[at++] = 0;
         at += Varint.Write(free[at..], timestampDelta);
@@ -219,9 +215,9 @@ public sealed class RecordBatchBuilder : IDisposable
 
     private void End(int size, int offsetDelta, long timestampMs)
     {
-        records.Advance(size);
-        lastOffsetDelta = offsetDelta;
-        maxTimestamp = Math.Max(maxTimestamp, timestampMs);
+        _records.Advance(size);
+        _lastOffsetDelta = offsetDelta;
+        _maxTimestamp = Math.Max(_maxTimestamp, timestampMs);
         Count++;
     }
 
@@ -237,9 +233,9 @@ public sealed class RecordBatchBuilder : IDisposable
         BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchHeader.LeaderEpochAt..], options.PartitionLeaderEpoch);
         batch[RecordBatchHeader.MagicAt] = RecordBatchHeader.CurrentMagic;
         BinaryPrimitives.WriteInt16BigEndian(batch[RecordBatchHeader.AttributesAt..], (short)attributes);
-        BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchHeader.LastOffsetDeltaAt..], options.LastOffsetDelta ?? lastOffsetDelta);
-        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.BaseTimestampAt..], baseTimestamp);
-        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.MaxTimestampAt..], options.MaxTimestamp ?? maxTimestamp);
+        BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchHeader.LastOffsetDeltaAt..], options.LastOffsetDelta ?? _lastOffsetDelta);
+        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.BaseTimestampAt..], _baseTimestamp);
+        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.MaxTimestampAt..], options.MaxTimestamp ?? _maxTimestamp);
         BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.ProducerIdAt..], options.ProducerId);
         BinaryPrimitives.WriteInt16BigEndian(batch[RecordBatchHeader.ProducerEpochAt..], options.ProducerEpoch);
         BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchHeader.BaseSequenceAt..], options.BaseSequence);

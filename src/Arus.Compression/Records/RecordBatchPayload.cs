@@ -1,18 +1,18 @@
 namespace Arus.Compression;
 
-/// <summary>The records of a batch, uncompressed: what <see cref="RecordReader"/> walks.</summary>
+/// <summary>The records of a batch, uncompressed, for a <see cref="RecordReader"/>.</summary>
 public static class RecordBatchPayload
 {
-    /// <summary>What the records of one batch may grow to when the caller sets no other limit.</summary>
+    /// <summary>The decompressed size limit of a batch where the caller sets none.</summary>
     public const int DefaultMaxBytes = 256 * 1024 * 1024;
 
     /// <summary>
-    /// Opens a batch: a slice of it when it is not compressed, otherwise a slice of <paramref name="scratch"/>, which is cleared
-    /// first and which the payload shares until its next use.
+    /// Opens a batch: the payload is a slice of it when it is not compressed, otherwise of <paramref name="scratch"/>, which is
+    /// cleared first, and valid until the next use of that.
     /// </summary>
     /// <param name="batch">A batch that passed <see cref="RecordBatches.Validate"/>.</param>
     /// <param name="scratch">Receives the decompressed records; untouched when the batch is not compressed.</param>
-    /// <param name="maxBytes">Decompression stops, and fails, beyond it: a small batch may not fill the memory.</param>
+    /// <param name="maxBytes">Decompression fails beyond it, so that a small batch cannot exhaust the memory.</param>
     /// <returns><see cref="ErrorCode.CorruptMessage"/>, <see cref="ErrorCode.MessageTooLarge"/> beyond <paramref name="maxBytes"/>, or
     /// <see cref="ErrorCode.UnsupportedCompressionType"/> for a codec that is not known.</returns>
     public static ValidationResult TryOpen(
@@ -32,11 +32,11 @@ public static class RecordBatchPayload
     }
 
     /// <summary>
-    /// Checks every record of a producer's batch: well-formed, as many as the header says, offset deltas 0, 1, 2, … and nothing after.
+    /// Validates every record of a producer's batch: well-formed, as many as the header counts, offset deltas 0, 1, 2, …, nothing after.
     /// </summary>
-    /// <param name="batch">A batch that passed <see cref="RecordBatches.Validate"/> and <see cref="RecordBatches.ValidateForAppend"/>.</param>
+    /// <param name="batch">One that passed <see cref="RecordBatches.Validate"/> and <see cref="RecordBatches.ValidateForAppend"/>.</param>
     /// <param name="requireKeys">For a compacted topic: a null key is <see cref="ErrorCode.InvalidRecord"/>.</param>
-    /// <param name="badRecord">The index of the record at fault; -1 when it is none in particular.</param>
+    /// <param name="badRecord">The index of the record at fault; -1 for none in particular.</param>
     public static ValidationResult Validate(
         ReadOnlyMemory<byte> batch, PooledBufferWriter scratch, bool requireKeys, out int badRecord, int maxBytes = DefaultMaxBytes)
     {
@@ -53,7 +53,7 @@ public static class RecordBatchPayload
             : Diagnose(payload, count, requireKeys, out badRecord);
     }
 
-    /// <summary>Walks the records slowly, to say what is wrong with them.</summary>
+    /// <summary>Finds what is wrong with records that <see cref="RecordBounds"/> found malformed.</summary>
     internal static ValidationResult Diagnose(ReadOnlyMemory<byte> payload, int count, bool requireKeys, out int badRecord)
     {
         badRecord = -1;

@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace Arus.Compression;
 
 /// <summary>
-/// The quick walk through a producer's records: it tells sound from unsound and nothing else. Every record that a broker takes in is
-/// walked, so this is as hot as the CRC; <see cref="RecordReader"/> is asked again to say what is wrong.
+/// Fast validation of a producer's records: it only tells well-formed from malformed. Every record that is appended is validated, so
+/// this is as hot as the CRC; what is wrong with a malformed record, <see cref="RecordReader"/> finds out.
 /// </summary>
 internal static class RecordBounds
 {
@@ -65,13 +65,14 @@ internal static class RecordBounds
                 return false;
             }
 
-            next = end; // Not "at", which is the same and known later: so the processor begins the next record before it is through this one.
+            // Not "at", which is equal but known later: the processor can begin the next record before it has finished this one.
+            next = end;
         }
 
         return next == payload.Length;
     }
 
-    /// <summary>Reads a number of 32 bits; answers where it ends. One and two bytes hold nearly every length and delta.</summary>
+    /// <summary>Reads a varint of 32 bits and returns where it ends. Nearly every length and delta takes one or two bytes.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int Read(ref byte bytes, int at, int end, out int value)
     {
@@ -100,19 +101,21 @@ internal static class RecordBounds
         return next;
     }
 
-    /// <summary>Passes over a number of 64 bits; answers where it ends.</summary>
+    /// <summary>Skips a varint of 64 bits and returns where it ends.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int Skip(ref byte bytes, int at, int end) =>
         at < end && Unsafe.Add(ref bytes, at) < 0x80 ? at + 1
         : at + 1 < end && Unsafe.Add(ref bytes, at + 1) < 0x80 ? at + 2
         : SkipLong(ref bytes, at, end);
 
-    // What a method takes by reference lives in memory, so these answer in registers, for the sake of the loop above.
+    // A local that is passed by reference lives in memory; these return in registers, for the sake of the loop above.
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static (int Next, int Value) ReadLong(ref byte bytes, int at, int end)
     {
         int position = at;
-        return Varint.TryRead(MemoryMarshal.CreateReadOnlySpan(ref bytes, end), ref position, out int value) ? (position, value) : (Malformed, 0);
+        return Varint.TryRead(MemoryMarshal.CreateReadOnlySpan(ref bytes, end), ref position, out int value)
+            ? (position, value)
+            : (Malformed, 0);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -122,16 +125,6 @@ internal static class RecordBounds
         return Varint.TryRead(MemoryMarshal.CreateReadOnlySpan(ref bytes, end), ref position, out long _) ? position : Malformed;
     }
 
-    private static int SkipHeaders(ReadOnlySpan<byte> record, int at, int count)
-    {
-        for (int i = 0; i < count; i++)
-        {
-            if (!RecordReader.TryReadBytes(record, ref at, out _, out int name) || name < 0 || !RecordReader.TryReadBytes(record, ref at, out _, out _))
-            {
-                return Malformed;
-            }
-        }
-
-        return at;
-    }
+    private static int SkipHeaders(ReadOnlySpan<byte> record, int at, int count) =>
+        RecordReader.TrySkipHeaders(record, ref at, count) ? at : Malformed;
 }

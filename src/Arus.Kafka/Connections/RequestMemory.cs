@@ -3,62 +3,22 @@ using System.Buffers;
 namespace Arus.Kafka;
 
 /// <summary>
-/// Memory for requests. Small ones are plain arrays. Large ones count against one budget for the process
-/// (<c>queued.max.request.bytes</c>); while it is spent, connections wait, in the order in which they came. Safe for use by any thread.
+/// The budget of memory for large requests in the process (<c>queued.max.request.bytes</c>). While it is spent, connections wait in
+/// FIFO order. Thread-safe.
 /// </summary>
 internal sealed class RequestMemory(KafkaListenerOptions options)
 {
-    /// <summary>Up to here a request costs nothing of the budget: connections times requests in flight bound it already.</summary>
+    /// <summary>Smaller requests are not counted: the limits of connections and of requests in flight bound them already.</summary>
     public const int SmallRequest = 16 * 1024;
 
-    private readonly Lock _lock = new();
-    private readonly Queue<(long Bytes, TaskCompletionSource Granted)> _waiting = new();
-    private long _used;
+    private readonly ByteBudget _budget = new(options.MaxQueuedBytes, TimeProvider.System);
 
-    public long UsedBytes
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return _used;
-            }
-        }
-    }
+    public long UsedBytes => _budget.Used;
 
-    /// <summary>
-    /// Takes <paramref name="bytes"/> from the budget, once they are free. A request larger than the whole budget is let through alone.
-    /// </summary>
-    public ValueTask ReserveAsync(long bytes)
-    {
-        lock (_lock)
-        {
-            if (_waiting.Count == 0 && Fits(bytes))
-            {
-                _used += bytes;
-                return ValueTask.CompletedTask;
-            }
+    /// <summary>Takes bytes from the budget when they are free. A request larger than the budget is admitted alone.</summary>
+    public Task ReserveAsync(long bytes) => _budget.TakeAsync(bytes);
 
-            var granted = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            _waiting.Enqueue((bytes, granted));
-            return new ValueTask(granted.Task);
-        }
-    }
-
-    public void Release(long bytes)
-    {
-        lock (_lock)
-        {
-            _used -= bytes;
-            while (_waiting.TryPeek(out (long Bytes, TaskCompletionSource Granted) next) && Fits(next.Bytes))
-            {
-                _used += next.Bytes;
-                _waiting.Dequeue().Granted.SetResult();
-            }
-        }
-    }
-
-    private bool Fits(long bytes) => _used == 0 || _used + bytes <= options.MaxQueuedBytes;
+    public void Release(long bytes) => _budget.Release(bytes);
 }
 
 /// <summary>

@@ -3,18 +3,19 @@ using System.Globalization;
 
 namespace Arus;
 
-/// <param name="Origin">For a person: <c>default</c>, <c>topic</c>, a file's name, an environment variable or a flag.</param>
+/// <summary>A configuration value and where it came from.</summary>
+/// <param name="Origin">For people: <c>default</c>, <c>topic</c>, a file's name, an environment variable or a flag.</param>
 public readonly record struct ConfigValue(string? Value, ConfigSource Source, string Origin);
 
-/// <summary>A broker's configuration: what was set at start over the defaults of <see cref="BrokerConfigs"/>. Immutable.</summary>
+/// <summary>A broker's configuration: the values set at start, then the defaults of <see cref="BrokerConfigs"/>. Immutable.</summary>
 public sealed class BrokerConfig
 {
-    /// <summary>49 days: what <see cref="PeriodicTimer"/> and timers take at most.</summary>
+    /// <summary>49 days, the longest period of <see cref="PeriodicTimer"/>.</summary>
     private const long LongestTimerMs = uint.MaxValue - 1;
 
     private readonly FrozenDictionary<string, ConfigValue> _set;
 
-    /// <param name="set">Valid keys and values; <see cref="BrokerConfigs.Validate(IReadOnlyDictionary{string, ConfigValue})"/> checks them.</param>
+    /// <param name="set">Keys and values that <see cref="BrokerConfigs.Validate"/> found valid.</param>
     public BrokerConfig(IReadOnlyDictionary<string, ConfigValue> set) => _set = set.ToFrozenDictionary(StringComparer.Ordinal);
 
     /// <summary>Everything at its default.</summary>
@@ -30,7 +31,7 @@ public sealed class BrokerConfig
             : BrokerConfigs.Find(name) is { } definition ? new ConfigValue(definition.Default, ConfigSource.Default, "default")
             : throw new ArgumentException($"{name} is not a broker configuration key.", nameof(name));
 
-    /// <summary>The value that takes effect, where several keys speak of one thing: <c>log.retention.ms</c>, then minutes, then hours.</summary>
+    /// <summary>The effective value where several keys set one thing: <c>log.retention.ms</c>, then minutes, then hours.</summary>
     public ConfigValue Effective(string name)
     {
         ConfigValue own = this[name];
@@ -54,16 +55,15 @@ public sealed class BrokerConfig
 
     public long GetLong(string name) => long.Parse(Required(name), NumberStyles.Integer, CultureInfo.InvariantCulture);
 
-    public double GetDouble(string name) => double.Parse(Required(name), NumberStyles.Float, CultureInfo.InvariantCulture);
-
-    /// <summary>A key in milliseconds. The longest time span stands for whatever is longer: "never" is written as the greatest number.</summary>
+    /// <summary>A key in milliseconds, capped at the longest time span: the greatest number is how "never" is configured.</summary>
     public TimeSpan GetMilliseconds(string name) =>
         TimeSpan.FromMilliseconds(Math.Min(GetLong(name), TimeSpan.MaxValue.Ticks / TimeSpan.TicksPerMillisecond));
 
-    /// <summary>A key in milliseconds as the period of a timer, of which the longest that timers take stands for whatever is longer.</summary>
+    /// <summary>A key in milliseconds as the period of a timer, capped at the longest that timers take.</summary>
     public TimeSpan GetTimerPeriod(string name) => TimeSpan.FromMilliseconds(Math.Min(GetLong(name), LongestTimerMs));
 
-    private string Required(string name) => this[name].Value ?? throw new InvalidOperationException($"{name} is not set and has no default.");
+    private string Required(string name) =>
+        this[name].Value ?? throw new InvalidOperationException($"{name} is not set and has no default.");
 
     private ConfigValue Scaled(string name, long factor)
     {

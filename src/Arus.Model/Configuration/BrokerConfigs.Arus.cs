@@ -1,50 +1,54 @@
+using static Arus.ConfigDefinition;
+
 namespace Arus;
 
 public static partial class BrokerConfigs
 {
     private static IEnumerable<ConfigDefinition> DefineArus() =>
     [
-        ConfigDefinition.Text(
+        Text(
             Flush, "always", "always, interval:<milliseconds> or os",
-            "When appended records are forced to disk: before they are acknowledged, every so often, or when the operating system likes to.",
+            "When appended records are flushed to disk: before they are acknowledged, at an interval, or when the operating system does.",
             text => FlushPolicyText.IsValid(text) ? null : "not a flush policy"),
-        ConfigDefinition.OneOf(
+        OneOf(
             LogType, LogTypeFile,
-            "Where records are kept: in files of the broker, in the metadata storage that all brokers share, or in memory and lost when the process ends.",
+            "Where records are kept: in files of the broker, in the metadata storage that all brokers share, or in memory, until the "
+            + "process ends.",
             LogTypeFile, LogTypeStorage, LogTypeMemory),
-        ConfigDefinition.Long(
+        Long(
             LogCacheBytes, 128L * Megabyte, "Memory for the newest records of all partitions, in bytes.", min: Megabyte),
-        ConfigDefinition.Int(LogIoThreads, 4, "How many threads write to and read from disk.", min: 1, max: 256),
-        ConfigDefinition.Text(
+        Int(LogIoThreads, 4, "How many threads write to and read from disk.", min: 1, max: 256),
+        Text(
             MetadataDir, null, "a directory",
-            "Where the cluster's metadata is kept: topics, groups, leader epochs. Brokers of one cluster share it; unset, it lies in log.dir."),
-        ConfigDefinition.Text(
+            "Where the cluster's metadata is kept: topics, groups, leader epochs. Brokers of a cluster share it; unset, it is in log.dir."),
+        Text(
             AdvertisedSingleAddress, null, "host:port",
             "The one address, of a load balancer, that clients are told for every broker; any broker serves any partition.",
             text => Endpoints.TryParseHostPort(text, out _) ? null : "not an address"),
-        ConfigDefinition.Int(
-            ConnectionMaxInFlightRequests, 100, "How many requests of one connection are handled at once; beyond it, reading waits.", min: 1, max: 10_000),
-        ConfigDefinition.Long(
-            ConnectionMaxInFlightBytes, 16L * Megabyte, "Bytes of one connection's requests that are handled at once; beyond it, reading waits.",
+        Int(
+            ConnectionMaxInFlightRequests, 100, "How many requests of one connection are handled at once; beyond it, reading waits.",
+            min: 1, max: 10_000),
+        Long(
+            ConnectionMaxInFlightBytes, 16L * Megabyte, "Bytes of a connection's requests handled at once; beyond it, reading waits.",
             min: 1),
-        ConfigDefinition.Long(
-            PartitionMaxQueuedBytes, 32L * Megabyte, "Bytes that wait at one broker for one partition's append; beyond it, producers' connections wait.",
+        Long(
+            PartitionMaxQueuedBytes, 32L * Megabyte, "Bytes that wait at a broker for a partition's append; beyond it, producers wait.",
             min: 1),
-        ConfigDefinition.Text(
+        Text(
             HttpEndpoint, "127.0.0.1:8080", "host:port, or none", "Where health and metrics are served; none to serve neither.",
             text => text == "none" || Endpoints.TryParseHostPort(text, out _) ? null : "not an address"),
-        ConfigDefinition.Int(ShutdownTimeoutMs, 30_000, "How long a graceful stop may take, in milliseconds.", min: 1_000, max: 600_000),
-        ConfigDefinition.Text(OrleansClusterId, "arus", "a name", "The Orleans cluster id: silos and clients of one cluster share it."),
-        ConfigDefinition.Text(OrleansServiceId, "arus", "a name", "The Orleans service id."),
-        ConfigDefinition.Int(OrleansSiloPort, 11_111, "The port on which silos talk to each other.", min: 1, max: 65_535),
-        ConfigDefinition.Int(OrleansGatewayPort, 30_000, "The port to which native clients connect.", min: 1, max: 65_535),
-        ConfigDefinition.Text(
+        Int(ShutdownTimeoutMs, 30_000, "How long a graceful stop may take, in milliseconds.", min: 1_000, max: 600_000),
+        Text(OrleansClusterId, "arus", "a name", "The Orleans cluster id: silos and clients of one cluster share it."),
+        Text(OrleansServiceId, "arus", "a name", "The Orleans service id."),
+        Int(OrleansSiloPort, 11_111, "The port on which silos talk to each other.", min: 1, max: 65_535),
+        Int(OrleansGatewayPort, 30_000, "The port to which native clients connect.", min: 1, max: 65_535),
+        Text(
             OrleansPrimaryEndpoint, null, "host:port",
             "For several processes on one machine: where the primary silo listens. Unset, this silo is the primary.",
             text => Endpoints.TryParseHostPort(text, out _) ? null : "not an address"),
-        ConfigDefinition.Int(OrleansProbeTimeoutMs, 1_000, "How long a silo waits for a probe's answer, in milliseconds.", min: 100, max: 60_000),
-        ConfigDefinition.Int(OrleansMissedProbesLimit, 2, "How many probes a silo may miss before it is suspected.", min: 1, max: 100),
-        ConfigDefinition.Int(OrleansResponseTimeoutMs, 15_000, "How long a grain call may take, in milliseconds.", min: 12_000, max: 600_000),
-        ConfigDefinition.Int(OrleansCollectionAgeMs, 900_000, "An idle grain is put away after this many milliseconds.", min: 61_000),
+        Int(OrleansProbeTimeoutMs, 1_000, "How long a silo waits for a probe's answer, in milliseconds.", min: 100, max: 60_000),
+        Int(OrleansMissedProbesLimit, 2, "How many probes a silo may miss before it is suspected.", min: 1, max: 100),
+        Int(OrleansResponseTimeoutMs, 15_000, "How long a grain call may take, in milliseconds.", min: 12_000, max: 600_000),
+        Int(OrleansCollectionAgeMs, 900_000, "An idle grain is put away after this many milliseconds.", min: 61_000),
     ];
 }

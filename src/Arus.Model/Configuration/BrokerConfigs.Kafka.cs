@@ -1,3 +1,5 @@
+using static Arus.ConfigDefinition;
+
 namespace Arus;
 
 public static partial class BrokerConfigs
@@ -9,35 +11,35 @@ public static partial class BrokerConfigs
     private static IEnumerable<ConfigDefinition> DefineBroker() =>
     [
         // Some clients take node id 0 for "none", so ids begin with 1.
-        ConfigDefinition.Int(BrokerId, 1, "This broker's number in the cluster.", min: 1),
-        ConfigDefinition.Text(BrokerRack, null, "a name", "The rack that clients are told. Some clients change how they fetch when it is set."),
-        ConfigDefinition.Text(
+        Int(BrokerId, 1, "This broker's number in the cluster.", min: 1),
+        Text(BrokerRack, null, "a name", "The rack that clients are told. Some clients change how they fetch when it is set."),
+        Text(
             Listeners, "PLAINTEXT://127.0.0.1:9092", "NAME://host:port, several separated by commas",
             "Where Kafka clients connect. An empty host or 0.0.0.0 means every address of this machine; port 0 means any free port.",
             text => Endpoints.TryParse(text, out _, out string? fault) ? null : fault),
-        ConfigDefinition.Text(
+        Text(
             AdvertisedListeners, null, "NAME://host:port, several separated by commas",
             "What clients are told to connect to, where it differs from listeners.",
             text => Endpoints.TryParse(text, out _, out string? fault) ? null : fault),
-        ConfigDefinition.Text(
+        Text(
             ListenerSecurityProtocolMap, null, "NAME:PLAINTEXT, several separated by commas",
             "The security protocol of each listener. PLAINTEXT is the only one so far, and the one of every listener that is not named.",
             CheckProtocolMap),
-        ConfigDefinition.Text(LogDir, "data", "a directory", "Where this broker keeps its records. Two brokers never share one."),
-        ConfigDefinition.Int(NumPartitions, 1, "How many partitions a topic gets that does not say.", min: 1, max: 10_000),
-        ConfigDefinition.Short(DefaultReplicationFactor, 1, "How many replicas a topic's partitions get where it does not say.", 1, 1),
-        ConfigDefinition.Boolean(AutoCreateTopicsEnable, true, "Whether a topic is created when a client asks for one that does not exist."),
-        ConfigDefinition.Boolean(DeleteTopicEnable, true, "Whether topics may be deleted."),
-        ConfigDefinition.Int(MinInSyncReplicas, 1, "Default of the topic key min.insync.replicas.", min: 1),
-        ConfigDefinition.Boolean(UncleanLeaderElectionEnable, false, "Default of the topic key unclean.leader.election.enable."),
-        ConfigDefinition.Int(SocketRequestMaxBytes, 100 * Megabyte, "The largest request that is read, in bytes.", min: 1024),
-        ConfigDefinition.Long(ConnectionsMaxIdleMs, 600_000, "An idle connection is closed after this many milliseconds.", min: 1_000),
-        ConfigDefinition.Int(MaxConnections, 10_000, "How many client connections are held at once.", min: 1),
-        ConfigDefinition.Int(MaxConnectionsPerIp, int.MaxValue, "How many client connections are held at once from one address.", min: 1),
-        ConfigDefinition.Long(
-            QueuedMaxRequestBytes, 256L * Megabyte, "Memory for large requests that are being read or handled, in bytes; beyond it, reading waits.",
+        Text(LogDir, "data", "a directory", "Where this broker keeps its records. Two brokers never share one."),
+        Int(NumPartitions, 1, "How many partitions a topic gets that does not say.", min: 1, max: 10_000),
+        Short(DefaultReplicationFactor, 1, "How many replicas a topic's partitions get where it does not say.", 1, 1),
+        Boolean(AutoCreateTopicsEnable, true, "Whether a topic is created when a client asks for one that does not exist."),
+        Boolean(DeleteTopicEnable, true, "Whether topics may be deleted."),
+        Int(MinInSyncReplicas, 1, "Default of the topic key min.insync.replicas.", min: 1),
+        Boolean(UncleanLeaderElectionEnable, false, "Default of the topic key unclean.leader.election.enable."),
+        Int(SocketRequestMaxBytes, 100 * Megabyte, "The largest request that is read, in bytes.", min: 1024),
+        Long(ConnectionsMaxIdleMs, 600_000, "An idle connection is closed after this many milliseconds.", min: 1_000),
+        Int(MaxConnections, 10_000, "How many client connections are held at once.", min: 1),
+        Int(MaxConnectionsPerIp, int.MaxValue, "How many client connections are held at once from one address.", min: 1),
+        Long(
+            QueuedMaxRequestBytes, 256L * Megabyte, "Memory in bytes for large requests being read or handled; beyond it, reading waits.",
             min: Megabyte),
-        ConfigDefinition.Int(FetchMaxBytes, 55 * Megabyte, "The most bytes that one fetch answers.", min: 1024),
+        Int(FetchMaxBytes, 55 * Megabyte, "The maximum bytes of a fetch response.", min: 1024),
     ];
 
     private static string? CheckProtocolMap(string text)
@@ -61,37 +63,37 @@ public static partial class BrokerConfigs
 
     private static IEnumerable<ConfigDefinition> DefineLog() =>
     [
-        ConfigDefinition.Int(MessageMaxBytes, 1_048_588, "Default of the topic key max.message.bytes.", min: 0),
-        ConfigDefinition.Int(LogSegmentBytes, 1_073_741_824, "Default of the topic key segment.bytes.", min: 1024),
-        ConfigDefinition.Long(LogRollMs, null, "Default of the topic key segment.ms; unset, log.roll.hours counts.", min: 1),
-        ConfigDefinition.Int(LogRollHours, 168, "Default of the topic key segment.ms, in hours.", min: 1),
-        ConfigDefinition.Long(LogRetentionMs, null, "Default of the topic key retention.ms; unset, the minutes count, then the hours.", min: -1),
-        ConfigDefinition.Int(LogRetentionMinutes, null, "Default of the topic key retention.ms, in minutes; unset, the hours count.", min: -1),
-        ConfigDefinition.Int(LogRetentionHours, 168, "Default of the topic key retention.ms, in hours; -1 for ever.", min: -1),
-        ConfigDefinition.Long(LogRetentionBytes, -1, "Default of the topic key retention.bytes; -1 for no limit.", min: -1),
-        ConfigDefinition.Long(LogRetentionCheckIntervalMs, 300_000, "How often old segments are looked for, in milliseconds.", min: 100),
-        ConfigDefinition.ListOf(LogCleanupPolicy, "delete", "Default of the topic key cleanup.policy.", "delete", "compact"),
-        ConfigDefinition.Int(LogIndexIntervalBytes, 4096, "Default of the topic key index.interval.bytes.", min: 0),
-        ConfigDefinition.OneOf(LogMessageTimestampType, "CreateTime", "Default of the topic key message.timestamp.type.", "CreateTime", "LogAppendTime"),
-        ConfigDefinition.Long(LogMessageTimestampBeforeMaxMs, long.MaxValue, "Default of the topic key message.timestamp.before.max.ms.", min: 0),
-        ConfigDefinition.Long(LogMessageTimestampAfterMaxMs, 3_600_000, "Default of the topic key message.timestamp.after.max.ms.", min: 0),
-        ConfigDefinition.Int(LogCleanerThreads, 1, "How many partitions are cleaned at once.", min: 1, max: 64),
-        ConfigDefinition.Long(LogCleanerBackoffMs, 15_000, "How often compacted topics are looked at, in milliseconds.", min: 100),
-        ConfigDefinition.Long(LogCleanerDeleteRetentionMs, 86_400_000, "Default of the topic key delete.retention.ms.", min: 0),
-        ConfigDefinition.Double(LogCleanerMinCleanableRatio, 0.5, "Default of the topic key min.cleanable.dirty.ratio.", 0, 1),
-        ConfigDefinition.Long(LogCleanerMinCompactionLagMs, 0, "Default of the topic key min.compaction.lag.ms.", min: 0),
-        ConfigDefinition.Long(LogCleanerMaxCompactionLagMs, long.MaxValue, "Default of the topic key max.compaction.lag.ms.", min: 1),
-        ConfigDefinition.Long(ProducerIdExpirationMs, 86_400_000, "How long an idle producer's sequence numbers are remembered, in milliseconds.", min: 1),
+        Int(MessageMaxBytes, 1_048_588, "Default of the topic key max.message.bytes.", min: 0),
+        Int(LogSegmentBytes, 1_073_741_824, "Default of the topic key segment.bytes.", min: 1024),
+        Long(LogRollMs, null, "Default of the topic key segment.ms; unset, log.roll.hours counts.", min: 1),
+        Int(LogRollHours, 168, "Default of the topic key segment.ms, in hours.", min: 1),
+        Long(LogRetentionMs, null, "Default of the topic key retention.ms; unset, the minutes count, then the hours.", min: -1),
+        Int(LogRetentionMinutes, null, "Default of the topic key retention.ms, in minutes; unset, the hours count.", min: -1),
+        Int(LogRetentionHours, 168, "Default of the topic key retention.ms, in hours; -1 for ever.", min: -1),
+        Long(LogRetentionBytes, -1, "Default of the topic key retention.bytes; -1 for no limit.", min: -1),
+        Long(LogRetentionCheckIntervalMs, 300_000, "How often old segments are looked for, in milliseconds.", min: 100),
+        ListOf(LogCleanupPolicy, "delete", "Default of the topic key cleanup.policy.", "delete", "compact"),
+        Int(LogIndexIntervalBytes, 4096, "Default of the topic key index.interval.bytes.", min: 0),
+        OneOf(LogMessageTimestampType, "CreateTime", "Default of the topic key message.timestamp.type.", "CreateTime", "LogAppendTime"),
+        Long(LogMessageTimestampBeforeMaxMs, long.MaxValue, "Default of the topic key message.timestamp.before.max.ms.", min: 0),
+        Long(LogMessageTimestampAfterMaxMs, 3_600_000, "Default of the topic key message.timestamp.after.max.ms.", min: 0),
+        Int(LogCleanerThreads, 1, "How many partitions are cleaned at once.", min: 1, max: 64),
+        Long(LogCleanerBackoffMs, 15_000, "How often compacted topics are looked at, in milliseconds.", min: 100),
+        Long(LogCleanerDeleteRetentionMs, 86_400_000, "Default of the topic key delete.retention.ms.", min: 0),
+        Double(LogCleanerMinCleanableRatio, 0.5, "Default of the topic key min.cleanable.dirty.ratio.", 0, 1),
+        Long(LogCleanerMinCompactionLagMs, 0, "Default of the topic key min.compaction.lag.ms.", min: 0),
+        Long(LogCleanerMaxCompactionLagMs, long.MaxValue, "Default of the topic key max.compaction.lag.ms.", min: 1),
+        Long(ProducerIdExpirationMs, 86_400_000, "How long an idle producer's sequence numbers are remembered, in milliseconds.", min: 1),
     ];
 
     private static IEnumerable<ConfigDefinition> DefineGroups() =>
     [
-        ConfigDefinition.Int(GroupInitialRebalanceDelayMs, 3_000, "How long an empty group waits for more members before it first rebalances.", min: 0),
-        ConfigDefinition.Int(GroupMinSessionTimeoutMs, 6_000, "The shortest session timeout that a member may ask for, in milliseconds.", min: 1),
-        ConfigDefinition.Int(GroupMaxSessionTimeoutMs, 1_800_000, "The longest session timeout that a member may ask for, in milliseconds.", min: 1),
-        ConfigDefinition.Int(GroupMaxSize, int.MaxValue, "How many members a group may have.", min: 1),
-        ConfigDefinition.Int(OffsetsRetentionMinutes, 10_080, "How long the offsets of an empty group are kept, in minutes.", min: 1),
-        ConfigDefinition.Long(OffsetsRetentionCheckIntervalMs, 600_000, "How often expired offsets are looked for, in milliseconds.", min: 1),
-        ConfigDefinition.Int(OffsetMetadataMaxBytes, 4_096, "The longest metadata that may be kept with a committed offset, in bytes.", min: 0),
+        Int(GroupInitialRebalanceDelayMs, 3_000, "How long an empty group waits for more members before it first rebalances.", min: 0),
+        Int(GroupMinSessionTimeoutMs, 6_000, "The shortest session timeout that a member may ask for, in milliseconds.", min: 1),
+        Int(GroupMaxSessionTimeoutMs, 1_800_000, "The longest session timeout that a member may ask for, in milliseconds.", min: 1),
+        Int(GroupMaxSize, int.MaxValue, "How many members a group may have.", min: 1),
+        Int(OffsetsRetentionMinutes, 10_080, "How long the offsets of an empty group are kept, in minutes.", min: 1),
+        Long(OffsetsRetentionCheckIntervalMs, 600_000, "How often expired offsets are looked for, in milliseconds.", min: 1),
+        Int(OffsetMetadataMaxBytes, 4_096, "The longest metadata that may be kept with a committed offset, in bytes.", min: 0),
     ];
 }

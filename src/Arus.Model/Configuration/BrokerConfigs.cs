@@ -62,7 +62,7 @@ public static partial class BrokerConfigs
     public const string Flush = "arus.flush";
     public const string LogType = "arus.log.type";
 
-    /// <summary>What <see cref="LogType"/> may be.</summary>
+    /// <summary>The values of <see cref="LogType"/>.</summary>
     public const string LogTypeFile = "file";
     public const string LogTypeStorage = "storage";
     public const string LogTypeMemory = "memory";
@@ -87,15 +87,16 @@ public static partial class BrokerConfigs
     public const string OrleansResponseTimeoutMs = "orleans.response.timeout.ms";
     public const string OrleansCollectionAgeMs = "orleans.collection.age.ms";
 
-    /// <summary>Every key, in the order of its name.</summary>
+    /// <summary>Every key, sorted by name.</summary>
     public static IReadOnlyList<ConfigDefinition> All { get; } =
         [.. DefineKafka().Concat(DefineArus()).OrderBy(definition => definition.Name, StringComparer.Ordinal)];
 
-    private static readonly FrozenDictionary<string, ConfigDefinition> s_byName = All.ToFrozenDictionary(definition => definition.Name);
+    private static readonly FrozenDictionary<string, ConfigDefinition> ByName =
+        All.ToFrozenDictionary(definition => definition.Name);
 
-    public static ConfigDefinition? Find(string name) => s_byName.GetValueOrDefault(name);
+    public static ConfigDefinition? Find(string name) => ByName.GetValueOrDefault(name);
 
-    /// <summary>Everything that is wrong with a configuration, each with the key, the value, what is allowed, and where it came from.</summary>
+    /// <summary>Every fault of a configuration, each with the key, the value, what is allowed, and the value's origin.</summary>
     public static IReadOnlyList<string> Validate(IReadOnlyDictionary<string, ConfigValue> set)
     {
         var faults = new List<string>();
@@ -123,8 +124,8 @@ public static partial class BrokerConfigs
             if (config.GetLong(low) > config.GetLong(high))
             {
                 faults.Add(
-                    $"{low}={config[low].Value} (from {config[low].Origin}) is above {high}={config[high].Value} (from {config[high].Origin}); " +
-                    $"allowed: at most {high}");
+                    $"{low}={config[low].Value} (from {config[low].Origin}) is above {high}={config[high].Value} "
+                    + $"(from {config[high].Origin}); allowed: at most {high}");
             }
         }
 
@@ -140,7 +141,7 @@ public static partial class BrokerConfigs
         return $"{name} is not a configuration key{hint}";
     }
 
-    /// <summary>Levenshtein's: the edits that make one name the other.</summary>
+    /// <summary>The Levenshtein distance of two names.</summary>
     private static int Distance(string a, string b)
     {
         int[] row = [.. Enumerable.Range(0, b.Length + 1)];

@@ -28,12 +28,13 @@ public enum ConfigSource : sbyte
     Default = 5,
 }
 
-/// <summary>One configuration key: its type, its default, what values it takes, and what it does.</summary>
+/// <summary>A configuration key: its type, its default, the values it allows, and its meaning.</summary>
 public sealed class ConfigDefinition
 {
     private readonly Func<string, string?> _check;
 
-    private ConfigDefinition(string name, ConfigType type, string? defaultValue, string allowed, string documentation, Func<string, string?> check)
+    private ConfigDefinition(
+        string name, ConfigType type, string? defaultValue, string allowed, string documentation, Func<string, string?> check)
     {
         Name = name;
         Type = type;
@@ -47,26 +48,26 @@ public sealed class ConfigDefinition
 
     public ConfigType Type { get; }
 
-    /// <summary>The value without configuration; null when the key then has none.</summary>
+    /// <summary>The default value; null when the key has none.</summary>
     public string? Default { get; }
 
-    /// <summary>The allowed values, for a person: <c>0 to 100</c>, <c>one of: a, b</c>.</summary>
+    /// <summary>The allowed values, for people: <c>0 to 100</c>, <c>one of: a, b</c>.</summary>
     public string Allowed { get; }
 
     /// <summary>What the key does, in a sentence or two.</summary>
     public string Documentation { get; }
 
-    /// <summary>For a topic's key: the broker's key that gives the default; null when there is none.</summary>
+    /// <summary>For a topic's key: the broker's key that gives its default; null when there is none.</summary>
     public string? BrokerKey { get; private init; }
 
-    /// <summary>Says what is wrong with <paramref name="value"/>, naming key, value and what is allowed; null when it is right.</summary>
+    /// <summary>What is wrong with <paramref name="value"/>, with key, value and allowed values; null when it is valid.</summary>
     public string? Validate(string? value)
     {
         string? fault = value is null ? "a value is needed" : _check(value);
         return fault is null ? null : $"{Name}={value}: {fault}; allowed: {Allowed}";
     }
 
-    /// <summary>The same key, whose default is given by a broker's key.</summary>
+    /// <summary>The same key with its default given by a broker's key.</summary>
     internal ConfigDefinition WithBrokerKey(string brokerKey) =>
         new(Name, Type, Default, Allowed, Documentation, _check) { BrokerKey = brokerKey };
 
@@ -76,12 +77,14 @@ public sealed class ConfigDefinition
     internal static ConfigDefinition Short(string name, short? value, string documentation, short min, short max) =>
         Number(name, ConfigType.Short, value, documentation, min, max);
 
-    internal static ConfigDefinition Long(string name, long? value, string documentation, long min = long.MinValue, long max = long.MaxValue) =>
+    internal static ConfigDefinition Long(
+        string name, long? value, string documentation, long min = long.MinValue, long max = long.MaxValue) =>
         Number(name, ConfigType.Long, value, documentation, min, max);
 
     internal static ConfigDefinition Double(string name, double value, string documentation, double min, double max) =>
         new(
-            name, ConfigType.Double, value.ToString(CultureInfo.InvariantCulture), FormattableString.Invariant($"{min} to {max}"), documentation,
+            name, ConfigType.Double, value.ToString(CultureInfo.InvariantCulture), FormattableString.Invariant($"{min} to {max}"),
+            documentation,
             text => !double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double parsed) ? "not a number"
                 : parsed >= min && parsed <= max ? null
                 : "out of range");
@@ -103,15 +106,17 @@ public sealed class ConfigDefinition
             {
                 string[] items = ConfigText.SplitList(text);
                 return items.Length == 0 ? "the list is empty"
-                    : items.FirstOrDefault(item => !allowed.Contains(item, StringComparer.Ordinal)) is { } wrong ? $"'{wrong}' is not allowed"
+                    : items.FirstOrDefault(item => !allowed.Contains(item, StringComparer.Ordinal)) is { } wrong
+                    ? $"'{wrong}' is not allowed"
                     : null;
             });
 
-    /// <summary>A string that <paramref name="check"/> judges: it answers what is wrong, or null.</summary>
-    internal static ConfigDefinition Text(string name, string? value, string allowed, string documentation, Func<string, string?>? check = null) =>
+    /// <summary>A string; <paramref name="check"/> returns what is wrong with it, or null.</summary>
+    internal static ConfigDefinition Text(
+        string name, string? value, string allowed, string documentation, Func<string, string?>? check = null) =>
         new(name, ConfigType.String, value, allowed, documentation, check ?? (text => text.Length == 0 ? "the value is empty" : null));
 
-    /// <summary>A key of Kafka's that Arus takes only with its default, because any other value would promise what Arus does not do.</summary>
+    /// <summary>A Kafka key that is accepted with its default only, because other values would promise what Arus does not do.</summary>
     internal static ConfigDefinition Fixed(string name, ConfigType type, string value, string reason) =>
         new(
             name, type, value, value, $"{reason} Only the default is accepted.",
@@ -132,7 +137,7 @@ public sealed class ConfigDefinition
     }
 }
 
-/// <summary>How configuration values are written.</summary>
+/// <summary>The syntax of configuration values.</summary>
 public static class ConfigText
 {
     /// <summary>The items of a comma-separated list, trimmed, without empty ones.</summary>

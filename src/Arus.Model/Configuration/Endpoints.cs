@@ -16,10 +16,10 @@ public readonly record struct Listener(string Name, string Host, int Port)
     public override string ToString() => $"{Name}://{new HostPort(Host, Port)}";
 }
 
-/// <summary>Addresses as configuration writes them.</summary>
+/// <summary>The syntax of addresses in configuration.</summary>
 public static class Endpoints
 {
-    /// <summary>Reads <c>NAME://host:port,…</c>; no two listeners may share a name or a port other than 0.</summary>
+    /// <summary>Reads <c>NAME://host:port,…</c>; no two listeners may share a name.</summary>
     public static bool TryParse(string text, [NotNullWhen(true)] out Listener[]? listeners, [NotNullWhen(false)] out string? fault)
     {
         listeners = null;
@@ -36,9 +36,8 @@ public static class Endpoints
             found.Add(new Listener(item[..scheme], address.Host, address.Port));
         }
 
-        fault = found.Count == 0 ? "no listener is named"
-            : found.DistinctBy(listener => listener.Name, StringComparer.OrdinalIgnoreCase).Count() != found.Count ? "two listeners share a name"
-            : null;
+        bool areDistinct = found.DistinctBy(listener => listener.Name, StringComparer.OrdinalIgnoreCase).Count() == found.Count;
+        fault = found.Count == 0 ? "no listener is named" : areDistinct ? null : "two listeners share a name";
         if (fault is not null)
         {
             return false;
@@ -78,7 +77,7 @@ public static class Endpoints
     }
 }
 
-/// <summary>How <c>arus.flush</c> is written.</summary>
+/// <summary>The syntax of <c>arus.flush</c>.</summary>
 public static class FlushPolicyText
 {
     private const string IntervalPrefix = "interval:";

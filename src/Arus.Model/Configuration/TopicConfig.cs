@@ -2,9 +2,11 @@ using System.Globalization;
 
 namespace Arus;
 
-/// <summary>A topic's configuration as it takes effect: its own keys, then the broker's defaults. Immutable.</summary>
+/// <summary>A topic's effective configuration: its own keys, then the broker's defaults. Immutable.</summary>
 public sealed record TopicConfig
 {
+    private const long MaxRetentionMs = long.MaxValue / TimeSpan.TicksPerMillisecond / 2;
+
     /// <summary>Whether old segments are removed (<c>retention.ms</c>, <c>retention.bytes</c>).</summary>
     public required bool Delete { get; init; }
 
@@ -46,8 +48,8 @@ public sealed record TopicConfig
 
     public required bool UncleanLeaderElection { get; init; }
 
-    /// <summary>What a topic with these keys set does on a broker so configured.</summary>
-    /// <param name="own">Valid keys and values (<see cref="TopicConfigs.Validate"/>).</param>
+    /// <summary>The configuration of a topic with these keys set, on a broker with this configuration.</summary>
+    /// <param name="own">Keys and values that <see cref="TopicConfigs.Validate"/> found valid.</param>
     public static TopicConfig Resolve(IReadOnlyDictionary<string, string> own, BrokerConfig broker)
     {
         string Get(string name) => Describe(TopicConfigs.Find(name)!, own, broker).Value!;
@@ -58,7 +60,7 @@ public sealed record TopicConfig
         {
             Delete = policy.Contains(TopicConfigs.Delete),
             Compact = policy.Contains(TopicConfigs.Compact),
-            DeleteRetention = TimeSpan.FromMilliseconds(Math.Min(Long(TopicConfigs.DeleteRetentionMs), (long)TimeSpan.MaxValue.TotalMilliseconds / 2)),
+            DeleteRetention = TimeSpan.FromMilliseconds(Math.Min(Long(TopicConfigs.DeleteRetentionMs), MaxRetentionMs)),
             IndexIntervalBytes = Int(TopicConfigs.IndexIntervalBytes),
             MaxCompactionLagMs = Long(TopicConfigs.MaxCompactionLagMs),
             MaxMessageBytes = Int(TopicConfigs.MaxMessageBytes),
@@ -76,7 +78,7 @@ public sealed record TopicConfig
         };
     }
 
-    /// <summary>One key's value on a topic and where it comes from; for DescribeConfigs.</summary>
+    /// <summary>The value of one key on a topic and where it came from, for DescribeConfigs.</summary>
     public static ConfigValue Describe(ConfigDefinition definition, IReadOnlyDictionary<string, string> own, BrokerConfig broker)
     {
         if (own.TryGetValue(definition.Name, out string? value))
@@ -84,6 +86,8 @@ public sealed record TopicConfig
             return new ConfigValue(value, ConfigSource.DynamicTopic, "topic");
         }
 
-        return definition.BrokerKey is { } key ? broker.Effective(key) : new ConfigValue(definition.Default, ConfigSource.Default, "default");
+        return definition.BrokerKey is { } key
+            ? broker.Effective(key)
+            : new ConfigValue(definition.Default, ConfigSource.Default, "default");
     }
 }

@@ -16,12 +16,12 @@ public enum CompressionType : byte
     Zstd = 4,
 }
 
-/// <summary>Whose clock the timestamps of a batch come from.</summary>
+/// <summary>Which clock the timestamps of a batch come from.</summary>
 public enum TimestampType : byte
 {
     CreateTime = 0,
 
-    /// <summary>The leader's, at the append: every record has the batch's max timestamp.</summary>
+    /// <summary>The leader's clock at the append: every record has the batch's maximum timestamp.</summary>
     LogAppendTime = 1,
 }
 
@@ -35,6 +35,6 @@ public enum RecordBatchAttributes : short
     Transactional = 0x10,
     Control = 0x20,
 
-    /// <summary>The base timestamp holds the time at which tombstones may be dropped.</summary>
+    /// <summary>The base timestamp is the time from which tombstones may be removed.</summary>
     DeleteHorizon = 0x40,
 }

@@ -3,8 +3,8 @@ using System.Buffers.Binary;
 namespace Arus;
 
 /// <summary>
-/// A view of the 61 header bytes of a record batch, magic 2 (Kafka's message format page, "Record Batch"). It reads the bytes
-/// where they are and checks nothing: <see cref="RecordBatches"/> does.
+/// A view of the 61 header bytes of a record batch, magic 2 (Kafka's message format page, "Record Batch"). It reads fields in place
+/// and checks nothing; <see cref="RecordBatches"/> validates.
 /// </summary>
 public readonly ref struct RecordBatchHeader
 {
@@ -36,28 +36,28 @@ public readonly ref struct RecordBatchHeader
     internal const int BaseSequenceAt = 53;
     internal const int CountAt = 57;
 
-    private readonly ReadOnlySpan<byte> bytes;
+    private readonly ReadOnlySpan<byte> _bytes;
 
-    /// <summary>Looks at a batch, or at its first 61 bytes.</summary>
+    /// <summary>A view of a batch, or of its first 61 bytes.</summary>
     /// <exception cref="ArgumentOutOfRangeException">There are fewer than 61 bytes.</exception>
-    public RecordBatchHeader(ReadOnlySpan<byte> batch) => bytes = batch[..Size];
+    public RecordBatchHeader(ReadOnlySpan<byte> batch) => _bytes = batch[..Size];
 
-    public long BaseOffset => BinaryPrimitives.ReadInt64BigEndian(bytes);
+    public long BaseOffset => BinaryPrimitives.ReadInt64BigEndian(_bytes);
 
     /// <summary>The batch length field: bytes after itself, so 12 fewer than <see cref="SizeInBytes"/>.</summary>
-    public int Length => BinaryPrimitives.ReadInt32BigEndian(bytes[LengthAt..]);
+    public int Length => BinaryPrimitives.ReadInt32BigEndian(_bytes[LengthAt..]);
 
     /// <summary>The whole batch, header and records.</summary>
     public int SizeInBytes => Length + LogOverhead;
 
-    public int PartitionLeaderEpoch => BinaryPrimitives.ReadInt32BigEndian(bytes[LeaderEpochAt..]);
+    public int PartitionLeaderEpoch => BinaryPrimitives.ReadInt32BigEndian(_bytes[LeaderEpochAt..]);
 
-    public byte Magic => bytes[MagicAt];
+    public byte Magic => _bytes[MagicAt];
 
     /// <summary>CRC-32C of everything from the attributes to the end of the batch.</summary>
-    public uint Crc => BinaryPrimitives.ReadUInt32BigEndian(bytes[CrcAt..]);
+    public uint Crc => BinaryPrimitives.ReadUInt32BigEndian(_bytes[CrcAt..]);
 
-    public RecordBatchAttributes Attributes => (RecordBatchAttributes)BinaryPrimitives.ReadInt16BigEndian(bytes[AttributesAt..]);
+    public RecordBatchAttributes Attributes => (RecordBatchAttributes)BinaryPrimitives.ReadInt16BigEndian(_bytes[AttributesAt..]);
 
     /// <summary>May be a number that is no known codec in a batch that was not validated.</summary>
     public CompressionType Compression => (CompressionType)(Attributes & RecordBatchAttributes.CompressionMask);
@@ -71,34 +71,34 @@ public readonly ref struct RecordBatchHeader
 
     public bool HasDeleteHorizon => (Attributes & RecordBatchAttributes.DeleteHorizon) != 0;
 
-    public int LastOffsetDelta => BinaryPrimitives.ReadInt32BigEndian(bytes[LastOffsetDeltaAt..]);
+    public int LastOffsetDelta => BinaryPrimitives.ReadInt32BigEndian(_bytes[LastOffsetDeltaAt..]);
 
     public long LastOffset => BaseOffset + LastOffsetDelta;
 
     /// <summary>The offset after this batch; compaction keeps it though it removes records.</summary>
     public long NextOffset => LastOffset + 1;
 
-    /// <summary>Unix milliseconds; what the records' timestamps are relative to.</summary>
-    public long BaseTimestamp => BinaryPrimitives.ReadInt64BigEndian(bytes[BaseTimestampAt..]);
+    /// <summary>Unix milliseconds; records have timestamps relative to it.</summary>
+    public long BaseTimestamp => BinaryPrimitives.ReadInt64BigEndian(_bytes[BaseTimestampAt..]);
 
     /// <summary>Unix milliseconds.</summary>
-    public long MaxTimestamp => BinaryPrimitives.ReadInt64BigEndian(bytes[MaxTimestampAt..]);
+    public long MaxTimestamp => BinaryPrimitives.ReadInt64BigEndian(_bytes[MaxTimestampAt..]);
 
     /// <summary>-1 for a producer that is not idempotent.</summary>
-    public long ProducerId => BinaryPrimitives.ReadInt64BigEndian(bytes[ProducerIdAt..]);
+    public long ProducerId => BinaryPrimitives.ReadInt64BigEndian(_bytes[ProducerIdAt..]);
 
-    public short ProducerEpoch => BinaryPrimitives.ReadInt16BigEndian(bytes[ProducerEpochAt..]);
+    public short ProducerEpoch => BinaryPrimitives.ReadInt16BigEndian(_bytes[ProducerEpochAt..]);
 
     /// <summary>The sequence of the first record; -1 without a producer id.</summary>
-    public int BaseSequence => BinaryPrimitives.ReadInt32BigEndian(bytes[BaseSequenceAt..]);
+    public int BaseSequence => BinaryPrimitives.ReadInt32BigEndian(_bytes[BaseSequenceAt..]);
 
     /// <summary>The sequence of the last record; sequences wrap from 2^31 - 1 to 0.</summary>
     public int LastSequence => BaseSequence < 0 ? NoSequence : ProducerSequence.Add(BaseSequence, LastOffsetDelta);
 
     public bool HasProducerId => ProducerId != NoProducerId;
 
-    /// <summary>How many records there are.</summary>
-    public int Count => BinaryPrimitives.ReadInt32BigEndian(bytes[CountAt..]);
+    /// <summary>The number of records.</summary>
+    public int Count => BinaryPrimitives.ReadInt32BigEndian(_bytes[CountAt..]);
 }
 
 /// <summary>Sequence numbers of idempotent producers: 0 to 2^31 - 1, then 0 again.</summary>

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 
 namespace Arus;
 
-/// <summary>What <see cref="RecordBatches.TryReadNext(ref ReadOnlyMemory{byte}, int, out ReadOnlyMemory{byte}, out ValidationResult)"/> found.</summary>
+/// <summary>What <see cref="RecordBatches.TryReadNext"/> found.</summary>
 public enum BatchReadStatus
 {
     /// <summary>A whole batch, of the right length; its contents are not checked yet.</summary>
@@ -16,80 +16,30 @@ public enum BatchReadStatus
 }
 
 /// <summary>
-/// Record batches as bytes: walking them, checking them, and the few fields that a leader writes in place. All methods are pure.
+/// Record batches as bytes: splitting and validating them, and the fields that a leader writes in place. All methods are pure.
 /// </summary>
 public static class RecordBatches
 {
-    /// <summary>No batch may claim to be longer: the limit against which lengths are checked where none is configured.</summary>
+    /// <summary>The maximum batch size in bytes where none is configured.</summary>
     public const int MaxSizeLimit = int.MaxValue - 64;
 
-    /// <summary>Finds the length of the batch at the start of <paramref name="buffer"/>.</summary>
-    /// <param name="buffer">Begins at a batch.</param>
-    /// <param name="maxBatchSize">A longer batch is <see cref="BatchReadStatus.Invalid"/>.</param>
-    /// <param name="batchSize">The whole batch in bytes, known when the answer is <see cref="BatchReadStatus.Batch"/>.</param>
-    /// <param name="problem">Filled when the answer is <see cref="BatchReadStatus.Invalid"/>.</param>
-    public static BatchReadStatus TryReadNext(ReadOnlySpan<byte> buffer, int maxBatchSize, out int batchSize, out ValidationResult problem)
-    {
-        batchSize = 0;
-        problem = ValidationResult.Ok;
-        if (buffer.Length > RecordBatchHeader.MagicAt && buffer[RecordBatchHeader.MagicAt] != RecordBatchHeader.CurrentMagic)
-        {
-            // Before the length: the length of an older format has another minimum.
-            problem = RefuseMagic(buffer[RecordBatchHeader.MagicAt]);
-            return BatchReadStatus.Invalid;
-        }
-
-        if (buffer.Length < RecordBatchHeader.LogOverhead)
-        {
-            return BatchReadStatus.Incomplete;
-        }
-
-        int length = BinaryPrimitives.ReadInt32BigEndian(buffer[RecordBatchHeader.LengthAt..]);
-        if (length < RecordBatchHeader.Size - RecordBatchHeader.LogOverhead)
-        {
-            problem = ValidationResult.Corrupt($"The batch length is {length}; no record batch is shorter than 49.");
-            return BatchReadStatus.Invalid;
-        }
-
-        if (length > maxBatchSize - RecordBatchHeader.LogOverhead)
-        {
-            problem = new ValidationResult(
-                ErrorCode.MessageTooLarge, $"The batch has {(long)length + RecordBatchHeader.LogOverhead} bytes; the limit is {maxBatchSize}.");
-            return BatchReadStatus.Invalid;
-        }
-
-        if (buffer.Length < length + RecordBatchHeader.LogOverhead)
-        {
-            return BatchReadStatus.Incomplete;
-        }
-
-        batchSize = length + RecordBatchHeader.LogOverhead;
-        return BatchReadStatus.Batch;
-    }
-
     /// <summary>Takes the next batch off the front of <paramref name="buffer"/>.</summary>
-    public static BatchReadStatus TryReadNext(
-        ref ReadOnlySpan<byte> buffer, int maxBatchSize, out ReadOnlySpan<byte> batch, out ValidationResult problem)
-    {
-        BatchReadStatus status = TryReadNext(buffer, maxBatchSize, out int size, out problem);
-        batch = buffer[..size];
-        buffer = buffer[size..];
-        return status;
-    }
-
-    /// <inheritdoc cref="TryReadNext(ref ReadOnlySpan{byte}, int, out ReadOnlySpan{byte}, out ValidationResult)"/>
+    /// <param name="buffer">Begins at a batch.</param>
+    /// <param name="maxBatchSize">A longer batch, in bytes, is <see cref="BatchReadStatus.Invalid"/>.</param>
+    /// <param name="batch">The whole batch; empty unless the result is <see cref="BatchReadStatus.Batch"/>.</param>
+    /// <param name="problem">Set when the result is <see cref="BatchReadStatus.Invalid"/>.</param>
     public static BatchReadStatus TryReadNext(
         ref ReadOnlyMemory<byte> buffer, int maxBatchSize, out ReadOnlyMemory<byte> batch, out ValidationResult problem)
     {
-        BatchReadStatus status = TryReadNext(buffer.Span, maxBatchSize, out int size, out problem);
+        BatchReadStatus status = FindEnd(buffer.Span, maxBatchSize, out int size, out problem);
         batch = buffer[..size];
         buffer = buffer[size..];
         return status;
     }
 
     /// <summary>
-    /// Checks one whole batch by its header and its CRC-32C, without looking into the records. What passes is intact; whether a
-    /// producer may append it is for <see cref="ValidateForAppend"/>.
+    /// Validates the header and the CRC-32C of a whole batch, not its records. A valid batch is intact; whether a producer may
+    /// append it, <see cref="ValidateForAppend"/> decides.
     /// </summary>
     /// <param name="batch">Exactly one batch.</param>
     /// <returns><see cref="ErrorCode.CorruptMessage"/> for bytes that do not fit together,
@@ -124,7 +74,10 @@ public static class RecordBatches
         return ValidateCounts(header);
     }
 
-    /// <summary>What a leader demands of a producer's batch besides <see cref="Validate"/>: consecutive offsets, a known codec, no control batch.</summary>
+    /// <summary>
+    /// Validates what a leader requires of a producer's batch besides <see cref="Validate"/>: consecutive offsets, a known codec,
+    /// no control batch.
+    /// </summary>
     public static ValidationResult ValidateForAppend(RecordBatchHeader header)
     {
         if (header.Count == 0)
@@ -135,7 +88,7 @@ public static class RecordBatches
         if (header.Count != header.LastOffsetDelta + 1)
         {
             return ValidationResult.Invalid(
-                $"The batch has {header.Count} records, but its last offset delta is {header.LastOffsetDelta} instead of {header.Count - 1}.");
+                $"The batch has {header.Count} records, but its last offset delta is {header.LastOffsetDelta}, not {header.Count - 1}.");
         }
 
         if (header.Compression > CompressionType.Zstd)
@@ -151,7 +104,7 @@ public static class RecordBatches
         return ValidateProducer(header);
     }
 
-    /// <summary>CRC-32C over what the CRC of a batch covers: from the attributes to the end.</summary>
+    /// <summary>The CRC-32C of what a batch's CRC covers: from the attributes to the end.</summary>
     public static uint ComputeCrc(ReadOnlySpan<byte> batch) => Crc32C.Compute(batch[RecordBatchHeader.AttributesAt..]);
 
     /// <summary>Writes the base offset, which the CRC does not cover.</summary>
@@ -161,7 +114,7 @@ public static class RecordBatches
     public static void SetPartitionLeaderEpoch(Span<byte> batch, int leaderEpoch) =>
         BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchHeader.LeaderEpochAt..], leaderEpoch);
 
-    /// <summary>Makes the batch one of <see cref="TimestampType.LogAppendTime"/> and computes its CRC anew.</summary>
+    /// <summary>Sets timestamp type <see cref="TimestampType.LogAppendTime"/> and the maximum timestamp, and updates the CRC.</summary>
     /// <param name="batch">Exactly one batch.</param>
     /// <param name="timestampMs">The leader's clock, Unix milliseconds.</param>
     public static void SetLogAppendTime(Span<byte> batch, long timestampMs)
@@ -173,16 +126,16 @@ public static class RecordBatches
         WriteCrc(batch);
     }
 
-    /// <summary>Corrects the greatest timestamp of a batch and computes its CRC anew.</summary>
+    /// <summary>Sets the maximum timestamp of a batch and updates the CRC.</summary>
     /// <param name="batch">Exactly one batch.</param>
-    /// <param name="timestampMs">The greatest of its records' timestamps, Unix milliseconds.</param>
+    /// <param name="timestampMs">The maximum timestamp of its records, Unix milliseconds.</param>
     public static void SetMaxTimestamp(Span<byte> batch, long timestampMs)
     {
         BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.MaxTimestampAt..], timestampMs);
         WriteCrc(batch);
     }
 
-    /// <summary>Gives a built batch its producer and sequence, and computes its CRC anew.</summary>
+    /// <summary>Sets producer id, epoch and base sequence of a built batch, and updates the CRC.</summary>
     /// <param name="batch">Exactly one batch.</param>
     public static void SetProducer(Span<byte> batch, long producerId, short producerEpoch, int baseSequence)
     {
@@ -196,14 +149,55 @@ public static class RecordBatches
     public static void WriteCrc(Span<byte> batch) =>
         BinaryPrimitives.WriteUInt32BigEndian(batch[RecordBatchHeader.CrcAt..], ComputeCrc(batch));
 
+    private static BatchReadStatus FindEnd(ReadOnlySpan<byte> buffer, int maxBatchSize, out int batchSize, out ValidationResult problem)
+    {
+        batchSize = 0;
+        problem = ValidationResult.Ok;
+        if (buffer.Length > RecordBatchHeader.MagicAt && buffer[RecordBatchHeader.MagicAt] != RecordBatchHeader.CurrentMagic)
+        {
+            // Before the length: the length of an older format has another minimum.
+            problem = RefuseMagic(buffer[RecordBatchHeader.MagicAt]);
+            return BatchReadStatus.Invalid;
+        }
+
+        if (buffer.Length < RecordBatchHeader.LogOverhead)
+        {
+            return BatchReadStatus.Incomplete;
+        }
+
+        int length = BinaryPrimitives.ReadInt32BigEndian(buffer[RecordBatchHeader.LengthAt..]);
+        if (length < RecordBatchHeader.Size - RecordBatchHeader.LogOverhead)
+        {
+            problem = ValidationResult.Corrupt($"The batch length is {length}; no record batch is shorter than 49.");
+            return BatchReadStatus.Invalid;
+        }
+
+        if (length > maxBatchSize - RecordBatchHeader.LogOverhead)
+        {
+            problem = new ValidationResult(
+                ErrorCode.MessageTooLarge,
+                $"The batch has {(long)length + RecordBatchHeader.LogOverhead} bytes; the limit is {maxBatchSize}.");
+            return BatchReadStatus.Invalid;
+        }
+
+        if (buffer.Length < length + RecordBatchHeader.LogOverhead)
+        {
+            return BatchReadStatus.Incomplete;
+        }
+
+        batchSize = length + RecordBatchHeader.LogOverhead;
+        return BatchReadStatus.Batch;
+    }
+
     private static ValidationResult ValidateCounts(RecordBatchHeader header)
     {
         if (header.BaseOffset < 0 || header.LastOffsetDelta < 0 || header.BaseOffset > long.MaxValue - header.LastOffsetDelta - 1)
         {
-            return ValidationResult.Corrupt($"The batch has base offset {header.BaseOffset} and last offset delta {header.LastOffsetDelta}.");
+            return ValidationResult.Corrupt(
+                $"The batch has base offset {header.BaseOffset} and last offset delta {header.LastOffsetDelta}.");
         }
 
-        // Compaction leaves gaps, or nothing at all; more records than offsets there cannot be.
+        // Compaction removes records, perhaps all; but a batch never has more records than offsets.
         return header.Count < 0 || header.Count > (long)header.LastOffsetDelta + 1
             ? ValidationResult.Corrupt($"The batch says {header.Count} records, but its last offset delta is {header.LastOffsetDelta}.")
             : ValidationResult.Ok;
@@ -215,7 +209,7 @@ public static class RecordBatches
         {
             return header.ProducerId < 0 || header.ProducerEpoch < 0 || header.BaseSequence < 0
                 ? ValidationResult.Invalid(
-                    $"Producer id {header.ProducerId} comes with epoch {header.ProducerEpoch} and sequence {header.BaseSequence}; none may be negative.")
+                    $"Producer id {header.ProducerId}, epoch {header.ProducerEpoch} and sequence {header.BaseSequence} must be 0 or more.")
                 : ValidationResult.Ok;
         }
 

@@ -6,101 +6,80 @@ namespace Arus;
 /// </summary>
 public readonly ref struct RecordView
 {
-    private readonly ReadOnlySpan<byte> payload;
+    private readonly ReadOnlySpan<byte> _payload;
 
-    internal RecordView(
-        ReadOnlySpan<byte> payload, int offsetDelta, long timestampDelta, int keyOffset, int keyLength, int valueOffset, int valueLength,
-        int headersOffset, int headerCount)
-    {
-        this.payload = payload;
-        OffsetDelta = offsetDelta;
-        TimestampDelta = timestampDelta;
-        KeyOffset = keyOffset;
-        KeyLength = keyLength;
-        ValueOffset = valueOffset;
-        ValueLength = valueLength;
-        HeadersOffset = headersOffset;
-        HeaderCount = headerCount;
-    }
+    internal RecordView(ReadOnlySpan<byte> payload) => _payload = payload;
 
     /// <summary>Relative to the batch's base offset.</summary>
-    public int OffsetDelta { get; }
+    public int OffsetDelta { get; internal init; }
 
     /// <summary>Milliseconds relative to the batch's base timestamp; without meaning under LogAppendTime.</summary>
-    public long TimestampDelta { get; }
+    public long TimestampDelta { get; internal init; }
 
     /// <summary>Where the key begins in the payload.</summary>
-    public int KeyOffset { get; }
+    public int KeyOffset { get; internal init; }
 
     /// <summary>-1 for a null key.</summary>
-    public int KeyLength { get; }
+    public int KeyLength { get; internal init; }
 
     /// <summary>Where the value begins in the payload.</summary>
-    public int ValueOffset { get; }
+    public int ValueOffset { get; internal init; }
 
     /// <summary>-1 for a null value (a tombstone).</summary>
-    public int ValueLength { get; }
+    public int ValueLength { get; internal init; }
 
     /// <summary>Where the first header begins in the payload.</summary>
-    public int HeadersOffset { get; }
+    public int HeadersOffset { get; internal init; }
 
-    public int HeaderCount { get; }
+    public int HeaderCount { get; internal init; }
 
     public bool IsKeyNull => KeyLength < 0;
 
     public bool IsValueNull => ValueLength < 0;
 
     /// <summary>Empty for a null key.</summary>
-    public ReadOnlySpan<byte> Key => payload.Slice(KeyOffset, Math.Max(0, KeyLength));
+    public ReadOnlySpan<byte> Key => _payload.Slice(KeyOffset, Math.Max(0, KeyLength));
 
     /// <summary>Empty for a null value.</summary>
-    public ReadOnlySpan<byte> Value => payload.Slice(ValueOffset, Math.Max(0, ValueLength));
+    public ReadOnlySpan<byte> Value => _payload.Slice(ValueOffset, Math.Max(0, ValueLength));
 
-    public RecordHeaderReader Headers => new(payload, HeadersOffset, HeaderCount);
+    public RecordHeaderReader Headers => new(_payload, HeadersOffset, HeaderCount);
 }
 
 /// <summary>
-/// Walks the records of a batch's uncompressed payload without allocating. It never reads past the payload, and stops with
-/// <see cref="Problem"/> at the first record that does not fit together.
+/// Reads the records of a batch's uncompressed payload without allocating. It never reads past the payload, and stops with
+/// <see cref="Problem"/> at the first malformed record.
 /// </summary>
-public ref struct RecordReader
+/// <param name="payload">The records of a batch, uncompressed.</param>
+/// <param name="count">The record count in the batch's header.</param>
+public ref struct RecordReader(ReadOnlySpan<byte> payload, int count)
 {
-    private readonly ReadOnlySpan<byte> payload;
-    private readonly int count;
-    private int position;
-    private int read;
+    private readonly ReadOnlySpan<byte> _payload = payload;
+    private int _read;
 
-    /// <param name="payload">The records of a batch, uncompressed.</param>
-    /// <param name="count">How many records the batch's header says there are.</param>
-    public RecordReader(ReadOnlySpan<byte> payload, int count)
-    {
-        this.payload = payload;
-        this.count = count;
-    }
-
-    /// <summary>What ended the walk early; OK while all is well.</summary>
+    /// <summary>What ended the reading early; OK while all is well.</summary>
     public ValidationResult Problem { get; private set; }
 
     /// <summary>Bytes of the payload that were read.</summary>
-    public readonly int Position => position;
+    public int Position { get; private set; }
 
     /// <summary>Reads the next record; false after the last one, or with <see cref="Problem"/> set.</summary>
     public bool TryRead(out RecordView record)
     {
         record = default;
-        if (read == count || !Problem.IsOk)
+        if (_read == count || !Problem.IsOk)
         {
             return false;
         }
 
-        int at = position;
-        if (!Varint.TryRead(payload, ref at, out int length) || length < 0 || length > payload.Length - at)
+        int at = Position;
+        if (!Varint.TryRead(_payload, ref at, out int length) || length < 0 || length > _payload.Length - at)
         {
             return Fail("its length runs past the end of the batch");
         }
 
         int end = at + length;
-        if (length == 0 || !TryReadBody(payload[..end], at, out record, out int stop))
+        if (length == 0 || !TryReadBody(_payload[..end], at, out record, out int stop))
         {
             return Fail("its fields do not fit into its length");
         }
@@ -110,37 +89,8 @@ public ref struct RecordReader
             return Fail($"{end - stop} bytes follow its last header");
         }
 
-        position = end;
-        read++;
-        return true;
-    }
-
-    private readonly bool TryReadBody(ReadOnlySpan<byte> source, int at, out RecordView record, out int stop)
-    {
-        record = default;
-        at++; // The record's attributes: no bit is in use.
-        stop = at;
-        if (!Varint.TryRead(source, ref at, out long timestampDelta)
-            || !Varint.TryRead(source, ref at, out int offsetDelta)
-            || !TryReadBytes(source, ref at, out int keyOffset, out int keyLength)
-            || !TryReadBytes(source, ref at, out int valueOffset, out int valueLength)
-            || !Varint.TryRead(source, ref at, out int headerCount) || headerCount < 0)
-        {
-            return false;
-        }
-
-        int headersOffset = at;
-        for (int i = 0; i < headerCount; i++)
-        {
-            if (!TryReadBytes(source, ref at, out _, out int nameLength) || nameLength < 0 || !TryReadBytes(source, ref at, out _, out _))
-            {
-                return false;
-            }
-        }
-
-        record = new RecordView(
-            payload, offsetDelta, timestampDelta, keyOffset, keyLength, valueOffset, valueLength, headersOffset, headerCount);
-        stop = at;
+        Position = end;
+        _read++;
         return true;
     }
 
@@ -153,9 +103,50 @@ public ref struct RecordReader
         return fits;
     }
 
+    /// <summary>Skips headers, each a name that is not null and a value; false for a malformed one.</summary>
+    internal static bool TrySkipHeaders(ReadOnlySpan<byte> record, ref int at, int count)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            if (!TryReadBytes(record, ref at, out _, out int name) || name < 0 || !TryReadBytes(record, ref at, out _, out _))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private readonly bool TryReadBody(ReadOnlySpan<byte> source, int at, out RecordView record, out int stop)
+    {
+        record = default;
+        stop = at + 1; // The record's attributes: no bit is in use.
+        if (!Varint.TryRead(source, ref stop, out long timestampDelta)
+            || !Varint.TryRead(source, ref stop, out int offsetDelta)
+            || !TryReadBytes(source, ref stop, out int keyOffset, out int keyLength)
+            || !TryReadBytes(source, ref stop, out int valueOffset, out int valueLength)
+            || !Varint.TryRead(source, ref stop, out int headerCount) || headerCount < 0)
+        {
+            return false;
+        }
+
+        record = new RecordView(_payload)
+        {
+            OffsetDelta = offsetDelta,
+            TimestampDelta = timestampDelta,
+            KeyOffset = keyOffset,
+            KeyLength = keyLength,
+            ValueOffset = valueOffset,
+            ValueLength = valueLength,
+            HeadersOffset = stop,
+            HeaderCount = headerCount,
+        };
+        return TrySkipHeaders(source, ref stop, headerCount);
+    }
+
     private bool Fail(string reason)
     {
-        Problem = ValidationResult.Invalid($"Record {read} of {count} at byte {position} of the batch's records is malformed: {reason}.");
+        Problem = ValidationResult.Invalid($"Record {_read} of {count} at byte {Position} of the batch's records is malformed: {reason}.");
         return false;
     }
 }
@@ -163,59 +154,49 @@ public ref struct RecordReader
 /// <summary>One header of a record.</summary>
 public readonly ref struct RecordHeaderView
 {
-    internal RecordHeaderView(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, int valueOffset, int valueLength)
-    {
-        Key = key;
-        Value = value;
-        ValueOffset = valueOffset;
-        ValueLength = valueLength;
-    }
-
     /// <summary>UTF-8; not checked to be so.</summary>
-    public ReadOnlySpan<byte> Key { get; }
+    public ReadOnlySpan<byte> Key { get; internal init; }
 
     /// <summary>Empty for a null value.</summary>
-    public ReadOnlySpan<byte> Value { get; }
+    public ReadOnlySpan<byte> Value { get; internal init; }
 
     /// <summary>Where the value begins in the payload.</summary>
-    public int ValueOffset { get; }
+    public int ValueOffset { get; internal init; }
 
     /// <summary>-1 for a null value.</summary>
-    public int ValueLength { get; }
+    public int ValueLength { get; internal init; }
 
     public bool IsValueNull => ValueLength < 0;
 }
 
-/// <summary>Walks the headers of a record, which <see cref="RecordReader"/> has checked.</summary>
-public ref struct RecordHeaderReader
+/// <summary>Reads the headers of a record, which <see cref="RecordReader"/> has checked.</summary>
+/// <param name="payload">The payload that the record is in.</param>
+/// <param name="headersOffset"><see cref="RecordView.HeadersOffset"/>.</param>
+/// <param name="headerCount"><see cref="RecordView.HeaderCount"/>.</param>
+public ref struct RecordHeaderReader(ReadOnlySpan<byte> payload, int headersOffset, int headerCount)
 {
-    private readonly ReadOnlySpan<byte> payload;
-    private int position;
-    private int left;
-
-    /// <param name="payload">The payload that the record is in.</param>
-    /// <param name="headersOffset"><see cref="RecordView.HeadersOffset"/>.</param>
-    /// <param name="headerCount"><see cref="RecordView.HeaderCount"/>.</param>
-    public RecordHeaderReader(ReadOnlySpan<byte> payload, int headersOffset, int headerCount)
-    {
-        this.payload = payload;
-        position = headersOffset;
-        left = headerCount;
-    }
+    private readonly ReadOnlySpan<byte> _payload = payload;
+    private int _position = headersOffset;
+    private int _left = headerCount;
 
     public bool TryRead(out RecordHeaderView header)
     {
         header = default;
-        if (left == 0
-            || !RecordReader.TryReadBytes(payload, ref position, out int keyOffset, out int keyLength) || keyLength < 0
-            || !RecordReader.TryReadBytes(payload, ref position, out int valueOffset, out int valueLength))
+        if (_left == 0
+            || !RecordReader.TryReadBytes(_payload, ref _position, out int keyOffset, out int keyLength) || keyLength < 0
+            || !RecordReader.TryReadBytes(_payload, ref _position, out int valueOffset, out int valueLength))
         {
             return false;
         }
 
-        left--;
-        header = new RecordHeaderView(
-            payload.Slice(keyOffset, keyLength), payload.Slice(valueOffset, Math.Max(0, valueLength)), valueOffset, valueLength);
+        _left--;
+        header = new RecordHeaderView
+        {
+            Key = _payload.Slice(keyOffset, keyLength),
+            Value = _payload.Slice(valueOffset, Math.Max(0, valueLength)),
+            ValueOffset = valueOffset,
+            ValueLength = valueLength,
+        };
         return true;
     }
 }
