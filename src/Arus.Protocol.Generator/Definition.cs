@@ -5,10 +5,7 @@ using System.Linq;
 namespace Arus.Protocol.Generator;
 
 /// <summary>A mistake in a definition file; reported as a compiler error at the line.</summary>
-internal sealed class DefinitionException(string message, int line = 0) : Exception(message)
-{
-    public int Line { get; } = line;
-}
+internal sealed class DefinitionException(string message) : Exception(message);
 
 /// <summary>One file: an API with its request and response, or one data message. All of it has one range of versions.</summary>
 /// <param name="ApiKey">Null for a data message.</param>
@@ -81,7 +78,8 @@ internal sealed record FieldDefinition(string Name, string TypeName, bool IsArra
 /// <param name="Method">The suffix of the reader's and the writer's methods.</param>
 /// <param name="Size">The least size; of a type with a length prefix, where that has its fixed width.</param>
 /// <param name="HasLength">Whether it has a length prefix.</param>
-internal sealed record PrimitiveType(string CSharp, string Method, int Size, bool HasLength = false)
+/// <param name="NotNull">The C# that makes of what was read a value which is not null.</param>
+internal sealed record PrimitiveType(string CSharp, string Method, int Size, bool HasLength = false, string NotNull = "")
 {
     private static readonly Dictionary<string, PrimitiveType> All = new(StringComparer.Ordinal)
     {
@@ -96,8 +94,8 @@ internal sealed record PrimitiveType(string CSharp, string Method, int Size, boo
         ["float64"] = new("double", "Float64", 8),
         ["uuid"] = new("global::System.Guid", "Uuid", 16),
         ["error"] = new("global::Arus.ErrorCode", "ErrorCode", 2),
-        ["string"] = new("string", "String", 2, HasLength: true),
-        ["bytes"] = new("global::System.ReadOnlyMemory<byte>", "Bytes", 4, HasLength: true),
+        ["string"] = new("string", "String", 2, HasLength: true, "!"),
+        ["bytes"] = new("global::System.ReadOnlyMemory<byte>", "Bytes", 4, HasLength: true, ".GetValueOrDefault()"),
         ["records"] = new("Records", "Records", 4, HasLength: true),
     };
 

@@ -14,16 +14,17 @@ internal sealed class DefinitionParser
 
     private DefinitionParser(string text) => _lines = text.Split('\n');
 
-    public static Definition Parse(string text)
+    /// <param name="line">Counted from 1: the line that was read last, and that an exception is about.</param>
+    public static Definition Parse(string text, out int line)
     {
         var parser = new DefinitionParser(text);
         try
         {
             return parser.ParseDefinition();
         }
-        catch (DefinitionException e) when (e.Line == 0)
+        finally
         {
-            throw new DefinitionException(e.Message, Math.Max(1, parser._next));
+            line = Math.Max(1, parser._next);
         }
     }
 

@@ -116,12 +116,17 @@ internal sealed class FieldEmitter(Definition definition, StructDefinition type,
         }
         else
         {
-            string method = field.Primitive!.Method + (field.Nullable != null ? "OrNull" : "");
-            string arguments = field.Primitive.HasLength ? lengths + ", " : "";
-            arguments += field.Nullable != null ? NullableTest(field) + ", " : "";
             string assigned = field.Counts == null ? target : "int lengthOf" + field.Counts;
-            code.Line($"{assigned} = reader.Read{method}({arguments}{path});");
+            code.Line($"{assigned} = {ReadPrimitive(field, lengths, field.Nullable == null ? null : NullableTest(field))};");
         }
+    }
+
+    /// <summary>The C# that reads a value or an element.</summary>
+    /// <param name="mayBeNull">The test that null is allowed; null if it never is.</param>
+    private string ReadPrimitive(FieldDefinition field, string lengths, string? mayBeNull)
+    {
+        string arguments = field.Primitive!.HasLength ? $"{lengths}, {mayBeNull ?? "false"}, " : "";
+        return $"reader.Read{field.Primitive.Method}({arguments}{Path(field)}){(mayBeNull == null ? field.Primitive.NotNull : "")}";
     }
 
     private void ReadArray(FieldDefinition field, string lengths)
@@ -136,9 +141,7 @@ internal sealed class FieldEmitter(Definition definition, StructDefinition type,
         string create = $"{count} == 0 ? [] : new {element}[{count}]";
         code.Line($"{element}[]{mayBeNull} {items} = {(field.Nullable == null ? create : $"{count} < 0 ? null : {create}")};");
         code.Open($"for (int i = 0; i < {count}; i++)");
-        string read = field.Struct != null
-            ? $"{field.Struct.Name}.Read(ref reader, version)"
-            : $"reader.Read{field.Primitive!.Method}({(field.Primitive.HasLength ? lengths + ", " : "")}{path})";
+        string read = field.Struct != null ? $"{field.Struct.Name}.Read(ref reader, version)" : ReadPrimitive(field, lengths, null);
         code.Line($"{items}{(field.Nullable == null ? "" : "!")}[i] = {read};");
         code.Close();
         code.Line($"value.{field.Name} = {items};");
@@ -156,7 +159,7 @@ internal sealed class FieldEmitter(Definition definition, StructDefinition type,
             }
 
             code.Open($"foreach ({CSharp.ElementType(field)} item in {field.Name}{(field.Nullable == null ? "" : " ?? []")})");
-            code.Line(field.Struct != null ? $"item.Write(ref {writer}, version);" : Primitive(field, "item", ""));
+            code.Line(field.Struct != null ? $"item.Write(ref {writer}, version);" : WritePrimitive("item", "false"));
             code.Close();
         }
         else if (field.Struct != null)
@@ -175,15 +178,11 @@ internal sealed class FieldEmitter(Definition definition, StructDefinition type,
         else
         {
             string value = field.Counts == null ? field.Name : $"checked(({field.Primitive!.CSharp}){field.Counts}.Length)";
-            code.Line(Primitive(field, value, field.Nullable != null ? nullable : ""));
+            code.Line(WritePrimitive(value, nullable));
         }
 
-        string Primitive(FieldDefinition of, string value, string mayBeNull)
-        {
-            string method = of.Primitive!.Method + (mayBeNull.Length > 0 ? "OrNull" : "");
-            string arguments = mayBeNull.Length > 0 ? $"{value}, {mayBeNull}" : value;
-            return $"{writer}.Write{method}({(of.Primitive.HasLength ? $"{lengths}, {arguments}, {path}" : arguments)});";
-        }
+        string WritePrimitive(string value, string mayBeNull) =>
+            $"{writer}.Write{field.Primitive!.Method}({(field.Primitive.HasLength ? $"{lengths}, {value}, {mayBeNull}, {path}" : value)});";
     }
 
     private static string LengthOf(FieldDefinition field) => "lengthOf" + field.Name;

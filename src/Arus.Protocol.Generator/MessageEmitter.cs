@@ -117,30 +117,17 @@ internal static class CSharp
     public static string PropertyType(FieldDefinition field) =>
         ElementType(field) + (field.IsArray ? "[]" : "") + (IsNullable(field) ? "?" : "");
 
-    public static string Initial(FieldDefinition field)
-    {
-        if (field.Default is { } text && text != "null")
-        {
-            return text;
-        }
-
-        return IsNullable(field) ? ""
-            : field.IsArray ? "[]"
-            : field.Struct != null ? "new()"
-            : field.Primitive!.Method == "String" ? "\"\""
-            : "";
-    }
+    public static string Initial(FieldDefinition field) =>
+        field.Default is { } text && text != "null" ? text
+        : IsNullable(field) ? ""
+        : field.IsArray ? "[]"
+        : field.Struct != null ? "new()"
+        : field.Primitive!.Method == "String" ? "\"\""
+        : "";
 
     /// <summary>The test that a tagged field has something to say.</summary>
-    public static string IsSet(FieldDefinition field)
-    {
-        if (IsNullable(field))
-        {
-            return $"{field.Name} is not null";
-        }
-
-        return field.IsArray || field.Primitive!.HasLength
-            ? $"{field.Name}.Length > 0"
-            : $"{field.Name} != {(field.Default ?? "default")}";
-    }
+    public static string IsSet(FieldDefinition field) =>
+        IsNullable(field) ? $"{field.Name} is not null"
+        : field.IsArray || field.Primitive!.HasLength ? $"{field.Name}.Length > 0"
+        : $"{field.Name} != {field.Default ?? "default"}";
 }

@@ -39,9 +39,10 @@ public sealed class MessageGenerator : IIncrementalGenerator
 
     private static Result Generate(AdditionalText file, CancellationToken cancellation)
     {
+        int line = 0;
         try
         {
-            Definition found = DefinitionParser.Parse(file.GetText(cancellation)?.ToString() ?? "");
+            Definition found = DefinitionParser.Parse(file.GetText(cancellation)?.ToString() ?? "", out line);
             Api? api = found.ApiKey is { } key
                 ? new Api(key, found.Name, found.Versions.Min, found.Versions.Max, found.FlexibleSince)
                 : null;
@@ -49,7 +50,7 @@ public sealed class MessageGenerator : IIncrementalGenerator
         }
         catch (DefinitionException e)
         {
-            return new Result(file.Path, "", "", null, e.Message, e.Line);
+            return new Result(file.Path, "", "", null, e.Message, line);
         }
     }
 

@@ -10,15 +10,9 @@ internal readonly record struct VersionRange(int Min, int Max)
 
     public static VersionRange Parse(string text)
     {
-        int dash = text.IndexOf('-');
-        if (text.EndsWith("+", StringComparison.Ordinal))
-        {
-            return new VersionRange(Number(text.Substring(0, text.Length - 1)), short.MaxValue);
-        }
-
-        return dash < 0
-            ? new VersionRange(Number(text), Number(text))
-            : new VersionRange(Number(text.Substring(0, dash)), Number(text.Substring(dash + 1)));
+        bool isOpen = text.EndsWith("+", StringComparison.Ordinal);
+        string[] ends = (isOpen ? text.Substring(0, text.Length - 1) : text).Split(['-'], 2);
+        return new VersionRange(Number(ends[0]), isOpen ? short.MaxValue : Number(ends[ends.Length - 1]));
     }
 
     public VersionRange Intersect(VersionRange other) => new(Math.Max(Min, other.Min), Math.Min(Max, other.Max));

@@ -1,12 +1,13 @@
 using System.Buffers.Binary;
+using System.Diagnostics;
 
 namespace Arus.Protocol;
 
 /// <summary>Whole data messages as bytes. Static and thread-safe.</summary>
 public static class DataMessages
 {
-    /// <summary>The body alone; its version must be known to who reads it.</summary>
-    /// <exception cref="ProtocolException">The version cannot say what the message holds.</exception>
+    /// <summary>The body alone; the reader has to know its version.</summary>
+    /// <exception cref="ProtocolException">The version has no room for what the message holds.</exception>
     public static byte[] Write(IMessage message, short version) => Write(message, version, 0);
 
     /// <summary>Reads what <see cref="Write(IMessage, short)"/> wrote, to its last byte.</summary>
@@ -23,7 +24,7 @@ public static class DataMessages
         where T : IDataMessage<T>
     {
         byte[] bytes = Write(message, T.MaxVersion, 1);
-        bytes[0] = checked((byte)T.MaxVersion);
+        bytes[0] = (byte)checked((sbyte)T.MaxVersion);
         return bytes;
     }
 
@@ -33,7 +34,7 @@ public static class DataMessages
         where T : IDataMessage<T>
     {
         var reader = new WireReader(bytes);
-        return Read<T>(ref reader, bytes.IsEmpty ? (short)-1 : reader.ReadUInt8("Version"), toTheEnd: true);
+        return Read<T>(ref reader, bytes.IsEmpty ? (short)-1 : reader.ReadInt8("Version"), toTheEnd: true);
     }
 
     /// <summary>Writes the version in two bytes, then the body: the format of what Kafka's clients embed in requests.</summary>
@@ -45,7 +46,7 @@ public static class DataMessages
         return bytes;
     }
 
-    /// <summary>Reads what clients embed. Of a later version what is known is read, and the rest left alone.</summary>
+    /// <summary>Reads what clients embed. Of a later version the known fields are read and the rest is left alone.</summary>
     /// <param name="bytes">Version and body.</param>
     /// <param name="maxVersion">Reads no more than the fields of this version; by default all that are known.</param>
     /// <exception cref="InvalidDataException">The bytes are not such a message.</exception>
@@ -58,7 +59,7 @@ public static class DataMessages
     }
 
     /// <summary>The size of the body.</summary>
-    /// <exception cref="ProtocolException">The version cannot say what the message holds.</exception>
+    /// <exception cref="ProtocolException">The version has no room for what the message holds.</exception>
     public static int Measure(IMessage message, short version)
     {
         var measure = default(WireWriter);
@@ -71,6 +72,7 @@ public static class DataMessages
     {
         var writer = new WireWriter(bytes);
         message.Write(ref writer, version);
+        Debug.Assert(writer.Length == bytes.Length, "The message was changed after it was measured.");
     }
 
     private static byte[] Write(IMessage message, short version, int prefix)

@@ -7,7 +7,7 @@ namespace Arus.Protocol;
 public interface IMessage
 {
     /// <summary>Writes the body, without size, header or version.</summary>
-    /// <exception cref="ProtocolException">The version is not known, or cannot say what the message holds.</exception>
+    /// <exception cref="ProtocolException">The version is not known, or has no room for what the message holds.</exception>
     void Write(ref WireWriter writer, short version);
 }
 

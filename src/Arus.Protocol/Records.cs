@@ -22,8 +22,7 @@ public readonly struct Records
     {
         if (pieces.Length == 1)
         {
-            _single = pieces[0];
-            Length = _single.Length;
+            (_single, Length) = (pieces[0], pieces[0].Length);
             return;
         }
 
@@ -58,13 +57,8 @@ public readonly struct Records
         }
 
         var all = new byte[Length];
-        int at = 0;
-        foreach (ReadOnlyMemory<byte> piece in _pieces)
-        {
-            piece.CopyTo(all.AsMemory(at));
-            at += piece.Length;
-        }
-
+        var writer = new WireWriter(all);
+        WriteTo(ref writer);
         return all;
     }
 

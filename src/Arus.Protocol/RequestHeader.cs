@@ -6,16 +6,16 @@ namespace Arus.Protocol;
 public readonly record struct RequestHeader(ApiKey ApiKey, short ApiVersion, int CorrelationId, string? ClientId)
 {
     /// <summary>
-    /// Reads the header. The reader is then at the body, if the API and its version are of <see cref="ApiCatalog"/>; of other requests
-    /// nothing that follows can be understood.
+    /// Reads the header. Afterwards the reader is at the body if <see cref="ApiCatalog"/> has the API and its version; the rest of any
+    /// other request cannot be understood.
     /// </summary>
-    /// <exception cref="ProtocolException">The bytes are no header.</exception>
+    /// <exception cref="ProtocolException">The bytes are not a header.</exception>
     public static RequestHeader Read(ref WireReader reader)
     {
         var key = (ApiKey)reader.ReadInt16(nameof(ApiKey));
         short version = reader.ReadInt16(nameof(ApiVersion));
         int correlationId = reader.ReadInt32(nameof(CorrelationId));
-        string? clientId = reader.ReadStringOrNull(LengthFormat.Fixed, true, nameof(ClientId));
+        string? clientId = reader.ReadString(LengthFormat.Fixed, true, nameof(ClientId));
         if (ApiCatalog.Find(key) is { } api && api.Supports(version) && api.IsFlexible(version))
         {
             reader.SkipTags("");

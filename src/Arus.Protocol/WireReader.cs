@@ -43,8 +43,6 @@ public ref struct WireReader
 
     public bool ReadBool(string field) => Take(1, field)[0] != 0;
 
-    public byte ReadUInt8(string field) => Take(1, field)[0];
-
     public sbyte ReadInt8(string field) => (sbyte)Take(1, field)[0];
 
     public short ReadInt16(string field) => BinaryPrimitives.ReadInt16BigEndian(Take(2, field));
@@ -61,27 +59,21 @@ public ref struct WireReader
 
     public ErrorCode ReadErrorCode(string field) => (ErrorCode)ReadInt16(field);
 
-    public string ReadString(LengthFormat lengths, string field) => ReadStringOrNull(lengths, false, field)!;
-
     /// <summary>Bytes that are not UTF-8 become U+FFFD, as in Kafka.</summary>
-    public string? ReadStringOrNull(LengthFormat lengths, bool nullable, string field)
+    public string? ReadString(LengthFormat lengths, bool nullable, string field)
     {
         int length = lengths == LengthFormat.Fixed ? ReadInt16(field) : ReadLength(lengths, field);
         return CheckLength(length, short.MaxValue, nullable, field) ? Encoding.UTF8.GetString(Take(length, field)) : null;
     }
 
-    public ReadOnlyMemory<byte> ReadBytes(LengthFormat lengths, string field) => ReadBytesOrNull(lengths, false, field)!.Value;
-
-    public ReadOnlyMemory<byte>? ReadBytesOrNull(LengthFormat lengths, bool nullable, string field)
+    public ReadOnlyMemory<byte>? ReadBytes(LengthFormat lengths, bool nullable, string field)
     {
         int length = ReadLength(lengths, field);
         return CheckLength(length, int.MaxValue, nullable, field) ? ReadRaw(length, field) : default(ReadOnlyMemory<byte>?);
     }
 
-    public Records ReadRecords(LengthFormat lengths, string field) => ReadRecordsOrNull(lengths, false, field);
-
-    public Records ReadRecordsOrNull(LengthFormat lengths, bool nullable, string field) =>
-        ReadBytesOrNull(lengths, nullable, field) is { } bytes ? new Records(bytes) : Records.Null;
+    public Records ReadRecords(LengthFormat lengths, bool nullable, string field) =>
+        ReadBytes(lengths, nullable, field) is { } bytes ? new Records(bytes) : Records.Null;
 
     /// <summary>Bytes without a length of their own.</summary>
     public ReadOnlyMemory<byte> ReadRaw(int length, string field)
@@ -92,11 +84,11 @@ public ref struct WireReader
         return _frame.Slice(start, length);
     }
 
-    /// <summary>The number of elements; -1 for null. So many elements can fit into what is left.</summary>
+    /// <summary>The number of elements; -1 for null. It is checked against the bytes that are left.</summary>
     public int ReadArrayLength(LengthFormat lengths, bool nullable, int minElementSize, string field) =>
         CheckCount(lengths == LengthFormat.Varint ? ReadVarInt(field) : ReadLength(lengths, field), nullable, minElementSize, field);
 
-    /// <summary>Checks a number of elements against what is left; -1 for null.</summary>
+    /// <summary>Checks a number of elements, or -1 for null, before anything is allocated for them.</summary>
     public readonly int CheckCount(int count, bool nullable, int minElementSize, string field)
     {
         if (CheckLength(count, MaxArrayLength, nullable, field) && (long)count * minElementSize > Remaining)

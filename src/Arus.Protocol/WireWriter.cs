@@ -23,7 +23,7 @@ public ref struct WireWriter
 
     public WireWriter(IBufferWriter<byte> output) => _output = output;
 
-    /// <param name="memory">Memory of at least the size that is written.</param>
+    /// <param name="memory">At least as many bytes as are written.</param>
     public WireWriter(Span<byte> memory)
     {
         _hasMemory = true;
@@ -106,9 +106,7 @@ public ref struct WireWriter
         }
     }
 
-    public void WriteString(LengthFormat lengths, string value, string field) => WriteStringOrNull(lengths, value, false, field);
-
-    public void WriteStringOrNull(LengthFormat lengths, string? value, bool nullable, string field)
+    public void WriteString(LengthFormat lengths, string? value, bool nullable, string field)
     {
         int length = value is null ? -1 : Encoding.UTF8.GetByteCount(value);
         CheckLength(length, short.MaxValue, nullable, field);
@@ -127,29 +125,18 @@ public ref struct WireWriter
         }
     }
 
-    public void WriteBytes(LengthFormat lengths, ReadOnlyMemory<byte> value, string field) =>
-        WriteBytesOrNull(lengths, value, false, field);
-
-    public void WriteBytesOrNull(LengthFormat lengths, ReadOnlyMemory<byte>? value, bool nullable, string field)
+    public void WriteBytes(LengthFormat lengths, ReadOnlyMemory<byte>? value, bool nullable, string field)
     {
         CheckLength(value?.Length ?? -1, int.MaxValue, nullable, field);
         WriteLength(lengths, value?.Length ?? -1);
         WriteRaw(value.GetValueOrDefault().Span);
     }
 
-    public void WriteRecords(LengthFormat lengths, Records value, string field) => WriteRecordsOrNull(lengths, value, false, field);
-
-    public void WriteRecordsOrNull(LengthFormat lengths, Records value, bool nullable, string field)
+    public void WriteRecords(LengthFormat lengths, Records value, bool nullable, string field)
     {
         int length = value.IsNull ? -1 : value.Length;
         CheckLength(length, int.MaxValue, nullable, field);
         WriteLength(lengths, length);
-        if (IsMeasuring)
-        {
-            _flushed += value.Length;
-            return;
-        }
-
         value.WriteTo(ref this);
     }
 

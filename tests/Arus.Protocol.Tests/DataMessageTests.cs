@@ -2,21 +2,21 @@ namespace Arus.Protocol.Tests;
 
 public sealed class DataMessageTests
 {
-    private static readonly byte[] s_versioned = DataMessages.WriteVersioned(new GroupMetadata { LeaderId = "m" });
-    private static readonly byte[] s_embedded =
+    private static readonly byte[] Versioned = DataMessages.WriteVersioned(new GroupMetadata { LeaderId = "m" });
+    private static readonly byte[] Embedded =
         DataMessages.WriteEmbedded(new ConsumerProtocolSubscription { Topics = ["t"], GenerationId = 5, RackId = "r" }, 3);
 
     [Fact]
     public void A_row_begins_with_its_version_and_is_read_to_its_end()
     {
-        Assert.Equal(1, s_versioned[0]);
-        Assert.Equal("m", DataMessages.ReadVersioned<GroupMetadata>(s_versioned).LeaderId);
-        for (int length = 0; length < s_versioned.Length; length++)
+        Assert.Equal(1, Versioned[0]);
+        Assert.Equal("m", DataMessages.ReadVersioned<GroupMetadata>(Versioned).LeaderId);
+        for (int length = 0; length < Versioned.Length; length++)
         {
-            Assert.Throws<InvalidDataException>(() => DataMessages.ReadVersioned<GroupMetadata>(s_versioned.AsMemory(0, length)));
+            Assert.Throws<InvalidDataException>(() => DataMessages.ReadVersioned<GroupMetadata>(Versioned.AsMemory(0, length)));
         }
 
-        Assert.Throws<InvalidDataException>(() => DataMessages.ReadVersioned<GroupMetadata>((byte[])[.. s_versioned, 0]));
+        Assert.Throws<InvalidDataException>(() => DataMessages.ReadVersioned<GroupMetadata>((byte[])[.. Versioned, 0]));
     }
 
     [Fact]
@@ -24,26 +24,26 @@ public sealed class DataMessageTests
         "GroupMetadata v9", Assert.Throws<InvalidDataException>(() => DataMessages.ReadVersioned<GroupMetadata>(new byte[] { 9 })).Message);
 
     [Fact]
-    public void What_is_embedded_begins_with_its_version_and_is_read_as_far_as_it_is_known()
+    public void What_iEmbedded_begins_with_its_version_and_is_read_as_far_as_it_is_known()
     {
-        byte[] later = [0, 7, .. s_embedded[2..], 9, 9];
+        byte[] later = [0, 7, .. Embedded[2..], 9, 9];
 
-        Assert.Equal("r", DataMessages.ReadEmbedded<ConsumerProtocolSubscription>(s_embedded).RackId);
+        Assert.Equal("r", DataMessages.ReadEmbedded<ConsumerProtocolSubscription>(Embedded).RackId);
         Assert.Equal("r", DataMessages.ReadEmbedded<ConsumerProtocolSubscription>(later).RackId);
         Assert.Equal(-1, DataMessages.ReadEmbedded<ConsumerProtocolSubscription>(later, maxVersion: 1).GenerationId);
     }
 
     [Fact]
-    public void What_is_embedded_is_refused_when_it_is_cut_off_or_has_a_negative_version()
+    public void What_iEmbedded_is_refused_when_it_is_cut_off_or_has_a_negative_version()
     {
-        for (int length = 0; length < s_embedded.Length; length++)
+        for (int length = 0; length < Embedded.Length; length++)
         {
             Assert.Throws<InvalidDataException>(
-                () => DataMessages.ReadEmbedded<ConsumerProtocolSubscription>(s_embedded.AsMemory(0, length)));
+                () => DataMessages.ReadEmbedded<ConsumerProtocolSubscription>(Embedded.AsMemory(0, length)));
         }
 
         Assert.Throws<InvalidDataException>(
-            () => DataMessages.ReadEmbedded<ConsumerProtocolSubscription>((byte[])[255, 255, .. s_embedded[2..]]));
+            () => DataMessages.ReadEmbedded<ConsumerProtocolSubscription>((byte[])[255, 255, .. Embedded[2..]]));
     }
 
     [Fact]

@@ -57,7 +57,9 @@ public sealed class FrameTests
         Frames.WriteRequest(output, request, 7, 1, null);
         byte[] frame = output.WrittenSpan[Frames.SizePrefix..].ToArray();
 
-        var read = Frames.ReadRequest<ProduceRequest>(frame, out RequestHeader header);
+        var reader = new WireReader(frame);
+        RequestHeader header = RequestHeader.Read(ref reader);
+        ProduceRequest read = ProduceRequest.Read(ref reader, header.ApiVersion);
         Array.Fill(frame, (byte)9);
 
         Assert.Equal(7, header.ApiVersion);
@@ -123,8 +125,7 @@ public sealed class FrameTests
             ListOffsetsRequest.Read(ref reader, 1);
         });
 
-        Assert.Equal(("ListOffsetsRequest", (short)1, field), (error.MessageName, error.Version, error.Field));
-        Assert.Contains("ListOffsetsRequest v1, field " + field, error.Message);
+        Assert.StartsWith($"ListOffsetsRequest v1, field {field}: ", error.Message);
     }
 
     [Fact]

@@ -36,7 +36,7 @@ public sealed class RoundTripTests
         for (int length = 0; length < bytes.Length; length++)
         {
             var error = Assert.Throws<ProtocolException>(() => kind.Read(bytes.AsMemory(0, length), version, out _));
-            Assert.Equal((name, version), (error.MessageName, error.Version));
+            Assert.StartsWith($"{name} v{version}", error.Message);
         }
     });
 

@@ -3,7 +3,7 @@ namespace Arus.Client.Tests.Groups;
 /// <summary>The bytes are those of Kafka's message definitions, written by hand from their field lists.</summary>
 public sealed class ConsumerProtocolTests
 {
-    private static readonly ConsumerSubscription s_subscription =
+    private static readonly ConsumerSubscription Subscription =
         new(["t"], new byte[] { 1, 2 }, [new("t", 2), new("t", 0)], Generation: 5, RackId: "r");
 
     [Theory]
@@ -15,7 +15,7 @@ public sealed class ConsumerProtocolTests
     {
         byte[] expected = Convert.FromHexString(hex.Replace(" ", ""));
 
-        Assert.Equal(expected, ConsumerProtocol.EncodeSubscription(s_subscription, version));
+        Assert.Equal(expected, ConsumerProtocol.EncodeSubscription(Subscription, version));
 
         ConsumerSubscription read = ConsumerProtocol.DecodeSubscription(expected);
         Assert.Equal(["t"], read.Topics);
@@ -28,7 +28,7 @@ public sealed class ConsumerProtocolTests
     [Fact]
     public void A_subscription_of_a_later_version_is_read_as_far_as_it_is_known()
     {
-        byte[] later = [.. ConsumerProtocol.EncodeSubscription(s_subscription), 9, 9];
+        byte[] later = [.. ConsumerProtocol.EncodeSubscription(Subscription), 9, 9];
         later[1] = 7;
 
         Assert.Equal("r", ConsumerProtocol.DecodeSubscription(later).RackId);
@@ -49,7 +49,8 @@ public sealed class ConsumerProtocolTests
     {
         TopicPartition[] owned = [new("t", 0)];
 
-        Assert.Equal("00000001000174000000010000000000000005", Convert.ToHexString(PartitionAssignors.Sticky.GetUserData(["t"], owned, 5).Span));
+        Assert.Equal(
+            "00000001000174000000010000000000000005", Convert.ToHexString(PartitionAssignors.Sticky.GetUserData(["t"], owned, 5).Span));
         Assert.Equal("00000005", Convert.ToHexString(PartitionAssignors.CooperativeSticky.GetUserData(["t"], owned, 5).Span));
         Assert.True(PartitionAssignors.Range.GetUserData(["t"], owned, 5).IsEmpty);
     }
@@ -57,7 +58,7 @@ public sealed class ConsumerProtocolTests
     [Fact]
     public void Every_prefix_of_a_message_is_refused_and_nothing_is_allocated_for_its_counts()
     {
-        byte[] subscription = ConsumerProtocol.EncodeSubscription(s_subscription);
+        byte[] subscription = ConsumerProtocol.EncodeSubscription(Subscription);
         for (int length = 0; length < subscription.Length; length++)
         {
             Assert.Throws<InvalidDataException>(() => ConsumerProtocol.DecodeSubscription(subscription.AsMemory(0, length)));

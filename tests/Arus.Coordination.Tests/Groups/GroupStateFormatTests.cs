@@ -3,14 +3,14 @@ namespace Arus.Coordination.Tests.Groups;
 /// <summary>What is stored today must be readable tomorrow: the bytes are frozen.</summary>
 public sealed class GroupStateFormatTests
 {
-    private static readonly GroupSnapshot s_group = new(
+    private static readonly GroupSnapshot Group = new(
         GroupState.Stable, 7, "consumer", "range", "m-1", -1,
         [
             new MemberSnapshot("m-1", null, "c", "/h", 10_000, 60_000, new byte[] { 1, 2 }, new byte[] { 3 }),
             new MemberSnapshot("m-2", "i", "c", "/h", 10_000, 60_000, Array.Empty<byte>(), Array.Empty<byte>()),
         ]);
 
-    private static readonly KeyValuePair<TopicPartition, StoredOffset>[] s_offsets =
+    private static readonly KeyValuePair<TopicPartition, StoredOffset>[] Offsets =
     [
         new(new("u", 0), new StoredOffset(1, -1, "", 1_000, -1)),
         new(new("t", 3), new StoredOffset(300, 2, "é", 1_700_000_000_000, 2_000)),
@@ -20,32 +20,33 @@ public sealed class GroupStateFormatTests
     [Fact]
     public void A_group_has_these_bytes()
     {
-        byte[] bytes = GroupStateFormat.EncodeSnapshot(s_group);
+        byte[] bytes = GroupStateFormat.EncodeSnapshot(Group);
 
         Assert.Equal(
-            "01030E12636F6E73756D65720C72616E6765086D2D310104086D2D31000463062F68A09C01C0A9070601020403086D2D3204690463062F68A09C01C0A9070202",
+            "01030E12636F6E73756D65720C72616E6765086D2D310104086D2D31000463062F68A09C01C0A9070601020403"
+            + "086D2D3204690463062F68A09C01C0A9070202",
             Convert.ToHexString(bytes));
-        AssertSame(s_group, GroupStateFormat.DecodeSnapshot(bytes));
+        AssertSame(Group, GroupStateFormat.DecodeSnapshot(bytes));
     }
 
     [Fact]
     public void Offsets_have_these_bytes()
     {
-        byte[] bytes = GroupStateFormat.EncodeOffsets(s_offsets);
+        byte[] bytes = GroupStateFormat.EncodeOffsets(Offsets);
 
         Assert.Equal(
             "010404740400010102000106D8040406C3A980A0ABFEF962A01F04750200020102D00F01",
             Convert.ToHexString(bytes));
         Assert.Equal(
-            s_offsets.OrderBy(entry => entry.Key.Topic).ThenBy(entry => entry.Key.Partition),
+            Offsets.OrderBy(entry => entry.Key.Topic).ThenBy(entry => entry.Key.Partition),
             GroupStateFormat.DecodeOffsets(bytes));
     }
 
     [Fact]
     public void Every_prefix_and_an_appendix_are_refused()
     {
-        byte[] group = GroupStateFormat.EncodeSnapshot(s_group);
-        byte[] offsets = GroupStateFormat.EncodeOffsets(s_offsets);
+        byte[] group = GroupStateFormat.EncodeSnapshot(Group);
+        byte[] offsets = GroupStateFormat.EncodeOffsets(Offsets);
         for (int length = 0; length < group.Length; length++)
         {
             Assert.Throws<InvalidDataException>(() => GroupStateFormat.DecodeSnapshot(group.AsMemory(0, length)));
@@ -67,7 +68,8 @@ public sealed class GroupStateFormatTests
     public void Ten_thousand_offsets_stay_small()
     {
         IEnumerable<KeyValuePair<TopicPartition, StoredOffset>> offsets = Enumerable.Range(0, 10_000)
-            .Select(i => KeyValuePair.Create(new TopicPartition($"topic-{i / 100}", i % 100), new StoredOffset(i * 1_000L, 5, "", 1_700_000_000_000 + i, -1)));
+            .Select(i => KeyValuePair.Create(
+                new TopicPartition($"topic-{i / 100}", i % 100), new StoredOffset(i * 1_000L, 5, "", 1_700_000_000_000 + i, -1)));
 
         Assert.InRange(GroupStateFormat.EncodeOffsets(offsets).Length, 0, 200_000);
     }
