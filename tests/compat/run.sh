@@ -4,7 +4,7 @@
 # COMPAT_CLIENTS="kcat kafkajs" runs only these; COMPAT_SERVER_LOG=FILE keeps the server's log. The last line sums up.
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
-clients=${COMPAT_CLIENTS:-kcat librdkafka confluent-kafka kafka-python kafkajs platformatic sarama}
+clients=${COMPAT_CLIENTS:-kcat confluent-kafka kafka-python kafkajs platformatic sarama}
 bootstrap=${1:-}
 data=$(mktemp -d)
 server=
