@@ -60,6 +60,28 @@ public sealed class CompactionTests
     }
 
     [Fact]
+    public async Task The_log_start_stays_when_compaction_leaves_nothing_of_the_first_segment()
+    {
+        await using var fixture = new LogFixture();
+        IPartitionLog log = await fixture.OpenAsync(Compacted());
+        for (int i = 0; i < 60; i++)
+        {
+            await log.MustAppendAsync(Batches.Keyed(("k", $"{i} {new string('v', 80)}")));
+        }
+
+        await SealAsync(log);
+        await CompactAsync(log);
+        await CompactAsync(log);
+        Assert.Equal(0, log.LogStartOffset);
+        log = await fixture.ReopenAsync(Compacted());
+        await CompactAsync(log);
+        Assert.Equal(0, log.LogStartOffset);
+        LogReadResult read = await log.ReadAsync(1, 1 << 20, true);
+        Assert.Equal(ErrorCode.None, read.Error);
+        Assert.Equal(59, Batches.Records(read.Records)[0].Offset);
+    }
+
+    [Fact]
     public async Task A_tombstone_stays_for_its_retention_and_goes_then()
     {
         await using var fixture = new LogFixture();

@@ -58,7 +58,9 @@ internal sealed class LogRetention(
     {
         TopicConfig config = log.Config;
         (long start, long nowMs) = (segments.LogStartOffset, log.Shared.NowMs);
-        int count = all.TakeWhile((segment, i) => segment.NextOffset <= start && MayGo(segment, i)).Count();
+
+        // A segment that compaction has emptied is not before the log start, which only deletion moves.
+        int count = all.TakeWhile((segment, i) => segment.BaseOffset < start && segment.NextOffset <= start && MayGo(segment, i)).Count();
         if (config.Delete && config.RetentionMs >= 0)
         {
             count = Math.Max(count, all.TakeWhile((segment, i) => MayGo(segment, i) && nowMs - segment.LatestMs > config.RetentionMs).Count());
