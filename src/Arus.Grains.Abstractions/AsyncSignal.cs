@@ -1,6 +1,8 @@
 namespace Arus;
 
-/// <summary>Wakes who waits. A signal that nobody waits for is kept for the next wait; several count as one. Safe for use by any thread.</summary>
+/// <summary>
+/// An auto-reset event for asynchronous waiters. A signal without a waiter is kept for the next wait. Safe for use by any thread.
+/// </summary>
 /// <param name="time">For waits with a limit; the system's if null.</param>
 internal sealed class AsyncSignal(TimeProvider? time = null)
 {
@@ -33,7 +35,9 @@ internal sealed class AsyncSignal(TimeProvider? time = null)
         }
     }
 
-    /// <summary>Answers when signalled, when <paramref name="timeout"/> is over, or when cancelled: the caller looks for itself what is new.</summary>
+    /// <summary>
+    /// Answers when signalled, when <paramref name="timeout"/> is over, or when cancelled: the caller looks for itself what is new.
+    /// </summary>
     public async Task WaitAsync(TimeSpan timeout, CancellationToken cancellationToken)
     {
         Task signalled = WaitAsync().AsTask();
@@ -48,7 +52,7 @@ internal sealed class AsyncSignal(TimeProvider? time = null)
         Abandon(signalled);
     }
 
-    /// <summary>Without it the next signal would go to a wait that is over. Whoever shares the wait looks in vain, once.</summary>
+    /// <summary>Otherwise the next signal would go to a wait that is over. Another waiter that shares it wakes once without need.</summary>
     private void Abandon(Task wait)
     {
         lock (_lock)

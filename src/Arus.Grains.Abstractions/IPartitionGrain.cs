@@ -80,7 +80,9 @@ public sealed record PartitionAppend(short RequiredAcks, int TimeoutMs, RecordBy
 [GenerateSerializer, Immutable, Alias("arus.PartitionAppendResult")]
 public sealed record PartitionAppendResult(int LeaderEpoch, long LogStartOffset, AppendEntryResult[] Results);
 
-/// <param name="BaseOffset">The first offset given; -1 on error. For a duplicate of an idempotent producer: the first time's offset.</param>
+/// <param name="BaseOffset">
+/// The first offset given; -1 on error. For a duplicate of an idempotent producer: the first time's offset.
+/// </param>
 /// <param name="LogAppendTimeMs">Unix milliseconds under <c>message.timestamp.type=LogAppendTime</c>; otherwise -1.</param>
 /// <param name="Message">What was wrong, for a person; null without error.</param>
 /// <param name="RecordErrors">Which records were at fault, where that is known.</param>

@@ -8,7 +8,7 @@ public interface ITopicCatalogGrain : IGrainWithIntegerKey
 {
     /// <summary>
     /// Notes, durably, that a topic is being created or deleted: it is listed no more or not yet. Should its creator or deleter die,
-    /// the shard asks the topic itself what became of it.
+    /// the shard asks the topic itself whether it exists.
     /// </summary>
     [Alias("Prepare"), AlwaysInterleave]
     Task PrepareAsync(TopicListing topic);

@@ -17,7 +17,7 @@ public interface ITopicGrain : IGrainWithStringKey
     [Alias("Describe"), AlwaysInterleave]
     Task<TopicDescription?> DescribeAsync();
 
-    /// <summary>The broker that is to lead a partition, alive or not; -1 when there is no such partition. Placement asks it.</summary>
+    /// <summary>The broker that is to lead a partition, alive or not; -1 when there is no such partition. For placement.</summary>
     [Alias("Locate"), AlwaysInterleave]
     Task<int> LocateAsync(int partition);
 
@@ -34,18 +34,22 @@ public interface ITopicGrain : IGrainWithStringKey
     /// <param name="count">The new total; it may not be lower than, or the same as, the present one.</param>
     /// <param name="assignments">The brokers of each new partition, or null to let Arus choose.</param>
     /// <param name="validateOnly">Check only; change nothing.</param>
-    /// <exception cref="ArusException"><see cref="ErrorCode.InvalidPartitions"/> or <see cref="ErrorCode.UnknownTopicOrPartition"/>.</exception>
+    /// <exception cref="ArusException">
+    /// <see cref="ErrorCode.InvalidPartitions"/> or <see cref="ErrorCode.UnknownTopicOrPartition"/>.
+    /// </exception>
     [Alias("CreatePartitions")]
     Task<TopicDescription> CreatePartitionsAsync(int count, int[][]? assignments, bool validateOnly);
 
     /// <summary>Changes configuration keys; all of <paramref name="changes"/> or none.</summary>
-    /// <exception cref="ArusException"><see cref="ErrorCode.InvalidConfig"/> names the key; <see cref="ErrorCode.UnknownTopicOrPartition"/>.</exception>
+    /// <exception cref="ArusException">
+    /// <see cref="ErrorCode.InvalidConfig"/> names the key; <see cref="ErrorCode.UnknownTopicOrPartition"/>.
+    /// </exception>
     [Alias("AlterConfigs")]
     Task AlterConfigsAsync(ConfigChange[] changes, bool validateOnly);
 
     /// <summary>
-    /// A partition says who leads it since its activation. A hint for clients; what fences is the partition's own state. It interleaves, since
-    /// the topic calls partitions, and those activate, in its own turns.
+    /// A partition says who leads it since its activation. A hint for clients; what fences is the partition's own state. It interleaves,
+    /// since the topic calls partitions, and those activate, in its own turns.
     /// </summary>
     /// <returns>The topic's id, by which the partition knows whether its topic was deleted since; null without a topic.</returns>
     [Alias("ReportLeader"), AlwaysInterleave]
@@ -58,7 +62,8 @@ public interface ITopicGrain : IGrainWithStringKey
 /// <param name="Configs">Topic configuration by Kafka's keys (<c>retention.ms</c>, …); only what differs from the defaults.</param>
 /// <param name="ValidateOnly">Check only; create nothing.</param>
 [GenerateSerializer, Immutable, Alias("arus.TopicSpec")]
-public sealed record TopicSpec(int Partitions, short ReplicationFactor, int[][]? Assignments, Dictionary<string, string> Configs, bool ValidateOnly);
+public sealed record TopicSpec(
+    int Partitions, short ReplicationFactor, int[][]? Assignments, Dictionary<string, string> Configs, bool ValidateOnly);
 
 /// <param name="Configs">The keys set on this topic; every other key has its broker default.</param>
 /// <param name="Version">Grows with every change of the topic; caches compare it.</param>

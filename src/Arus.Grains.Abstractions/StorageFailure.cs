@@ -4,15 +4,15 @@ using Orleans.Serialization;
 
 namespace Arus.Grains;
 
-/// <summary>Tells a failure of what grains are stored in (a disk, a database) from others, when a grain call brings it to its caller.</summary>
+/// <summary>Recognizes failures of the storage of grains (a disk, a database) among the exceptions of a grain call.</summary>
 internal static class StorageFailure
 {
     /// <summary>Wrappers within wrappers are looked through so far.</summary>
     private const int MaxDepth = 8;
 
     /// <summary>
-    /// Whether <paramref name="exception"/> says that a grain could not read or write its state or its log. The same call may succeed once the
-    /// storage is mended, unless it is a <see cref="CorruptGrainStateException"/>, which needs a person first.
+    /// Whether <paramref name="exception"/> says that a grain could not read or write its state or its log. The same call may succeed once
+    /// the storage is mended, unless it is a <see cref="CorruptGrainStateException"/>, which needs a person first.
     /// </summary>
     public static bool Is(Exception exception)
     {

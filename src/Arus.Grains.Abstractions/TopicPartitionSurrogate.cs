@@ -17,5 +17,6 @@ public sealed class TopicPartitionConverter : IConverter<TopicPartition, TopicPa
 {
     public TopicPartition ConvertFromSurrogate(in TopicPartitionSurrogate surrogate) => new(surrogate.Topic, surrogate.Partition);
 
-    public TopicPartitionSurrogate ConvertToSurrogate(in TopicPartition value) => new() { Topic = value.Topic, Partition = value.Partition };
+    public TopicPartitionSurrogate ConvertToSurrogate(in TopicPartition value) =>
+        new() { Topic = value.Topic, Partition = value.Partition };
 }

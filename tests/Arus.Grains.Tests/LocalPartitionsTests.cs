@@ -2,7 +2,9 @@ using Arus.Storage;
 
 namespace Arus.Grains.Tests;
 
-/// <summary>Two activations of one partition in one process: the newer leader epoch has the log, in whatever order they come to it.</summary>
+/// <summary>
+/// Two activations of one partition in one process: the newer leader epoch has the log, in whatever order they come to it.
+/// </summary>
 public sealed class LocalPartitionsTests : IAsyncLifetime
 {
     private static readonly TopicPartition _partition = new("topic", 0);

@@ -8,24 +8,24 @@ namespace Arus.Grains.Tests;
 /// </summary>
 public sealed class StateFormatTests
 {
-    private static readonly Guid s_id = Guid.Parse("00112233-4455-6677-8899-aabbccddeeff");
+    private static readonly Guid TopicId = Guid.Parse("00112233-4455-6677-8899-aabbccddeeff");
 
     [Fact]
     public void A_topic() => Frozen(
         """{"Id":"00112233-4455-6677-8899-aabbccddeeff","Replicas":[[1],[2]],"Configs":{"retention.ms":"5"},"Version":3,"Deleting":true,"CreatedAtMs":7}""",
-        new TopicState { Id = s_id, Replicas = [[1], [2]], Configs = new() { ["retention.ms"] = "5" }, Version = 3, Deleting = true, CreatedAtMs = 7 });
+        new TopicState { Id = TopicId, Replicas = [[1], [2]], Configs = new() { ["retention.ms"] = "5" }, Version = 3, Deleting = true, CreatedAtMs = 7 });
 
     [Fact]
     public void A_row_of_the_topic_catalog() => Frozen(
         """
         {"Listed":[{"Name":"a","Id":"00112233-4455-6677-8899-aabbccddeeff","Partitions":3,"IsInternal":false}],"Pending":[{"Name":"b","Id":"00112233-4455-6677-8899-aabbccddeeff","Partitions":1,"IsInternal":true}]}
         """,
-        new TopicCatalogRow { Listed = [new TopicListing("a", s_id, 3, false)], Pending = [new TopicListing("b", s_id, 1, true)] });
+        new TopicCatalogRow { Listed = [new TopicListing("a", TopicId, 3, false)], Pending = [new TopicListing("b", TopicId, 1, true)] });
 
     [Fact]
     public void A_partition() => Frozen(
         """{"LeaderEpoch":4,"Leader":1,"Replicas":[1,2],"Isr":[1],"TopicId":"00112233-4455-6677-8899-aabbccddeeff"}""",
-        new PartitionState { LeaderEpoch = 4, Leader = 1, Replicas = [1, 2], Isr = [1], TopicId = s_id });
+        new PartitionState { LeaderEpoch = 4, Leader = 1, Replicas = [1, 2], Isr = [1], TopicId = TopicId });
 
     [Fact]
     public void The_cluster() => Frozen(

@@ -2,14 +2,14 @@ namespace Arus.Grains.Tests;
 
 public sealed class TopicConfigChangesTests
 {
-    private static readonly Dictionary<string, string> s_own = new() { ["retention.ms"] = "1000", ["cleanup.policy"] = "compact" };
+    private static readonly Dictionary<string, string> Own = new() { ["retention.ms"] = "1000", ["cleanup.policy"] = "compact" };
 
     [Fact]
     public void Set_and_delete_change_the_keys_they_name()
     {
         Dictionary<string, string> result = Apply(Change("retention.ms", ConfigOperation.Delete, null), Change("segment.bytes", ConfigOperation.Set, "2048"));
         Assert.Equal(new Dictionary<string, string> { ["cleanup.policy"] = "compact", ["segment.bytes"] = "2048" }, result);
-        Assert.Equal("1000", s_own["retention.ms"]);
+        Assert.Equal("1000", Own["retention.ms"]);
     }
 
     [Fact]
@@ -42,7 +42,7 @@ public sealed class TopicConfigChangesTests
 
     private static ConfigChange Change(string key, ConfigOperation operation, string? value) => new(key, operation, value);
 
-    private static Dictionary<string, string> Apply(params ConfigChange[] changes) => TopicConfigChanges.Apply(s_own, changes, BrokerConfig.Default);
+    private static Dictionary<string, string> Apply(params ConfigChange[] changes) => TopicConfigChanges.Apply(Own, changes, BrokerConfig.Default);
 
     private static string Refusal(params ConfigChange[] changes)
     {

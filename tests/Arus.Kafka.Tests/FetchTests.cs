@@ -11,7 +11,8 @@ public sealed class FetchTests
         kafka.Cluster.AddTopic("topic", 2);
         byte[] batch = Messages.Batch("a", "b");
         kafka.Cluster.Partition("topic", 1).Put(batch);
-        Protocol.FetchResponse response = await kafka.Connect().CallAsync<Protocol.FetchResponse>(Messages.Fetch("topic", [(0, 0), (1, 0)]), 12);
+        Protocol.FetchResponse response = await kafka.Connect().CallAsync<Protocol.FetchResponse>(
+            Messages.Fetch("topic", [(0, 0), (1, 0)]), 12);
         Protocol.FetchResponse.PartitionData[] partitions = response.Responses.Single().Partitions;
         Assert.Equal(0, partitions[0].Records.Length);
         Assert.Equal(batch, partitions[1].Records.ToMemory().ToArray());
@@ -32,7 +33,8 @@ public sealed class FetchTests
             await kafka.Time.WaitForArmedTimersAsync(1);
             kafka.Time.Advance(TimeSpan.FromMilliseconds(500));
             (_, Protocol.FetchResponse empty) = await connection.ReceiveAsync<Protocol.FetchResponse>(11);
-            Assert.Equal((ErrorCode.None, 0), (empty.Responses[0].Partitions[0].ErrorCode, empty.Responses[0].Partitions[0].Records.Length));
+            Protocol.FetchResponse.PartitionData none = empty.Responses[0].Partitions[0];
+            Assert.Equal((ErrorCode.None, 0), (none.ErrorCode, none.Records.Length));
         }
 
         // One read and one waiting call, for all three.
@@ -230,7 +232,8 @@ public sealed class FetchTests
             Messages.Fetch("topic", [(0, 0), (1, 0), (2, 0), (3, 0)], partitionMaxBytes: small.Length), 11);
         Assert.Equal([0, large.Length, 0, small.Length], response.Responses[0].Partitions.Select(partition => partition.Records.Length));
         Assert.Equal(
-            [[true], [false, true], [false], [false]], partitions.Select(partition => partition.Fetches.Select(fetch => fetch.MinOneBatch)));
+            [[true], [false, true], [false], [false]],
+            partitions.Select(partition => partition.Fetches.Select(fetch => fetch.MinOneBatch)));
     }
 
     [Fact]
@@ -313,7 +316,8 @@ public sealed class FetchTests
         kafka.Cluster.AddTopic("topic", 2);
         kafka.Cluster.Partition("topic", 1).FetchError = ErrorCode.OffsetOutOfRange;
         TestConnection connection = kafka.Connect();
-        Protocol.FetchResponse response = await connection.CallAsync<Protocol.FetchResponse>(Messages.Fetch("topic", [(0, 0), (1, 9), (7, 0)]), 11);
+        Protocol.FetchResponse response = await connection.CallAsync<Protocol.FetchResponse>(
+            Messages.Fetch("topic", [(0, 0), (1, 9), (7, 0)]), 11);
         Assert.Equal(
             [ErrorCode.None, ErrorCode.OffsetOutOfRange, ErrorCode.UnknownTopicOrPartition],
             response.Responses[0].Partitions.Select(partition => partition.ErrorCode));

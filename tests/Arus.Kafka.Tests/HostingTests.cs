@@ -5,6 +5,7 @@ using Arus.Grains;
 using Arus.Protocol;
 using Arus.Testing;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -18,10 +19,11 @@ public sealed class HostingTests
     {
         var cluster = new FakeCluster { Description = new ClusterDescription("c", 1, []) };
         await using WebApplication app = Build(
-            cluster, ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0,INNER://127.0.0.1:0"), ("advertised.listeners", "INNER://inner.example:4711"));
+            cluster, ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0,INNER://127.0.0.1:0"),
+            ("advertised.listeners", "INNER://inner.example:4711"));
         await app.StartAsync();
 
-        Assert.IsType<TransportMemoryPoolFactory>(app.Services.GetRequiredService<Microsoft.AspNetCore.Connections.IMemoryPoolFactory<byte>>());
+        Assert.IsType<TransportMemoryPoolFactory>(app.Services.GetRequiredService<IMemoryPoolFactory<byte>>());
         BrokerEndpoint[] endpoints = cluster.Description.Brokers.Single().Endpoints;
         Assert.Equal(("127.0.0.1", "inner.example", 4711), (endpoints[0].Host, endpoints[1].Host, endpoints[1].Port));
         Assert.NotEqual(0, endpoints[0].Port);
@@ -60,8 +62,11 @@ public sealed class HostingTests
         using (var client = new TcpClient())
         {
             await client.ConnectAsync(IPAddress.Loopback, cluster.Description.Brokers.Single().Endpoints[0].Port);
-            await client.GetStream().WriteAsync(TestConnection.Encode(
-                new JoinGroupRequest { GroupId = "g", ProtocolType = "consumer", SessionTimeoutMs = 10_000, Protocols = [new() { Name = "range" }] }, 5, 1));
+            var join = new JoinGroupRequest
+            {
+                GroupId = "g", ProtocolType = "consumer", SessionTimeoutMs = 10_000, Protocols = [new() { Name = "range" }],
+            };
+            await client.GetStream().WriteAsync(TestConnection.Encode(join, 5, 1));
             await group.Waiting.Task;
         }
 

@@ -64,7 +64,8 @@ public sealed class LimitTests
     [Fact]
     public async Task A_client_whose_request_waits_for_room_is_not_idle()
     {
-        await using var kafka = new KafkaHarness(options => options with { MaxIdle = TimeSpan.FromSeconds(60), MaxPartitionQueueBytes = 10 });
+        await using var kafka = new KafkaHarness(
+            options => options with { MaxIdle = TimeSpan.FromSeconds(60), MaxPartitionQueueBytes = 10 });
         kafka.Cluster.AddTopic("topic", 1);
         FakePartition partition = kafka.Cluster.Partition("topic", 0);
         partition.Hold();
@@ -103,8 +104,7 @@ public sealed class LimitTests
         Assert.False(second.IsCompleted);
         Assert.False(third.IsCompleted, "It must not overtake.");
         memory.Release(60);
-        await second;
-        await third;
+        await Task.WhenAll(second, third).WaitAsync(TestTimeout.Value);
         Assert.Equal(70, memory.UsedBytes);
         memory.Release(70);
 

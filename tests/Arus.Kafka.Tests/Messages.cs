@@ -17,7 +17,8 @@ internal static class Messages
         return builder.Build(new RecordBatchOptions()).ToArray();
     }
 
-    public static ProduceRequest Produce(string topic, int partition, byte[] batch, short acks = -1) => Produce(topic, [(partition, batch)], acks);
+    public static ProduceRequest Produce(string topic, int partition, byte[] batch, short acks = -1) =>
+        Produce(topic, [(partition, batch)], acks);
 
     public static ProduceRequest Produce(string topic, (int Partition, byte[] Batch)[] parts, short acks = -1) => new()
     {
@@ -28,7 +29,8 @@ internal static class Messages
             new()
             {
                 Name = topic,
-                PartitionData = Array.ConvertAll(parts, part => new ProduceRequest.PartitionProduceData { Index = part.Partition, Records = part.Batch }),
+                PartitionData = Array.ConvertAll(
+                    parts, part => new ProduceRequest.PartitionProduceData { Index = part.Partition, Records = part.Batch }),
             },
         ],
     };

@@ -104,7 +104,8 @@ public sealed class OrderingTests
         await partition.WhenAsync(p => p.Appends.Count == 1);
         Assert.NotNull(kafka.Cluster.Topic("topic").Description);
         partition.LetGo();
-        Assert.Equal(ErrorCode.None, (await connection.ReceiveAsync<ProduceResponse>(9)).Response.Responses[0].PartitionResponses[0].ErrorCode);
+        (_, ProduceResponse response) = await connection.ReceiveAsync<ProduceResponse>(9);
+        Assert.Equal(ErrorCode.None, response.Responses[0].PartitionResponses[0].ErrorCode);
         Assert.Equal(ErrorCode.None, (await connection.ReceiveAsync<DeleteTopicsResponse>(4)).Response.Responses[0].ErrorCode);
         Assert.Null(kafka.Cluster.Topic("topic").Description);
     }
@@ -126,7 +127,8 @@ public sealed class OrderingTests
         {
             // Each answer makes room for one more request, in order.
             await kafka.Cluster.Partition("topic", i).WhenAsync(p => p.Appends.Count == 1);
-            Assert.All(Enumerable.Range(Math.Min(i + 3, 10), Math.Max(0, 7 - i)), later => Assert.Empty(kafka.Cluster.Partition("topic", later).Appends));
+            IEnumerable<int> later = Enumerable.Range(Math.Min(i + 3, 10), Math.Max(0, 7 - i));
+            Assert.All(later, index => Assert.Empty(kafka.Cluster.Partition("topic", index).Appends));
             kafka.Cluster.Partition("topic", i).LetGo();
             await connection.ReceiveAsync<ProduceResponse>(9);
         }
@@ -143,7 +145,9 @@ public sealed class OrderingTests
         int third = await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("c"), acks: 1), 9);
         Assert.Equal(third, (await connection.ReceiveAsync<ProduceResponse>(9)).Correlation);
         Assert.Equal(["a", "b", "c"], kafka.Cluster.Partition("topic", 0).Log.Select(Value));
-        Assert.Equal([0, 0, 1], kafka.Cluster.Partition("topic", 0).Appends.SelectMany(append => append.Entries.Select(_ => (int)append.RequiredAcks)));
+        IEnumerable<int> acks = kafka.Cluster.Partition("topic", 0).Appends
+            .SelectMany(append => append.Entries.Select(_ => (int)append.RequiredAcks));
+        Assert.Equal([0, 0, 1], acks);
     }
 
     [Fact]

@@ -122,9 +122,11 @@ public sealed class PartitionAppenderTests
     [Fact]
     public void A_refusal_keeps_its_code_and_groups_get_their_own()
     {
-        Assert.Equal(ErrorCode.InvalidConfig, GrainFailure.ToErrorCode(new ArusException(ErrorCode.InvalidConfig, "no"), ApiScope.Controller));
+        var refused = new ArusException(ErrorCode.InvalidConfig, "no");
+        Assert.Equal(ErrorCode.InvalidConfig, GrainFailure.ToErrorCode(refused, ApiScope.Controller));
         Assert.Equal(ErrorCode.CoordinatorNotAvailable, GrainFailure.ToErrorCode(new TimeoutException(), ApiScope.Coordinator));
-        Assert.Equal(ErrorCode.NonEmptyGroup, GrainFailure.ToErrorCode(new ArusException(ErrorCode.NonEmptyGroup, "no"), ApiScope.Coordinator));
+        var nonEmpty = new ArusException(ErrorCode.NonEmptyGroup, "no");
+        Assert.Equal(ErrorCode.NonEmptyGroup, GrainFailure.ToErrorCode(nonEmpty, ApiScope.Coordinator));
     }
 
     private PartitionAppender Create(long maxBytes = 1_000_000) =>

@@ -19,7 +19,11 @@ public sealed class ResponseBufferTests
                 Partitions =
                 [
                     new() { PartitionIndex = 0, Records = i % 50 == 0 ? large : small },
-                    new() { PartitionIndex = 1, Records = new ReadOnlyMemory<byte>[] { large.AsMemory(0, 5_000), large.AsMemory(5_000, 10), small } },
+                    new()
+                    {
+                        PartitionIndex = 1,
+                        Records = new ReadOnlyMemory<byte>[] { large.AsMemory(0, 5_000), large.AsMemory(5_000, 10), small },
+                    },
                     new() { PartitionIndex = 2 },
                 ],
             })],

@@ -10,7 +10,7 @@ public sealed class ServedApiTests
     /// As an Apache Kafka 4.3 broker serves them to clients, but for DescribeLogDirs, which stops before version 5. Produce is named from 0
     /// up and served from 3 up.
     /// </summary>
-    private static readonly Dictionary<ApiKey, (int Min, int Max)> _served = new()
+    private static readonly Dictionary<ApiKey, (int Min, int Max)> Served = new()
     {
         [ApiKey.Produce] = (0, 13),
         [ApiKey.Fetch] = (4, 18),
@@ -43,7 +43,7 @@ public sealed class ServedApiTests
     };
 
     [Fact]
-    public async Task ApiVersions_names_what_is_served_with_the_pins_that_clients_need()
+    public async Task ApiVersions_names_what_isServed_with_the_pins_that_clients_need()
     {
         await using var kafka = new KafkaHarness();
         ApiVersionsResponse response = await kafka.Connect().CallAsync<ApiVersionsResponse>(
@@ -58,8 +58,8 @@ public sealed class ServedApiTests
         (ApiKey, int)[] hardCoded =
         [
             (ApiKey.ApiVersions, 0), (ApiKey.ListOffsets, 1), (ApiKey.FindCoordinator, 0), (ApiKey.SyncGroup, 0), (ApiKey.Heartbeat, 0),
-            (ApiKey.LeaveGroup, 0), (ApiKey.OffsetCommit, 2), (ApiKey.OffsetFetch, 1), (ApiKey.Fetch, 4), (ApiKey.Fetch, 10), (ApiKey.Produce, 3),
-            (ApiKey.Produce, 7), (ApiKey.InitProducerId, 0), (ApiKey.OffsetCommit, 1),
+            (ApiKey.LeaveGroup, 0), (ApiKey.OffsetCommit, 2), (ApiKey.OffsetFetch, 1), (ApiKey.Fetch, 4), (ApiKey.Fetch, 10),
+            (ApiKey.Produce, 3), (ApiKey.Produce, 7), (ApiKey.InitProducerId, 0), (ApiKey.OffsetCommit, 1),
         ];
         Assert.All(hardCoded, pin => Assert.InRange(pin.Item2, served[pin.Item1].Min, served[pin.Item1].Max));
         Assert.Empty(response.SupportedFeatures);
@@ -73,18 +73,18 @@ public sealed class ServedApiTests
         ApiVersionsResponse response = await kafka.Connect().CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
         Dictionary<ApiKey, (int Min, int Max)> named = response.ApiKeys.ToDictionary(
             api => (ApiKey)api.ApiKey, api => ((int)api.MinVersion, (int)api.MaxVersion));
-        Assert.Equal(_served.Keys.Order(), named.Keys.Order());
-        Assert.All(_served, api => Assert.Equal((api.Key, api.Value.Max), (api.Key, named[api.Key].Max)));
+        Assert.Equal(Served.Keys.Order(), named.Keys.Order());
+        Assert.All(Served, api => Assert.Equal((api.Key, api.Value.Max), (api.Key, named[api.Key].Max)));
 
         // Older ones are served besides where some client sends them without asking.
-        Assert.All(_served, api => Assert.True(named[api.Key].Min <= api.Value.Min, $"{api.Key} from {named[api.Key].Min}"));
+        Assert.All(Served, api => Assert.True(named[api.Key].Min <= api.Value.Min, $"{api.Key} from {named[api.Key].Min}"));
     }
 
     [Fact]
     public async Task Each_version_of_each_API_is_answered_even_if_the_request_says_nothing()
     {
         await using var kafka = new KafkaHarness();
-        foreach ((ApiKey api, (int min, int max)) in _served)
+        foreach ((ApiKey api, (int min, int max)) in Served)
         {
             for (int version = api == ApiKey.Produce ? 3 : min; version <= max; version++)
             {
@@ -98,10 +98,10 @@ public sealed class ServedApiTests
     }
 
     [Fact]
-    public async Task A_version_that_is_not_served_ends_the_connection_with_a_reason()
+    public async Task A_version_that_is_notServed_ends_the_connection_with_a_reason()
     {
         await using var kafka = new KafkaHarness();
-        foreach ((ApiKey api, (int min, int max)) in _served.Where(api => api.Key != ApiKey.ApiVersions))
+        foreach ((ApiKey api, (int min, int max)) in Served.Where(api => api.Key != ApiKey.ApiVersions))
         {
             TestConnection connection = kafka.Connect();
             byte[] frame = TestConnection.Encode(Empty(api), (short)max, 1);

@@ -40,7 +40,8 @@ public sealed class StorageFailureTests
             new ListOffsetsRequest { Topics = [new() { Name = "topic", Partitions = [new() { Timestamp = -1 }] }] }, 5);
         Assert.Equal(ErrorCode.KafkaStorageError, offsets.Topics[0].Partitions[0].ErrorCode);
 
-        HeartbeatResponse heartbeat = await connection.CallAsync<HeartbeatResponse>(new HeartbeatRequest { GroupId = "g", MemberId = "m" }, 3);
+        HeartbeatResponse heartbeat = await connection.CallAsync<HeartbeatResponse>(
+            new HeartbeatRequest { GroupId = "g", MemberId = "m" }, 3);
         Assert.Equal(ErrorCode.CoordinatorNotAvailable, heartbeat.ErrorCode);
         FindCoordinatorResponse found = await connection.CallAsync<FindCoordinatorResponse>(new FindCoordinatorRequest { Key = "g" }, 2);
         Assert.Equal(ErrorCode.CoordinatorNotAvailable, found.ErrorCode);
@@ -60,8 +61,9 @@ public sealed class StorageFailureTests
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("broken", 1);
         kafka.Cluster.Topic("broken").Failure = new IOException("broken");
+        OffsetCommitRequest.OffsetCommitRequestTopic topic = new() { Name = "broken", Partitions = [new() { CommittedOffset = 1 }] };
         OffsetCommitResponse committed = await kafka.Connect().CallAsync<OffsetCommitResponse>(
-            new OffsetCommitRequest { GroupId = "g", Topics = [new() { Name = "broken", Partitions = [new() { CommittedOffset = 1 }] }] }, 5);
+            new OffsetCommitRequest { GroupId = "g", Topics = [topic] }, 5);
         Assert.Equal(ErrorCode.CoordinatorNotAvailable, committed.Topics[0].Partitions[0].ErrorCode);
     }
 
@@ -91,7 +93,8 @@ public sealed class StorageFailureTests
         Assert.Equal(ErrorCode.NotLeaderOrFollower, GrainFailure.ToErrorCode(lost, ApiScope.Partition));
         Assert.Equal(ErrorCode.NotLeaderOrFollower, GrainFailure.ToErrorCode(new InconsistentStateException("raced"), ApiScope.Partition));
         Assert.Equal(ErrorCode.UnknownServerError, GrainFailure.ToErrorCode(new InvalidOperationException("a bug"), ApiScope.Coordinator));
-        Assert.Equal(ErrorCode.InvalidGroupId, GrainFailure.ToErrorCode(new ArusException(ErrorCode.InvalidGroupId, "no"), ApiScope.Coordinator));
+        var refused = new ArusException(ErrorCode.InvalidGroupId, "no");
+        Assert.Equal(ErrorCode.InvalidGroupId, GrainFailure.ToErrorCode(refused, ApiScope.Coordinator));
     }
 
     private sealed class DatabaseException : DbException

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Arus.Storage;
 
 namespace Arus.Grains;
@@ -21,6 +22,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
 
         long started = metrics.Started();
         LogAppendResult[] appended = await Log.AppendAsync(request.Entries.Segments, LeaderEpoch);
+        Debug.Assert(appended.Length == request.Entries.Count, "Each entry has its result.");
         var results = new AppendEntryResult[appended.Length];
         for (int i = 0; i < appended.Length; i++)
         {

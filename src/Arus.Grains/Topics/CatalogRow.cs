@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Orleans.Runtime;
 using Orleans.Storage;
 
@@ -59,6 +60,7 @@ internal sealed class CatalogRow(IGrainStorage storage, GrainId shard, string ro
         long changed = _changed;
         _row.State = new TopicCatalogRow { Listed = [.. Listed.Values], Pending = [.. Pending.Values.Select(pending => pending.Topic)] };
         await storage.WriteStateAsync(rowName, shard, _row);
+        Debug.Assert(changed >= _written, "One write is under way at a time.");
         _written = changed;
     }
 }

@@ -215,7 +215,7 @@ internal sealed class TopicGrain(
             }
             catch (Exception e) when (attempt < CatalogAttempts && e is InconsistentStateException or OrleansException)
             {
-                logger.LogInformation("The catalog's shard of topic {Topic} is asked again: {Reason}", _name, e.Message);
+                logger.LogInformation("The catalog's shard of topic {Topic} is called again: {Reason}", _name, e.Message);
             }
         }
     }

@@ -20,7 +20,7 @@ internal sealed class TopicState
     [Id(3)]
     public long Version { get; set; }
 
-    /// <summary>The deletion was decided; it goes on until nothing is left.</summary>
+    /// <summary>The deletion was decided; it continues until nothing is left.</summary>
     [Id(4)]
     public bool Deleting { get; set; }
 

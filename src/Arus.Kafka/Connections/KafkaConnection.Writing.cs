@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.IO.Pipelines;
 using System.Threading.Channels;
 using Arus.Protocol;
@@ -62,8 +63,9 @@ internal sealed partial class KafkaConnection
         TimeProvider time = _services.Time;
         _services.Metrics.RequestDone(header.ApiKey, written, time.GetElapsedTime(pending.Context.ReceivedAt));
         Volatile.Write(ref _lastActivity, time.GetTimestamp());
-        Interlocked.Add(ref _bytesInFlight, -pending.Context.Frame.Length);
-        Interlocked.Decrement(ref _inFlight);
+        long bytesLeft = Interlocked.Add(ref _bytesInFlight, -pending.Context.Frame.Length);
+        int left = Interlocked.Decrement(ref _inFlight);
+        Debug.Assert(bytesLeft >= 0 && left >= 0, "Each request leaves once.");
         _responseWritten.Set();
         return written;
     }

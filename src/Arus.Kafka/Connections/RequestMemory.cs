@@ -49,7 +49,7 @@ internal sealed class RequestFrame
     public bool Abandoned { get; set; }
 
     /// <summary>
-    /// Of <paramref name="length"/> bytes; from a pool if <paramref name="pooled"/>, and then nobody may keep a part of it.
+    /// Of <paramref name="length"/> bytes; from a pool if <paramref name="pooled"/>, and then no part of it may be kept.
     /// </summary>
     /// <param name="budget">What was reserved, if so.</param>
     public static RequestFrame Create(int length, bool pooled, RequestMemory? budget) => new(

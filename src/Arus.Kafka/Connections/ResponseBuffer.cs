@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Diagnostics;
 using Arus.Protocol;
 
 namespace Arus.Kafka;
@@ -35,7 +36,11 @@ internal sealed class ResponseBuffer : IReferenceBufferWriter, IDisposable
         _segments.Add(bytes);
     }
 
-    public void Advance(int count) => _used += count;
+    public void Advance(int count)
+    {
+        _used += count;
+        Debug.Assert(_used <= _chunk.Length, "No more is written than there was room for.");
+    }
 
     public Memory<byte> GetMemory(int sizeHint = 0)
     {

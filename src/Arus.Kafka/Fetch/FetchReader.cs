@@ -23,7 +23,7 @@ internal sealed class FetchReader(
 
     /// <summary>
     /// Reads partitions in rounds: as many at once as could fill the response, then those for which there is room left. Those for which
-    /// there is none are asked for their offsets, unless they are known.
+    /// there is none are read for their offsets only, unless these are known.
     /// </summary>
     public async Task ReadAsync(List<int> indexes, int minBytes)
     {
@@ -85,7 +85,7 @@ internal sealed class FetchReader(
 
     /// <summary>
     /// The first partition that has something gives a batch even if that is larger than the limits, so that its consumer can get past it.
-    /// Only this one is asked for such a batch: from all others it would be read to be thrown away.
+    /// Only this one is read so: what the others gave beyond the limits would be discarded.
     /// </summary>
     private async Task ReadTooLargeAsync()
     {

@@ -12,7 +12,7 @@ internal enum RequestOrdering
     Concurrent,
 
     /// <summary>
-    /// Takes its place in a queue in the order of the requests (<see cref="ApiHandler.StartAsync"/>), then goes on by itself.
+    /// Takes its place in a queue in the order of the requests (<see cref="ApiHandler.StartAsync"/>), then proceeds by itself.
     /// </summary>
     Pipelined,
 
@@ -75,7 +75,7 @@ internal abstract class ApiHandler<TRequest>(ApiScope scope, RequestOrdering ord
 
     /// <summary>
     /// The response to a request that failed as a whole; null where the response has no place for an error and an empty one would be a lie.
-    /// Then the connection is closed, after which the client asks again.
+    /// Then the connection is closed, after which the client repeats the request.
     /// </summary>
     protected virtual IApiMessage? Fail(TRequest request, ErrorCode error, string message) => null;
 

@@ -101,7 +101,7 @@ internal sealed class KestrelSetup(KafkaListeners listeners, KafkaConnectionHand
     }
 }
 
-/// <summary>Tells the cluster about this broker, once its ports are bound: with port 0 they are not known before.</summary>
+/// <summary>Registers this broker with the cluster once its ports are bound: with port 0 they are not known before.</summary>
 internal sealed class BrokerRegistrar(KafkaListeners listeners, ILocalBroker broker, IGrainFactory grains) : IHostedLifecycleService
 {
     public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;

@@ -1,12 +1,13 @@
+using System.Diagnostics;
 using Arus.Grains;
 
 namespace Arus.Kafka;
 
 /// <summary>One entry that waits for its append.</summary>
-/// <param name="Owner">Told the result, as its part number <paramref name="Part"/>.</param>
+/// <param name="Owner">Receives the result, as its part number <paramref name="Part"/>.</param>
 internal readonly record struct QueuedAppend(IAppendOwner Owner, int Part, ReadOnlyMemory<byte> Batches, short RequiredAcks, int TimeoutMs);
 
-/// <summary>Who asked for an append. The appender calls it exactly once for each part, from any thread.</summary>
+/// <summary>Receives the results of a request's appends. The appender calls it exactly once for each part, from any thread.</summary>
 internal interface IAppendOwner
 {
     /// <param name="memoryInUse">The call did not end properly: the grain may still read the entry's memory.</param>
@@ -14,9 +15,8 @@ internal interface IAppendOwner
 }
 
 /// <summary>
-/// Sends this silo's appends to one partition, in the order in which they were queued: at most one call is in flight, and what queues up
-/// meanwhile goes as the entries of the next. Orleans does not keep the order of calls, so the order is made here. Safe for use by any
-/// thread.
+/// Sends this silo's appends to one partition in the order in which they were queued: one call is in flight, and what is queued in the
+/// meantime goes as the entries of the next. Orleans does not keep the order of calls, so it is kept here. Safe for use by any thread.
 /// </summary>
 internal sealed class PartitionAppender
 {
@@ -35,7 +35,7 @@ internal sealed class PartitionAppender
     private long _queuedBytes;
     private bool _sending;
 
-    /// <param name="onFault">Told of calls that failed, and of results that say that the partition moved or is gone.</param>
+    /// <param name="onFault">Called for calls that failed, and for results that say that the partition moved or is gone.</param>
     public PartitionAppender(
         TopicPartition partition, IPartitionGrain grain, long maxQueuedBytes, Action<PartitionAppender, ErrorCode, Exception?> onFault)
     {
@@ -47,7 +47,7 @@ internal sealed class PartitionAppender
 
     public TopicPartition Partition { get; }
 
-    /// <summary>For the owner of this object's lifetime: when it was last asked for, in its own clock.</summary>
+    /// <summary>When it was last used, in ticks of the scheduler's clock; kept for the scheduler.</summary>
     public long LastUsed { get; set; }
 
     /// <summary>Whether nothing is queued, waiting or in flight.</summary>
@@ -115,13 +115,13 @@ internal sealed class PartitionAppender
                 failure = exception;
             }
 
-            // The next call goes out before this one's answers are spread: the partition should not wait for the sockets.
+            // The next call is sent before this one's results are distributed: the partition does not wait for the sockets.
             QueuedAppend[] answered = batch;
             batch = Take();
             call = batch is null ? null : Call(batch);
             if (response is not null && response.Results.Length == answered.Length)
             {
-                Spread(answered, response);
+                Distribute(answered, response);
             }
             else
             {
@@ -156,8 +156,10 @@ internal sealed class PartitionAppender
     {
         lock (_lock)
         {
+            Debug.Assert(_sending && (_queue.Count > 0 || _waiting.Count == 0), "An empty queue has room for the first that waits.");
             if (_queue.Count == 0)
             {
+                Debug.Assert(_queuedBytes == 0, "An empty queue holds no bytes.");
                 _sending = false;
                 return null;
             }
@@ -199,7 +201,7 @@ internal sealed class PartitionAppender
         }
     }
 
-    private void Spread(QueuedAppend[] batch, PartitionAppendResult response)
+    private void Distribute(QueuedAppend[] batch, PartitionAppendResult response)
     {
         for (int i = 0; i < batch.Length; i++)
         {

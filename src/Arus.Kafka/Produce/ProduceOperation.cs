@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Arus.Grains;
 using Arus.Protocol;
 
@@ -12,7 +13,7 @@ internal sealed class ProduceOperation : IAppendOwner
     private readonly List<(int Topic, int Partition)> _parts = [];
     private readonly TaskCompletionSource<IApiMessage?> _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    // One more than the parts that are under way, until all are: it must not end before.
+    // One more than the parts in flight until all are added, so that the operation does not complete before.
     private int _left = 1;
     private string? _failure;
 
@@ -87,7 +88,9 @@ internal sealed class ProduceOperation : IAppendOwner
 
     private void CountDown()
     {
-        if (Interlocked.Decrement(ref _left) > 0)
+        int left = Interlocked.Decrement(ref _left);
+        Debug.Assert(left >= 0, "Each part completes once.");
+        if (left > 0)
         {
             return;
         }
@@ -102,7 +105,7 @@ internal sealed class ProduceOperation : IAppendOwner
         }
         else
         {
-            // A producer that wants no answer learns of a failure by losing its connection, and then asks for metadata.
+            // A producer with acks=0 notices a failure by losing its connection, and then refreshes its metadata.
             _done.SetException(new ProtocolException($"a produce request with acks=0 failed for {_failure}"));
         }
     }

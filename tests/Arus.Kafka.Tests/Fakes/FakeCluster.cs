@@ -23,7 +23,9 @@ internal sealed class FakeCluster
     public ClusterDescription Description { get; set; } = new(
         "test-cluster", 1,
         [
-            new BrokerRegistration(1, "broker-1", [new BrokerEndpoint("PLAINTEXT", "one.example", 9092), new BrokerEndpoint("OTHER", "one.inner", 9192)], null),
+            new BrokerRegistration(
+                1, "broker-1",
+                [new BrokerEndpoint("PLAINTEXT", "one.example", 9092), new BrokerEndpoint("OTHER", "one.inner", 9192)], null),
             new BrokerRegistration(2, "broker-2", [new BrokerEndpoint("PLAINTEXT", "two.example", 9092)], null),
         ]);
 
@@ -33,7 +35,8 @@ internal sealed class FakeCluster
 
     public Exception? CatalogFailure { get; set; }
 
-    public FakePartition Partition(string topic, int partition) => _partitions.GetOrAdd(PartitionKey.Format(topic, partition), _ => new FakePartition());
+    public FakePartition Partition(string topic, int partition) =>
+        _partitions.GetOrAdd(PartitionKey.Format(topic, partition), _ => new FakePartition());
 
     public FakeTopic Topic(string name) => _topics.GetOrAdd(name, _ => new FakeTopic(this, name));
 
@@ -71,10 +74,11 @@ internal sealed class FakeCluster
 
     private sealed class FakeClusterGrain(FakeCluster cluster) : IClusterGrain
     {
-        public Task<ClusterDescription> RegisterBrokerAsync(BrokerRegistration registration) => Task.FromResult(cluster.Description = cluster.Description with
+        public Task<ClusterDescription> RegisterBrokerAsync(BrokerRegistration registration)
         {
-            Brokers = [.. cluster.Description.Brokers.Where(broker => broker.BrokerId != registration.BrokerId), registration],
-        });
+            BrokerRegistration[] others = Array.FindAll(cluster.Description.Brokers, broker => broker.BrokerId != registration.BrokerId);
+            return Task.FromResult(cluster.Description = cluster.Description with { Brokers = [.. others, registration] });
+        }
 
         public Task<ClusterDescription> DescribeAsync() => Task.FromResult(cluster.Description);
     }
@@ -125,9 +129,9 @@ internal sealed class FakeTopic(FakeCluster cluster, string name) : ITopicGrain
     public TopicDescription Create(int partitions)
     {
         Guid id = TopicCatalog.IdFor(name, Guid.NewGuid());
-        return Description = new TopicDescription(
-            name, id, [.. Enumerable.Range(0, partitions).Select(i => new PartitionAssignment(i, 1 + (i % 2), 5, [1 + (i % 2)], [1 + (i % 2)]))],
-            [], 1, false);
+        IEnumerable<PartitionAssignment> assignments =
+            Enumerable.Range(0, partitions).Select(i => new PartitionAssignment(i, 1 + (i % 2), 5, [1 + (i % 2)], [1 + (i % 2)]));
+        return Description = new TopicDescription(name, id, [.. assignments], [], 1, false);
     }
 
     public Task<TopicDescription> CreateAsync(TopicSpec spec)

@@ -183,9 +183,11 @@ internal sealed class FakePartition : IPartitionGrain
     public Task<EpochEndResponse> GetEpochEndAsync(int currentLeaderEpoch, int leaderEpoch) =>
         Task.FromResult(new EpochEndResponse(ErrorCode.None, leaderEpoch, EndOffset));
 
-    public Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset) => Task.FromResult(new DeleteRecordsResponse(ErrorCode.None, beforeOffset));
+    public Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset) =>
+        Task.FromResult(new DeleteRecordsResponse(ErrorCode.None, beforeOffset));
 
-    public Task<PartitionDescription> DescribeAsync() => Task.FromResult(new PartitionDescription(ErrorCode.None, 1, 5, 0, EndOffset, EndOffset, 1234, 1));
+    public Task<PartitionDescription> DescribeAsync() =>
+        Task.FromResult(new PartitionDescription(ErrorCode.None, 1, 5, 0, EndOffset, EndOffset, 1234, 1));
 
     public Task ReconfigureAsync() => Task.CompletedTask;
 

@@ -11,7 +11,10 @@ public sealed class OffsetTests
         await using KafkaHarness kafka = WithTwoRecords();
         var request = new ListOffsetsRequest
         {
-            Topics = [new() { Name = "topic", Partitions = [new() { Timestamp = -1 }, new() { Timestamp = -2 }, new() { PartitionIndex = 4 }] }],
+            Topics =
+            [
+                new() { Name = "topic", Partitions = [new() { Timestamp = -1 }, new() { Timestamp = -2 }, new() { PartitionIndex = 4 }] },
+            ],
         };
         ListOffsetsResponse response = await kafka.Connect().CallAsync<ListOffsetsResponse>(request, 5);
         Assert.Equal(

@@ -66,7 +66,8 @@ public sealed class ProduceTests
         InitProducerIdResponse second = await kafka.Connect().CallAsync<InitProducerIdResponse>(new InitProducerIdRequest(), 0);
         Assert.Equal((1_000_000L, 0, 1_000_001L), (first.ProducerId, (int)first.ProducerEpoch, second.ProducerId));
         Assert.Equal(1, kafka.Cluster.ProducerBlocks);
-        InitProducerIdResponse refused = await connection.CallAsync<InitProducerIdResponse>(new InitProducerIdRequest { TransactionalId = "t" }, 4);
+        InitProducerIdResponse refused = await connection.CallAsync<InitProducerIdResponse>(
+            new InitProducerIdRequest { TransactionalId = "t" }, 4);
         Assert.Equal(ErrorCode.TransactionalIdAuthorizationFailed, refused.ErrorCode);
     }
 }

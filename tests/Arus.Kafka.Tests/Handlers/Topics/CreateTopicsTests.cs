@@ -13,7 +13,10 @@ public sealed class CreateTopicsTests
         {
             Topics =
             [
-                new() { Name = "new", NumPartitions = 3, ReplicationFactor = 1, Configs = [new() { Name = "retention.ms", Value = "1000" }] },
+                new()
+                {
+                    Name = "new", NumPartitions = 3, ReplicationFactor = 1, Configs = [new() { Name = "retention.ms", Value = "1000" }],
+                },
                 new() { Name = "old", NumPartitions = 1, ReplicationFactor = 1 },
                 new() { Name = "bad name", NumPartitions = 1, ReplicationFactor = 1 },
                 new() { Name = "twice", NumPartitions = 1, ReplicationFactor = 1 },
@@ -22,7 +25,10 @@ public sealed class CreateTopicsTests
         };
         CreateTopicsResponse response = await kafka.Connect().CallAsync<CreateTopicsResponse>(request, 7);
         Assert.Equal(
-            [ErrorCode.None, ErrorCode.TopicAlreadyExists, ErrorCode.InvalidTopicException, ErrorCode.InvalidRequest, ErrorCode.InvalidRequest],
+            [
+                ErrorCode.None, ErrorCode.TopicAlreadyExists, ErrorCode.InvalidTopicException, ErrorCode.InvalidRequest,
+                ErrorCode.InvalidRequest,
+            ],
             response.Topics.Select(topic => topic.ErrorCode));
         CreateTopicsResponse.CreatableTopicConfigs retention = response.Topics[0].Configs!.Single(config => config.Name == "retention.ms");
         Assert.Equal(("1000", (sbyte)1), (retention.Value, retention.ConfigSource));

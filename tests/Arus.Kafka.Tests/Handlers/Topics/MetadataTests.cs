@@ -79,7 +79,9 @@ public sealed class MetadataTests
         kafka.Cluster.AddTopic("b", 1);
         kafka.Cluster.Topic("b").Failure = new TimeoutException();
         MetadataResponse response = await kafka.Connect().CallAsync<MetadataResponse>(new MetadataRequest { Topics = null }, 12);
-        Assert.Equal([("a", ErrorCode.None), ("b", ErrorCode.LeaderNotAvailable)], response.Topics.Select(topic => (topic.Name, topic.ErrorCode)));
+        Assert.Equal(
+            [("a", ErrorCode.None), ("b", ErrorCode.LeaderNotAvailable)],
+            response.Topics.Select(topic => (topic.Name, topic.ErrorCode)));
     }
 
     [Fact]
@@ -110,8 +112,11 @@ public sealed class MetadataTests
         do
         {
             DescribeTopicPartitionsResponse page = await connection.CallAsync<DescribeTopicPartitionsResponse>(request, 0);
-            pages.Add(string.Join(' ', page.Topics.SelectMany(topic => topic.Partitions.Select(partition => $"{topic.Name}{partition.PartitionIndex}"))));
-            request.Cursor = page.NextCursor is null ? null : new() { TopicName = page.NextCursor.TopicName, PartitionIndex = page.NextCursor.PartitionIndex };
+            pages.Add(string.Join(
+                ' ', page.Topics.SelectMany(topic => topic.Partitions.Select(partition => $"{topic.Name}{partition.PartitionIndex}"))));
+            request.Cursor = page.NextCursor is { } next
+                ? new() { TopicName = next.TopicName, PartitionIndex = next.PartitionIndex }
+                : null;
         }
         while (request.Cursor is not null);
         Assert.Equal(["a0 a1", "a2 b0", "b1"], pages);
