@@ -8,24 +8,88 @@ internal readonly record struct FetchPosition(TopicPartition Partition, long Off
 /// <param name="MinBytes">Below this the fetch waits, for <paramref name="MaxWait"/> at most.</param>
 internal readonly record struct FetchLimits(int MinBytes, int MaxBytes, TimeSpan MaxWait, IsolationLevel Isolation);
 
-/// <summary>Reads the partitions of one fetch within its limits.</summary>
+/// <summary>
+/// One fetch over several partitions, within its limits. Where the minimum of bytes is there it reads at once; otherwise a
+/// <see cref="DelayedFetch"/> waits, and it reads when that is over.
+/// </summary>
 internal sealed class FetchReader(
-    PartitionGrains partitions, TopicCache topicCache, KafkaRequestContext context, FetchPosition[] positions, FetchLimits limits)
+    PartitionGrains partitions, TopicCache topicCache, TimeProvider time, KafkaRequestContext context, FetchPosition[] positions,
+    FetchLimits limits)
 {
+    private readonly int _minBytes = Math.Min(limits.MinBytes, limits.MaxBytes);
+
     /// <summary>What is known of each position; failures of grain calls are error codes. Null as long as nothing is known.</summary>
     public PartitionReadResult?[] Results { get; } = new PartitionReadResult?[positions.Length];
 
-    /// <summary>The positions at which there are records that were not read.</summary>
-    public List<int> FindUnread() => [.. Enumerable.Range(0, positions.Length).Where(IsUnread)];
+    /// <summary>Fills <see cref="Results"/>.</summary>
+    /// <param name="hasError">The client gets an error besides: then there is nothing to wait for.</param>
+    public async Task RunAsync(bool hasError)
+    {
+        OffsetWatches watches = context.Connection.Watches;
+        await ReadAsync(FindUnknown(watches), _minBytes);
+        bool waits = !hasError && !IsComplete(0) && limits.MaxWait > TimeSpan.Zero && positions.Length > 0;
+        if (waits)
+        {
+            await new DelayedFetch(this, watches, time, positions, limits).WaitAsync(context.Closed);
+        }
+
+        // A first read under a minimum leaves behind what is less than that by itself.
+        if ((waits || _minBytes > 1) && !context.Closed.IsCancellationRequested)
+        {
+            await ReadAsync([.. Enumerable.Range(0, positions.Length).Where(IsUnread)], 0);
+        }
+
+        Trim();
+    }
 
     /// <summary>The bytes that a position may give when there is <paramref name="room"/> for so many.</summary>
     public int Share(int index, long room) => (int)Math.Min(Math.Max(positions[index].MaxBytes, 0), room);
+
+    /// <summary>The result of a failed call.</summary>
+    public PartitionReadResult Fail(TopicPartition partition, Exception exception)
+    {
+        topicCache.Invalidate(partition.Topic);
+        return new PartitionReadResult(context.MapAndLog(exception, partition), -1, -1, -1, -1, []);
+    }
+
+    /// <summary>Whether nothing is waited for: the minimum is there, or an error, which the client should learn at once.</summary>
+    /// <param name="availableBytes">Of what is not read.</param>
+    public bool IsComplete(long availableBytes)
+    {
+        foreach (PartitionReadResult? result in Results)
+        {
+            if (result!.Error != ErrorCode.None)
+            {
+                return true;
+            }
+        }
+
+        return TotalBytes() + availableBytes >= _minBytes;
+    }
+
+    /// <summary>
+    /// The partitions of which nothing is known. A watch that is still running at a position says that nothing is there yet.
+    /// </summary>
+    private List<int> FindUnknown(OffsetWatches watches)
+    {
+        var unknown = new List<int>(positions.Length);
+        for (int i = 0; i < positions.Length; i++)
+        {
+            Results[i] = watches.FindRunning(positions[i].Partition, positions[i].Offset, limits.Isolation)?.Known;
+            if (Results[i] is null)
+            {
+                unknown.Add(i);
+            }
+        }
+
+        return unknown;
+    }
 
     /// <summary>
     /// Reads partitions in rounds: as many at once as could fill the response, then those for which there is room left. Those for which
     /// there is none are read for their offsets only, unless these are known.
     /// </summary>
-    public async Task ReadAsync(List<int> indexes, int minBytes)
+    private async Task ReadAsync(List<int> indexes, int minBytes)
     {
         for (int next = 0; next < indexes.Count;)
         {
@@ -59,30 +123,6 @@ internal sealed class FetchReader(
         }
     }
 
-    /// <summary>Only the first batch of a response may exceed its limits; what else did is left for the next fetch.</summary>
-    public void Trim()
-    {
-        long total = 0;
-        for (int i = 0; i < Results.Length; i++)
-        {
-            long size = Results[i]!.Records.SizeInBytes;
-            if (total > 0 && (total + size > limits.MaxBytes || size > positions[i].MaxBytes))
-            {
-                Results[i] = Results[i]! with { Records = [] };
-                continue;
-            }
-
-            total += size;
-        }
-    }
-
-    /// <summary>The result of a failed call.</summary>
-    public PartitionReadResult Fail(TopicPartition partition, Exception exception)
-    {
-        topicCache.Invalidate(partition.Topic);
-        return new PartitionReadResult(context.MapAndLog(exception, partition), -1, -1, -1, -1, []);
-    }
-
     /// <summary>
     /// The first partition that has something gives a batch even if that is larger than the limits, so that its consumer can get past it.
     /// Only this one is read so: what the others gave beyond the limits would be discarded.
@@ -113,6 +153,23 @@ internal sealed class FetchReader(
         catch (Exception exception)
         {
             return Fail(position.Partition, exception);
+        }
+    }
+
+    /// <summary>Only the first batch of a response may exceed its limits; what else did is left for the next fetch.</summary>
+    private void Trim()
+    {
+        long total = 0;
+        for (int i = 0; i < Results.Length; i++)
+        {
+            long size = Results[i]!.Records.SizeInBytes;
+            if (total > 0 && (total + size > limits.MaxBytes || size > positions[i].MaxBytes))
+            {
+                Results[i] = Results[i]! with { Records = [] };
+                continue;
+            }
+
+            total += size;
         }
     }
 

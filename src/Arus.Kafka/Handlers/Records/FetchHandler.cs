@@ -33,47 +33,59 @@ internal sealed class FetchHandler(KafkaListenerOptions options, TopicCache topi
 
         var response = new Protocol.FetchResponse { Responses = new Protocol.FetchResponse.FetchableTopicResponse[request.Topics.Length] };
         var positions = new List<FetchPosition>();
-        var slots = new List<(int Topic, int Partition)>();
+        var slots = new List<(Protocol.FetchResponse.FetchableTopicResponse Topic, int Index)>();
         bool hasError = false;
         for (int t = 0; t < request.Topics.Length; t++)
         {
             Protocol.FetchRequest.FetchTopic requested = request.Topics[t];
-            var partitions = new Protocol.FetchResponse.PartitionData[requested.Partitions.Length];
-            response.Responses[t] = new() { Topic = requested.Topic, TopicId = requested.TopicId, Partitions = partitions };
+            response.Responses[t] = new()
+            {
+                Topic = requested.Topic,
+                TopicId = requested.TopicId,
+                Partitions = new Protocol.FetchResponse.PartitionData[requested.Partitions.Length],
+            };
             (TopicDescription? topic, ErrorCode error) = await topicCache.ResolveAsync(
                 requested.Topic, context.Version >= 13 ? requested.TopicId : null, context);
-            for (int p = 0; p < partitions.Length; p++)
+            for (int p = 0; p < requested.Partitions.Length; p++)
             {
-                Protocol.FetchRequest.FetchPartition partition = requested.Partitions[p];
-                if (topic is null || (uint)partition.Partition >= (uint)topic.Partitions.Length)
+                if (ToPosition(requested.Partitions[p], topic) is { } position)
                 {
-                    hasError = true;
-                    partitions[p] = Fail(partition.Partition, topic is null ? error : ErrorCode.UnknownTopicOrPartition);
+                    positions.Add(position);
+                    slots.Add((response.Responses[t], p));
                     continue;
                 }
 
-                slots.Add((t, p));
-                positions.Add(new FetchPosition(
-                    new TopicPartition(topic.Name, partition.Partition), partition.FetchOffset, partition.CurrentLeaderEpoch,
-                    partition.PartitionMaxBytes));
+                hasError = true;
+                error = topic is null ? error : ErrorCode.UnknownTopicOrPartition;
+                response.Responses[t].Partitions[p] = Fail(requested.Partitions[p].Partition, error);
             }
         }
 
+        await ReadAsync(request, positions, slots, hasError, context);
+        return response;
+    }
+
+    private static FetchPosition? ToPosition(Protocol.FetchRequest.FetchPartition partition, TopicDescription? topic) =>
+        topic is null || (uint)partition.Partition >= (uint)topic.Partitions.Length
+            ? null
+            : new FetchPosition(
+                new TopicPartition(topic.Name, partition.Partition), partition.FetchOffset, partition.CurrentLeaderEpoch,
+                partition.PartitionMaxBytes);
+
+    private async Task ReadAsync(
+        Protocol.FetchRequest request, List<FetchPosition> positions,
+        List<(Protocol.FetchResponse.FetchableTopicResponse Topic, int Index)> slots, bool hasError, KafkaRequestContext context)
+    {
         IsolationLevel isolation = request.IsolationLevel == 1 ? IsolationLevel.ReadCommitted : IsolationLevel.ReadUncommitted;
         var limits = new FetchLimits(
             request.MinBytes, Math.Clamp(request.MaxBytes, 0, options.MaxFetchBytes),
             TimeSpan.FromMilliseconds(Math.Max(0, request.MaxWaitMs)), isolation);
-        FetchPosition[] all = [.. positions];
-        var reader = new FetchReader(partitionGrains, topicCache, context, all, limits);
-        var fetch = new DelayedFetch(reader, context.Connection.Watches, time, all, limits);
-        PartitionReadResult[] results = await fetch.RunAsync(hasError, context.Closed);
-        for (int i = 0; i < results.Length; i++)
+        var reader = new FetchReader(partitionGrains, topicCache, time, context, [.. positions], limits);
+        await reader.RunAsync(hasError);
+        for (int i = 0; i < slots.Count; i++)
         {
-            (int t, int p) = slots[i];
-            response.Responses[t].Partitions[p] = Describe(positions[i].Partition, results[i], isolation);
+            slots[i].Topic.Partitions[slots[i].Index] = Describe(positions[i].Partition, reader.Results[i]!, isolation);
         }
-
-        return response;
     }
 
     private Protocol.FetchResponse.PartitionData Describe(TopicPartition partition, PartitionReadResult result, IsolationLevel isolation)
