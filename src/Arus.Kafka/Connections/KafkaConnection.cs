@@ -1,5 +1,6 @@
 using System.Net;
 using System.Threading.Channels;
+using Arus.Protocol;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
 
@@ -104,7 +105,7 @@ internal sealed partial class KafkaConnection
     /// <summary>Ends the connection. The first reason is logged, in one line; later ones follow from it.</summary>
     public void Break(string reason)
     {
-        if (Interlocked.Exchange(ref _broken, 1) == 0)
+        if (TryBreak())
         {
             _services.Metrics.ConnectionBroken();
             LogBroken(_services.Logger, RemoteAddress, Listener.Name, reason);
@@ -113,32 +114,20 @@ internal sealed partial class KafkaConnection
     }
 
     /// <summary>Ends the connection because its client has been silent for too long, which is no fault.</summary>
-    public void CloseIdle()
-    {
-        if (Interlocked.Exchange(ref _broken, 1) == 0)
-        {
-            LogDropped(_services.Logger, RemoteAddress, Listener.Name, $"idle for {BrokerConfigs.ConnectionsMaxIdleMs}");
-            Abort("idle");
-        }
-    }
+    public void CloseIdle() => Drop($"idle for {BrokerConfigs.ConnectionsMaxIdleMs}");
 
     private void Break(Exception exception)
     {
         switch (exception)
         {
             case ConnectionAbortedException or ConnectionResetException or IOException or OperationCanceledException:
-                if (Interlocked.Exchange(ref _broken, 1) == 0)
-                {
-                    LogDropped(_services.Logger, RemoteAddress, Listener.Name, exception.Message);
-                    Abort(exception.Message);
-                }
-
+                Drop(exception.Message);
                 break;
-            case Protocol.ProtocolException:
+            case ProtocolException:
                 Break(exception.Message);
                 break;
             default:
-                if (Interlocked.Exchange(ref _broken, 1) == 0)
+                if (TryBreak())
                 {
                     _services.Metrics.ConnectionBroken();
                     LogFailed(_services.Logger, RemoteAddress, Listener.Name, exception);
@@ -148,6 +137,17 @@ internal sealed partial class KafkaConnection
                 break;
         }
     }
+
+    private void Drop(string reason)
+    {
+        if (TryBreak())
+        {
+            LogDropped(_services.Logger, RemoteAddress, Listener.Name, reason);
+            Abort(reason);
+        }
+    }
+
+    private bool TryBreak() => Interlocked.Exchange(ref _broken, 1) == 0;
 
     private void Abort(string reason)
     {

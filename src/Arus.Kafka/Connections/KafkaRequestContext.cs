@@ -41,6 +41,17 @@ internal sealed record KafkaRequestContext(
             return fail(MapAndLog(exception, subject), exception.Message);
         }
     }
+
+    /// <inheritdoc cref="TryAsync{TResult}"/>
+    /// <returns>What went wrong, if anything did.</returns>
+    public Task<(ErrorCode Error, string? Message)> TryAsync(object subject, Func<Task> handle) => TryAsync<(ErrorCode, string?)>(
+        subject,
+        async () =>
+        {
+            await handle();
+            return (ErrorCode.None, null);
+        },
+        static (error, message) => (error, message));
 }
 
 /// <summary>A request in the order of its connection, until its response is written.</summary>

@@ -13,14 +13,15 @@ internal sealed class AlterConfigsHandler(IGrainFactory grains, TopicCache topic
     protected override async Task<IApiMessage?> HandleAsync(AlterConfigsRequest request, KafkaRequestContext context) =>
         new AlterConfigsResponse
         {
-            Responses = await GrainCalls.MapAsync(request.Resources, resource => context.TryAsync(
-                resource.ResourceName,
-                async () =>
+            Responses = await GrainCalls.MapAsync(request.Resources, async resource =>
+            {
+                (ErrorCode error, string? message) = await context.TryAsync(
+                    resource.ResourceName, () => AlterAsync(resource, request.ValidateOnly));
+                return new AlterConfigsResponse.AlterConfigsResourceResponse
                 {
-                    await AlterAsync(resource, request.ValidateOnly);
-                    return Result(resource, ErrorCode.None, null);
-                },
-                (error, message) => Result(resource, error, message))),
+                    ResourceType = resource.ResourceType, ResourceName = resource.ResourceName, ErrorCode = error, ErrorMessage = message,
+                };
+            }),
         };
 
     private async Task AlterAsync(AlterConfigsRequest.AlterConfigsResource resource, bool validateOnly)
@@ -33,10 +34,4 @@ internal sealed class AlterConfigsHandler(IGrainFactory grains, TopicCache topic
         await grains.GetGrain<ITopicGrain>(topic.Name).AlterConfigsAsync([.. set, .. reset], validateOnly);
         topicCache.Invalidate(topic.Name);
     }
-
-    private static AlterConfigsResponse.AlterConfigsResourceResponse Result(
-        AlterConfigsRequest.AlterConfigsResource resource, ErrorCode error, string? message) => new()
-        {
-            ResourceType = resource.ResourceType, ResourceName = resource.ResourceName, ErrorCode = error, ErrorMessage = message,
-        };
 }

@@ -10,14 +10,14 @@ internal sealed class CreatePartitionsHandler(IGrainFactory grains, TopicCache t
     protected override async Task<IApiMessage?> HandleAsync(CreatePartitionsRequest request, KafkaRequestContext context) =>
         new CreatePartitionsResponse
         {
-            Results = await GrainCalls.MapAsync(request.Topics, topic => context.TryAsync(
-                topic.Name,
-                async () =>
+            Results = await GrainCalls.MapAsync(request.Topics, async topic =>
+            {
+                (ErrorCode error, string? message) = await context.TryAsync(topic.Name, () => CreateAsync(topic, request.ValidateOnly));
+                return new CreatePartitionsResponse.CreatePartitionsTopicResult
                 {
-                    await CreateAsync(topic, request.ValidateOnly);
-                    return new CreatePartitionsResponse.CreatePartitionsTopicResult { Name = topic.Name };
-                },
-                (error, message) => new() { Name = topic.Name, ErrorCode = error, ErrorMessage = message })),
+                    Name = topic.Name, ErrorCode = error, ErrorMessage = message,
+                };
+            }),
         };
 
     private async Task CreateAsync(CreatePartitionsRequest.CreatePartitionsTopic topic, bool validateOnly)

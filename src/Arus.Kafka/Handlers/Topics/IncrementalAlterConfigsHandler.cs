@@ -10,14 +10,15 @@ internal sealed class IncrementalAlterConfigsHandler(IGrainFactory grains, Topic
     protected override async Task<IApiMessage?> HandleAsync(IncrementalAlterConfigsRequest request, KafkaRequestContext context) =>
         new IncrementalAlterConfigsResponse
         {
-            Responses = await GrainCalls.MapAsync(request.Resources, resource => context.TryAsync(
-                resource.ResourceName,
-                async () =>
+            Responses = await GrainCalls.MapAsync(request.Resources, async resource =>
+            {
+                (ErrorCode error, string? message) = await context.TryAsync(
+                    resource.ResourceName, () => AlterAsync(resource, request.ValidateOnly));
+                return new IncrementalAlterConfigsResponse.AlterConfigsResourceResponse
                 {
-                    await AlterAsync(resource, request.ValidateOnly);
-                    return Result(resource, ErrorCode.None, null);
-                },
-                (error, message) => Result(resource, error, message))),
+                    ResourceType = resource.ResourceType, ResourceName = resource.ResourceName, ErrorCode = error, ErrorMessage = message,
+                };
+            }),
         };
 
     private async Task AlterAsync(IncrementalAlterConfigsRequest.AlterConfigsResource resource, bool validateOnly)
@@ -35,10 +36,4 @@ internal sealed class IncrementalAlterConfigsHandler(IGrainFactory grains, Topic
             : throw new ArusException(
                 ErrorCode.InvalidRequest, $"{config.Name}: there is no configuration operation {config.ConfigOperation}.");
     }
-
-    private static IncrementalAlterConfigsResponse.AlterConfigsResourceResponse Result(
-        IncrementalAlterConfigsRequest.AlterConfigsResource resource, ErrorCode error, string? message) => new()
-        {
-            ResourceType = resource.ResourceType, ResourceName = resource.ResourceName, ErrorCode = error, ErrorMessage = message,
-        };
 }
