@@ -52,9 +52,9 @@ internal sealed class DefinitionParser
 
     private string[] NextHead(string expected)
     {
-        bool found = Peek(out int indent, out string[] words, out _) && indent == 0;
-        _next++;
-        return found ? words : throw new DefinitionException($"{expected} is expected here, without indentation");
+        bool found = Peek(out int indent, out string[] words, out _);
+        _next += found ? 1 : 0;
+        return found && indent == 0 ? words : throw new DefinitionException($"{expected} is expected here, without indentation");
     }
 
     private static Definition ParseHead(string[] words)

@@ -14,26 +14,24 @@ public ref struct WireWriter
     private const int ChunkSize = 512;
 
     private readonly IBufferWriter<byte>? _output;
-    private readonly bool _hasMemory;
+    private readonly bool _writes;
     private string? _message;
     private short _version;
     private Span<byte> _chunk;
     private int _used;
     private long _flushed;
 
-    public WireWriter(IBufferWriter<byte> output) => _output = output;
+    public WireWriter(IBufferWriter<byte> output) => (_output, _writes) = (output, true);
 
     /// <param name="memory">At least as many bytes as are written.</param>
     public WireWriter(Span<byte> memory)
     {
-        _hasMemory = true;
+        _writes = true;
         _chunk = memory;
     }
 
     /// <summary>How many bytes were written or counted.</summary>
     public readonly long Length => _flushed + _used;
-
-    private readonly bool IsMeasuring => _output is null && !_hasMemory;
 
     /// <summary>A writer that counts, with this one's message for errors.</summary>
     public readonly WireWriter Measure() => new() { _message = _message, _version = _version };
@@ -200,7 +198,7 @@ public ref struct WireWriter
     /// <summary>Bytes as they are, in as many pieces as the output wants.</summary>
     public void WriteRaw(ReadOnlySpan<byte> bytes)
     {
-        if (IsMeasuring)
+        if (!_writes)
         {
             _flushed += bytes.Length;
             return;
@@ -223,7 +221,7 @@ public ref struct WireWriter
     /// <summary>False when only counting.</summary>
     private bool Reserve(int size, out Span<byte> to)
     {
-        if (IsMeasuring)
+        if (!_writes)
         {
             _flushed += size;
             to = default;
