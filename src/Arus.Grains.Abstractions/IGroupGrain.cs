@@ -1,3 +1,4 @@
+using Arus.Protocol;
 using Orleans.Concurrency;
 
 namespace Arus.Grains;
@@ -6,8 +7,13 @@ namespace Arus.Grains;
 /// The coordinator of one consumer group (the classic protocol): members, generations, committed offsets. The key is the group id.
 /// </summary>
 /// <remarks>
-/// Join and sync wait for other members. A wait lasts at most <see cref="MaxWaitMs"/>; then the answer says
-/// <c>Pending</c>, and the caller asks again with the member id of that answer, which takes its place again.
+/// Requests and responses are Kafka's, in the form of their newest version but for topics, which have names and no ids. Of a request for
+/// several groups the coordinator gets one that names its own alone. A request that reaches an activation which has lost the group fails
+/// with an <see cref="ArusException"/> of <see cref="ErrorCode.NotCoordinator"/>: ask again.
+/// <para>
+/// Join and sync wait for other members, at most <see cref="MaxWaitMs"/>. Then the response says <see cref="ErrorCode.RequestTimedOut"/>,
+/// and the caller repeats the request with the member id of that response, which takes its place again (<see cref="GroupWaits"/>).
+/// </para>
 /// </remarks>
 [Alias("arus.IGroupGrain")]
 public interface IGroupGrain : IGrainWithStringKey
@@ -16,43 +22,49 @@ public interface IGroupGrain : IGrainWithStringKey
     const int MaxWaitMs = 4_000;
 
     [Alias("Join"), AlwaysInterleave]
-    Task<JoinGroupResult> JoinAsync(JoinGroupCommand command);
+    Task<JoinGroupResponse> JoinAsync(JoinGroupRequest request, Caller caller);
 
     [Alias("Sync"), AlwaysInterleave]
-    Task<SyncGroupResult> SyncAsync(SyncGroupCommand command);
+    Task<SyncGroupResponse> SyncAsync(SyncGroupRequest request);
 
     [Alias("Heartbeat"), AlwaysInterleave]
-    Task<ErrorCode> HeartbeatAsync(MemberIdentity member);
+    Task<HeartbeatResponse> HeartbeatAsync(HeartbeatRequest request);
 
-    /// <summary>Removes members; one answer for each, in order.</summary>
+    /// <summary>Removes members; the response has one entry for each, in order.</summary>
     [Alias("Leave"), AlwaysInterleave]
-    Task<ErrorCode[]> LeaveAsync(MemberIdentity[] members, string? reason);
+    Task<LeaveGroupResponse> LeaveAsync(LeaveGroupRequest request);
 
-    /// <summary>Answers when the offsets are durable; one error for each entry of the command, in order.</summary>
+    /// <summary>Answered when the offsets are durable; the response has the topics and partitions of the request, in order.</summary>
+    /// <param name="request">Its <c>RetentionTimeMs</c> does not count: the version that grain calls carry lacks it.</param>
+    /// <param name="retentionMs">How long to keep the offsets; -1 for the broker's <c>offsets.retention.minutes</c>.</param>
     [Alias("CommitOffsets"), AlwaysInterleave]
-    Task<ErrorCode[]> CommitOffsetsAsync(CommitOffsetsCommand command);
+    Task<OffsetCommitResponse> CommitOffsetsAsync(OffsetCommitRequest request, long retentionMs);
 
-    /// <summary>Committed offsets; offset -1 and metadata "" where there is none. Null asks for all. What is answered is durable.</summary>
-    /// <exception cref="ArusException"><see cref="ErrorCode.NotCoordinator"/>: ask again.</exception>
+    /// <summary>Committed offsets in the order of the request; -1 and "" where there is none. What is answered is durable.</summary>
     [Alias("FetchOffsets"), AlwaysInterleave]
-    Task<CommittedOffset[]> FetchOffsetsAsync(TopicPartition[]? partitions);
+    Task<OffsetFetchResponse> FetchOffsetsAsync(OffsetFetchRequest request);
 
-    /// <summary>Forgets offsets of partitions that no member is subscribed to; one error for each, in order.</summary>
+    /// <summary>Forgets offsets of topics that no member is subscribed to.</summary>
     [Alias("DeleteOffsets"), AlwaysInterleave]
-    Task<ErrorCode[]> DeleteOffsetsAsync(TopicPartition[] partitions);
+    Task<OffsetDeleteResponse> DeleteOffsetsAsync(OffsetDeleteRequest request);
 
+    /// <summary>A group that does not exist is <see cref="ErrorCode.GroupIdNotFound"/>.</summary>
     [Alias("Describe"), AlwaysInterleave]
-    Task<GroupDescription> DescribeAsync();
+    Task<DescribeGroupsResponse> DescribeAsync(DescribeGroupsRequest request);
 
     /// <summary>Deletes an empty group with its offsets.</summary>
-    /// <returns><see cref="ErrorCode.NonEmptyGroup"/> or <see cref="ErrorCode.GroupIdNotFound"/> when it cannot.</returns>
     [Alias("Delete"), AlwaysInterleave]
-    Task<ErrorCode> DeleteAsync();
+    Task<DeleteGroupsResponse> DeleteAsync(DeleteGroupsRequest request);
 
-    /// <summary>The broker on which the group's coordinator runs; activates it if it runs nowhere.</summary>
+    /// <summary>Where the group's coordinator runs; activates it if it runs nowhere.</summary>
     [Alias("Locate"), AlwaysInterleave]
-    Task<int> LocateAsync();
+    Task<GroupCoordinator> LocateAsync();
 }
+
+/// <param name="BrokerId">The broker on which the coordinator runs.</param>
+/// <param name="GenerationId">The group's generation; 0 before the first.</param>
+[GenerateSerializer, Immutable, Alias("arus.GroupCoordinator")]
+public readonly record struct GroupCoordinator(int BrokerId, int GenerationId);
 
 /// <summary>One shard of the list of groups, sharded as topics are (<see cref="TopicCatalog.ShardOf(string)"/>).</summary>
 [Alias("arus.IGroupCatalogGrain")]
@@ -68,61 +80,36 @@ public interface IGroupCatalogGrain : IGrainWithIntegerKey
     Task<string[]> ListAsync();
 }
 
-/// <param name="MemberId">Empty for a new member.</param>
-/// <param name="GroupInstanceId">Not null for a static member (KIP-345).</param>
-/// <param name="GenerationId">-1 where the caller has none.</param>
-[GenerateSerializer, Immutable, Alias("arus.MemberIdentity")]
-public sealed record MemberIdentity(string MemberId, string? GroupInstanceId, int GenerationId);
+/// <summary>Join and sync until the rebalance completes, however long that takes.</summary>
+public static class GroupWaits
+{
+    /// <summary>Joins. The request's member id becomes the one that the coordinator gave, which a repetition must carry.</summary>
+    public static async Task<JoinGroupResponse> JoinAsync(
+        this IGroupGrain group, JoinGroupRequest request, Caller caller, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            JoinGroupResponse response = await group.JoinAsync(request, caller).WaitAsync(cancellationToken).ConfigureAwait(false);
+            if (response.ErrorCode != ErrorCode.RequestTimedOut)
+            {
+                return response;
+            }
 
-/// <param name="RequireKnownMemberId">KIP-394: a new dynamic member is first given an id, with <see cref="ErrorCode.MemberIdRequired"/>.</param>
-/// <param name="Protocols">In order of preference.</param>
-[GenerateSerializer, Immutable, Alias("arus.JoinGroupCommand")]
-public sealed record JoinGroupCommand(
-    string MemberId, string? GroupInstanceId, bool RequireKnownMemberId, string ClientId, string ClientHost,
-    int SessionTimeoutMs, int RebalanceTimeoutMs, string ProtocolType, GroupProtocol[] Protocols, string? Reason, bool SupportsSkippingAssignment);
+            request.MemberId = response.MemberId;
+        }
+    }
 
-/// <param name="Metadata">The member's subscription in Kafka's embedded consumer format; opaque to the coordinator.</param>
-[GenerateSerializer, Immutable, Alias("arus.GroupProtocol")]
-public sealed record GroupProtocol(string Name, ReadOnlyMemory<byte> Metadata);
-
-/// <param name="Pending">The rebalance goes on: join again with <paramref name="MemberId"/>.</param>
-/// <param name="Members">Filled for the leader only.</param>
-/// <param name="SkipAssignment">KIP-814: a static leader that returned must not compute a new assignment.</param>
-[GenerateSerializer, Immutable, Alias("arus.JoinGroupResult")]
-public sealed record JoinGroupResult(
-    ErrorCode Error, bool Pending, string MemberId, int GenerationId, string? ProtocolType, string? ProtocolName, string LeaderId,
-    bool SkipAssignment, JoinedMember[] Members);
-
-[GenerateSerializer, Immutable, Alias("arus.JoinedMember")]
-public sealed record JoinedMember(string MemberId, string? GroupInstanceId, ReadOnlyMemory<byte> Metadata);
-
-/// <param name="Assignments">From the leader only.</param>
-[GenerateSerializer, Immutable, Alias("arus.SyncGroupCommand")]
-public sealed record SyncGroupCommand(
-    MemberIdentity Member, string? ProtocolType, string? ProtocolName, MemberAssignment[] Assignments);
-
-[GenerateSerializer, Immutable, Alias("arus.MemberAssignment")]
-public sealed record MemberAssignment(string MemberId, ReadOnlyMemory<byte> Assignment);
-
-/// <param name="Pending">The leader has not decided yet: sync again.</param>
-[GenerateSerializer, Immutable, Alias("arus.SyncGroupResult")]
-public sealed record SyncGroupResult(
-    ErrorCode Error, bool Pending, string? ProtocolType, string? ProtocolName, ReadOnlyMemory<byte> Assignment);
-
-/// <param name="Member">A generation of -1 with an empty member id commits for a group without members ("simple" consumers, tools).</param>
-/// <param name="RetentionMs">-1 for the broker's <c>offsets.retention.minutes</c>.</param>
-[GenerateSerializer, Immutable, Alias("arus.CommitOffsetsCommand")]
-public sealed record CommitOffsetsCommand(MemberIdentity Member, long RetentionMs, CommittedOffset[] Offsets);
-
-/// <param name="Metadata">Never null; a null from the wire is stored as "".</param>
-[GenerateSerializer, Immutable, Alias("arus.CommittedOffset")]
-public readonly record struct CommittedOffset(TopicPartition Partition, long Offset, int LeaderEpoch, string Metadata);
-
-/// <param name="State">Kafka's names: Empty, PreparingRebalance, CompletingRebalance, Stable, Dead.</param>
-[GenerateSerializer, Immutable, Alias("arus.GroupDescription")]
-public sealed record GroupDescription(
-    ErrorCode Error, string GroupId, string State, int GenerationId, string ProtocolType, string ProtocolName, int CoordinatorBrokerId, GroupMemberDescription[] Members);
-
-[GenerateSerializer, Immutable, Alias("arus.GroupMemberDescription")]
-public sealed record GroupMemberDescription(
-    string MemberId, string? GroupInstanceId, string ClientId, string ClientHost, ReadOnlyMemory<byte> Metadata, ReadOnlyMemory<byte> Assignment);
+    /// <summary>Syncs.</summary>
+    public static async Task<SyncGroupResponse> SyncAsync(
+        this IGroupGrain group, SyncGroupRequest request, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            SyncGroupResponse response = await group.SyncAsync(request).WaitAsync(cancellationToken).ConfigureAwait(false);
+            if (response.ErrorCode != ErrorCode.RequestTimedOut)
+            {
+                return response;
+            }
+        }
+    }
+}

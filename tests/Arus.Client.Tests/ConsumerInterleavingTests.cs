@@ -1,6 +1,7 @@
 using System.Text;
 using Arus.Compression;
 using Arus.Grains;
+using Arus.Protocol;
 using Arus.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -131,7 +132,7 @@ public class ConsumerInterleavingTests
     [InlineData(true)]
     public async Task A_commit_that_is_answered_after_the_position_went_back_finishes_nothing_new(bool isReset)
     {
-        var answer = new TaskCompletionSource<ErrorCode[]>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var answer = new TaskCompletionSource<OffsetCommitResponse>(TaskCreationOptions.RunContinuationsAsynchronously);
         IGrainFactory grains = Fake.Of<IGrainFactory>((method, _) => method.GetGenericArguments()[0] == typeof(IGroupGrain)
             ? Fake.Of<IGroupGrain>((_, _) => answer.Task)
             : Fake.Of<IPartitionGrain>((_, _) => new TaskCompletionSource<PartitionReadResult>().Task));
@@ -152,7 +153,7 @@ public class ConsumerInterleavingTests
         }
 
         fetcher.MarkDelivered(10, fetcher.Version);
-        answer.SetResult([ErrorCode.None]);
+        answer.SetResult(new OffsetCommitResponse { Topics = [new() { Name = First.Topic, Partitions = [new() { PartitionIndex = First.Partition }] }] });
         await commit;
         Assert.Equal((50L, 10L, 0L), (fetcher.Committed, fetcher.Delivered, fetcher.Processed));
         fetcher.MarkProcessed();

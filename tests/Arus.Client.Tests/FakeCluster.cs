@@ -1,6 +1,7 @@
 using System.Reflection;
 using System.Threading.Channels;
 using Arus.Grains;
+using Arus.Protocol;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Arus.Client.Tests;
@@ -115,6 +116,17 @@ internal sealed class FakeCluster
         });
     }
 
+    private OffsetCommitResponse.OffsetCommitResponsePartition Commit(
+        string topic, OffsetCommitRequest.OffsetCommitRequestPartition partition)
+    {
+        if (CommitError == ErrorCode.None)
+        {
+            Commit(topic, partition.PartitionIndex, partition.CommittedOffset);
+        }
+
+        return new() { PartitionIndex = partition.PartitionIndex, ErrorCode = CommitError };
+    }
+
     private object CallGroup(MethodInfo method, object?[] arguments)
     {
         lock (gate)
@@ -125,19 +137,31 @@ internal sealed class FakeCluster
                     if (CommitFault is { } fault)
                     {
                         CommitFault = null;
-                        return Task.FromException<ErrorCode[]>(fault);
+                        return Task.FromException<OffsetCommitResponse>(fault);
                     }
 
-                    CommittedOffset[] offsets = ((CommitOffsetsCommand)arguments[0]!).Offsets;
-                    foreach (CommittedOffset offset in CommitError == ErrorCode.None ? offsets : [])
+                    return Task.FromResult(new OffsetCommitResponse
                     {
-                        committed[offset.Partition] = offset;
-                    }
-
-                    return Task.FromResult(Array.ConvertAll(offsets, _ => CommitError));
+                        Topics = Array.ConvertAll(((OffsetCommitRequest)arguments[0]!).Topics, topic => new OffsetCommitResponse.OffsetCommitResponseTopic
+                        {
+                            Name = topic.Name,
+                            Partitions = Array.ConvertAll(topic.Partitions, partition => Commit(topic.Name, partition)),
+                        }),
+                    });
                 case nameof(IGroupGrain.FetchOffsetsAsync):
-                    return Task.FromResult(Array.ConvertAll(
-                        (TopicPartition[])arguments[0]!, p => committed.TryGetValue(p, out CommittedOffset c) ? c : new CommittedOffset(p, -1, -1, "")));
+                    OffsetFetchRequest.OffsetFetchRequestGroup wanted = ((OffsetFetchRequest)arguments[0]!).Groups[0];
+                    return Task.FromResult(new OffsetFetchResponse
+                    {
+                        Groups = [new() { Topics = Array.ConvertAll(wanted.Topics!, topic => new OffsetFetchResponse.OffsetFetchResponseTopics
+                        {
+                            Name = topic.Name,
+                            Partitions = Array.ConvertAll(topic.PartitionIndexes, partition => new OffsetFetchResponse.OffsetFetchResponsePartitions
+                            {
+                                PartitionIndex = partition,
+                                CommittedOffset = committed.TryGetValue(new(topic.Name, partition), out CommittedOffset c) ? c.Offset : -1,
+                            }),
+                        }) }],
+                    });
                 default:
                     throw new NotSupportedException(method.Name);
             }

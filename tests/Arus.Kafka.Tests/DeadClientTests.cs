@@ -23,10 +23,10 @@ public sealed class DeadClientTests
         await connection.Serving;
 
         // The call that was under way ends as it would; nobody asks again, and the member stays until its session ends.
-        group.Joins.Enqueue(new JoinGroupResult(ErrorCode.None, true, "m-1", -1, null, null, "", false, []));
-        group.Syncs.Enqueue(new SyncGroupResult(ErrorCode.None, true, null, null, default));
+        group.Joins.Enqueue(new JoinGroupResponse { ErrorCode = ErrorCode.RequestTimedOut, MemberId = "m-1" });
+        group.Syncs.Enqueue(new SyncGroupResponse { ErrorCode = ErrorCode.RequestTimedOut });
         group.Rebalance.SetResult();
-        Assert.InRange(group.JoinCommands.Count, 0, 1);
+        Assert.InRange(group.JoinCalls.Count, 0, 1);
         Assert.Empty(kafka.Log.Complaints);
         Assert.Equal(0, kafka.Get<ConnectionRegistry>().Count);
     }

@@ -28,16 +28,20 @@ public sealed class HandlerTests
     {
         await using var kafka = new KafkaHarness();
         FakeGroup group = kafka.Cluster.Group("g");
-        group.Joins.Enqueue(new JoinGroupResult(ErrorCode.None, true, "m-1", -1, null, null, "", false, []));
-        group.Joins.Enqueue(new JoinGroupResult(ErrorCode.None, false, "m-1", 3, "consumer", "range", "m-1", false, [new JoinedMember("m-1", null, new byte[] { 1, 2 })]));
+        group.Joins.Enqueue(new JoinGroupResponse { ErrorCode = ErrorCode.RequestTimedOut, MemberId = "m-1" });
+        group.Joins.Enqueue(new JoinGroupResponse
+        {
+            GenerationId = 3, ProtocolType = "consumer", ProtocolName = "range", Leader = "m-1", MemberId = "m-1",
+            Members = [new() { MemberId = "m-1", Metadata = new byte[] { 1, 2 } }],
+        });
         var request = new JoinGroupRequest
         {
             GroupId = "g", ProtocolType = "consumer", SessionTimeoutMs = 10_000, Protocols = [new() { Name = "range", Metadata = new byte[] { 9 } }],
         };
         JoinGroupResponse response = await kafka.Connect().CallAsync<JoinGroupResponse>(request, 5);
         Assert.Equal((3, "m-1", "range"), (response.GenerationId, response.MemberId, response.ProtocolName));
-        Assert.Equal(["", "m-1"], group.JoinCommands.Select(command => command.MemberId));
-        Assert.Equal((true, "test-client", "/127.0.0.1"), (group.JoinCommands[0].RequireKnownMemberId, group.JoinCommands[0].ClientId, group.JoinCommands[0].ClientHost));
+        Assert.Equal(["", "m-1"], group.JoinCalls.Select(call => call.MemberId));
+        Assert.Equal(new Caller("test-client", "/127.0.0.1", 5), group.JoinCalls[0].Caller);
     }
 
     [Fact]
@@ -90,9 +94,9 @@ public sealed class HandlerTests
     public async Task ListGroups_filters_by_state_and_type()
     {
         await using var kafka = new KafkaHarness();
-        foreach ((string id, string state) in new[] { ("a", "Stable"), ("b", "Empty"), ("c", "Dead") })
+        foreach ((string id, string? state) in new[] { ("a", "Stable"), ("b", "Empty"), ("dead", null) })
         {
-            kafka.Cluster.Group(id).Description = new GroupDescription(ErrorCode.None, id, state, 1, "consumer", "range", 1, []);
+            kafka.Cluster.Group(id).State = state;
         }
 
         TestConnection connection = kafka.Connect();
@@ -109,7 +113,7 @@ public sealed class HandlerTests
     public async Task A_group_whose_state_cannot_be_had_hides_no_others()
     {
         await using var kafka = new KafkaHarness();
-        kafka.Cluster.Group("a").Description = new GroupDescription(ErrorCode.None, "a", "Stable", 1, "consumer", "range", 1, []);
+        kafka.Cluster.Group("a").State = "Stable";
         kafka.Cluster.Group("b").Failure = new ArusException(ErrorCode.NotCoordinator, "It moves.");
         ListGroupsResponse response = await kafka.Connect().CallAsync<ListGroupsResponse>(new ListGroupsRequest(), 5);
         Assert.Equal(ErrorCode.None, response.ErrorCode);

@@ -71,7 +71,7 @@ public sealed class HostingTests
         }
 
         await gone.Task.WaitAsync(TestTimeout.Value);
-        Assert.Single(group.JoinCommands);
+        Assert.Single(group.JoinCalls);
         await app.StopAsync();
     }
 

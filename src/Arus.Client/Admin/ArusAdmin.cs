@@ -1,4 +1,6 @@
 using Arus.Grains;
+using DeleteGroupsRequest = Arus.Protocol.DeleteGroupsRequest;
+using DeleteGroupsResponse = Arus.Protocol.DeleteGroupsResponse;
 
 namespace Arus.Client;
 
@@ -80,35 +82,33 @@ internal sealed class ArusAdmin(IGrainFactory grains, GrainRetry retry) : IArusA
         return [.. shards.SelectMany(ids => ids).Order(StringComparer.Ordinal)];
     }
 
-    public async Task<GroupDescription> DescribeGroupAsync(string groupId, CancellationToken cancellationToken = default)
-    {
-        GroupDescription answer = await retry.CallAsync(() => Group(groupId).DescribeAsync(), a => a.Error, cancellationToken).ConfigureAwait(false);
-        answer.Error.ThrowIfError($"Describing the group '{groupId}'");
-        return answer.State != "Dead" ? answer : throw new ArusException(ErrorCode.GroupIdNotFound, $"There is no group '{groupId}'.");
-    }
+    public Task<GroupDescription> DescribeGroupAsync(string groupId, CancellationToken cancellationToken = default) =>
+        retry.CallAsync(() => Group(groupId).DescribeAsync(groupId), cancellationToken);
 
     public async Task<IReadOnlyList<CommittedOffset>> ListGroupOffsetsAsync(string groupId, CancellationToken cancellationToken = default) =>
-        await retry.CallAsync(() => Group(groupId).FetchOffsetsAsync(partitions: null), cancellationToken).ConfigureAwait(false);
+        await retry.CallAsync(() => Group(groupId).FetchOffsetsAsync(groupId, partitions: null), cancellationToken).ConfigureAwait(false);
 
     public async Task AlterGroupOffsetsAsync(
         string groupId, IReadOnlyCollection<CommittedOffset> offsets, CancellationToken cancellationToken = default)
     {
-        var command = new CommitOffsetsCommand(new MemberIdentity("", GroupInstanceId: null, GenerationId: -1), RetentionMs: -1, [.. offsets]);
-        ErrorCode[] errors = await ChangeAsync(Group(groupId).CommitOffsetsAsync(command), cancellationToken).ConfigureAwait(false);
-        ThrowFirst(errors, $"Setting offsets of the group '{groupId}'");
+        ErrorCode[] errors = await ChangeAsync(
+            Group(groupId).CommitOffsetsAsync(groupId, GroupMessages.NoMember, offsets), cancellationToken).ConfigureAwait(false);
+        errors.FirstOrDefault(e => e != ErrorCode.None).ThrowIfError($"Setting offsets of the group '{groupId}'");
     }
 
     public async Task DeleteGroupOffsetsAsync(
         string groupId, IReadOnlyCollection<TopicPartition> partitions, CancellationToken cancellationToken = default)
     {
-        ErrorCode[] errors = await ChangeAsync(Group(groupId).DeleteOffsetsAsync([.. partitions]), cancellationToken).ConfigureAwait(false);
-        ThrowFirst(errors, $"Deleting offsets of the group '{groupId}'");
+        ErrorCode error = await ChangeAsync(
+            Group(groupId).DeleteOffsetsAsync(groupId, partitions), cancellationToken).ConfigureAwait(false);
+        error.ThrowIfError($"Deleting offsets of the group '{groupId}'");
     }
 
     public async Task DeleteGroupAsync(string groupId, CancellationToken cancellationToken = default)
     {
-        ErrorCode error = await ChangeAsync(Group(groupId).DeleteAsync(), cancellationToken).ConfigureAwait(false);
-        error.ThrowIfError($"Deleting the group '{groupId}'");
+        var request = new DeleteGroupsRequest { GroupsNames = [groupId] };
+        DeleteGroupsResponse response = await ChangeAsync(Group(groupId).DeleteAsync(request), cancellationToken).ConfigureAwait(false);
+        response.Results[0].ErrorCode.ThrowIfError($"Deleting the group '{groupId}'");
     }
 
     public Task<ClusterDescription> DescribeClusterAsync(CancellationToken cancellationToken = default) =>
@@ -142,7 +142,4 @@ internal sealed class ArusAdmin(IGrainFactory grains, GrainRetry retry) : IArusA
                 ErrorCode.RequestTimedOut, $"The cluster did not answer; the change may have been made: {failure.Message}", failure);
         }
     }
-
-    private static void ThrowFirst(ErrorCode[] errors, string what) =>
-        errors.FirstOrDefault(e => e != ErrorCode.None).ThrowIfError(what);
 }

@@ -202,16 +202,16 @@ internal sealed class ConsumerCore
     public Task<CommittedOffset[]> FetchCommittedAsync(TopicPartition[] which, CancellationToken cancellationToken)
     {
         string group = Options.GroupId ?? throw new InvalidOperationException("Committed offsets need a consumer with group.id.");
-        return retry.CallAsync(() => grains.GetGrain<IGroupGrain>(group).FetchOffsetsAsync(which), cancellationToken);
+        return retry.CallAsync(() => grains.GetGrain<IGroupGrain>(group).FetchOffsetsAsync(group, which), cancellationToken);
     }
 
     /// <summary>Commits, and answers an error for each offset; what may pass was tried again.</summary>
     public Task<ErrorCode[]> CommitAsync(MemberIdentity member, CommittedOffset[] offsets, CancellationToken cancellationToken)
     {
         string group = Options.GroupId ?? throw new InvalidOperationException("Committing needs a consumer with group.id.");
-        var command = new CommitOffsetsCommand(member, RetentionMs: -1, offsets);
         return retry.CallAsync(
-            () => grains.GetGrain<IGroupGrain>(group).CommitOffsetsAsync(command), errors => errors.FirstOrDefault(e => e.IsRetriable()), cancellationToken);
+            () => grains.GetGrain<IGroupGrain>(group).CommitOffsetsAsync(group, member, offsets),
+            errors => errors.FirstOrDefault(e => e.IsRetriable()), cancellationToken);
     }
 
     public TimeSpan Backoff(int attempt) => TimeSpan.FromTicks(

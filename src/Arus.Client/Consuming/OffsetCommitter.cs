@@ -52,7 +52,7 @@ internal sealed class OffsetCommitter(ConsumerCore core, Func<IGroupMembership?>
         await committing.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
-            MemberIdentity member = membership()?.Identity ?? new MemberIdentity("", GroupInstanceId: null, GenerationId: -1);
+            MemberIdentity member = membership()?.Identity ?? GroupMessages.NoMember;
             ErrorCode[] errors = await core.CommitAsync(member, Array.ConvertAll(offsets, o => o.Offset), cancellationToken).ConfigureAwait(false);
             for (int i = 0; i < offsets.Length && i < errors.Length; i++)
             {

@@ -1,4 +1,6 @@
 using Arus.Grains;
+using Arus.Protocol;
+using Assignment = Arus.Protocol.SyncGroupRequest.SyncGroupRequestAssignment;
 
 namespace Arus.Client;
 
@@ -58,21 +60,21 @@ public sealed partial class GroupMembership
             }
 
             LogJoining(_options.GroupId, _identity.MemberId, reason);
-            JoinGroupResult joined = await JoinCallAsync(reason, backoff, stop);
-            if (joined.Error == ErrorCode.None)
+            JoinGroupResponse joined = await JoinCallAsync(reason, backoff, stop);
+            if (joined.ErrorCode == ErrorCode.None)
             {
                 _identity = new MemberIdentity(joined.MemberId, _options.GroupInstanceId, joined.GenerationId);
-                SyncGroupResult synced = await SyncCallAsync(joined, backoff, stop);
-                if (synced.Error == ErrorCode.None)
+                SyncGroupResponse synced = await SyncCallAsync(joined, backoff, stop);
+                if (synced.ErrorCode == ErrorCode.None)
                 {
                     return ConsumerProtocol.DecodeAssignment(synced.Assignment);
                 }
 
-                await RecoverAsync(synced.Error, backoff, stop);
+                await RecoverAsync(synced.ErrorCode, backoff, stop);
             }
             else
             {
-                await RecoverAsync(joined.Error, backoff, stop);
+                await RecoverAsync(joined.ErrorCode, backoff, stop);
             }
         }
     }
@@ -96,58 +98,79 @@ public sealed partial class GroupMembership
         await backoff.WaitAsync(stop);
     }
 
-    private async Task<JoinGroupResult> JoinCallAsync(string reason, Backoff backoff, CancellationToken stop)
+    private async Task<JoinGroupResponse> JoinCallAsync(string reason, Backoff backoff, CancellationToken stop)
     {
+        var caller = new Caller(_options.ClientId, $"/{Environment.MachineName}", JoinGroupRequest.Descriptor.MaxVersion);
         string memberId = _identity.MemberId;
         while (true)
         {
-            var command = new JoinGroupCommand(
-                memberId, _options.GroupInstanceId, _options.GroupInstanceId is null, _options.ClientId, $"/{Environment.MachineName}",
-                _options.SessionTimeoutMs, _options.RebalanceTimeoutMs, ConsumerProtocol.Type, [.. _assignors.Select(Describe)], reason, true);
-            JoinGroupResult? result = await TryCallAsync("join", () => _group.JoinAsync(command), answer => answer.Error, backoff, stop);
-            if (result is { Error: ErrorCode.MemberIdRequired } or { Error: ErrorCode.None, Pending: true })
+            var request = new JoinGroupRequest
             {
-                // The id counts from here on: whoever leaves now must leave with it.
-                memberId = result.MemberId;
+                GroupId = _options.GroupId,
+                MemberId = memberId,
+                GroupInstanceId = _options.GroupInstanceId,
+                SessionTimeoutMs = _options.SessionTimeoutMs,
+                RebalanceTimeoutMs = _options.RebalanceTimeoutMs,
+                ProtocolType = ConsumerProtocol.Type,
+                Protocols = [.. _assignors.Select(Describe)],
+                Reason = reason,
+            };
+            JoinGroupResponse? response = await TryCallAsync(
+                "join", () => _group.JoinAsync(request, caller, stop), answer => answer.ErrorCode, backoff, stop);
+            memberId = request.MemberId;
+            if (response is { ErrorCode: ErrorCode.MemberIdRequired })
+            {
+                // The id counts from here on: a member that leaves now must leave with it.
+                memberId = response.MemberId;
                 _identity = _identity with { MemberId = memberId };
             }
-            else if (result is not null)
+            else if (response is not null)
             {
-                return result;
+                return response;
             }
         }
     }
 
-    private GroupProtocol Describe(IPartitionAssignor assignor)
+    private JoinGroupRequest.JoinGroupRequestProtocol Describe(IPartitionAssignor assignor)
     {
         string[] topics = _topics;
         IReadOnlyList<TopicPartition> owned = _owned;
         var subscription = new ConsumerSubscription(
-            topics, assignor.GetUserData(topics, _lastOwned, _lastGeneration), owned, owned.Count > 0 ? _lastGeneration : -1, _options.RackId);
-        return new GroupProtocol(assignor.Name, ConsumerProtocol.EncodeSubscription(subscription));
+            topics, assignor.GetUserData(topics, _lastOwned, _lastGeneration), owned, owned.Count > 0 ? _lastGeneration : -1,
+            _options.RackId);
+        return new() { Name = assignor.Name, Metadata = ConsumerProtocol.EncodeSubscription(subscription) };
     }
 
-    private async Task<SyncGroupResult> SyncCallAsync(JoinGroupResult joined, Backoff backoff, CancellationToken stop)
+    private async Task<SyncGroupResponse> SyncCallAsync(JoinGroupResponse joined, Backoff backoff, CancellationToken stop)
     {
-        MemberAssignment[] assignments = joined.LeaderId == joined.MemberId && !joined.SkipAssignment
-            ? await AssignAsync(joined, backoff, stop)
-            : [];
-        var command = new SyncGroupCommand(_identity, joined.ProtocolType, joined.ProtocolName, assignments);
+        MemberIdentity self = _identity;
+        var request = new SyncGroupRequest
+        {
+            GroupId = _options.GroupId,
+            MemberId = self.MemberId,
+            GroupInstanceId = self.GroupInstanceId,
+            GenerationId = self.GenerationId,
+            ProtocolType = joined.ProtocolType,
+            ProtocolName = joined.ProtocolName,
+            Assignments = joined.Leader == joined.MemberId && !joined.SkipAssignment ? await AssignAsync(joined, backoff, stop) : [],
+        };
         while (true)
         {
-            SyncGroupResult? result = await TryCallAsync("sync", () => _group.SyncAsync(command), answer => answer.Error, backoff, stop);
-            if (result is not null && !result.Pending)
+            SyncGroupResponse? response = await TryCallAsync(
+                "sync", () => _group.SyncAsync(request, stop), answer => answer.ErrorCode, backoff, stop);
+            if (response is not null)
             {
-                return result;
+                return response;
             }
         }
     }
 
-    private async Task<MemberAssignment[]> AssignAsync(JoinGroupResult joined, Backoff backoff, CancellationToken stop)
+    private async Task<Assignment[]> AssignAsync(JoinGroupResponse joined, Backoff backoff, CancellationToken stop)
     {
         IPartitionAssignor assignor = _assignors.FirstOrDefault(assignor => assignor.Name == joined.ProtocolName)
             ?? throw new ArusException(
-                ErrorCode.InconsistentGroupProtocol, $"Group '{_options.GroupId}' chose the assignor '{joined.ProtocolName}', which this member does not have.");
+                ErrorCode.InconsistentGroupProtocol,
+                $"Group '{_options.GroupId}' chose the assignor '{joined.ProtocolName}', which this member does not have.");
         MemberSubscription[] members =
         [
             .. joined.Members.Select(member =>
@@ -158,14 +181,17 @@ public sealed partial class GroupMembership
         while (counts is null)
         {
             counts = await TryCallAsync(
-                "asking for partitions", () => _partitions.GetPartitionCountsAsync(topics, stop).AsTask(), _ => ErrorCode.None, backoff, stop);
+                "asking for partitions", () => _partitions.GetPartitionCountsAsync(topics, stop).AsTask(), _ => ErrorCode.None, backoff,
+                stop);
         }
 
-        return [.. assignor.Assign(counts, members).Select(entry => new MemberAssignment(entry.Key, ConsumerProtocol.EncodeAssignment(entry.Value)))];
+        return [.. assignor.Assign(counts, members).Select(
+            entry => new Assignment { MemberId = entry.Key, Assignment = ConsumerProtocol.EncodeAssignment(entry.Value) })];
     }
 
     /// <summary>Makes one call; null, after a pause, if it failed in a way that repetition may cure.</summary>
-    private async Task<T?> TryCallAsync<T>(string name, Func<Task<T>> call, Func<T, ErrorCode> errorOf, Backoff backoff, CancellationToken stop)
+    private async Task<T?> TryCallAsync<T>(
+        string name, Func<Task<T>> call, Func<T, ErrorCode> errorOf, Backoff backoff, CancellationToken stop)
         where T : class
     {
         string message;

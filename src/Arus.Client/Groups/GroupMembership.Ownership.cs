@@ -1,4 +1,4 @@
-using Arus.Grains;
+using Arus.Protocol;
 
 namespace Arus.Client;
 
@@ -62,7 +62,9 @@ public sealed partial class GroupMembership
 
     private CancellationTokenSource HandlerLimit() => new(TimeSpan.FromMilliseconds(_options.RebalanceTimeoutMs), _time);
 
-    /// <summary>The application does not poll: others shall have its partitions. A static member's place is kept for it as long as its session.</summary>
+    /// <summary>
+    /// The application does not poll: others shall have its partitions. A static member's place is kept for it as long as its session.
+    /// </summary>
     private async Task GiveUpPlaceAsync()
     {
         LogPollExpired(_options.GroupId, _options.MaxPollIntervalMs);
@@ -83,7 +85,11 @@ public sealed partial class GroupMembership
         _identity = self with { MemberId = "", GenerationId = -1 };
         try
         {
-            await _group.LeaveAsync([self], reason).WaitAsync(s_leaveTimeout, _time);
+            var request = new LeaveGroupRequest
+            {
+                GroupId = _options.GroupId, Members = [new() { MemberId = self.MemberId, Reason = reason }],
+            };
+            await _group.LeaveAsync(request).WaitAsync(s_leaveTimeout, _time);
         }
         catch (Exception failure) when (GrainRetry.IsTransient(failure))
         {
@@ -137,7 +143,14 @@ public sealed partial class GroupMembership
         ErrorCode error;
         try
         {
-            error = await _group.HeartbeatAsync(self).WaitAsync(stop);
+            var request = new HeartbeatRequest
+            {
+                GroupId = _options.GroupId,
+                MemberId = self.MemberId,
+                GroupInstanceId = self.GroupInstanceId,
+                GenerationId = self.GenerationId,
+            };
+            error = (await _group.HeartbeatAsync(request).WaitAsync(stop)).ErrorCode;
         }
         catch (Exception failure) when (GrainRetry.IsTransient(failure))
         {

@@ -1,186 +1,267 @@
+using Arus.Protocol;
+
 namespace Arus.Coordination;
 
+/// <content>The requests of members and tools.</content>
 public sealed partial class ConsumerGroup
 {
-    /// <summary>A sign of life; the answer says whether the member has to join again.</summary>
-    public ErrorCode Heartbeat(MemberRef caller, long nowMs)
+    /// <summary>A new dynamic member is first given an id, so that a repetition of its join is no second member (KIP-394).</summary>
+    private const short MemberIdRequiredSince = 4;
+
+    /// <summary>A static leader that comes back may keep the assignment as it is (KIP-814).</summary>
+    private const short SkipAssignmentSince = 9;
+
+    /// <summary>A member joins, or joins again. Answered when the rebalance is complete.</summary>
+    private void Join(long call, JoinGroupRequest request, Caller caller, long nowMs)
     {
-        ErrorCode error = CheckMember(caller, out GroupMember? member);
-        if (member is null)
+        ErrorCode error = CheckJoin(request);
+        if (error != ErrorCode.None)
         {
-            return error;
+            _replies.Send(call, FailedJoin(error, request.MemberId));
+        }
+        else if (request.MemberId.Length == 0)
+        {
+            JoinNew(call, request, caller, nowMs);
+        }
+        else
+        {
+            JoinKnown(call, request, caller, nowMs);
         }
 
-        if (caller.Generation != _generation)
+        TryCompleteJoin(nowMs);
+    }
+
+    private ErrorCode CheckJoin(JoinGroupRequest request) =>
+        request.SessionTimeoutMs < _options.MinSessionTimeoutMs || request.SessionTimeoutMs > _options.MaxSessionTimeoutMs
+            ? ErrorCode.InvalidSessionTimeout
+        : !_exists && request.MemberId.Length > 0 ? ErrorCode.UnknownMemberId
+        : !_members.HaveRoomFor(request, _state, _options.MaxSize) ? ErrorCode.GroupMaxSizeReached
+        : !SupportsAnyProtocol(request) ? ErrorCode.InconsistentGroupProtocol
+        : ErrorCode.None;
+
+    private bool SupportsAnyProtocol(JoinGroupRequest request) =>
+        request.ProtocolType.Length > 0 && request.Protocols.Length > 0
+        && (_members.Count == 0 || (request.ProtocolType == _protocolType && _members.HaveInCommon(request.Protocols)));
+
+    private void JoinNew(long call, JoinGroupRequest request, Caller caller, long nowMs)
+    {
+        string memberId = $"{request.GroupInstanceId ?? caller.ClientId}-{_memberIds.Next()}";
+        if (request.GroupInstanceId is not null && _members.FindStatic(request.GroupInstanceId) is { } member)
         {
-            return ErrorCode.IllegalGeneration;
+            ReplaceStaticMember(call, member, memberId, request, caller, nowMs);
+        }
+        else if (request.GroupInstanceId is not null || caller.ApiVersion < MemberIdRequiredSince)
+        {
+            AddMember(call, memberId, request, caller, nowMs);
+        }
+        else if (_pendingMembers.Count >= MaxPendingMembers)
+        {
+            _replies.Send(call, FailedJoin(ErrorCode.GroupMaxSizeReached, ""));
+        }
+        else
+        {
+            Create();
+            _emptySinceMs = _emptySinceMs < 0 && _members.Count == 0 ? nowMs : _emptySinceMs;
+            _pendingMembers[memberId] = nowMs + request.SessionTimeoutMs;
+            Arm(_pendingMembers[memberId]);
+            _replies.Send(call, FailedJoin(ErrorCode.MemberIdRequired, memberId));
+        }
+    }
+
+    private void JoinKnown(long call, JoinGroupRequest request, Caller caller, long nowMs)
+    {
+        if (request.GroupInstanceId is null && _pendingMembers.Remove(request.MemberId))
+        {
+            AddMember(call, request.MemberId, request, caller, nowMs);
+            return;
+        }
+
+        ErrorCode error = _members.Check(request.MemberId, request.GroupInstanceId, out GroupMember? member);
+        if (member is null)
+        {
+            _replies.Send(call, FailedJoin(error, request.MemberId));
+            return;
+        }
+
+        bool isFollower = member.MemberId != _members.LeaderId;
+        if (member.Matches(request.Protocols)
+            && (_state == GroupState.CompletingRebalance || (_state == GroupState.Stable && isFollower)))
+        {
+            // The member did not get its join response, or a follower joins without need: it is told how things stand.
+            Touch(member, nowMs);
+            _replies.SendWhenDurable(call, JoinResponse(member));
+            return;
+        }
+
+        Update(member, request, caller);
+        AwaitJoin(member, call, nowMs);
+    }
+
+    private void AddMember(long call, string memberId, JoinGroupRequest request, Caller caller, long nowMs)
+    {
+        var member = new GroupMember(memberId, request.GroupInstanceId);
+        Update(member, request, caller);
+        _protocolType = _members.Count == 0 ? request.ProtocolType : _protocolType;
+        Create();
+        _members.Add(member);
+        _memberAddedInDelay |= _state == GroupState.PreparingRebalance && _generation == 0;
+        AwaitJoin(member, call, nowMs);
+    }
+
+    /// <summary>
+    /// A static member came back without its member id: it gets a new one, which fences the process that had the old (KIP-345).
+    /// </summary>
+    private void ReplaceStaticMember(
+        long call, GroupMember member, string memberId, JoinGroupRequest request, Caller caller, long nowMs)
+    {
+        EndWaits(member, ErrorCode.FencedInstanceId);
+        HashSet<string>? topics = SubscribedTopics.Of(member.MetadataFor(_protocolName));
+        string oldId = member.MemberId;
+        bool wasLeader = _members.LeaderId == oldId;
+        _members.Rename(member, memberId);
+        Update(member, request, caller);
+        if (_state == GroupState.Stable && HasTopics(member, topics) && _members.SelectProtocol() == _protocolName)
+        {
+            // No other member need notice. A client that knows KIP-814 may lead again without a new assignment; an older one is told of a
+            // leader that is not itself, or it would assign.
+            NoteMetadataChange();
+            Touch(member, nowMs);
+            JoinGroupResponse response = JoinResponse(member);
+            response.SkipAssignment = wasLeader && caller.ApiVersion >= SkipAssignmentSince;
+            if (wasLeader && !response.SkipAssignment)
+            {
+                response.Leader = oldId;
+                response.Members = [];
+            }
+
+            _replies.SendWhenDurable(call, response);
+            return;
+        }
+
+        AwaitJoin(member, call, nowMs);
+    }
+
+    /// <summary>Whether a consumer that came back subscribes to the topics that it had; other protocol types are not looked into.</summary>
+    private bool HasTopics(GroupMember member, HashSet<string>? topics) =>
+        _protocolType != ConsumerProtocolType || !member.Supports(_protocolName) || topics is null
+        || SubscribedTopics.Of(member.MetadataFor(_protocolName)) is not { } now || topics.SetEquals(now);
+
+    private static void Update(GroupMember member, JoinGroupRequest request, Caller caller)
+    {
+        member.ClientId = caller.ClientId;
+        member.ClientHost = caller.ClientHost;
+        member.SessionTimeoutMs = request.SessionTimeoutMs;
+        member.RebalanceTimeoutMs = request.RebalanceTimeoutMs >= 0 ? request.RebalanceTimeoutMs : request.SessionTimeoutMs;
+        member.Protocols = request.Protocols;
+    }
+
+    private void AwaitJoin(GroupMember member, long call, long nowMs)
+    {
+        // A second call of the same member takes the place of the first, whose caller has most likely gone.
+        EndWaits(member, ErrorCode.RebalanceInProgress);
+        member.Joined = true;
+        member.MustSync = false;
+        member.Join = new WaitingCall(call, nowMs + _waitLimitMs);
+        member.SessionDeadline = GroupMember.Never;
+        Arm(member.Join.Deadline);
+        if (_state != GroupState.PreparingRebalance)
+        {
+            PrepareRebalance(nowMs);
+        }
+    }
+
+    private JoinGroupResponse JoinResponse(GroupMember member) => new()
+    {
+        GenerationId = _generation,
+        ProtocolType = _protocolType,
+        ProtocolName = _protocolName,
+        Leader = _members.LeaderId,
+        MemberId = member.MemberId,
+        Members = member.MemberId != _members.LeaderId ? [] : [.. _members.All.Select(other => new JoinGroupResponse.JoinGroupResponseMember
+        {
+            MemberId = other.MemberId, GroupInstanceId = other.InstanceId, Metadata = other.MetadataFor(_protocolName),
+        })],
+    };
+
+    private static JoinGroupResponse FailedJoin(ErrorCode error, string memberId) =>
+        new() { ErrorCode = error, MemberId = memberId, ProtocolName = "" };
+
+    /// <summary>A member asks for its assignment, and the leader brings those of all. Answered when the leader has.</summary>
+    private void Sync(long call, SyncGroupRequest request, long nowMs)
+    {
+        ErrorCode error = _members.Check(request.MemberId, request.GroupInstanceId, out GroupMember? member);
+        error = error != ErrorCode.None ? error
+            : request.GenerationId != _generation ? ErrorCode.IllegalGeneration
+            : request.ProtocolType is not null && request.ProtocolType != _protocolType ? ErrorCode.InconsistentGroupProtocol
+            : request.ProtocolName is not null && request.ProtocolName != _protocolName ? ErrorCode.InconsistentGroupProtocol
+            : _state == GroupState.PreparingRebalance ? ErrorCode.RebalanceInProgress
+            : ErrorCode.None;
+        if (member is null || error != ErrorCode.None)
+        {
+            _replies.Send(call, new SyncGroupResponse { ErrorCode = error });
+            return;
+        }
+
+        member.MustSync = false;
+        if (_state == GroupState.Stable)
+        {
+            Touch(member, nowMs);
+            _replies.SendWhenDurable(call, SyncResponse(member));
+            return;
+        }
+
+        EndWaits(member, ErrorCode.RebalanceInProgress);
+        member.Sync = new WaitingCall(call, nowMs + _waitLimitMs);
+        member.SessionDeadline = GroupMember.Never;
+        Arm(member.Sync.Deadline);
+        if (member.MemberId == _members.LeaderId)
+        {
+            CompleteRebalance(request.Assignments, nowMs);
+        }
+    }
+
+    private SyncGroupResponse SyncResponse(GroupMember member) =>
+        new() { ProtocolType = _protocolType, ProtocolName = _protocolName, Assignment = member.Assignment };
+
+    /// <summary>A sign of life; the response says whether the member has to join again.</summary>
+    private ErrorCode Heartbeat(HeartbeatRequest request, long nowMs)
+    {
+        ErrorCode error = _members.Check(request.MemberId, request.GroupInstanceId, out GroupMember? member);
+        if (member is null || request.GenerationId != _generation)
+        {
+            return member is null ? error : ErrorCode.IllegalGeneration;
         }
 
         Touch(member, nowMs);
         return _state == GroupState.PreparingRebalance ? ErrorCode.RebalanceInProgress : ErrorCode.None;
     }
 
-    /// <summary>Removes members; a static one may be named by its instance id alone (KIP-345). One answer each, in order.</summary>
-    public ErrorCode[] Leave(IReadOnlyList<MemberRef> leaving, long nowMs)
+    /// <summary>Removes members; a static one may be named by its instance id alone (KIP-345).</summary>
+    private void Leave(long call, LeaveGroupRequest request, long nowMs) => _replies.Send(call, new LeaveGroupResponse
     {
-        var errors = new ErrorCode[leaving.Count];
-        for (int i = 0; i < errors.Length; i++)
+        Members = Array.ConvertAll(request.Members, member => new LeaveGroupResponse.MemberResponse
         {
-            errors[i] = Leave(leaving[i], nowMs);
-        }
+            MemberId = member.MemberId, GroupInstanceId = member.GroupInstanceId, ErrorCode = Leave(member, nowMs),
+        }),
+    });
 
-        return errors;
-    }
-
-    private ErrorCode Leave(MemberRef caller, long nowMs)
+    private ErrorCode Leave(LeaveGroupRequest.MemberIdentity leaving, long nowMs)
     {
-        if (caller.InstanceId is null && _pendingMembers.Remove(caller.MemberId))
+        if (leaving.GroupInstanceId is null && _pendingMembers.Remove(leaving.MemberId))
         {
             TryCompleteJoin(nowMs);
             return ErrorCode.None;
         }
 
-        if (caller.MemberId.Length == 0 && caller.InstanceId is not null && _staticMembers.TryGetValue(caller.InstanceId, out string? memberId))
-        {
-            caller = caller with { MemberId = memberId };
-        }
-
-        ErrorCode error = CheckMember(caller, out GroupMember? member);
+        GroupMember? member =
+            leaving.MemberId.Length == 0 && leaving.GroupInstanceId is not null ? _members.FindStatic(leaving.GroupInstanceId) : null;
+        ErrorCode error = member is null ? _members.Check(leaving.MemberId, leaving.GroupInstanceId, out member) : ErrorCode.None;
         if (member is not null)
         {
-            RemoveAndRebalance(member, ErrorCode.UnknownMemberId, nowMs);
+            RemoveMember(member, ErrorCode.UnknownMemberId);
+            RebalanceAfterRemoval(nowMs);
         }
 
         return error;
-    }
-
-    /// <summary>The checks that every call of a member passes. <paramref name="member"/> is null if and only if it fails them.</summary>
-    private ErrorCode CheckMember(MemberRef caller, out GroupMember? member)
-    {
-        member = null;
-        if (caller.InstanceId is not null)
-        {
-            if (!_staticMembers.TryGetValue(caller.InstanceId, out string? currentId))
-            {
-                return ErrorCode.UnknownMemberId;
-            }
-
-            if (currentId != caller.MemberId)
-            {
-                return ErrorCode.FencedInstanceId;
-            }
-        }
-
-        return _members.TryGetValue(caller.MemberId, out member) ? ErrorCode.None : ErrorCode.UnknownMemberId;
-    }
-
-    /// <summary>Begins the member's session anew, unless one of its calls waits here: then it is alive as long as that.</summary>
-    private void Touch(GroupMember member, long nowMs)
-    {
-        member.SessionDeadline = member.IsWaiting ? GroupMember.Never : nowMs + member.SessionTimeoutMs;
-        Arm(member.SessionDeadline);
-    }
-
-    private void AnswerWaits(GroupMember member, ErrorCode error)
-    {
-        if (member.Join is { } join)
-        {
-            member.Join = null;
-            Reply(join.Token, JoinReply.Failed(error, member.MemberId));
-        }
-
-        if (member.Sync is { } sync)
-        {
-            member.Sync = null;
-            Reply(sync.Token, SyncReply.Failed(error));
-        }
-    }
-
-    private void AnswerLongWaits(long nowMs)
-    {
-        foreach (GroupMember member in _members.Values)
-        {
-            if (member.Join is { } join && join.AnswerBy <= nowMs)
-            {
-                member.Join = null;
-                Reply(join.Token, new JoinReply(ErrorCode.None, true, member.MemberId, -1, null, null, "", false, []));
-                Touch(member, nowMs);
-            }
-
-            if (member.Sync is { } sync && sync.AnswerBy <= nowMs)
-            {
-                member.Sync = null;
-                Reply(sync.Token, new SyncReply(ErrorCode.None, true, null, null, default));
-                Touch(member, nowMs);
-            }
-        }
-    }
-
-    private void ExpirePendingMembers(long nowMs)
-    {
-        foreach ((string memberId, long deadline) in _pendingMembers)
-        {
-            if (deadline <= nowMs)
-            {
-                // Removing from a Dictionary does not disturb its enumeration.
-                _pendingMembers.Remove(memberId);
-            }
-        }
-
-        TryCompleteJoin(nowMs);
-    }
-
-    private void ExpireSessions(long nowMs)
-    {
-        List<GroupMember>? expired = null;
-        foreach (GroupMember member in _members.Values)
-        {
-            if (member.SessionDeadline <= nowMs)
-            {
-                (expired ??= []).Add(member);
-            }
-        }
-
-        // All at once, so that one rebalance does for all that died together.
-        foreach (GroupMember member in expired ?? [])
-        {
-            RemoveMember(member, ErrorCode.UnknownMemberId);
-        }
-
-        if (expired is not null)
-        {
-            RebalanceAfterRemoval(nowMs);
-        }
-    }
-
-    private void RemoveAndRebalance(GroupMember member, ErrorCode error, long nowMs)
-    {
-        RemoveMember(member, error);
-        RebalanceAfterRemoval(nowMs);
-    }
-
-    private void RebalanceAfterRemoval(long nowMs)
-    {
-        if (_state is GroupState.Stable or GroupState.CompletingRebalance)
-        {
-            PrepareRebalance(nowMs);
-        }
-
-        TryCompleteJoin(nowMs);
-    }
-
-    private void RemoveMember(GroupMember member, ErrorCode error)
-    {
-        AnswerWaits(member, error);
-        _members.Remove(member.MemberId);
-        if (member.InstanceId is not null)
-        {
-            _staticMembers.Remove(member.InstanceId);
-        }
-
-        if (_leaderId == member.MemberId)
-        {
-            _leaderId = _members.Count > 0 ? _members.GetAt(0).Key : "";
-        }
     }
 }

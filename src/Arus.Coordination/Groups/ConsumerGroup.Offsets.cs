@@ -1,30 +1,21 @@
-using System.Text;
+using Arus.Protocol;
 
 namespace Arus.Coordination;
 
+/// <content>When offsets may be committed and deleted, and when they expire.</content>
 public sealed partial class ConsumerGroup
 {
-    private readonly Dictionary<TopicPartition, StoredOffset> _offsets = [];
-    private readonly HashSet<TopicPartition> _changedOffsets = [];
-
     /// <summary>The topics that members are subscribed to; null when that is not known, which stands for all.</summary>
     private HashSet<string>? _subscribedTopics = [];
     private long _nextRetentionCheck;
 
-    /// <summary>Stores offsets; the answer (an <see cref="ErrorsReply"/>) comes when they are durable.</summary>
-    /// <param name="token">Comes back with the answer.</param>
-    /// <param name="caller">Generation -1 and no member id for a consumer without a group, or a tool.</param>
-    /// <param name="retentionMs">-1 for the broker's <c>offsets.retention.minutes</c>.</param>
-    /// <param name="offsets">What to store; metadata that is too long is refused for its partition alone.</param>
-    /// <param name="nowMs">The time.</param>
-    public void CommitOffsets(long token, MemberRef caller, long retentionMs, IReadOnlyList<OffsetToCommit> offsets, long nowMs)
+    /// <summary>Stores offsets, for a member or, without member id and generation, for a consumer without a group or a tool.</summary>
+    private void CommitOffsets(long call, OffsetCommitRequest request, long nowMs)
     {
-        ErrorCode refusal = CheckCommit(caller, out GroupMember? member);
-        var errors = new ErrorCode[offsets.Count];
-        if (refusal != ErrorCode.None)
+        ErrorCode error = CheckCommit(request, out GroupMember? member);
+        if (error != ErrorCode.None)
         {
-            Array.Fill(errors, refusal);
-            Reply(token, new ErrorsReply(errors));
+            _replies.Send(call, CommittedOffsets.CommitResponse(request, (_, _) => error));
             return;
         }
 
@@ -33,84 +24,22 @@ public sealed partial class ConsumerGroup
             Touch(member, nowMs);
         }
 
-        bool changed = false;
-        for (int i = 0; i < errors.Length; i++)
+        OffsetCommitResponse response = _offsets.Commit(request, nowMs);
+        if (!_stored && _offsets.HasChanges)
         {
-            OffsetToCommit offset = offsets[i];
-            string metadata = offset.Metadata ?? "";
-            if (metadata.Length > _options.OffsetMetadataMaxBytes || Encoding.UTF8.GetByteCount(metadata) > _options.OffsetMetadataMaxBytes)
-            {
-                errors[i] = ErrorCode.OffsetMetadataTooLarge;
-                continue;
-            }
-
-            _offsets[offset.Partition] = new StoredOffset(
-                offset.Offset, offset.LeaderEpoch, metadata, nowMs, retentionMs < 0 ? -1 : nowMs + retentionMs);
-            _changedOffsets.Add(offset.Partition);
-            changed = true;
+            _emptySinceMs = _members.Count == 0 ? nowMs : -1;
+            NoteMetadataChange();
+            ScheduleRetentionCheck(nowMs);
         }
 
-        if (changed)
-        {
-            if (!_stored)
-            {
-                _emptySinceMs = _members.Count == 0 ? nowMs : -1;
-                MetadataChanged();
-                ScheduleRetentionCheck(nowMs);
-            }
-
-            _sequence++;
-        }
-
-        ReplyWhenDurable(token, new ErrorsReply(errors));
+        _replies.SendWhenDurable(call, response);
     }
 
-    /// <summary>Reads offsets (an <see cref="OffsetsReply"/>); null asks for all. What is answered is durable.</summary>
-    public void FetchOffsets(long token, IReadOnlyList<TopicPartition>? partitions)
-    {
-        KeyValuePair<TopicPartition, StoredOffset?>[] found = partitions is null
-            ? [.. _offsets.Select(entry => new KeyValuePair<TopicPartition, StoredOffset?>(entry.Key, entry.Value))]
-            : [.. partitions.Select(partition => new KeyValuePair<TopicPartition, StoredOffset?>(
-                partition, _offsets.TryGetValue(partition, out StoredOffset offset) ? offset : null))];
-        ReplyWhenDurable(token, new OffsetsReply(found));
-    }
-
-    /// <summary>Forgets offsets of topics that no member is subscribed to (KIP-496); one error each, in order.</summary>
-    public void DeleteOffsets(long token, IReadOnlyList<TopicPartition> partitions)
-    {
-        var errors = new ErrorCode[partitions.Count];
-        for (int i = 0; i < errors.Length; i++)
-        {
-            errors[i] = !_exists ? ErrorCode.GroupIdNotFound
-                : _members.Count == 0 ? ErrorCode.None
-                : _protocolType != ConsumerProtocolType ? ErrorCode.NonEmptyGroup
-                : _subscribedTopics is null || _subscribedTopics.Contains(partitions[i].Topic) ? ErrorCode.GroupSubscribedToTopic
-                : ErrorCode.None;
-            if (errors[i] == ErrorCode.None)
-            {
-                Forget(partitions[i]);
-            }
-        }
-
-        ReplyWhenDurable(token, new ErrorsReply(errors));
-    }
-
-    /// <summary>Deletes a group without members, with its offsets (an <see cref="ErrorReply"/>).</summary>
-    public void Delete(long token)
-    {
-        ErrorCode error = !_exists ? ErrorCode.GroupIdNotFound : _state != GroupState.Empty ? ErrorCode.NonEmptyGroup : ErrorCode.None;
-        if (error == ErrorCode.None)
-        {
-            Vanish();
-        }
-
-        ReplyWhenDurable(token, new ErrorReply(error));
-    }
-
-    private ErrorCode CheckCommit(MemberRef caller, out GroupMember? member)
+    private ErrorCode CheckCommit(OffsetCommitRequest request, out GroupMember? member)
     {
         member = null;
-        if (caller.Generation < 0 && _state == GroupState.Empty)
+        int generation = request.GenerationIdOrMemberEpoch;
+        if (generation < 0 && _state == GroupState.Empty)
         {
             return ErrorCode.None;
         }
@@ -120,49 +49,28 @@ public sealed partial class ConsumerGroup
             return ErrorCode.IllegalGeneration;
         }
 
-        if (caller.Generation < 0 && caller.MemberId.Length == 0 && caller.InstanceId is null)
+        if (generation < 0 && request.MemberId.Length == 0 && request.GroupInstanceId is null)
         {
             // Members own the offsets of a group that has any.
             return ErrorCode.UnknownMemberId;
         }
 
-        ErrorCode error = CheckMember(caller, out member);
-        if (error != ErrorCode.None)
-        {
-            return error;
-        }
-
         // While members join, those of the last generation may still commit: that is how they hand over. Once the next one is announced
-        // the member has its join reply, and must take it before it commits.
-        return caller.Generation != _generation ? ErrorCode.IllegalGeneration
+        // the member has its join response, and must take it before it commits.
+        ErrorCode error = _members.Check(request.MemberId, request.GroupInstanceId, out member);
+        return error != ErrorCode.None ? error
+            : generation != _generation ? ErrorCode.IllegalGeneration
             : _state == GroupState.CompletingRebalance ? ErrorCode.RebalanceInProgress
             : ErrorCode.None;
     }
 
-    private void Forget(TopicPartition partition)
-    {
-        if (_offsets.Remove(partition))
-        {
-            _changedOffsets.Add(partition);
-            _sequence++;
-        }
-    }
-
-    private void Vanish()
-    {
-        _exists = false;
-        _stored = false;
-        _state = GroupState.Empty;
-        _generation = 0;
-        _protocolType = "";
-        _emptySinceMs = -1;
-        _offsets.Clear();
-        _pendingMembers.Clear();
-        _changedOffsets.Clear();
-        _metadataChanged = false;
-        _clear = true;
-        _sequence++;
-    }
+    /// <summary>Forgets offsets of topics that no member is subscribed to (KIP-496).</summary>
+    private void DeleteOffsets(long call, OffsetDeleteRequest request) => _replies.SendWhenDurable(call, _exists
+        ? _offsets.Delete(request, topic => _members.Count == 0 ? ErrorCode.None
+            : _protocolType != ConsumerProtocolType ? ErrorCode.NonEmptyGroup
+            : IsSubscribed(topic) ? ErrorCode.GroupSubscribedToTopic
+            : ErrorCode.None)
+        : new OffsetDeleteResponse { ErrorCode = ErrorCode.GroupIdNotFound });
 
     private void ScheduleRetentionCheck(long nowMs)
     {
@@ -183,13 +91,7 @@ public sealed partial class ConsumerGroup
             return;
         }
 
-        foreach ((TopicPartition partition, StoredOffset offset) in _offsets.ToArray())
-        {
-            if (IsExpired(partition, offset, nowMs))
-            {
-                Forget(partition);
-            }
-        }
+        _offsets.Forget((partition, offset) => IsExpired(partition, offset, nowMs));
 
         // Not at once: generations begin anew with the next group of the name, and members of the last one may not know yet.
         bool settled = nowMs - _emptySinceMs >= _options.OffsetsRetentionCheckIntervalMs;
@@ -206,8 +108,7 @@ public sealed partial class ConsumerGroup
     private bool IsExpired(TopicPartition partition, StoredOffset offset, long nowMs)
     {
         bool abandoned = _members.Count == 0 && _state == GroupState.Empty;
-        bool unsubscribed = _state == GroupState.Stable && _protocolType == ConsumerProtocolType
-            && _subscribedTopics is not null && !_subscribedTopics.Contains(partition.Topic);
+        bool unsubscribed = _state == GroupState.Stable && _protocolType == ConsumerProtocolType && !IsSubscribed(partition.Topic);
         if (!abandoned && !unsubscribed)
         {
             return false;
@@ -223,16 +124,5 @@ public sealed partial class ConsumerGroup
         return nowMs - since >= _options.OffsetsRetentionMs;
     }
 
-    private void UpdateSubscribedTopics()
-    {
-        _subscribedTopics = new HashSet<string>(StringComparer.Ordinal);
-        foreach (GroupMember member in _members.Values)
-        {
-            if (!SubscribedTopics.TryAddTo(_subscribedTopics, member.MetadataFor(_protocolName)))
-            {
-                _subscribedTopics = null;
-                return;
-            }
-        }
-    }
+    private bool IsSubscribed(string topic) => _subscribedTopics is null || _subscribedTopics.Contains(topic);
 }

@@ -1,5 +1,10 @@
+using System.Diagnostics;
+using Arus.Protocol;
+using Assignment = Arus.Protocol.SyncGroupRequest.SyncGroupRequestAssignment;
+
 namespace Arus.Coordination;
 
+/// <content>Rebalances, and what happens when time passes.</content>
 public sealed partial class ConsumerGroup
 {
     private long _rebalanceDeadline = GroupMember.Never;
@@ -8,84 +13,10 @@ public sealed partial class ConsumerGroup
     private long _initialDelayLeftMs;
     private bool _memberAddedInDelay;
 
-    private long RebalanceTimeoutMs => _members.Values.Select(member => (long)member.RebalanceTimeoutMs).DefaultIfEmpty(0).Max();
-
-    /// <summary>
-    /// A member asks for its assignment, and the leader gives everyone's. The answer is a <see cref="SyncReply"/>; it says <c>Pending</c>
-    /// when the leader has not spoken within the wait limit.
-    /// </summary>
-    public void Sync(long token, SyncRequest request, long nowMs)
-    {
-        ErrorCode error = CheckMember(request.Member, out GroupMember? member);
-        if (member is null)
-        {
-            Reply(token, SyncReply.Failed(error));
-            return;
-        }
-
-        error = request.Member.Generation != _generation ? ErrorCode.IllegalGeneration
-            : request.ProtocolType is not null && request.ProtocolType != _protocolType ? ErrorCode.InconsistentGroupProtocol
-            : request.ProtocolName is not null && request.ProtocolName != _protocolName ? ErrorCode.InconsistentGroupProtocol
-            : _state == GroupState.PreparingRebalance ? ErrorCode.RebalanceInProgress
-            : ErrorCode.None;
-        if (error != ErrorCode.None)
-        {
-            Reply(token, SyncReply.Failed(error));
-            return;
-        }
-
-        member.MustSync = false;
-        if (_state == GroupState.Stable)
-        {
-            Touch(member, nowMs);
-            ReplyWhenDurable(token, SyncReplyFor(member));
-            return;
-        }
-
-        AnswerWaits(member, ErrorCode.RebalanceInProgress);
-        member.Sync = new Waiter(token, nowMs + _waitLimitMs);
-        member.SessionDeadline = GroupMember.Never;
-        Arm(member.Sync.AnswerBy);
-        if (member.MemberId == _leaderId)
-        {
-            CompleteRebalance(request, nowMs);
-        }
-    }
-
-    private SyncReply SyncReplyFor(GroupMember member) => new(ErrorCode.None, false, _protocolType, _protocolName, member.Assignment);
-
-    private void CompleteRebalance(SyncRequest request, long nowMs)
-    {
-        foreach (GroupMember member in _members.Values)
-        {
-            member.Assignment = default;
-        }
-
-        foreach ((string memberId, ReadOnlyMemory<byte> assignment) in request.Assignments)
-        {
-            if (_members.TryGetValue(memberId, out GroupMember? member))
-            {
-                member.Assignment = assignment;
-            }
-        }
-
-        _state = GroupState.Stable;
-        MetadataChanged();
-        foreach (GroupMember member in _members.Values)
-        {
-            if (member.Sync is { } waiter)
-            {
-                member.Sync = null;
-                Touch(member, nowMs);
-                ReplyWhenDurable(waiter.Token, SyncReplyFor(member));
-            }
-        }
-    }
-
     private void PrepareRebalance(long nowMs)
     {
         bool first = _state == GroupState.Empty;
-        foreach (GroupMember member in _members.Values)
+        foreach (GroupMember member in _members.All)
         {
             member.MustSync = false;
             if (_state == GroupState.CompletingRebalance)
@@ -95,7 +26,7 @@ public sealed partial class ConsumerGroup
 
             if (member.Sync is not null)
             {
-                AnswerWaits(member, ErrorCode.RebalanceInProgress);
+                EndWaits(member, ErrorCode.RebalanceInProgress);
                 Touch(member, nowMs);
             }
         }
@@ -103,101 +34,57 @@ public sealed partial class ConsumerGroup
         _state = GroupState.PreparingRebalance;
         _syncDeadline = GroupMember.Never;
         _inInitialDelay = first;
-        long delay = RebalanceTimeoutMs;
+        long delay = _members.RebalanceTimeoutMs;
         if (first)
         {
+            _initialDelayLeftMs = Math.Max(delay - _options.InitialRebalanceDelayMs, 0);
             delay = _options.InitialRebalanceDelayMs;
-            _initialDelayLeftMs = Math.Max(RebalanceTimeoutMs - delay, 0);
             _memberAddedInDelay = false;
         }
 
-        _rebalanceDeadline = nowMs + delay;
-        Arm(_rebalanceDeadline);
+        SetRebalanceDeadline(nowMs + delay);
     }
 
     /// <summary>Completes the join phase if nobody is missing.</summary>
     private void TryCompleteJoin(long nowMs)
     {
-        if (_state != GroupState.PreparingRebalance)
+        if (_state == GroupState.PreparingRebalance
+            && (_inInitialDelay ? nowMs >= _rebalanceDeadline : _pendingMembers.Count == 0 && _members.All.All(member => member.Joined)))
         {
-            return;
-        }
-
-        if (_inInitialDelay)
-        {
-            if (nowMs >= _rebalanceDeadline)
-            {
-                EndInitialDelay(nowMs);
-            }
-
-            return;
-        }
-
-        if (_pendingMembers.Count == 0 && _members.Values.All(member => member.Joined))
-        {
-            CompleteJoin(nowMs);
+            EndJoinPhase(nowMs);
         }
     }
 
-    private void AdvanceRebalance(long nowMs)
+    /// <summary>
+    /// Completes the join phase. Members of a new group tend to come together: while they still do, the first rebalance waits on (KIP-134).
+    /// </summary>
+    private void EndJoinPhase(long nowMs)
     {
-        if (_state == GroupState.PreparingRebalance && nowMs >= _rebalanceDeadline)
-        {
-            if (_inInitialDelay)
-            {
-                EndInitialDelay(nowMs);
-            }
-            else
-            {
-                CompleteJoin(nowMs);
-            }
-        }
-
-        if (nowMs >= _syncDeadline)
-        {
-            _syncDeadline = GroupMember.Never;
-            foreach (GroupMember member in _members.Values.Where(member => member.MustSync).ToArray())
-            {
-                RemoveAndRebalance(member, ErrorCode.UnknownMemberId, nowMs);
-            }
-        }
-    }
-
-    /// <summary>Members of a new group tend to come together: while they still do, the first rebalance waits on (KIP-134).</summary>
-    private void EndInitialDelay(long nowMs)
-    {
-        if (_memberAddedInDelay && _initialDelayLeftMs > 0)
+        if (_inInitialDelay && _memberAddedInDelay && _initialDelayLeftMs > 0)
         {
             _memberAddedInDelay = false;
             long delay = Math.Min(_options.InitialRebalanceDelayMs, _initialDelayLeftMs);
             _initialDelayLeftMs -= delay;
-            _rebalanceDeadline = nowMs + delay;
-            Arm(_rebalanceDeadline);
+            SetRebalanceDeadline(nowMs + delay);
             return;
         }
 
-        CompleteJoin(nowMs);
-    }
-
-    private void CompleteJoin(long nowMs)
-    {
-        foreach (GroupMember member in _members.Values.Where(member => !member.Joined && member.InstanceId is null).ToArray())
+        _inInitialDelay = false;
+        foreach (GroupMember member in _members.All.Where(member => !member.Joined && member.InstanceId is null).ToArray())
         {
             RemoveMember(member, ErrorCode.UnknownMemberId);
         }
 
-        if (_members.Count > 0 && !ElectLeader())
+        if (_members.Count > 0 && !_members.ElectLeader())
         {
             // Static members only, and none has come back: their sessions decide.
-            _inInitialDelay = false;
-            _rebalanceDeadline = nowMs + Math.Max(RebalanceTimeoutMs, 1);
-            Arm(_rebalanceDeadline);
+            SetRebalanceDeadline(nowMs + Math.Max(_members.RebalanceTimeoutMs, 1));
             return;
         }
 
         _rebalanceDeadline = GroupMember.Never;
-        _inInitialDelay = false;
         _generation++;
+        Debug.Assert(_generation > 0, "Generations only grow.");
         if (_members.Count == 0)
         {
             BecomeEmpty(nowMs);
@@ -212,78 +99,164 @@ public sealed partial class ConsumerGroup
     {
         _state = GroupState.Empty;
         _protocolName = "";
-        _leaderId = "";
         _emptySinceMs = nowMs;
-        UpdateSubscribedTopics();
-        MetadataChanged();
+        _subscribedTopics = [];
+        NoteMetadataChange();
         ScheduleRetentionCheck(nowMs);
     }
 
     private void AnnounceGeneration(long nowMs)
     {
         _state = GroupState.CompletingRebalance;
-        _protocolName = SelectProtocol();
+        _protocolName = _members.SelectProtocol();
         _emptySinceMs = -1;
-        UpdateSubscribedTopics();
-        MetadataChanged();
-        _syncDeadline = nowMs + RebalanceTimeoutMs;
+        _subscribedTopics = _members.SubscribedTopics(_protocolName);
+        NoteMetadataChange();
+        _syncDeadline = nowMs + _members.RebalanceTimeoutMs;
         Arm(_syncDeadline);
-        foreach (GroupMember member in _members.Values)
+        foreach (GroupMember member in _members.All)
         {
             member.Assignment = default;
             member.MustSync = member.Joined;
             member.Joined = false;
-            if (member.Join is { } waiter)
+            if (member.Join is { } waiting)
             {
                 member.Join = null;
                 Touch(member, nowMs);
-                ReplyWhenDurable(waiter.Token, JoinReplyFor(member, skipAssignment: false));
+                _replies.SendWhenDurable(waiting.Call, JoinResponse(member));
             }
         }
     }
 
-    /// <summary>The leader stays if it has joined; otherwise the first that has takes its place.</summary>
-    private bool ElectLeader()
+    /// <summary>The leader has brought the assignments of all.</summary>
+    private void CompleteRebalance(Assignment[] assignments, long nowMs)
     {
-        if (_members.TryGetValue(_leaderId, out GroupMember? leader) && leader.Joined)
+        Debug.Assert(_state == GroupState.CompletingRebalance, "Assignments are taken for a generation that was announced.");
+        foreach (GroupMember member in _members.All)
         {
-            return true;
+            member.Assignment = default;
         }
 
-        GroupMember? first = _members.Values.FirstOrDefault(member => member.Joined);
-        _leaderId = first?.MemberId ?? _leaderId;
-        return first is not null;
+        foreach (Assignment assignment in assignments)
+        {
+            if (_members.Find(assignment.MemberId) is { } member)
+            {
+                member.Assignment = assignment.Assignment;
+            }
+        }
+
+        _state = GroupState.Stable;
+        NoteMetadataChange();
+        foreach (GroupMember member in _members.All)
+        {
+            if (member.Sync is { } waiting)
+            {
+                member.Sync = null;
+                Touch(member, nowMs);
+                _replies.SendWhenDurable(waiting.Call, SyncResponse(member));
+            }
+        }
     }
 
-    /// <summary>
-    /// Each member votes for the first of its protocols that all support. Most votes win; between equals, the order of the
-    /// longest-standing member decides.
-    /// </summary>
-    private string SelectProtocol()
+    private void SetRebalanceDeadline(long deadline)
     {
-        var votes = new OrderedDictionary<string, int>(StringComparer.Ordinal);
-        foreach (ProtocolChoice protocol in _members.GetAt(0).Value.Protocols)
+        _rebalanceDeadline = deadline;
+        Arm(deadline);
+    }
+
+    private void AdvanceRebalance(long nowMs)
+    {
+        if (_state == GroupState.PreparingRebalance && nowMs >= _rebalanceDeadline)
         {
-            if (_members.Values.All(member => member.Supports(protocol.Name)))
+            EndJoinPhase(nowMs);
+        }
+
+        if (nowMs >= _syncDeadline)
+        {
+            _syncDeadline = GroupMember.Never;
+            RemoveAndRebalance(member => member.MustSync, nowMs);
+        }
+    }
+
+    /// <summary>Begins the member's session anew, unless one of its calls waits here: then it is alive as long as that.</summary>
+    private void Touch(GroupMember member, long nowMs)
+    {
+        member.SessionDeadline = member.IsWaiting ? GroupMember.Never : nowMs + member.SessionTimeoutMs;
+        Arm(member.SessionDeadline);
+    }
+
+    /// <summary>Answers the calls of a member that wait. Its session is for the caller to begin.</summary>
+    private void EndWaits(GroupMember member, ErrorCode error)
+    {
+        if (member.Join is { } join)
+        {
+            member.Join = null;
+            _replies.Send(join.Call, FailedJoin(error, member.MemberId));
+        }
+
+        if (member.Sync is { } sync)
+        {
+            member.Sync = null;
+            _replies.Send(sync.Call, new SyncGroupResponse { ErrorCode = error });
+        }
+    }
+
+    private void TimeOutWaits(long nowMs)
+    {
+        foreach (GroupMember member in _members.All)
+        {
+            if (member.Join?.Deadline <= nowMs || member.Sync?.Deadline <= nowMs)
             {
-                votes[protocol.Name] = 0;
+                EndWaits(member, ErrorCode.RequestTimedOut);
+                Touch(member, nowMs);
+            }
+        }
+    }
+
+    private void ExpirePendingMembers(long nowMs)
+    {
+        foreach ((string memberId, long deadline) in _pendingMembers)
+        {
+            if (deadline <= nowMs)
+            {
+                // Removing from a Dictionary does not disturb its enumeration.
+                _pendingMembers.Remove(memberId);
             }
         }
 
-        foreach (GroupMember member in _members.Values)
+        TryCompleteJoin(nowMs);
+    }
+
+    private void ExpireSessions(long nowMs) => RemoveAndRebalance(member => member.SessionDeadline <= nowMs, nowMs);
+
+    /// <summary>All at once, so that one rebalance does for all that go.</summary>
+    private void RemoveAndRebalance(Func<GroupMember, bool> which, long nowMs)
+    {
+        GroupMember[] removed = [.. _members.All.Where(which)];
+        foreach (GroupMember member in removed)
         {
-            foreach (ProtocolChoice protocol in member.Protocols)
-            {
-                if (votes.TryGetValue(protocol.Name, out int count))
-                {
-                    votes[protocol.Name] = count + 1;
-                    break;
-                }
-            }
+            RemoveMember(member, ErrorCode.UnknownMemberId);
         }
 
-        return votes.Count == 0
-            ? throw new InvalidOperationException("The members of the group have no protocol in common, though each was checked when it joined.")
-            : votes.MaxBy(vote => vote.Value).Key;
+        if (removed.Length > 0)
+        {
+            RebalanceAfterRemoval(nowMs);
+        }
+    }
+
+    private void RebalanceAfterRemoval(long nowMs)
+    {
+        if (_state is GroupState.Stable or GroupState.CompletingRebalance)
+        {
+            PrepareRebalance(nowMs);
+        }
+
+        TryCompleteJoin(nowMs);
+    }
+
+    private void RemoveMember(GroupMember member, ErrorCode error)
+    {
+        EndWaits(member, error);
+        _members.Remove(member);
     }
 }

@@ -1,76 +1,60 @@
+using MemberProtocol = Arus.Protocol.JoinGroupRequest.JoinGroupRequestProtocol;
+
 namespace Arus.Coordination;
 
 /// <summary>One member of a group, as its coordinator sees it.</summary>
-internal sealed class GroupMember(string memberId, string? instanceId, string clientId, string clientHost)
+internal sealed class GroupMember(string memberId, string? instanceId)
 {
     public const long Never = long.MaxValue;
 
     public string MemberId { get; set; } = memberId;
 
+    /// <summary>Not null for a static member (KIP-345).</summary>
     public string? InstanceId { get; } = instanceId;
 
-    public string ClientId { get; set; } = clientId;
+    public string ClientId { get; set; } = "";
 
-    public string ClientHost { get; set; } = clientHost;
+    public string ClientHost { get; set; } = "";
 
     public int SessionTimeoutMs { get; set; }
 
     public int RebalanceTimeoutMs { get; set; }
 
-    public IReadOnlyList<ProtocolChoice> Protocols { get; set; } = [];
+    /// <summary>The assignors that the member supports, in order of preference, with its subscription in the format of each.</summary>
+    public MemberProtocol[] Protocols { get; set; } = [];
 
     public ReadOnlyMemory<byte> Assignment { get; set; }
 
     /// <summary>Has joined the generation that is being prepared, whether or not a call of it waits at this moment.</summary>
     public bool Joined { get; set; }
 
-    /// <summary>Has its join reply, and has not asked for its assignment yet.</summary>
+    /// <summary>Has its join response, and has not asked for its assignment yet.</summary>
     public bool MustSync { get; set; }
 
-    public Waiter? Join { get; set; }
+    public WaitingCall? Join { get; set; }
 
-    public Waiter? Sync { get; set; }
+    public WaitingCall? Sync { get; set; }
 
-    /// <summary>When the member is given up, unless it is heard of; <see cref="Never"/> while one of its calls waits here.</summary>
+    /// <summary>When the session ends; <see cref="Never"/> while a call of the member waits here.</summary>
     public long SessionDeadline { get; set; } = Never;
 
     public bool IsWaiting => Join is not null || Sync is not null;
 
-    public ReadOnlyMemory<byte> MetadataFor(string protocolName)
-    {
-        foreach (ProtocolChoice protocol in Protocols)
-        {
-            if (protocol.Name == protocolName)
-            {
-                return protocol.Metadata;
-            }
-        }
+    public long NextDeadline => Math.Min(SessionDeadline, Math.Min(Join?.Deadline ?? Never, Sync?.Deadline ?? Never));
 
-        return default;
-    }
+    public bool Supports(string protocolName) => Find(protocolName) is not null;
 
-    public bool Supports(string protocolName)
-    {
-        foreach (ProtocolChoice protocol in Protocols)
-        {
-            if (protocol.Name == protocolName)
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
+    public ReadOnlyMemory<byte> MetadataFor(string protocolName) => Find(protocolName)?.Metadata ?? default;
 
     /// <summary>The same protocols with the same metadata, in the same order.</summary>
-    public bool Matches(IReadOnlyList<ProtocolChoice> protocols)
+    public bool Matches(MemberProtocol[] protocols)
     {
-        if (protocols.Count != Protocols.Count)
+        if (protocols.Length != Protocols.Length)
         {
             return false;
         }
 
-        for (int i = 0; i < protocols.Count; i++)
+        for (int i = 0; i < protocols.Length; i++)
         {
             if (protocols[i].Name != Protocols[i].Name || !protocols[i].Metadata.Span.SequenceEqual(Protocols[i].Metadata.Span))
             {
@@ -80,8 +64,10 @@ internal sealed class GroupMember(string memberId, string? instanceId, string cl
 
         return true;
     }
+
+    private MemberProtocol? Find(string name) => Array.Find(Protocols, protocol => protocol.Name == name);
 }
 
-/// <summary>A call that waits for others.</summary>
-/// <param name="AnswerBy">When it is told to ask again.</param>
-internal sealed record Waiter(long Token, long AnswerBy);
+/// <summary>A call that waits for other members.</summary>
+/// <param name="Deadline">When the caller is told to repeat it.</param>
+internal sealed record WaitingCall(long Call, long Deadline);

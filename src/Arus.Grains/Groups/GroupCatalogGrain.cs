@@ -3,7 +3,8 @@ using Orleans.Runtime;
 namespace Arus.Grains;
 
 /// <summary>One shard of the list of groups.</summary>
-public sealed class GroupCatalogGrain([PersistentState("group-catalog", "arus")] IPersistentState<GroupCatalogState> state) : Grain, IGroupCatalogGrain
+internal sealed class GroupCatalogGrain(
+    [PersistentState("group-catalog", StorageNames.Metadata)] IPersistentState<GroupCatalogState> state) : Grain, IGroupCatalogGrain
 {
     public async Task AddAsync(string groupId)
     {

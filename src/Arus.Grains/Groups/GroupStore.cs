@@ -15,7 +15,9 @@ namespace Arus.Grains;
 /// <param name="storage">Checks versions on every write.</param>
 /// <param name="groupId">The grain whose rows these are.</param>
 /// <param name="owner">Names the activation; no two have the same.</param>
-internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid owner)
+/// <param name="catalog">Lists the group; null for a group that is not to be listed.</param>
+internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid owner, IGroupCatalogGrain? catalog = null)
+    : ICoordinatorStore<GroupRecords>
 {
     public const int OffsetsPerPage = 512;
 
@@ -27,20 +29,25 @@ internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid ow
     private readonly Dictionary<TopicPartition, Page> _pageOf = [];
     private GrainState<GroupRow> _head = new(new GroupRow());
 
+    /// <inheritdoc/>
     public bool Exists => _head.RecordExists;
 
-    /// <summary>Reads the group, and claims it.</summary>
-    /// <param name="claim">False to look only: then nothing may be written, and another may own the group.</param>
-    /// <returns>Null where nothing is stored.</returns>
-    /// <exception cref="InconsistentStateException">Another activation claims it at this moment.</exception>
-    public async Task<GroupSnapshot?> LoadAsync(bool claim = true)
+    /// <summary>What was loaded of the group, without its offsets; null where nothing is stored.</summary>
+    public GroupSnapshot? Snapshot { get; private set; }
+
+    /// <summary>The offsets that are stored.</summary>
+    public IEnumerable<KeyValuePair<TopicPartition, StoredOffset>> Offsets => _pages.SelectMany(page => page.Offsets);
+
+    /// <inheritdoc/>
+    public async Task LoadAsync(bool claim = true)
     {
+        Snapshot = null;
         _pages.Clear();
         _pageOf.Clear();
         _head = await ReadHeadAsync();
         if (!_head.RecordExists)
         {
-            return null;
+            return;
         }
 
         GroupRow row = Head;
@@ -61,37 +68,40 @@ internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid ow
             }
         }
 
-        return GroupStateFormat.DecodeSnapshot(row.Metadata);
+        Snapshot = GroupStateFormat.DecodeSnapshot(row.Metadata);
     }
 
-    public IEnumerable<KeyValuePair<TopicPartition, StoredOffset>> Offsets => _pages.SelectMany(page => page.Offsets);
-
-    /// <summary>Whether no other activation has claimed or created the group since. May be asked while a write is under way.</summary>
+    /// <inheritdoc/>
     public async Task<bool> IsOwnerAsync()
     {
         GrainState<GroupRow> stored = await ReadHeadAsync();
         return stored.RecordExists ? stored.State!.Owner == owner : !_head.RecordExists;
     }
 
-    /// <summary>Makes a change durable. After an exception, what is stored is unknown, and the store must not be used any more.</summary>
-    /// <exception cref="InconsistentStateException">Another activation owns the group.</exception>
-    public async Task WriteAsync(GroupWrite write)
+    /// <inheritdoc/>
+    public async Task WriteAsync(GroupRecords records)
     {
-        if (write.Clear)
+        if (!Exists && records.Metadata is not null && catalog is not null)
+        {
+            // Listed before it exists: a listed group that does not is found out, one that is not listed would stay hidden.
+            await catalog.AddAsync(groupId.Key.ToString()!);
+        }
+
+        if (records.Clear)
         {
             await ClearAsync();
         }
 
         var changed = new HashSet<Page>();
         int pagesBefore = _pages.Count;
-        foreach ((TopicPartition partition, StoredOffset? offset) in write.Offsets)
+        foreach ((TopicPartition partition, StoredOffset? offset) in records.Offsets)
         {
             Apply(partition, offset, changed);
         }
 
-        if (write.Metadata is not null || _pages.Count > pagesBefore)
+        if (records.Metadata is not null || _pages.Count > pagesBefore)
         {
-            Head.Metadata = write.Metadata is null ? Head.Metadata : GroupStateFormat.EncodeSnapshot(write.Metadata);
+            Head.Metadata = records.Metadata is null ? Head.Metadata : GroupStateFormat.EncodeSnapshot(records.Metadata);
             Head.Pages = _pages.Count;
             Head.Owner = owner;
             // The head first: whoever loads the group must know of every page, or an old activation could still write to it.
@@ -99,6 +109,10 @@ internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid ow
         }
 
         await ForEachAsync(changed, WriteAsync);
+        if (!Exists && catalog is not null)
+        {
+            await catalog.RemoveAsync(groupId.Key.ToString()!);
+        }
     }
 
     private GroupRow Head => _head.State ?? throw new InvalidOperationException("The provider of grain storage returned no state.");
@@ -202,7 +216,8 @@ internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid ow
     private async Task ClearAsync()
     {
         // The head last: while it is there, a crash leaves a group that knows its pages.
-        await ForEachAsync(_pages, page => page.Row.RecordExists ? storage.ClearStateAsync(page.Name, groupId, page.Row) : Task.CompletedTask);
+        await ForEachAsync(
+            _pages, page => page.Row.RecordExists ? storage.ClearStateAsync(page.Name, groupId, page.Row) : Task.CompletedTask);
         if (_head.RecordExists)
         {
             await storage.ClearStateAsync(HeadName, groupId, _head);

@@ -1,7 +1,8 @@
 using System.Collections.Concurrent;
 using System.Threading.Channels;
 using Arus.Coordination;
-using Arus.Grains;
+using Arus.Protocol;
+using Arus.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Arus.Client.Tests.Groups;
@@ -70,7 +71,8 @@ public sealed class GroupMembershipTests : IAsyncLifetime
         Assert.Equal("revoked t-0 t-1 t-2 t-3", await a.NextAsync());
         Assert.StartsWith("assigned", await a.NextAsync());
         Assert.StartsWith("assigned", await b.NextAsync());
-        Assert.Equal("cooperative-sticky", _group.Describe().ProtocolName);
+        DescribeGroupsResponse described = await _group.DescribeAsync(new DescribeGroupsRequest { Groups = ["g"] });
+        Assert.Equal("cooperative-sticky", described.Groups[0].ProtocolData);
     }
 
     [Fact]
@@ -109,12 +111,12 @@ public sealed class GroupMembershipTests : IAsyncLifetime
     [Fact]
     public async Task Calls_that_fail_on_the_way_are_repeated()
     {
-        var failed = new ConcurrentDictionary<string, int>();
+        var failed = new ConcurrentDictionary<Type, int>();
         _group.BeforeCall = call =>
         {
-            if (failed.AddOrUpdate(call, 1, (_, count) => count + 1) <= 2)
+            if (failed.AddOrUpdate(call.GetType(), 1, (_, count) => count + 1) <= 2)
             {
-                throw new TimeoutException(call);
+                throw new TimeoutException($"{call}");
             }
         };
         TestMember a = Start("a", PartitionAssignors.Range);
@@ -144,7 +146,7 @@ public sealed class GroupMembershipTests : IAsyncLifetime
         Assert.StartsWith("assigned", await a.NextAsync());
         Assert.Equal("assigned t-0 t-1", await old.NextAsync());
 
-        int generation = _group.Describe().Generation;
+        int generation = _group.Generation;
         _owners.Clear();
         TestMember young = Start("young", PartitionAssignors.Range, instanceId: "i");
         Assert.Equal("assigned t-0 t-1", await young.NextAsync());
@@ -191,7 +193,7 @@ public sealed class GroupMembershipTests : IAsyncLifetime
         TestMember a = Start("a", PartitionAssignors.Range, failOnAssigned: true);
 
         Assert.Equal("a: assigned", (await Assert.ThrowsAsync<InvalidOperationException>(() => a.Membership.Completion)).Message);
-        Assert.Equal(GroupState.Empty, _group.Describe().State);
+        Assert.Equal(GroupState.Empty, _group.State);
     }
 
     [Fact]
@@ -279,7 +281,7 @@ public sealed class GroupMembershipTests : IAsyncLifetime
             var seen = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             group.BeforeCall = call =>
             {
-                if (call == "heartbeat")
+                if (call is HeartbeatRequest)
                 {
                     seen.TrySetResult();
                 }

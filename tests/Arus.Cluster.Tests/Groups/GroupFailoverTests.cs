@@ -27,9 +27,9 @@ public sealed class GroupFailoverTests : IAsyncLifetime
         await CommitAsync(second, 20);
 
         string memberId = first.Identity.MemberId;
-        await _cluster.KillAsync(await _cluster.Group("g").LocateAsync());
+        await _cluster.KillAsync((await _cluster.Group("g").LocateAsync()).BrokerId);
 
-        CommittedOffset[] survived = await GroupCluster.RetryAsync(() => _cluster.Group("g").FetchOffsetsAsync(null), _ => ErrorCode.None);
+        CommittedOffset[] survived = await GroupCluster.RetryAsync(() => _cluster.Group("g").FetchOffsetsAsync("g", null), _ => ErrorCode.None);
         Assert.Equal(6, survived.Length);
         Assert.Equal(3, survived.Count(offset => offset.Offset == 10));
         Assert.Equal(3, survived.Count(offset => offset.Offset == 20));
@@ -48,7 +48,7 @@ public sealed class GroupFailoverTests : IAsyncLifetime
     {
         CommittedOffset[] offsets = [.. member.Assignment.Select(partition => new CommittedOffset(partition, offset, -1, ""))];
         ErrorCode[] errors = await GroupCluster.RetryAsync(
-            () => _cluster.Group("g").CommitOffsetsAsync(new CommitOffsetsCommand(member.Identity, -1, offsets)), answer => answer[0]);
+            () => _cluster.Group("g").CommitOffsetsAsync("g", member.Identity, offsets), answer => answer[0]);
         Assert.All(errors, error => Assert.Equal(ErrorCode.None, error));
     }
 

@@ -1,30 +1,32 @@
+using Arus.Client;
+using Arus.Coordination;
 using Arus.Grains;
+using Arus.Protocol;
 
 namespace Arus.Cluster.Tests.Groups;
 
 /// <summary>The group grain on a cluster: what is stored, how often, and what happens to one that lost its group.</summary>
 public sealed class GroupGrainTests(GroupCluster cluster) : IClassFixture<GroupCluster>
 {
-    private static readonly MemberIdentity s_nobody = new("", null, -1);
-
     [Fact]
     public async Task Offsets_are_committed_read_and_deleted_and_the_group_is_listed_meanwhile()
     {
         IGroupGrain group = cluster.Group("plain");
-        Assert.Equal(ErrorCode.GroupIdNotFound, (await group.DescribeAsync()).Error);
-        Assert.Equal([ErrorCode.None, ErrorCode.None], await group.CommitOffsetsAsync(Commit(Offset(0, 5), Offset(1, 6, "note"))));
+        Assert.Equal(ErrorCode.GroupIdNotFound, (await DescribeAsync(group)).ErrorCode);
+        Assert.Equal([ErrorCode.None, ErrorCode.None], await CommitAsync(group, Offset(0, 5), Offset(1, 6, "note")));
 
-        Assert.Equal([Offset(1, 6, "note"), Offset(9, -1)], await group.FetchOffsetsAsync([new("t", 1), new("t", 9)]));
-        Assert.Equal(2, (await group.FetchOffsetsAsync(null)).Length);
+        Assert.Equal([Offset(1, 6, "note"), Offset(9, -1)], await FetchAsync(group, [new("t", 1), new("t", 9)]));
+        Assert.Equal(2, (await FetchAsync(group, null)).Length);
         Assert.Contains("plain", await cluster.CatalogOf("plain").ListAsync());
-        GroupDescription description = await group.DescribeAsync();
-        Assert.Equal("Empty", description.State);
-        Assert.InRange(description.CoordinatorBrokerId, 1, 2);
+        Assert.Equal("Empty", (await DescribeAsync(group)).GroupState);
+        Assert.InRange((await group.LocateAsync()).BrokerId, 1, 2);
 
-        Assert.Equal([ErrorCode.None], await group.DeleteOffsetsAsync([new("t", 0)]));
-        Assert.Equal([Offset(1, 6, "note")], await group.FetchOffsetsAsync(null));
-        Assert.Equal(ErrorCode.None, await group.DeleteAsync());
-        Assert.Empty(await group.FetchOffsetsAsync(null));
+        OffsetDeleteResponse deleted = await group.DeleteOffsetsAsync(
+            new OffsetDeleteRequest { GroupId = "plain", Topics = [new() { Name = "t", Partitions = [new() { PartitionIndex = 0 }] }] });
+        Assert.Equal(ErrorCode.None, Assert.Single(Assert.Single(deleted.Topics).Partitions).ErrorCode);
+        Assert.Equal([Offset(1, 6, "note")], await FetchAsync(group, null));
+        Assert.Equal(ErrorCode.None, (await group.DeleteAsync(new DeleteGroupsRequest { GroupsNames = ["plain"] })).Results[0].ErrorCode);
+        Assert.Empty(await FetchAsync(group, null));
         Assert.DoesNotContain("plain", await cluster.CatalogOf("plain").ListAsync());
         Assert.Empty(cluster.Storage.RowsOf(group.GetGrainId()));
     }
@@ -34,8 +36,8 @@ public sealed class GroupGrainTests(GroupCluster cluster) : IClassFixture<GroupC
     {
         IGroupGrain group = cluster.Group("never");
         await group.LocateAsync();
-        await group.DescribeAsync();
-        Assert.Equal([Offset(0, -1)], await group.FetchOffsetsAsync([new("t", 0)]));
+        await DescribeAsync(group);
+        Assert.Equal([Offset(0, -1)], await FetchAsync(group, [new("t", 0)]));
 
         Assert.Empty(cluster.Storage.RowsOf(group.GetGrainId()));
     }
@@ -46,15 +48,14 @@ public sealed class GroupGrainTests(GroupCluster cluster) : IClassFixture<GroupC
         IGroupGrain group = cluster.Group("idle");
         var before = new GroupStore(cluster.Storage, group.GetGrainId(), Guid.NewGuid());
         long now = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
-        await before.WriteAsync(new Coordination.GroupWrite(
-            1, false, new Coordination.GroupSnapshot(Coordination.GroupState.Empty, 3, "consumer", "", "", now, []),
-            [new(new TopicPartition("t", 0), new Coordination.StoredOffset(6, -1, "", now, -1))]));
+        await before.WriteAsync(new GroupRecords(
+            false, new GroupSnapshot(GroupState.Empty, 3, "consumer", "", "", now, []),
+            [new(new TopicPartition("t", 0), new StoredOffset(6, -1, "", now, -1))]));
 
-        GroupDescription description = await group.DescribeAsync();
-        Assert.Equal(("Empty", 3), (description.State, description.GenerationId));
+        Assert.Equal(("Empty", 3), ((await DescribeAsync(group)).GroupState, (await group.LocateAsync()).GenerationId));
         Assert.True(await before.IsOwnerAsync());
 
-        Assert.Equal([Offset(0, 6)], await group.FetchOffsetsAsync(null));
+        Assert.Equal([Offset(0, 6)], await FetchAsync(group, null));
         Assert.False(await before.IsOwnerAsync());
     }
 
@@ -62,7 +63,7 @@ public sealed class GroupGrainTests(GroupCluster cluster) : IClassFixture<GroupC
     public async Task Commits_that_come_during_a_write_share_the_next()
     {
         IGroupGrain group = cluster.Group("busy");
-        await group.CommitOffsetsAsync(Commit(Offset(0, 0)));
+        await CommitAsync(group, Offset(0, 0));
         var held = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var reached = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         cluster.Storage.Writes.Clear();
@@ -71,12 +72,12 @@ public sealed class GroupGrainTests(GroupCluster cluster) : IClassFixture<GroupC
             reached.TrySetResult();
             return held.Task;
         };
-        Task<ErrorCode[]> first = group.CommitOffsetsAsync(Commit(Offset(0, 1)));
+        Task<ErrorCode[]> first = CommitAsync(group, Offset(0, 1));
         await reached.Task;
-        Task<ErrorCode[]>[] others = [.. Enumerable.Range(2, 50).Select(i => group.CommitOffsetsAsync(Commit(Offset(i, i))))];
+        Task<ErrorCode[]>[] others = [.. Enumerable.Range(2, 50).Select(i => CommitAsync(group, Offset(i, i)))];
 
         // A heartbeat is answered while they wait.
-        Assert.Equal(ErrorCode.UnknownMemberId, await group.HeartbeatAsync(new MemberIdentity("x", null, 1)));
+        Assert.Equal(ErrorCode.UnknownMemberId, (await group.HeartbeatAsync(new HeartbeatRequest { MemberId = "x", GenerationId = 1 })).ErrorCode);
         Assert.All(others, commit => Assert.False(commit.IsCompleted));
         cluster.Storage.BeforeWrite = _ => Task.CompletedTask;
         held.SetResult();
@@ -87,25 +88,25 @@ public sealed class GroupGrainTests(GroupCluster cluster) : IClassFixture<GroupC
         Assert.InRange(cluster.Storage.Writes.Count(name => name == "group-offsets-0"), 2, 10);
         Assert.Equal(
             Enumerable.Range(2, 50).Select(i => (long)i),
-            (await group.FetchOffsetsAsync([.. Enumerable.Range(2, 50).Select(i => new TopicPartition("t", i))])).Select(offset => offset.Offset));
+            (await FetchAsync(group, [.. Enumerable.Range(2, 50).Select(i => new TopicPartition("t", i))])).Select(offset => offset.Offset));
     }
 
     [Fact]
     public async Task A_coordinator_that_lost_its_group_refuses_and_the_next_knows_all_that_was_acknowledged()
     {
         IGroupGrain group = cluster.Group("fenced");
-        await group.CommitOffsetsAsync(Commit(Offset(0, 5)));
+        await CommitAsync(group, Offset(0, 5));
 
         // Another activation, elsewhere, takes the group and commits.
         long now = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
         var other = new GroupStore(cluster.Storage, group.GetGrainId(), Guid.NewGuid());
         await other.LoadAsync();
-        await other.WriteAsync(new Coordination.GroupWrite(
-            1, false, null, [new(new TopicPartition("t", 0), new Coordination.StoredOffset(6, -1, "", now, -1))]));
+        await other.WriteAsync(new GroupRecords(
+            false, null, [new(new TopicPartition("t", 0), new StoredOffset(6, -1, "", now, -1))]));
 
-        ArusException refused = await Assert.ThrowsAsync<ArusException>(() => group.FetchOffsetsAsync([new("t", 0)]));
+        ArusException refused = await Assert.ThrowsAsync<ArusException>(() => FetchAsync(group, [new("t", 0)]));
         Assert.Equal(ErrorCode.NotCoordinator, refused.Code);
-        CommittedOffset[] read = await GroupCluster.RetryAsync(() => group.FetchOffsetsAsync([new("t", 0)]), _ => ErrorCode.None);
+        CommittedOffset[] read = await GroupCluster.RetryAsync(() => FetchAsync(group, [new("t", 0)]), _ => ErrorCode.None);
         Assert.Equal(6, read[0].Offset);
         Assert.False(await other.IsOwnerAsync());
     }
@@ -114,16 +115,24 @@ public sealed class GroupGrainTests(GroupCluster cluster) : IClassFixture<GroupC
     public async Task A_commit_whose_fate_is_unknown_is_refused_and_can_be_repeated()
     {
         IGroupGrain group = cluster.Group("broken");
-        await group.CommitOffsetsAsync(Commit(Offset(0, 5)));
+        await CommitAsync(group, Offset(0, 5));
         cluster.Storage.BeforeWrite = name => name == "group-offsets-0" ? throw new IOException("the storage is gone") : Task.CompletedTask;
-        Assert.Equal([ErrorCode.NotCoordinator], await group.CommitOffsetsAsync(Commit(Offset(0, 6))));
+        ArusException refused = await Assert.ThrowsAsync<ArusException>(() => CommitAsync(group, Offset(0, 6)));
+        Assert.Equal(ErrorCode.NotCoordinator, refused.Code);
         cluster.Storage.BeforeWrite = _ => Task.CompletedTask;
 
-        ErrorCode[] again = await GroupCluster.RetryAsync(() => group.CommitOffsetsAsync(Commit(Offset(0, 6))), errors => errors[0]);
+        ErrorCode[] again = await GroupCluster.RetryAsync(() => CommitAsync(group, Offset(0, 6)), errors => errors[0]);
         Assert.Equal([ErrorCode.None], again);
     }
 
-    private static CommitOffsetsCommand Commit(params CommittedOffset[] offsets) => new(s_nobody, -1, offsets);
+    private static Task<ErrorCode[]> CommitAsync(IGroupGrain group, params CommittedOffset[] offsets) =>
+        group.CommitOffsetsAsync(group.GetPrimaryKeyString(), GroupMessages.NoMember, offsets);
+
+    private static Task<CommittedOffset[]> FetchAsync(IGroupGrain group, TopicPartition[]? partitions) =>
+        group.FetchOffsetsAsync(group.GetPrimaryKeyString(), partitions);
+
+    private static async Task<DescribeGroupsResponse.DescribedGroup> DescribeAsync(IGroupGrain group) =>
+        (await group.DescribeAsync(new DescribeGroupsRequest { Groups = [group.GetPrimaryKeyString()] })).Groups[0];
 
     private static CommittedOffset Offset(int partition, long offset, string metadata = "") => new(new("t", partition), offset, -1, metadata);
 }

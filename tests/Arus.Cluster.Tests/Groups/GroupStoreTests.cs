@@ -15,7 +15,8 @@ public sealed class GroupStoreTests
     public async Task What_was_written_is_read_and_a_commit_writes_one_page()
     {
         GroupStore first = NewStore();
-        Assert.Null(await first.LoadAsync());
+        await first.LoadAsync();
+        Assert.Null(first.Snapshot);
         await first.WriteAsync(Write(Metadata(3), Enumerable.Range(0, 1_200).Select(i => Offset(i, i))));
         Assert.Equal(["group", "group-offsets-0", "group-offsets-1", "group-offsets-2"], _storage.RowsOf(s_group));
 
@@ -24,7 +25,8 @@ public sealed class GroupStoreTests
         Assert.Equal(["group-offsets-1"], _storage.Writes);
 
         GroupStore second = NewStore();
-        Assert.Equal(3, (await second.LoadAsync())!.Generation);
+        await second.LoadAsync();
+        Assert.Equal(3, second.Snapshot!.Generation);
         Assert.Equal(1_200, second.Offsets.Count());
         Assert.Equal(9_999, second.Offsets.Single(offset => offset.Key.Partition == 700).Value.Offset);
     }
@@ -118,13 +120,14 @@ public sealed class GroupStoreTests
     public async Task A_deleted_group_leaves_nothing_and_can_be_made_anew()
     {
         GroupStore store = await CreateAsync();
-        await store.WriteAsync(new GroupWrite(2, true, null, []));
+        await store.WriteAsync(new GroupRecords(true, null, []));
         Assert.Empty(_storage.RowsOf(s_group));
         Assert.False(store.Exists);
 
         await store.WriteAsync(Write(Metadata(0), [Offset(4, 4)]));
         GroupStore next = NewStore();
-        Assert.Equal(0, (await next.LoadAsync())!.Generation);
+        await next.LoadAsync();
+        Assert.Equal(0, next.Snapshot!.Generation);
         Assert.Equal(4, next.Offsets.Single().Key.Partition);
     }
 
@@ -137,8 +140,8 @@ public sealed class GroupStoreTests
         return store;
     }
 
-    private static GroupWrite Write(GroupSnapshot? metadata, IEnumerable<KeyValuePair<TopicPartition, StoredOffset?>> offsets) =>
-        new(1, false, metadata, [.. offsets]);
+    private static GroupRecords Write(GroupSnapshot? metadata, IEnumerable<KeyValuePair<TopicPartition, StoredOffset?>> offsets) =>
+        new(false, metadata, [.. offsets]);
 
     private static GroupSnapshot Metadata(int generation) => new(GroupState.Empty, generation, "", "", "", 0, []);
 

@@ -334,8 +334,8 @@ public sealed class GroupMembershipTests
                 0 2: join c-2 gen=2 range leader=c-1
             > join 4
             > leave c-2 c-9 c-3
-                0 None UnknownMemberId None
                 0 4: join UnknownMemberId
+                0 None UnknownMemberId None
             > join 5 member=c-1
                 0 write CompletingRebalance gen=3 c-1[]
                 0 5: join c-1 gen=3 range leader=c-1 of c-1

@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
+using Arus.Protocol;
+using MemberProtocol = Arus.Protocol.JoinGroupRequest.JoinGroupRequestProtocol;
 
 namespace Arus.Coordination.Tests.Groups;
 
@@ -18,6 +20,9 @@ internal sealed class GroupScript : IMemberIdSource
 {
     public const int WaitLimitMs = 4_000;
 
+    /// <summary>Of inputs that are answered at once, so that a script need not name their calls.</summary>
+    private const string NoToken = "0";
+
     private const string OneMember = """
         > join 1
             0 write CompletingRebalance gen=1 c-1[]
@@ -32,7 +37,8 @@ internal sealed class GroupScript : IMemberIdSource
     private readonly Dictionary<TopicPartition, StoredOffset> _storedOffsets = [];
     private GroupSnapshot? _stored;
     private ConsumerGroup _group;
-    private GroupWrite? _inFlight;
+    private GroupRecords? _inFlight;
+    private long _deadline;
     private bool _hold;
     private long _now;
     private int _ids;
@@ -41,6 +47,7 @@ internal sealed class GroupScript : IMemberIdSource
     {
         _options = options;
         _group = Load();
+        _deadline = _group.TakeEffects(canWrite: false).Deadline;
     }
 
     public static void Check(string script, GroupOptions? options = null) =>
@@ -77,31 +84,39 @@ internal sealed class GroupScript : IMemberIdSource
         switch (words[0])
         {
             case "join":
-                _group.Join(Number(words[1]), ParseJoin(words[2..]), _now);
+                Receive(words[1], ParseJoin(words[2..], out Caller caller), caller);
                 break;
             case "sync":
-                _group.Sync(Number(words[1]), ParseSync(words[2..]), _now);
+                Receive(words[1], ParseSync(words[2..]));
                 break;
             case "heartbeat":
-                Print(_group.Heartbeat(ParseMember(words[1], words[2]), _now).ToString());
+                (string id, string? instance) = ParseMember(words[1]);
+                Receive(NoToken, new HeartbeatRequest { MemberId = id, GroupInstanceId = instance, GenerationId = Number(words[2]) });
                 break;
             case "leave":
-                Print(string.Join(' ', _group.Leave([.. words[1..].Select(word => ParseMember(word, "-1"))], _now)));
+                Receive(NoToken, new LeaveGroupRequest { Members = [.. words[1..].Select(ParseLeaver)] });
                 break;
             case "commit":
-                _group.CommitOffsets(Number(words[1]), ParseMember(words[2], words[3]), -1, [.. words[4..].Select(ParseOffset)], _now);
+                Receive(words[1], ParseCommit(words[2..]));
                 break;
             case "fetch":
-                _group.FetchOffsets(Number(words[1]), words.Length == 2 ? null : [.. words[2..].Select(ParsePartition)]);
+                Receive(words[1], new OffsetFetchRequest { Groups = [new() { Topics = words.Length == 2 ? null : ParseFetch(words[2..]) }] });
                 break;
             case "delete-offsets":
-                _group.DeleteOffsets(Number(words[1]), [.. words[2..].Select(ParsePartition)]);
+                Receive(words[1], new OffsetDeleteRequest
+                {
+                    Topics = [.. ParseFetch(words[2..]).Select(topic => new OffsetDeleteRequest.OffsetDeleteRequestTopic
+                    {
+                        Name = topic.Name, Partitions = [.. topic.PartitionIndexes.Select(
+                            partition => new OffsetDeleteRequest.OffsetDeleteRequestPartition { PartitionIndex = partition })],
+                    })],
+                });
                 break;
             case "delete":
-                _group.Delete(Number(words[1]));
+                Receive(words[1], new DeleteGroupsRequest { GroupsNames = ["g"] });
                 break;
             case "describe":
-                Print(Show(_group.Describe()));
+                Receive(NoToken, new DescribeGroupsRequest { Groups = ["g"] });
                 break;
             case "advance":
                 AdvanceTo(_now + Number(words[1]));
@@ -114,7 +129,7 @@ internal sealed class GroupScript : IMemberIdSource
                 _hold = true;
                 break;
             case "write":
-                TakeWrite();
+                Drain(canWrite: true);
                 break;
             case "written":
                 CompleteWrite();
@@ -123,49 +138,51 @@ internal sealed class GroupScript : IMemberIdSource
                 throw new FormatException($"The script has the unknown input '{words[0]}'.");
         }
 
-        Drain();
+        Drain(canWrite: !_hold);
     }
+
+    private void Receive(string token, IApiMessage request, Caller caller = default) =>
+        _group.Receive(Number(token), request, caller, _now);
 
     private void AdvanceTo(long end)
     {
-        while (_group.NextDeadline <= end)
+        while (_deadline <= end)
         {
-            _now = Math.Max(_now, _group.NextDeadline);
+            _now = Math.Max(_now, _deadline);
             _group.Advance(_now);
-            Drain();
+            Drain(canWrite: !_hold);
         }
 
         _now = end;
     }
 
-    private void Drain()
+    private void Drain(bool canWrite)
     {
-        PrintAnswers();
-        while (!_hold && TakeWrite())
+        Effects<GroupRecords> effects = _group.TakeEffects(canWrite && _inFlight is null);
+        _deadline = effects.Deadline;
+        foreach ((long token, IApiMessage message) in effects.Replies)
         {
-            CompleteWrite();
-            PrintAnswers();
-        }
-    }
-
-    private bool TakeWrite()
-    {
-        if (_inFlight is not null || !_group.TryTakeWrite(out GroupWrite write))
-        {
-            return false;
+            Print(token == Number(NoToken) ? Show(message) : $"{token}: {Show(message)}");
         }
 
-        _inFlight = write;
-        string text = write.Clear ? " clear" : "";
-        text += write.Metadata is { } metadata ? $" {Show(metadata)}" : "";
-        text += string.Concat(write.Offsets.Select(entry => $" {entry.Key}={(entry.Value is { } value ? Show(value) : "none")}"));
-        Print($"write{text}");
-        return true;
+        if (effects.Records is { } records)
+        {
+            _inFlight = records;
+            string text = records.Clear ? " clear" : "";
+            text += records.Metadata is { } metadata ? $" {Show(metadata)}" : "";
+            text += string.Concat(records.Offsets.Select(entry => $" {entry.Key}={(entry.Value is { } value ? Show(value.Offset, value.Metadata) : "none")}"));
+            Print($"write{text}");
+            if (!_hold)
+            {
+                CompleteWrite();
+                Drain(canWrite: true);
+            }
+        }
     }
 
     private void CompleteWrite()
     {
-        GroupWrite write = _inFlight ?? throw new FormatException("The script reports a write that was not taken.");
+        GroupRecords write = _inFlight ?? throw new FormatException("The script reports a write that was not taken.");
         _inFlight = null;
         if (write.Clear)
         {
@@ -187,71 +204,95 @@ internal sealed class GroupScript : IMemberIdSource
             }
         }
 
-        _group.Written(write.Sequence);
-    }
-
-    private void PrintAnswers()
-    {
-        foreach ((long token, GroupReply reply) in _group.TakeAnswers())
-        {
-            Print($"{token}: {Show(reply)}");
-        }
+        _group.Written();
     }
 
     private void Print(string text) => _transcript.Append(CultureInfo.InvariantCulture, $"{_now,5} {text}\n");
 
-    private static string Show(GroupReply reply) => reply switch
+    private string Show(IApiMessage message) => message switch
     {
-        JoinReply { Error: not ErrorCode.None } join => $"join {join.Error}{(join.Error == ErrorCode.MemberIdRequired ? $" {join.MemberId}" : "")}",
-        JoinReply { Pending: true } join => $"join pending {join.MemberId}",
-        JoinReply join => $"join {join.MemberId} gen={join.Generation} {join.ProtocolName} leader={join.LeaderId}"
-            + (join.SkipAssignment ? " skip" : "") + (join.Members.Count > 0 ? $" of {string.Join(',', join.Members.Select(m => m.MemberId))}" : ""),
-        SyncReply { Error: not ErrorCode.None } sync => $"sync {sync.Error}",
-        SyncReply { Pending: true } => "sync pending",
-        SyncReply sync => $"sync {sync.ProtocolName} [{Encoding.UTF8.GetString(sync.Assignment.Span)}]",
-        ErrorReply error => error.Error.ToString(),
-        ErrorsReply errors => string.Join(' ', errors.Errors),
-        OffsetsReply offsets => offsets.Offsets.Count == 0 ? "nothing"
-            : string.Join(' ', offsets.Offsets.Select(entry => $"{entry.Key}={(entry.Value is { } value ? Show(value) : "none")}")),
+        JoinGroupResponse { ErrorCode: ErrorCode.RequestTimedOut } join => $"join pending {join.MemberId}",
+        JoinGroupResponse { ErrorCode: ErrorCode.MemberIdRequired } join => $"join {join.ErrorCode} {join.MemberId}",
+        JoinGroupResponse { ErrorCode: not ErrorCode.None } join => $"join {join.ErrorCode}",
+        JoinGroupResponse join => $"join {join.MemberId} gen={join.GenerationId} {join.ProtocolName} leader={join.Leader}"
+            + (join.SkipAssignment ? " skip" : "") + (join.Members.Length > 0 ? $" of {string.Join(',', join.Members.Select(m => m.MemberId))}" : ""),
+        SyncGroupResponse { ErrorCode: ErrorCode.RequestTimedOut } => "sync pending",
+        SyncGroupResponse { ErrorCode: not ErrorCode.None } sync => $"sync {sync.ErrorCode}",
+        SyncGroupResponse sync => $"sync {sync.ProtocolName} [{Encoding.UTF8.GetString(sync.Assignment.Span)}]",
+        HeartbeatResponse heartbeat => heartbeat.ErrorCode.ToString(),
+        LeaveGroupResponse leave => string.Join(' ', leave.Members.Select(member => member.ErrorCode)),
+        OffsetCommitResponse commit => string.Join(' ', commit.Topics.SelectMany(topic => topic.Partitions).Select(p => p.ErrorCode)),
+        OffsetDeleteResponse { ErrorCode: not ErrorCode.None } delete => delete.ErrorCode.ToString(),
+        OffsetDeleteResponse delete => string.Join(' ', delete.Topics.SelectMany(topic => topic.Partitions).Select(p => p.ErrorCode)),
+        OffsetFetchResponse { Groups: [{ Topics: [] }] } => "nothing",
+        OffsetFetchResponse fetch => string.Join(' ', fetch.Groups[0].Topics.SelectMany(topic => topic.Partitions, (topic, p) =>
+            $"{topic.Name}-{p.PartitionIndex}={(p.CommittedOffset < 0 ? "none" : Show(p.CommittedOffset, p.Metadata!))}")),
+        DescribeGroupsResponse describe => Show(describe.Groups[0]),
+        DeleteGroupsResponse delete => delete.Results[0].ErrorCode.ToString(),
         _ => throw new InvalidOperationException(),
     };
 
-    private static string Show(GroupSummary group) =>
-        $"{group.State} gen={group.Generation} '{group.ProtocolType}' '{group.ProtocolName}'"
-        + string.Concat(group.Members.Select(member => $" {member.MemberId}[{Encoding.UTF8.GetString(member.Assignment.Span)}]"));
+    private string Show(DescribeGroupsResponse.DescribedGroup group) =>
+        $"{group.GroupState} gen={_group.Generation} '{group.ProtocolType}' '{group.ProtocolData}'"
+        + string.Concat(group.Members.Select(member => $" {member.MemberId}[{Encoding.UTF8.GetString(member.MemberAssignment.Span)}]"));
 
     private static string Show(GroupSnapshot group) =>
         $"{group.State} gen={group.Generation}"
         + string.Concat(group.Members.Select(member => $" {member.MemberId}[{Encoding.UTF8.GetString(member.Assignment.Span)}]"));
 
-    private static string Show(StoredOffset offset) => offset.Metadata.Length == 0 ? $"{offset.Offset}" : $"{offset.Offset}'{offset.Metadata}'";
+    private static string Show(long offset, string metadata) => metadata.Length == 0 ? $"{offset}" : $"{offset}'{metadata}'";
 
-    private static JoinRequest ParseJoin(string[] words)
+    private static JoinGroupRequest ParseJoin(string[] words, out Caller caller)
     {
-        var join = new JoinRequest("", null, false, "c", "/host", 10_000, 60_000, "consumer", ParseProtocols("range:t"), false);
+        var join = new JoinGroupRequest
+        {
+            SessionTimeoutMs = 10_000, RebalanceTimeoutMs = 60_000, ProtocolType = "consumer", Protocols = ParseProtocols("range:t"),
+        };
+        (string client, short version) = ("c", 0);
         foreach (string word in words)
         {
             string value = word[(word.IndexOf('=') + 1)..];
-            join = word.Split('=')[0] switch
+            switch (word.Split('=')[0])
             {
-                "member" => join with { MemberId = value },
-                "instance" => join with { InstanceId = value },
-                "known" => join with { RequireKnownMemberId = true },
-                "skip" => join with { SupportsSkippingAssignment = true },
-                "client" => join with { ClientId = value },
-                "type" => join with { ProtocolType = value },
-                "session" => join with { SessionTimeoutMs = Number(value) },
-                "rebalance" => join with { RebalanceTimeoutMs = Number(value) },
-                "protocols" => join with { Protocols = ParseProtocols(value) },
-                _ => throw new FormatException($"The script has the unknown option '{word}'."),
-            };
+                case "member":
+                    join.MemberId = value;
+                    break;
+                case "instance":
+                    join.GroupInstanceId = value;
+                    break;
+                case "known":
+                    version = Math.Max(version, (short)4);
+                    break;
+                case "skip":
+                    version = 9;
+                    break;
+                case "client":
+                    client = value;
+                    break;
+                case "type":
+                    join.ProtocolType = value;
+                    break;
+                case "session":
+                    join.SessionTimeoutMs = Number(value);
+                    break;
+                case "rebalance":
+                    join.RebalanceTimeoutMs = Number(value);
+                    break;
+                case "protocols":
+                    join.Protocols = ParseProtocols(value);
+                    break;
+                default:
+                    throw new FormatException($"The script has the unknown option '{word}'.");
+            }
         }
 
+        caller = new Caller(client, "/host", version);
         return join;
     }
 
-    private static ProtocolChoice[] ParseProtocols(string text) =>
-        [.. text.Split('/').Select(part => part.Split(':')).Select(parts => new ProtocolChoice(parts[0], Subscription(parts[1].Split(','))))];
+    private static MemberProtocol[] ParseProtocols(string text) =>
+        [.. text.Split('/').Select(part => part.Split(':')).Select(
+            parts => new MemberProtocol { Name = parts[0], Metadata = Subscription(parts[1].Split(',')) })];
 
     /// <summary>Kafka's ConsumerProtocolSubscription version 0.</summary>
     public static byte[] Subscription(params string[] topics)
@@ -270,24 +311,58 @@ internal sealed class GroupScript : IMemberIdSource
         return stream.ToArray();
     }
 
-    private static SyncRequest ParseSync(string[] words)
+    private static SyncGroupRequest ParseSync(string[] words)
     {
-        KeyValuePair<string, ReadOnlyMemory<byte>>[] assignments =
-            [.. words[2..].Select(word => word.Split('=')).Select(parts => new KeyValuePair<string, ReadOnlyMemory<byte>>(parts[0], Encoding.UTF8.GetBytes(parts[1])))];
-        return new SyncRequest(ParseMember(words[0], words[1]), null, null, assignments);
+        (string id, string? instance) = ParseMember(words[0]);
+        return new SyncGroupRequest
+        {
+            MemberId = id,
+            GroupInstanceId = instance,
+            GenerationId = Number(words[1]),
+            Assignments = [.. words[2..].Select(word => word.Split('=')).Select(parts => new SyncGroupRequest.SyncGroupRequestAssignment
+            {
+                MemberId = parts[0], Assignment = Encoding.UTF8.GetBytes(parts[1]),
+            })],
+        };
     }
 
-    private static MemberRef ParseMember(string member, string generation)
+    private static OffsetCommitRequest ParseCommit(string[] words)
+    {
+        (string id, string? instance) = ParseMember(words[0]);
+        return new OffsetCommitRequest
+        {
+            MemberId = id,
+            GroupInstanceId = instance,
+            GenerationIdOrMemberEpoch = Number(words[1]),
+            Topics = [.. words[2..].Select(word => (Partition: ParsePartition(word.Split('=')[0]), Value: word.Split('=')[1].Split('\'')))
+                .GroupBy(offset => offset.Partition.Topic).Select(topic => new OffsetCommitRequest.OffsetCommitRequestTopic
+                {
+                    Name = topic.Key,
+                    Partitions = [.. topic.Select(offset => new OffsetCommitRequest.OffsetCommitRequestPartition
+                    {
+                        PartitionIndex = offset.Partition.Partition, CommittedOffset = Number(offset.Value[0]),
+                        CommittedMetadata = offset.Value.Length > 1 ? offset.Value[1] : "",
+                    })],
+                })],
+        };
+    }
+
+    private static OffsetFetchRequest.OffsetFetchRequestTopics[] ParseFetch(string[] words) =>
+        [.. words.Select(ParsePartition).GroupBy(partition => partition.Topic).Select(topic => new OffsetFetchRequest.OffsetFetchRequestTopics
+        {
+            Name = topic.Key, PartitionIndexes = [.. topic.Select(partition => partition.Partition)],
+        })];
+
+    private static LeaveGroupRequest.MemberIdentity ParseLeaver(string word)
+    {
+        (string id, string? instance) = ParseMember(word);
+        return new() { MemberId = id, GroupInstanceId = instance };
+    }
+
+    private static (string Id, string? InstanceId) ParseMember(string member)
     {
         string[] parts = member.Split('/');
-        return new MemberRef(parts[0] == "-" ? "" : parts[0], parts.Length > 1 ? parts[1] : null, Number(generation));
-    }
-
-    private static OffsetToCommit ParseOffset(string text)
-    {
-        string[] parts = text.Split('=');
-        string[] value = parts[1].Split('\'');
-        return new OffsetToCommit(ParsePartition(parts[0]), Number(value[0]), -1, value.Length > 1 ? value[1] : "");
+        return (parts[0] == "-" ? "" : parts[0], parts.Length > 1 ? parts[1] : null);
     }
 
     private static TopicPartition ParsePartition(string text)

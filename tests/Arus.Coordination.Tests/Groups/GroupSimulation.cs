@@ -1,3 +1,5 @@
+using Arus.Protocol;
+
 namespace Arus.Coordination.Tests.Groups;
 
 /// <summary>
@@ -54,7 +56,7 @@ internal sealed class GroupSimulation
         CheckSettled();
     }
 
-    public void Send(Action<ConsumerGroup, long> call, Action<GroupReply> reply, bool mustOwn = false)
+    public void Send(IApiMessage request, Caller caller, Action<IApiMessage> reply, bool mustOwn = false)
     {
         if (_trouble && World.Chance(0.03))
         {
@@ -68,7 +70,7 @@ internal sealed class GroupSimulation
         }
 
         SimulatedCoordinator target = World.Chance(0.7) ? reachable[^1] : reachable[World.Random.Next(reachable.Length)];
-        World.After(World.Random.Next(1, 50), () => target.Receive(call, reply, mustOwn));
+        World.After(World.Random.Next(1, 50), () => target.Receive(request, caller, reply, mustOwn));
     }
 
     public void Deliver(Action reply)
@@ -83,14 +85,14 @@ internal sealed class GroupSimulation
     public void Track(Task loop) => _running.Add(loop);
 
     /// <summary>A generation has one list of members, whoever coordinates.</summary>
-    public void CheckMembers(JoinReply join)
+    public void CheckMembers(JoinGroupResponse join)
     {
-        if (join.Members.Count > 0)
+        if (join.Members.Length > 0)
         {
-            string members = string.Join(' ', join.Members.Select(member => member.InstanceId ?? member.MemberId).Order());
+            string members = string.Join(' ', join.Members.Select(member => member.GroupInstanceId ?? member.MemberId).Order());
             World.Require(
-                _membersOf.TryAdd(join.Generation, members) || _membersOf[join.Generation] == members,
-                () => $"generation {join.Generation} has the members {_membersOf[join.Generation]}, and {members}");
+                _membersOf.TryAdd(join.GenerationId, members) || _membersOf[join.GenerationId] == members,
+                () => $"generation {join.GenerationId} has the members {_membersOf[join.GenerationId]}, and {members}");
         }
     }
 

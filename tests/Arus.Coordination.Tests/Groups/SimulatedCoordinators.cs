@@ -1,3 +1,5 @@
+using Arus.Protocol;
+
 namespace Arus.Coordination.Tests.Groups;
 
 /// <summary>Storage with compare-and-swap, as grain storage has it.</summary>
@@ -14,7 +16,7 @@ internal sealed class SimulatedStorage(SimulatedWorld world)
     /// <summary>A new coordinator makes the versions of all before it stale.</summary>
     public long Claim() => ++Version;
 
-    public bool TryWrite(ref long version, GroupWrite write)
+    public bool TryWrite(ref long version, GroupRecords records)
     {
         if (version != Version)
         {
@@ -22,14 +24,14 @@ internal sealed class SimulatedStorage(SimulatedWorld world)
         }
 
         version = ++Version;
-        if (write.Clear)
+        if (records.Clear)
         {
             _snapshot = null;
             Offsets.Clear();
         }
 
-        _snapshot = write.Metadata is null ? _snapshot : GroupStateFormat.EncodeSnapshot(write.Metadata);
-        foreach ((TopicPartition partition, StoredOffset? offset) in write.Offsets)
+        _snapshot = records.Metadata is null ? _snapshot : GroupStateFormat.EncodeSnapshot(records.Metadata);
+        foreach ((TopicPartition partition, StoredOffset? offset) in records.Offsets)
         {
             if (offset is { } value)
             {
@@ -57,10 +59,10 @@ internal sealed class SimulatedCoordinator : IMemberIdSource
     private readonly SimulatedWorld _world;
     private readonly SimulatedStorage _storage;
     private readonly ConsumerGroup _group;
-    private readonly Dictionary<long, Action<GroupReply>> _calls = [];
+    private readonly Dictionary<long, Action<IApiMessage>> _calls = [];
     private readonly string _name;
     private long _version;
-    private long _tokens;
+    private long _lastCall;
     private long _armed = long.MaxValue;
     private long _preparingSince = long.MaxValue;
     private bool _writing;
@@ -73,7 +75,7 @@ internal sealed class SimulatedCoordinator : IMemberIdSource
         _version = storage.Claim();
         _group = new ConsumerGroup(new GroupOptions(), this, GroupScript.WaitLimitMs, storage.Snapshot, storage.Offsets, world.Now);
         world.Note($"{name} starts: {_group.State} gen={_group.Generation}");
-        Pump();
+        CarryOutEffects();
     }
 
     public bool IsAlive { get; private set; } = true;
@@ -88,8 +90,8 @@ internal sealed class SimulatedCoordinator : IMemberIdSource
         _world.Note($"{_name} ends: {why}");
     }
 
-    /// <summary>Takes a call; calls that still wait when the coordinator dies are never answered.</summary>
-    public void Receive(Action<ConsumerGroup, long> call, Action<GroupReply> reply, bool mustOwn = false)
+    /// <summary>Takes a request; calls that still wait when the coordinator dies are never answered.</summary>
+    public void Receive(IApiMessage request, Caller caller, Action<IApiMessage> reply, bool mustOwn = false)
     {
         if (!IsAlive)
         {
@@ -102,30 +104,30 @@ internal sealed class SimulatedCoordinator : IMemberIdSource
             return;
         }
 
-        long token = ++_tokens;
-        _calls[token] = reply;
-        call(_group, token);
-        Pump();
+        _calls[++_lastCall] = reply;
+        _group.Receive(_lastCall, request, caller, _world.Now);
+        CarryOutEffects();
     }
 
-    private void Pump()
+    private void CarryOutEffects()
     {
-        foreach ((long token, GroupReply reply) in _group.TakeAnswers())
+        Effects<GroupRecords> effects = _group.TakeEffects(canWrite: !_writing);
+        foreach ((long call, IApiMessage message) in effects.Replies)
         {
-            _calls.Remove(token, out Action<GroupReply>? answer);
-            _world.Require(answer is not null, () => $"call {token} was answered twice");
-            answer!(reply);
+            _calls.Remove(call, out Action<IApiMessage>? answer);
+            _world.Require(answer is not null, () => $"call {call} was answered twice");
+            answer!(message);
         }
 
-        if (!_writing && _group.TryTakeWrite(out GroupWrite write))
+        if (effects.Records is { } records)
         {
             _writing = true;
-            _world.After(_world.Random.Next(1, 150), () => Complete(write));
+            _world.After(_world.Random.Next(1, 150), () => Complete(records));
         }
 
-        if (_group.NextDeadline < _armed)
+        if (effects.Deadline < _armed)
         {
-            _armed = _group.NextDeadline;
+            _armed = effects.Deadline;
             _world.At(_armed, Tick);
         }
 
@@ -135,7 +137,7 @@ internal sealed class SimulatedCoordinator : IMemberIdSource
             () => $"{_name} prepares generation {_group.Generation + 1} since {_preparingSince}");
     }
 
-    private void Complete(GroupWrite write)
+    private void Complete(GroupRecords records)
     {
         // A coordinator that died with a write under way may or may not have been heard by the storage.
         if (!IsAlive && _world.Chance(0.5))
@@ -143,7 +145,7 @@ internal sealed class SimulatedCoordinator : IMemberIdSource
             return;
         }
 
-        if (!_storage.TryWrite(ref _version, write))
+        if (!_storage.TryWrite(ref _version, records))
         {
             Kill("fenced");
         }
@@ -151,8 +153,8 @@ internal sealed class SimulatedCoordinator : IMemberIdSource
         if (IsAlive)
         {
             _writing = false;
-            _group.Written(write.Sequence);
-            Pump();
+            _group.Written();
+            CarryOutEffects();
         }
     }
 
@@ -162,7 +164,7 @@ internal sealed class SimulatedCoordinator : IMemberIdSource
         if (IsAlive)
         {
             _group.Advance(_world.Now);
-            Pump();
+            CarryOutEffects();
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.Text;
+using Arus.Protocol;
 
 namespace Arus.Coordination.Tests.Groups;
 
@@ -20,8 +21,6 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
     public int Generation { get; private set; } = -1;
 
     public int[] Owned { get; private set; } = [];
-
-    private MemberRef Self => new(_memberId, instanceId, Generation);
 
     public void Start()
     {
@@ -46,8 +45,8 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
     public void Leave()
     {
         _world.Note($"{name} leaves");
-        MemberRef self = Self;
-        simulation.Send((group, _) => group.Leave([self], _world.Now), _ => { });
+        var request = new LeaveGroupRequest { Members = [new() { MemberId = _memberId, GroupInstanceId = instanceId }] };
+        simulation.Send(request, default, _ => { });
         End();
     }
 
@@ -84,47 +83,51 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
     /// <summary>One attempt at a generation; true if it brought an assignment.</summary>
     private async Task<bool> JoinAsync(int life)
     {
-        var request = new JoinRequest(
-            _memberId, instanceId, instanceId is null, name, "/sim", SessionTimeoutMs, RebalanceTimeoutMs, "consumer",
-            [new ProtocolChoice("range", GroupScript.Subscription("t"))], true);
-        GroupReply? reply = await CallAsync((group, token) => group.Join(token, request, _world.Now));
-        if (life != _life || reply is not JoinReply join)
+        var request = new JoinGroupRequest
+        {
+            MemberId = _memberId, GroupInstanceId = instanceId, SessionTimeoutMs = SessionTimeoutMs, RebalanceTimeoutMs = RebalanceTimeoutMs,
+            ProtocolType = "consumer", Protocols = [new() { Name = "range", Metadata = GroupScript.Subscription("t") }],
+        };
+        IApiMessage? reply = await CallAsync(request, new Caller(name, "/sim", JoinGroupRequest.Descriptor.MaxVersion));
+        if (life != _life || reply is not JoinGroupResponse join)
         {
             return false;
         }
 
-        if (join.Error is not (ErrorCode.None or ErrorCode.MemberIdRequired))
+        if (join.ErrorCode is not (ErrorCode.None or ErrorCode.MemberIdRequired or ErrorCode.RequestTimedOut))
         {
-            Forget(join.Error);
+            Forget(join.ErrorCode);
             return false;
         }
 
         _memberId = join.MemberId;
-        if (join.Pending || join.Error == ErrorCode.MemberIdRequired)
+        if (join.ErrorCode != ErrorCode.None)
         {
             return false;
         }
 
         // The eager protocol: what was owned is given up before the next generation is known.
         Owned = [];
-        Generation = join.Generation;
+        Generation = join.GenerationId;
         simulation.CheckMembers(join);
-        KeyValuePair<string, ReadOnlyMemory<byte>>[] assignments = [.. Assign(join)];
         while (life == _life)
         {
-            reply = await CallAsync((group, token) => group.Sync(token, new SyncRequest(Self, null, null, assignments), _world.Now));
-            if (life != _life || reply is not SyncReply sync)
+            reply = await CallAsync(new SyncGroupRequest
+            {
+                MemberId = _memberId, GroupInstanceId = instanceId, GenerationId = Generation, Assignments = [.. Assign(join)],
+            });
+            if (life != _life || reply is not SyncGroupResponse sync)
             {
                 return false;
             }
 
-            if (sync.Error != ErrorCode.None)
+            if (sync.ErrorCode is not (ErrorCode.None or ErrorCode.RequestTimedOut))
             {
-                Forget(sync.Error);
+                Forget(sync.ErrorCode);
                 return false;
             }
 
-            if (!sync.Pending)
+            if (sync.ErrorCode == ErrorCode.None)
             {
                 Owned = [.. Encoding.UTF8.GetString(sync.Assignment.Span).Split(',', StringSplitOptions.RemoveEmptyEntries).Select(int.Parse)];
                 simulation.CheckOwners(Generation, Owned, instanceId ?? _memberId);
@@ -135,17 +138,17 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
         return false;
     }
 
-    private static IEnumerable<KeyValuePair<string, ReadOnlyMemory<byte>>> Assign(JoinReply join)
+    private static IEnumerable<SyncGroupRequest.SyncGroupRequestAssignment> Assign(JoinGroupResponse join)
     {
         if (join.SkipAssignment)
         {
             yield break;
         }
 
-        for (int i = 0; i < join.Members.Count; i++)
+        for (int i = 0; i < join.Members.Length; i++)
         {
-            IEnumerable<int> mine = Enumerable.Range(0, GroupSimulation.Partitions).Where(partition => partition % join.Members.Count == i);
-            yield return new(join.Members[i].MemberId, Encoding.UTF8.GetBytes(string.Join(',', mine)));
+            IEnumerable<int> mine = Enumerable.Range(0, GroupSimulation.Partitions).Where(partition => partition % join.Members.Length == i);
+            yield return new() { MemberId = join.Members[i].MemberId, Assignment = Encoding.UTF8.GetBytes(string.Join(',', mine)) };
         }
     }
 
@@ -159,14 +162,11 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
                 return;
             }
 
-            MemberRef self = Self;
-            var source = new TaskCompletionSource<ErrorCode>();
-            simulation.Send((group, _) => simulation.Deliver(() => source.TrySetResult(group.Heartbeat(self, _world.Now))), _ => { });
-            _world.After(CallTimeoutMs, () => source.TrySetResult(ErrorCode.RequestTimedOut));
-            ErrorCode error = await source.Task;
-            if (life == _life && generation == Generation && error is not (ErrorCode.None or ErrorCode.RequestTimedOut))
+            var request = new HeartbeatRequest { MemberId = _memberId, GroupInstanceId = instanceId, GenerationId = Generation };
+            ErrorCode? error = (await CallAsync(request) as HeartbeatResponse)?.ErrorCode;
+            if (life == _life && generation == Generation && error is not (null or ErrorCode.None))
             {
-                Forget(error);
+                Forget(error.Value);
                 _rejoin = true;
             }
         }
@@ -176,11 +176,13 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
     {
         TopicPartition[] partitions = [.. Owned.Select(partition => new TopicPartition("t", partition))];
         long[] least = [.. Owned.Select(partition => simulation.Acknowledged[partition])];
-        if (await CallAsync((group, token) => group.FetchOffsets(token, partitions), mustOwn: true) is OffsetsReply fetched)
+        var fetch = new OffsetFetchRequest { Groups = [new() { Topics = [new() { Name = "t", PartitionIndexes = Owned }] }] };
+        if (await CallAsync(fetch, mustOwn: true) is OffsetFetchResponse fetched)
         {
+            OffsetFetchResponse.OffsetFetchResponsePartitions[] offsets = fetched.Groups[0].Topics[0].Partitions;
             for (int i = 0; i < partitions.Length; i++)
             {
-                long offset = fetched.Offsets[i].Value?.Offset ?? -1;
+                long offset = offsets[i].CommittedOffset;
                 _world.Require(offset >= least[i], () => $"{name} read {offset} for {partitions[i]}, and {least[i]} was acknowledged");
             }
         }
@@ -193,18 +195,23 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
                 continue;
             }
 
-            int[] owned = Owned;
-            OffsetToCommit[] offsets =
-                [.. owned.Select(partition => new OffsetToCommit(new TopicPartition("t", partition), ++simulation.Processed[partition], -1, ""))];
-            MemberRef self = Self;
-            GroupReply? reply = await CallAsync((group, token) => group.CommitOffsets(token, self, -1, offsets, _world.Now));
-            ErrorCode? error = (reply as ErrorsReply)?.Errors[0];
+            OffsetCommitRequest.OffsetCommitRequestPartition[] offsets = [.. Owned.Select(
+                partition => new OffsetCommitRequest.OffsetCommitRequestPartition
+                {
+                    PartitionIndex = partition, CommittedOffset = ++simulation.Processed[partition],
+                })];
+            IApiMessage? reply = await CallAsync(new OffsetCommitRequest
+            {
+                MemberId = _memberId, GroupInstanceId = instanceId, GenerationIdOrMemberEpoch = Generation,
+                Topics = [new() { Name = "t", Partitions = offsets }],
+            });
+            ErrorCode? error = (reply as OffsetCommitResponse)?.Topics[0].Partitions[0].ErrorCode;
             if (error == ErrorCode.None)
             {
-                foreach (OffsetToCommit offset in offsets)
+                foreach (OffsetCommitRequest.OffsetCommitRequestPartition offset in offsets)
                 {
-                    int partition = offset.Partition.Partition;
-                    simulation.Acknowledged[partition] = Math.Max(simulation.Acknowledged[partition], offset.Offset);
+                    long acknowledged = simulation.Acknowledged[offset.PartitionIndex];
+                    simulation.Acknowledged[offset.PartitionIndex] = Math.Max(acknowledged, offset.CommittedOffset);
                 }
             }
             else if (life == _life && error is { } refusal)
@@ -229,13 +236,13 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
         }
     }
 
-    private async Task<GroupReply?> CallAsync(Action<ConsumerGroup, long> call, bool mustOwn = false)
+    private async Task<IApiMessage?> CallAsync(IApiMessage request, Caller caller = default, bool mustOwn = false)
     {
         await StepAsync(0);
-        var source = new TaskCompletionSource<GroupReply?>();
-        simulation.Send(call, reply => simulation.Deliver(() => source.TrySetResult(reply)), mustOwn);
+        var source = new TaskCompletionSource<IApiMessage?>();
+        simulation.Send(request, caller, reply => simulation.Deliver(() => source.TrySetResult(reply)), mustOwn);
         _world.After(CallTimeoutMs, () => source.TrySetResult(null));
-        GroupReply? result = await source.Task;
+        IApiMessage? result = await source.Task;
         await StepAsync(0);
         return result;
     }

@@ -85,11 +85,15 @@ internal static class Samples
         object?[] arguments = [.. (constructor?.GetParameters() ?? []).Select(
             p => typeof(Exception).IsAssignableFrom(p.ParameterType) ? null : Make(p.ParameterType, $"{type.Name}.{p.Name}", depth + 1))];
         object value = constructor is null ? Activator.CreateInstance(type)! : constructor.Invoke(arguments);
-        foreach (PropertyInfo property in type.GetProperties().Where(p => p.IsDefined(typeof(IdAttribute)) && p.SetMethod is { IsPublic: true }))
+        foreach (PropertyInfo property in type.GetProperties().Where(
+            p => p.SetMethod is { IsPublic: true } && (p.IsDefined(typeof(IdAttribute)) || IsOfProtocol(type))))
         {
             property.SetValue(value, Make(property.PropertyType, $"{type.Name}.{property.Name}", depth + 1));
         }
 
         return value;
     }
+
+    /// <summary>A message of the wire or a structure of one, all of whose properties cross.</summary>
+    private static bool IsOfProtocol(Type type) => type.Assembly == typeof(Protocol.IApiMessage).Assembly;
 }

@@ -1,15 +1,20 @@
 using Arus.Grains;
+using Arus.Protocol;
+using Arus.Testing;
 
 namespace Arus.Kafka.Tests;
 
-/// <summary>A group that answers what the test puts into it.</summary>
+/// <summary>A group in memory, whose joins and syncs are those that the test puts into it.</summary>
 internal sealed class FakeGroup(string id) : IGroupGrain
 {
-    public Queue<JoinGroupResult> Joins { get; } = new();
+    private readonly InMemoryGroup _group = new();
 
-    public Queue<SyncGroupResult> Syncs { get; } = new();
+    public Queue<JoinGroupResponse> Joins { get; } = new();
 
-    public List<JoinGroupCommand> JoinCommands { get; } = [];
+    public Queue<SyncGroupResponse> Syncs { get; } = new();
+
+    /// <summary>The member id and the caller of each join.</summary>
+    public List<(string MemberId, Caller Caller)> JoinCalls { get; } = [];
 
     /// <summary>Set: joins and syncs are not answered before it ends, as in a rebalance that waits for other members.</summary>
     public TaskCompletionSource? Rebalance { get; set; }
@@ -17,55 +22,52 @@ internal sealed class FakeGroup(string id) : IGroupGrain
     /// <summary>Ends when a join or sync waits for <see cref="Rebalance"/>.</summary>
     public TaskCompletionSource Waiting { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    public List<CommitOffsetsCommand> Commits { get; } = [];
-
-    public List<CommittedOffset> Offsets { get; } = [];
-
     public Exception? Failure { get; set; }
-
-    public GroupDescription? Description { get; set; }
 
     public int Coordinator { get; set; } = 1;
 
-    public async Task<JoinGroupResult> JoinAsync(JoinGroupCommand command)
+    /// <summary>What the group is described as; the state of the group in memory otherwise.</summary>
+    public string? State { get; set; }
+
+    public async Task<JoinGroupResponse> JoinAsync(JoinGroupRequest request, Caller caller)
     {
-        JoinCommands.Add(command);
+        JoinCalls.Add((request.MemberId, caller));
         await WaitAsync();
-        return await Answer(Joins.Dequeue);
+        return await Answer(() => Task.FromResult(Joins.Dequeue()));
     }
 
-    public async Task<SyncGroupResult> SyncAsync(SyncGroupCommand command)
+    public async Task<SyncGroupResponse> SyncAsync(SyncGroupRequest request)
     {
         await WaitAsync();
-        return await Answer(Syncs.Dequeue);
+        return await Answer(() => Task.FromResult(Syncs.Dequeue()));
     }
 
-    public Task<ErrorCode> HeartbeatAsync(MemberIdentity member) => Answer(() => ErrorCode.None);
+    public Task<HeartbeatResponse> HeartbeatAsync(HeartbeatRequest request) => Answer(() => _group.HeartbeatAsync(request));
 
-    public Task<ErrorCode[]> LeaveAsync(MemberIdentity[] members, string? reason) =>
-        Answer(() => Array.ConvertAll(members, member => member.MemberId == "gone" ? ErrorCode.UnknownMemberId : ErrorCode.None));
-
-    public Task<ErrorCode[]> CommitOffsetsAsync(CommitOffsetsCommand command)
+    public Task<LeaveGroupResponse> LeaveAsync(LeaveGroupRequest request) => Answer(() => Task.FromResult(new LeaveGroupResponse
     {
-        Commits.Add(command);
-        Offsets.AddRange(command.Offsets);
-        return Answer(() => new ErrorCode[command.Offsets.Length]);
-    }
+        Members = Array.ConvertAll(request.Members, member => new LeaveGroupResponse.MemberResponse
+        {
+            MemberId = member.MemberId,
+            GroupInstanceId = member.GroupInstanceId,
+            ErrorCode = member.MemberId == "gone" ? ErrorCode.UnknownMemberId : ErrorCode.None,
+        }),
+    }));
 
-    public Task<CommittedOffset[]> FetchOffsetsAsync(TopicPartition[]? partitions) => Answer(() => partitions is null
-        ? Offsets.ToArray()
-        : Array.ConvertAll(partitions, partition => Offsets.Any(offset => offset.Partition == partition)
-            ? Offsets.Last(offset => offset.Partition == partition)
-            : new CommittedOffset(partition, -1, -1, "")));
+    public Task<OffsetCommitResponse> CommitOffsetsAsync(OffsetCommitRequest request, long retentionMs) =>
+        Answer(() => _group.CommitOffsetsAsync(request, retentionMs));
 
-    public Task<ErrorCode[]> DeleteOffsetsAsync(TopicPartition[] partitions) => Answer(() => new ErrorCode[partitions.Length]);
+    public Task<OffsetFetchResponse> FetchOffsetsAsync(OffsetFetchRequest request) => Answer(() => _group.FetchOffsetsAsync(request));
 
-    public Task<GroupDescription> DescribeAsync() =>
-        Answer(() => Description ?? new GroupDescription(ErrorCode.None, id, "Dead", 0, "", "", 1, []));
+    public Task<OffsetDeleteResponse> DeleteOffsetsAsync(OffsetDeleteRequest request) => Answer(() => _group.DeleteOffsetsAsync(request));
 
-    public Task<ErrorCode> DeleteAsync() => Answer(() => ErrorCode.None);
+    public Task<DescribeGroupsResponse> DescribeAsync(DescribeGroupsRequest request) => Answer(() => State is null
+        ? _group.DescribeAsync(request)
+        : Task.FromResult(new DescribeGroupsResponse { Groups = [new() { GroupId = id, GroupState = State, ProtocolType = "consumer" }] }));
 
-    public Task<int> LocateAsync() => Answer(() => Coordinator);
+    public Task<DeleteGroupsResponse> DeleteAsync(DeleteGroupsRequest request) => Answer(() => _group.DeleteAsync(request));
+
+    public Task<GroupCoordinator> LocateAsync() => Answer(() => Task.FromResult(new GroupCoordinator(Coordinator, 0)));
 
     private async Task WaitAsync()
     {
@@ -76,5 +78,5 @@ internal sealed class FakeGroup(string id) : IGroupGrain
         }
     }
 
-    private Task<T> Answer<T>(Func<T> value) => Failure is null ? Task.FromResult(value()) : Task.FromException<T>(Failure);
+    private Task<T> Answer<T>(Func<Task<T>> answer) => Failure is null ? answer() : Task.FromException<T>(Failure);
 }

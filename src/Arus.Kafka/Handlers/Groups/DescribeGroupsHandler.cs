@@ -1,5 +1,6 @@
 using Arus.Grains;
 using Arus.Protocol;
+using DescribedGroup = Arus.Protocol.DescribeGroupsResponse.DescribedGroup;
 
 namespace Arus.Kafka;
 
@@ -7,44 +8,25 @@ namespace Arus.Kafka;
 internal sealed class DescribeGroupsHandler(IGrainFactory grains)
     : ApiHandler<DescribeGroupsRequest>(ApiScope.Coordinator, RequestOrdering.Concurrent)
 {
-    private const string Dead = "Dead";
-
-    protected override async Task<IApiMessage?> HandleAsync(DescribeGroupsRequest request, KafkaRequestContext context) =>
-        new DescribeGroupsResponse
-        {
-            Groups = await GrainCalls.MapAsync(request.Groups, async groupId => Describe(
-                await DescribeAsync(groupId, context), context.Version, request.IncludeAuthorizedOperations)),
-        };
-
-    private Task<GroupDescription> DescribeAsync(string groupId, KafkaRequestContext context) => GroupId.IsValid(groupId)
-        ? context.TryAsync(
-            groupId,
-            () => grains.GetGrain<IGroupGrain>(groupId).DescribeAsync(),
-            (error, _) => new GroupDescription(error, groupId, "", -1, "", "", -1, []))
-        : Task.FromResult(new GroupDescription(ErrorCode.InvalidGroupId, groupId, Dead, -1, "", "", -1, []));
-
-    private static DescribeGroupsResponse.DescribedGroup Describe(GroupDescription group, short version, bool includeOperations)
+    protected override async Task<IApiMessage?> HandleAsync(DescribeGroupsRequest request, KafkaRequestContext context)
     {
-        // A group that does not exist is an error since version 6 (KIP-1043), a dead group before.
-        bool missing = group.Error == ErrorCode.GroupIdNotFound || (group.Error == ErrorCode.None && group.State == Dead);
-        return new()
+        DescribedGroup[] groups = await GrainCalls.MapAsync(request.Groups, groupId => DescribeAsync(groupId, context));
+        foreach (DescribedGroup group in groups)
         {
-            ErrorCode = !missing ? group.Error : version >= 6 ? ErrorCode.GroupIdNotFound : ErrorCode.None,
-            ErrorMessage = missing ? $"Group {group.GroupId} not found." : null,
-            GroupId = group.GroupId,
-            GroupState = missing ? Dead : group.State,
-            ProtocolType = group.ProtocolType,
-            ProtocolData = group.ProtocolName,
-            AuthorizedOperations = includeOperations ? AuthorizedOperations.Group : AuthorizedOperations.NotRequested,
-            Members = Array.ConvertAll(group.Members, member => new DescribeGroupsResponse.DescribedGroupMember
-            {
-                MemberId = member.MemberId,
-                GroupInstanceId = member.GroupInstanceId,
-                ClientId = member.ClientId,
-                ClientHost = member.ClientHost,
-                MemberMetadata = member.Metadata,
-                MemberAssignment = member.Assignment,
-            }),
-        };
+            group.AuthorizedOperations =
+                request.IncludeAuthorizedOperations ? AuthorizedOperations.Group : AuthorizedOperations.NotRequested;
+
+            // A group that does not exist is an error since version 6 (KIP-1043), a dead group before.
+            group.ErrorCode = group.ErrorCode == ErrorCode.GroupIdNotFound && context.Version < 6 ? ErrorCode.None : group.ErrorCode;
+        }
+
+        return new DescribeGroupsResponse { Groups = groups };
     }
+
+    private async Task<DescribedGroup> DescribeAsync(string groupId, KafkaRequestContext context) => !GroupId.IsValid(groupId)
+        ? new DescribedGroup { ErrorCode = ErrorCode.InvalidGroupId, GroupId = groupId, GroupState = "Dead" }
+        : await context.TryAsync(
+            groupId,
+            async () => (await grains.GetGrain<IGroupGrain>(groupId).DescribeAsync(new() { Groups = [groupId] })).Groups[0],
+            (error, _) => new DescribedGroup { ErrorCode = error, GroupId = groupId });
 }

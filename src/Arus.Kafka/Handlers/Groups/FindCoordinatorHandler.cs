@@ -47,10 +47,11 @@ internal sealed class FindCoordinatorHandler(IGrainFactory grains, ClusterCache 
             key,
             async () =>
             {
-                int broker = await grains.GetGrain<IGroupGrain>(key).LocateAsync();
+                int broker = (await grains.GetGrain<IGroupGrain>(key).LocateAsync()).BrokerId;
                 return (await clusterCache.ViewAsync(context.Listener)).Find(broker) is { } node
                     ? new() { Key = key, NodeId = node.Id, Host = node.Host, Port = node.Port }
-                    : Fail(key, ErrorCode.CoordinatorNotAvailable, $"Broker {broker} cannot be reached through listener {context.Listener.Name}.");
+                    : Fail(
+                        key, ErrorCode.CoordinatorNotAvailable, $"Broker {broker} cannot be reached through listener {context.Listener.Name}.");
             },
             (error, message) => Fail(key, error, message));
     }

@@ -3,34 +3,23 @@ using Arus.Protocol;
 
 namespace Arus.Kafka;
 
-/// <summary>Takes members out of a group; several at once since version 3.</summary>
-internal sealed class LeaveGroupHandler(IGrainFactory grains) : ApiHandler<LeaveGroupRequest>(ApiScope.Coordinator)
+/// <summary>Removes members from a group; several at once since version 3.</summary>
+internal sealed class LeaveGroupHandler(IGrainFactory grains) : GroupHandler<LeaveGroupRequest, LeaveGroupResponse>(grains)
 {
-    protected override async Task<IApiMessage?> HandleAsync(LeaveGroupRequest request, KafkaRequestContext context)
+    protected override async Task<LeaveGroupResponse> AskAsync(IGroupGrain group, LeaveGroupRequest request, KafkaRequestContext context)
     {
-        if (!GroupId.IsValid(request.GroupId))
+        if (context.Version >= 3)
         {
-            return Fail(request, ErrorCode.InvalidGroupId, "");
+            return await group.LeaveAsync(request);
         }
 
-        const int NoGeneration = -1;
-        MemberIdentity[] members = context.Version < 3
-            ? [new MemberIdentity(request.MemberId, null, NoGeneration)]
-            : Array.ConvertAll(request.Members, member => new MemberIdentity(member.MemberId, member.GroupInstanceId, NoGeneration));
-        string? reason = request.Members.Select(member => member.Reason).FirstOrDefault(text => text is not null);
-        ErrorCode[] errors = await grains.GetGrain<IGroupGrain>(request.GroupId).LeaveAsync(members, reason);
-        return context.Version < 3
-            ? new LeaveGroupResponse { ErrorCode = errors[0] }
-            : new LeaveGroupResponse
-            {
-                Members = [.. members.Select((member, i) => new LeaveGroupResponse.MemberResponse
-                {
-                    MemberId = member.MemberId, GroupInstanceId = member.GroupInstanceId, ErrorCode = errors[i],
-                })],
-            };
+        request.Members = [new() { MemberId = request.MemberId }];
+        LeaveGroupResponse response = await group.LeaveAsync(request);
+        return new LeaveGroupResponse { ErrorCode = response.Members[0].ErrorCode };
     }
 
-    protected override IApiMessage Fail(LeaveGroupRequest request, ErrorCode error, string message) => new LeaveGroupResponse { ErrorCode = error };
+    protected override IApiMessage Fail(LeaveGroupRequest request, ErrorCode error, string message) =>
+        new LeaveGroupResponse { ErrorCode = error };
 
     protected override string SubjectOf(LeaveGroupRequest request) => request.GroupId;
 }

@@ -1,5 +1,6 @@
 using Arus.Grains;
 using Arus.Protocol;
+using DescribedGroup = Arus.Protocol.DescribeGroupsResponse.DescribedGroup;
 
 namespace Arus.Kafka;
 
@@ -8,7 +9,6 @@ internal sealed class ListGroupsHandler(IGrainFactory grains)
     : ApiHandler<ListGroupsRequest>(ApiScope.Coordinator, RequestOrdering.Concurrent)
 {
     private const string Classic = "classic";
-    private const string Dead = "Dead";
     private const string Unknown = "Unknown";
 
     protected override async Task<IApiMessage?> HandleAsync(ListGroupsRequest request, KafkaRequestContext context)
@@ -23,23 +23,25 @@ internal sealed class ListGroupsHandler(IGrainFactory grains)
         string[] ids = [.. shards.SelectMany(shard => shard).Order(StringComparer.Ordinal)];
 
         // One group whose call fails must not hide all others, nor itself.
-        GroupDescription[] groups = await GrainCalls.MapAsync(ids, groupId => context.TryAsync(
+        DescribedGroup[] groups = await GrainCalls.MapAsync(ids, groupId => context.TryAsync(
             groupId,
-            () => grains.GetGrain<IGroupGrain>(groupId).DescribeAsync(),
-            (_, _) => new GroupDescription(ErrorCode.None, groupId, Unknown, -1, "", "", -1, [])));
+            async () => (await grains.GetGrain<IGroupGrain>(groupId).DescribeAsync(new() { Groups = [groupId] })).Groups[0],
+            (_, _) => new DescribedGroup { GroupId = groupId, GroupState = Unknown }));
         return new ListGroupsResponse
         {
             Groups = [.. groups
-                .Where(group => group.Error == ErrorCode.None && group.State != Dead)
-                .Where(group => request.StatesFilter.Length == 0 || request.StatesFilter.Contains(group.State, StringComparer.OrdinalIgnoreCase))
+                .Where(group => group.ErrorCode == ErrorCode.None)
+                .Where(group => request.StatesFilter.Length == 0
+                    || request.StatesFilter.Contains(group.GroupState, StringComparer.OrdinalIgnoreCase))
                 .Select(group => new ListGroupsResponse.ListedGroup
                 {
-                    GroupId = group.GroupId, ProtocolType = group.ProtocolType, GroupState = group.State, GroupType = Classic,
+                    GroupId = group.GroupId, ProtocolType = group.ProtocolType, GroupState = group.GroupState, GroupType = Classic,
                 })],
         };
     }
 
-    protected override IApiMessage Fail(ListGroupsRequest request, ErrorCode error, string message) => new ListGroupsResponse { ErrorCode = error };
+    protected override IApiMessage Fail(ListGroupsRequest request, ErrorCode error, string message) =>
+        new ListGroupsResponse { ErrorCode = error };
 
     protected override string SubjectOf(ListGroupsRequest request) => "all groups";
 }

@@ -1,53 +1,49 @@
 using Arus.Grains;
 using Arus.Protocol;
+using PartitionResponse = Arus.Protocol.OffsetCommitResponse.OffsetCommitResponsePartition;
+using TopicRequest = Arus.Protocol.OffsetCommitRequest.OffsetCommitRequestTopic;
 
 namespace Arus.Kafka;
 
-/// <summary>Keeps a group's offsets. Those of topics that do not exist are refused, each by itself.</summary>
-internal sealed class OffsetCommitHandler(IGrainFactory grains, TopicCache topicCache) : ApiHandler<OffsetCommitRequest>(ApiScope.Coordinator)
+/// <summary>Commits offsets of a group. Those of topics and partitions that do not exist are refused, each by itself.</summary>
+internal sealed class OffsetCommitHandler(IGrainFactory grains, TopicCache topicCache)
+    : ApiHandler<OffsetCommitRequest>(ApiScope.Coordinator)
 {
     protected override async Task<IApiMessage?> HandleAsync(OffsetCommitRequest request, KafkaRequestContext context)
     {
         var response = new OffsetCommitResponse { Topics = new OffsetCommitResponse.OffsetCommitResponseTopic[request.Topics.Length] };
-        var offsets = new List<CommittedOffset>();
-        var slots = new List<OffsetCommitResponse.OffsetCommitResponsePartition>();
+        var accepted = new List<TopicRequest>();
+        var slots = new List<PartitionResponse>();
         for (int t = 0; t < request.Topics.Length; t++)
         {
-            OffsetCommitRequest.OffsetCommitRequestTopic requested = request.Topics[t];
+            TopicRequest requested = request.Topics[t];
             (TopicDescription? topic, ErrorCode error) = !GroupId.IsValid(request.GroupId)
                 ? (null, ErrorCode.InvalidGroupId)
                 : await topicCache.ResolveAsync(requested.Name, context.Version >= 10 ? requested.TopicId : null, context);
-            var partitions = new OffsetCommitResponse.OffsetCommitResponsePartition[requested.Partitions.Length];
-            response.Topics[t] = new() { Name = requested.Name, TopicId = requested.TopicId, Partitions = partitions };
-            for (int p = 0; p < partitions.Length; p++)
+            PartitionResponse[] partitions = Array.ConvertAll(requested.Partitions, partition => new PartitionResponse
             {
-                OffsetCommitRequest.OffsetCommitRequestPartition partition = requested.Partitions[p];
-                partitions[p] = new() { PartitionIndex = partition.PartitionIndex, ErrorCode = error };
-                if (topic is null)
+                PartitionIndex = partition.PartitionIndex,
+                ErrorCode = Exists(partition.PartitionIndex) ? ErrorCode.None : topic is null ? error : ErrorCode.UnknownTopicOrPartition,
+            });
+            response.Topics[t] = new() { Name = requested.Name, TopicId = requested.TopicId, Partitions = partitions };
+            if (topic is not null)
+            {
+                slots.AddRange(partitions.Where(partition => Exists(partition.PartitionIndex)));
+                accepted.Add(new TopicRequest
                 {
-                    continue;
-                }
-
-                if ((uint)partition.PartitionIndex >= (uint)topic.Partitions.Length)
-                {
-                    partitions[p].ErrorCode = ErrorCode.UnknownTopicOrPartition;
-                    continue;
-                }
-
-                slots.Add(partitions[p]);
-                offsets.Add(new CommittedOffset(
-                    new TopicPartition(topic.Name, partition.PartitionIndex), partition.CommittedOffset, partition.CommittedLeaderEpoch,
-                    partition.CommittedMetadata ?? ""));
+                    Name = topic.Name, Partitions = Array.FindAll(requested.Partitions, partition => Exists(partition.PartitionIndex)),
+                });
             }
+
+            bool Exists(int partition) => (uint)partition < (uint)(topic?.Partitions.Length ?? 0);
         }
 
-        if (offsets.Count > 0)
+        if (slots.Count > 0)
         {
+            request.Topics = [.. accepted];
             ErrorCode[] errors = await context.TryAsync(
-                request.GroupId,
-                () => CommitAsync(request, [.. offsets]),
-                (error, _) => [.. Enumerable.Repeat(error, slots.Count)]);
-            for (int i = 0; i < slots.Count; i++)
+                request.GroupId, () => CommitAsync(request), (error, _) => [.. Enumerable.Repeat(error, slots.Count)]);
+            for (int i = 0; i < errors.Length; i++)
             {
                 slots[i].ErrorCode = errors[i];
             }
@@ -56,10 +52,10 @@ internal sealed class OffsetCommitHandler(IGrainFactory grains, TopicCache topic
         return response;
     }
 
-    private Task<ErrorCode[]> CommitAsync(OffsetCommitRequest request, CommittedOffset[] offsets)
+    private async Task<ErrorCode[]> CommitAsync(OffsetCommitRequest request)
     {
-        var member = new MemberIdentity(request.MemberId, request.GroupInstanceId, request.GenerationIdOrMemberEpoch);
-        return grains.GetGrain<IGroupGrain>(request.GroupId).CommitOffsetsAsync(
-            new CommitOffsetsCommand(member, request.RetentionTimeMs, offsets));
+        OffsetCommitResponse response =
+            await grains.GetGrain<IGroupGrain>(request.GroupId).CommitOffsetsAsync(request, request.RetentionTimeMs);
+        return [.. response.Topics.SelectMany(topic => topic.Partitions).Select(partition => partition.ErrorCode)];
     }
 }

@@ -1,121 +1,100 @@
 using Arus.Grains;
 using Arus.Protocol;
+using GroupRequest = Arus.Protocol.OffsetFetchRequest.OffsetFetchRequestGroup;
+using GroupResponse = Arus.Protocol.OffsetFetchResponse.OffsetFetchResponseGroup;
+using TopicRequest = Arus.Protocol.OffsetFetchRequest.OffsetFetchRequestTopics;
+using TopicResponse = Arus.Protocol.OffsetFetchResponse.OffsetFetchResponseTopics;
 
 namespace Arus.Kafka;
 
 /// <summary>
-/// Answers committed offsets: -1 and "" where there is none, never an error for it. One group until version 7, several since.
+/// Returns committed offsets: -1 and "" where there is none, never an error for it. One group until version 7, several since.
 /// </summary>
 internal sealed class OffsetFetchHandler(IGrainFactory grains, TopicCache topicCache)
     : ApiHandler<OffsetFetchRequest>(ApiScope.Coordinator, RequestOrdering.Concurrent)
 {
-    protected override async Task<IApiMessage?> HandleAsync(OffsetFetchRequest request, KafkaRequestContext context) =>
-        context.Version < 8
-            ? await FetchOneAsync(request, context)
-            : new OffsetFetchResponse { Groups = await GrainCalls.MapAsync(request.Groups, group => FetchAsync(group, context)) };
+    protected override async Task<IApiMessage?> HandleAsync(OffsetFetchRequest request, KafkaRequestContext context) => context.Version < 8
+        ? await FetchOneAsync(request, context)
+        : new OffsetFetchResponse
+        {
+            Groups = await GrainCalls.MapAsync(
+                request.Groups, group => context.Version < 10 ? FetchAsync(group, context) : FetchByIdAsync(group, context)),
+        };
 
     private async Task<OffsetFetchResponse> FetchOneAsync(OffsetFetchRequest request, KafkaRequestContext context)
     {
-        TopicPartition[]? wanted = request.Topics is null
-            ? null
-            : [.. request.Topics.SelectMany(topic => topic.PartitionIndexes.Select(index => new TopicPartition(topic.Name, index)))];
-        (CommittedOffset[] offsets, ErrorCode error) = await FetchAsync(request.GroupId, wanted, context);
+        TopicRequest[]? topics = request.Topics is null ? null : Array.ConvertAll(
+            request.Topics, topic => new TopicRequest { Name = topic.Name, PartitionIndexes = topic.PartitionIndexes });
+        GroupResponse response = await FetchAsync(new GroupRequest { GroupId = request.GroupId, Topics = topics }, context);
+        if (response.ErrorCode != ErrorCode.None && context.Version < 2)
+        {
+            // Version 1 has no error but the partitions'.
+            response.Topics = Array.ConvertAll(topics ?? [], topic => Fail(topic, response.ErrorCode));
+        }
+
         return new OffsetFetchResponse
         {
-            ErrorCode = error,
-
-            // Version 1 has no error but the partitions'.
-            Topics = error != ErrorCode.None && context.Version >= 2 ? [] : [.. Rows(offsets, wanted, error).GroupBy(row => row.Partition.Topic).Select(
-                topic => new OffsetFetchResponse.OffsetFetchResponseTopic
+            ErrorCode = response.ErrorCode,
+            Topics = Array.ConvertAll(response.Topics, topic => new OffsetFetchResponse.OffsetFetchResponseTopic
+            {
+                Name = topic.Name,
+                Partitions = Array.ConvertAll(topic.Partitions, partition => new OffsetFetchResponse.OffsetFetchResponsePartition
                 {
-                    Name = topic.Key,
-                    Partitions = [.. topic.Select(row => new OffsetFetchResponse.OffsetFetchResponsePartition
-                    {
-                        PartitionIndex = row.Partition.Partition, CommittedOffset = row.Offset, CommittedLeaderEpoch = row.LeaderEpoch,
-                        Metadata = row.Metadata, ErrorCode = error,
-                    })],
-                })],
+                    PartitionIndex = partition.PartitionIndex, CommittedOffset = partition.CommittedOffset,
+                    CommittedLeaderEpoch = partition.CommittedLeaderEpoch, Metadata = partition.Metadata, ErrorCode = partition.ErrorCode,
+                }),
+            }),
         };
     }
 
-    private async Task<OffsetFetchResponse.OffsetFetchResponseGroup> FetchAsync(
-        OffsetFetchRequest.OffsetFetchRequestGroup group, KafkaRequestContext context)
+    /// <summary>The coordinator knows topics by name only.</summary>
+    private async Task<GroupResponse> FetchByIdAsync(GroupRequest request, KafkaRequestContext context)
     {
-        var topics = new List<OffsetFetchResponse.OffsetFetchResponseTopics>();
-        var named = new List<(string Name, Guid Id)>();
-        var wanted = new List<TopicPartition>();
-        foreach (OffsetFetchRequest.OffsetFetchRequestTopics requested in group.Topics ?? [])
+        var unknown = new List<TopicResponse>();
+        var ids = new Dictionary<string, Guid>(StringComparer.Ordinal);
+        foreach (TopicRequest requested in request.Topics ?? [])
         {
-            string? name = requested.Name;
-            if (context.Version >= 10)
+            (TopicDescription? topic, ErrorCode error) = await topicCache.ResolveAsync(null, requested.TopicId, context);
+            if (topic is null)
             {
-                (TopicDescription? topic, ErrorCode unknown) = await topicCache.ResolveAsync(null, requested.TopicId, context);
-                name = topic?.Name;
-                if (name is null)
-                {
-                    topics.Add(Unknown(requested, unknown));
-                    continue;
-                }
+                unknown.Add(Fail(requested, error));
+                continue;
             }
 
-            named.Add((name, requested.TopicId));
-            wanted.AddRange(requested.PartitionIndexes.Select(index => new TopicPartition(name, index)));
+            requested.Name = topic.Name;
+            ids[topic.Name] = requested.TopicId;
         }
 
-        (CommittedOffset[] offsets, ErrorCode error) = await FetchAsync(group.GroupId, group.Topics is null ? null : [.. wanted], context);
-        if (error != ErrorCode.None)
+        request.Topics = request.Topics is null ? null : Array.FindAll(request.Topics, topic => topic.Name.Length > 0);
+        GroupResponse response = await FetchAsync(request, context);
+        foreach (TopicResponse topic in response.Topics)
         {
-            return new() { GroupId = group.GroupId, ErrorCode = error };
+            // Where all were requested, offsets of a deleted topic are left out: it has no id.
+            topic.TopicId = ids.TryGetValue(topic.Name, out Guid id)
+                ? id
+                : (await topicCache.ResolveAsync(topic.Name, null, context)).Topic?.Id ?? Guid.Empty;
         }
 
-        foreach (IGrouping<string, CommittedOffset> rows in offsets.GroupBy(row => row.Partition.Topic))
-        {
-            Guid id = named.Find(topic => topic.Name == rows.Key).Id;
-            if (context.Version >= 10 && group.Topics is null)
-            {
-                (TopicDescription? topic, _) = await topicCache.ResolveAsync(rows.Key, null, context);
-                if (topic is null)
-                {
-                    // Offsets of a deleted topic cannot be told: it has no id.
-                    continue;
-                }
-
-                id = topic.Id;
-            }
-
-            topics.Add(Describe(rows.Key, id, rows));
-        }
-
-        return new() { GroupId = group.GroupId, Topics = [.. topics] };
+        response.Topics = response.ErrorCode != ErrorCode.None
+            ? []
+            : [.. unknown, .. response.Topics.Where(topic => topic.TopicId != Guid.Empty)];
+        return response;
     }
 
-    private async Task<(CommittedOffset[] Offsets, ErrorCode Error)> FetchAsync(
-        string groupId, TopicPartition[]? wanted, KafkaRequestContext context) => !GroupId.IsValid(groupId)
-        ? ([], ErrorCode.InvalidGroupId)
-        : await context.TryAsync<(CommittedOffset[], ErrorCode)>(
-            groupId,
-            async () => (await grains.GetGrain<IGroupGrain>(groupId).FetchOffsetsAsync(wanted), ErrorCode.None),
-            (error, _) => ([], error));
+    private async Task<GroupResponse> FetchAsync(GroupRequest request, KafkaRequestContext context) => !GroupId.IsValid(request.GroupId)
+        ? new GroupResponse { GroupId = request.GroupId, ErrorCode = ErrorCode.InvalidGroupId }
+        : await context.TryAsync(
+            request.GroupId,
+            async () => (await grains.GetGrain<IGroupGrain>(request.GroupId).FetchOffsetsAsync(new() { Groups = [request] })).Groups[0],
+            (error, _) => new GroupResponse { GroupId = request.GroupId, ErrorCode = error });
 
-    private static IEnumerable<CommittedOffset> Rows(CommittedOffset[] offsets, TopicPartition[]? wanted, ErrorCode error) =>
-        error == ErrorCode.None ? offsets : (wanted ?? []).Select(partition => new CommittedOffset(partition, -1, -1, ""));
-
-    private static OffsetFetchResponse.OffsetFetchResponseTopics Describe(string name, Guid id, IEnumerable<CommittedOffset> rows) => new()
+    private static TopicResponse Fail(TopicRequest topic, ErrorCode error) => new()
     {
-        Name = name,
-        TopicId = id,
-        Partitions = [.. rows.Select(row => new OffsetFetchResponse.OffsetFetchResponsePartitions
+        Name = topic.Name,
+        TopicId = topic.TopicId,
+        Partitions = Array.ConvertAll(topic.PartitionIndexes, partition => new OffsetFetchResponse.OffsetFetchResponsePartitions
         {
-            PartitionIndex = row.Partition.Partition, CommittedOffset = row.Offset, CommittedLeaderEpoch = row.LeaderEpoch, Metadata = row.Metadata,
-        })],
-    };
-
-    private static OffsetFetchResponse.OffsetFetchResponseTopics Unknown(OffsetFetchRequest.OffsetFetchRequestTopics requested, ErrorCode error) => new()
-    {
-        TopicId = requested.TopicId,
-        Partitions = [.. requested.PartitionIndexes.Select(index => new OffsetFetchResponse.OffsetFetchResponsePartitions
-        {
-            PartitionIndex = index, CommittedOffset = -1, ErrorCode = error,
-        })],
+            PartitionIndex = partition, CommittedOffset = -1, ErrorCode = error,
+        }),
     };
 }

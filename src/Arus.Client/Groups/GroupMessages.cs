@@ -1,0 +1,106 @@
+using Arus.Grains;
+using Arus.Protocol;
+
+namespace Arus.Client;
+
+/// <summary>Between the client's types and the messages of a group's coordinator.</summary>
+internal static class GroupMessages
+{
+    /// <summary>Who commits from outside of a group.</summary>
+    public static readonly MemberIdentity NoMember = new("", GroupInstanceId: null, GenerationId: -1);
+
+    /// <summary>Commits offsets.</summary>
+    /// <returns>The error of each, in order.</returns>
+    public static async Task<ErrorCode[]> CommitOffsetsAsync(
+        this IGroupGrain group, string groupId, MemberIdentity member, IReadOnlyCollection<CommittedOffset> offsets)
+    {
+        var request = new OffsetCommitRequest
+        {
+            GroupId = groupId,
+            MemberId = member.MemberId,
+            GroupInstanceId = member.GroupInstanceId,
+            GenerationIdOrMemberEpoch = member.GenerationId,
+            Topics = [.. offsets.GroupBy(offset => offset.Partition.Topic, StringComparer.Ordinal).Select(
+                topic => new OffsetCommitRequest.OffsetCommitRequestTopic
+                {
+                    Name = topic.Key,
+                    Partitions = [.. topic.Select(offset => new OffsetCommitRequest.OffsetCommitRequestPartition
+                    {
+                        PartitionIndex = offset.Partition.Partition,
+                        CommittedOffset = offset.Offset,
+                        CommittedLeaderEpoch = offset.LeaderEpoch,
+                        CommittedMetadata = offset.Metadata,
+                    })],
+                })],
+        };
+        OffsetCommitResponse response = await group.CommitOffsetsAsync(request, retentionMs: -1).ConfigureAwait(false);
+        ILookup<TopicPartition, ErrorCode> errors = response.Topics
+            .SelectMany(topic => topic.Partitions, (topic, partition) => (topic.Name, Partition: partition))
+            .ToLookup(row => new TopicPartition(row.Name, row.Partition.PartitionIndex), row => row.Partition.ErrorCode);
+        return [.. offsets.Select(offset => errors[offset.Partition].First())];
+    }
+
+    /// <summary>Fetches committed offsets, in order; null asks for all.</summary>
+    public static async Task<CommittedOffset[]> FetchOffsetsAsync(
+        this IGroupGrain group, string groupId, IReadOnlyCollection<TopicPartition>? partitions)
+    {
+        var request = new OffsetFetchRequest.OffsetFetchRequestGroup
+        {
+            GroupId = groupId,
+            Topics = partitions is null ? null : [.. partitions.GroupBy(partition => partition.Topic, StringComparer.Ordinal).Select(
+                topic => new OffsetFetchRequest.OffsetFetchRequestTopics
+                {
+                    Name = topic.Key, PartitionIndexes = [.. topic.Select(partition => partition.Partition)],
+                })],
+        };
+        OffsetFetchResponse response = await group.FetchOffsetsAsync(new OffsetFetchRequest { Groups = [request] }).ConfigureAwait(false);
+        CommittedOffset[] offsets =
+        [
+            .. response.Groups[0].Topics.SelectMany(topic => topic.Partitions, (topic, offset) => new CommittedOffset(
+                new(topic.Name, offset.PartitionIndex), offset.CommittedOffset, offset.CommittedLeaderEpoch, offset.Metadata ?? "")),
+        ];
+        if (partitions is null)
+        {
+            return offsets;
+        }
+
+        ILookup<TopicPartition, CommittedOffset> found = offsets.ToLookup(offset => offset.Partition);
+        return [.. partitions.Select(partition => found[partition].First())];
+    }
+
+    /// <summary>Deletes committed offsets.</summary>
+    /// <returns>The first error.</returns>
+    public static async Task<ErrorCode> DeleteOffsetsAsync(
+        this IGroupGrain group, string groupId, IReadOnlyCollection<TopicPartition> partitions)
+    {
+        OffsetDeleteResponse response = await group.DeleteOffsetsAsync(new OffsetDeleteRequest
+        {
+            GroupId = groupId,
+            Topics = [.. partitions.GroupBy(partition => partition.Topic, StringComparer.Ordinal).Select(
+                topic => new OffsetDeleteRequest.OffsetDeleteRequestTopic
+                {
+                    Name = topic.Key,
+                    Partitions = [.. topic.Select(partition => new OffsetDeleteRequest.OffsetDeleteRequestPartition
+                    {
+                        PartitionIndex = partition.Partition,
+                    })],
+                })],
+        }).ConfigureAwait(false);
+        return response.Topics.SelectMany(topic => topic.Partitions).Select(partition => partition.ErrorCode)
+            .Prepend(response.ErrorCode).FirstOrDefault(error => error != ErrorCode.None);
+    }
+
+    /// <exception cref="ArusException"><see cref="ErrorCode.GroupIdNotFound"/>.</exception>
+    public static async Task<GroupDescription> DescribeAsync(this IGroupGrain group, string groupId)
+    {
+        DescribeGroupsResponse response = await group.DescribeAsync(new DescribeGroupsRequest { Groups = [groupId] }).ConfigureAwait(false);
+        DescribeGroupsResponse.DescribedGroup described = response.Groups[0];
+        described.ErrorCode.ThrowIfError($"Describing the group '{groupId}'");
+        GroupCoordinator coordinator = await group.LocateAsync().ConfigureAwait(false);
+        return new GroupDescription(
+            groupId, described.GroupState, coordinator.GenerationId, described.ProtocolType, described.ProtocolData, coordinator.BrokerId,
+            [.. described.Members.Select(member => new GroupMemberDescription(
+                member.MemberId, member.GroupInstanceId, member.ClientId, member.ClientHost, member.MemberMetadata,
+                member.MemberAssignment))]);
+    }
+}

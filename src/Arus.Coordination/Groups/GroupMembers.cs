@@ -1,0 +1,174 @@
+using System.Diagnostics;
+using Arus.Protocol;
+using MemberProtocol = Arus.Protocol.JoinGroupRequest.JoinGroupRequestProtocol;
+
+namespace Arus.Coordination;
+
+/// <summary>The members of a group, in the order in which they joined it, and which of them leads.</summary>
+internal sealed class GroupMembers
+{
+    private readonly OrderedDictionary<string, GroupMember> _byId = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, GroupMember> _byInstanceId = new(StringComparer.Ordinal);
+
+    public int Count => _byId.Count;
+
+    public OrderedDictionary<string, GroupMember>.ValueCollection All => _byId.Values;
+
+    /// <summary>The member that computes assignments; "" without members.</summary>
+    public string LeaderId { get; private set; } = "";
+
+    public int RebalanceTimeoutMs => _byId.Values.Select(member => member.RebalanceTimeoutMs).DefaultIfEmpty(0).Max();
+
+    public GroupMember? Find(string memberId) => _byId.GetValueOrDefault(memberId);
+
+    public GroupMember? FindStatic(string instanceId) => _byInstanceId.GetValueOrDefault(instanceId);
+
+    /// <summary>The checks that every request of a member passes. <paramref name="member"/> is null if and only if it fails them.</summary>
+    public ErrorCode Check(string memberId, string? instanceId, out GroupMember? member)
+    {
+        member = null;
+        if (instanceId is not null)
+        {
+            if (!_byInstanceId.TryGetValue(instanceId, out GroupMember? current))
+            {
+                return ErrorCode.UnknownMemberId;
+            }
+
+            if (current.MemberId != memberId)
+            {
+                return ErrorCode.FencedInstanceId;
+            }
+        }
+
+        return _byId.TryGetValue(memberId, out member) ? ErrorCode.None : ErrorCode.UnknownMemberId;
+    }
+
+    public void Add(GroupMember member)
+    {
+        _byId.Add(member.MemberId, member);
+        if (member.InstanceId is not null)
+        {
+            _byInstanceId.Add(member.InstanceId, member);
+        }
+
+        if (LeaderId.Length == 0)
+        {
+            LeaderId = member.MemberId;
+        }
+    }
+
+    /// <summary>Removes a member; the longest-standing one leads in its place.</summary>
+    public void Remove(GroupMember member)
+    {
+        _byId.Remove(member.MemberId);
+        if (member.InstanceId is not null)
+        {
+            _byInstanceId.Remove(member.InstanceId);
+        }
+
+        if (LeaderId == member.MemberId)
+        {
+            LeaderId = Count > 0 ? _byId.GetAt(0).Key : "";
+        }
+    }
+
+    /// <summary>Gives a member another id; it keeps its place, and the lead.</summary>
+    public void Rename(GroupMember member, string memberId)
+    {
+        int index = _byId.IndexOf(member.MemberId);
+        _byId.RemoveAt(index);
+        _byId.Insert(index, memberId, member);
+        LeaderId = LeaderId == member.MemberId ? memberId : LeaderId;
+        member.MemberId = memberId;
+    }
+
+    /// <summary>Makes a member the leader; one that is not there is ignored.</summary>
+    public void Lead(string memberId) => LeaderId = _byId.ContainsKey(memberId) ? memberId : LeaderId;
+
+    /// <summary>The leader stays if it has joined; otherwise the first that has takes its place. False if none has.</summary>
+    public bool ElectLeader()
+    {
+        if (Find(LeaderId) is { Joined: true })
+        {
+            return true;
+        }
+
+        GroupMember? first = _byId.Values.FirstOrDefault(member => member.Joined);
+        LeaderId = first?.MemberId ?? LeaderId;
+        return first is not null;
+    }
+
+    public bool HaveRoomFor(JoinGroupRequest request, GroupState state, int maxSize)
+    {
+        GroupMember? member = Find(request.MemberId);
+        bool known = member is not null || (request.GroupInstanceId is not null && FindStatic(request.GroupInstanceId) is not null);
+        return state switch
+        {
+            GroupState.Empty => true,
+            // Members of the last generation that do not come back leave their places to others.
+            GroupState.PreparingRebalance => (member?.Joined ?? false) || All.Count(other => other.Joined) < maxSize,
+            _ => known || Count < maxSize,
+        };
+    }
+
+    public bool HaveInCommon(IEnumerable<MemberProtocol> protocols) => protocols.Any(protocol => AllSupport(protocol.Name));
+
+    /// <summary>
+    /// Each member votes for the first of its protocols that all support. Most votes win; between equals, the order of the
+    /// longest-standing member decides.
+    /// </summary>
+    public string SelectProtocol()
+    {
+        var votes = new OrderedDictionary<string, int>(StringComparer.Ordinal);
+        foreach (MemberProtocol protocol in _byId.GetAt(0).Value.Protocols.Where(protocol => AllSupport(protocol.Name)))
+        {
+            votes[protocol.Name] = 0;
+        }
+
+        Debug.Assert(votes.Count > 0, "The members have no protocol in common, though each was checked when it joined.");
+        foreach (GroupMember member in _byId.Values)
+        {
+            votes[member.Protocols.First(protocol => votes.ContainsKey(protocol.Name)).Name]++;
+        }
+
+        return votes.MaxBy(vote => vote.Value).Key;
+    }
+
+    /// <summary>
+    /// The topics that consumers subscribe to under a protocol; null if a subscription cannot be read, which stands for all.
+    /// </summary>
+    public HashSet<string>? SubscribedTopics(string protocolName)
+    {
+        var topics = new HashSet<string>(StringComparer.Ordinal);
+        foreach (GroupMember member in _byId.Values)
+        {
+            if (Coordination.SubscribedTopics.Of(member.MetadataFor(protocolName)) is not { } subscribed)
+            {
+                return null;
+            }
+
+            topics.UnionWith(subscribed);
+        }
+
+        return topics;
+    }
+
+    [Conditional("DEBUG")]
+    public void CheckInvariants(GroupState state)
+    {
+        Debug.Assert(LeaderId.Length == 0 ? Count == 0 : _byId.ContainsKey(LeaderId), "The leader of a group is one of its members.");
+        foreach ((string id, GroupMember member) in _byId)
+        {
+            Debug.Assert(member.MemberId == id, "A member is listed under its id.");
+            Debug.Assert(
+                member.InstanceId is null || _byInstanceId[member.InstanceId] == member,
+                "An instance id belongs to the member that has it.");
+            Debug.Assert(member.Join is null || state == GroupState.PreparingRebalance, "Joins wait while a rebalance is prepared.");
+            Debug.Assert(member.Sync is null || state == GroupState.CompletingRebalance, "Syncs wait for the leader's assignment.");
+            Debug.Assert(
+                member.IsWaiting == (member.SessionDeadline == GroupMember.Never), "A session runs unless a call of the member waits.");
+        }
+    }
+
+    private bool AllSupport(string protocolName) => _byId.Values.All(member => member.Supports(protocolName));
+}

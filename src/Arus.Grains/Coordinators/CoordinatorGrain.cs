@@ -1,0 +1,273 @@
+using System.Diagnostics;
+using Arus.Coordination;
+using Arus.Protocol;
+using Microsoft.Extensions.Logging;
+using Orleans.Runtime;
+using Orleans.Storage;
+
+namespace Arus.Grains;
+
+/// <summary>Hosts a coordinator's state machine: runs the loop that <see cref="IStateMachine{TRecords}"/> demands.</summary>
+/// <remarks>
+/// <list type="number">
+/// <item>Load: an activation reads what is stored and builds the machine from it. A machine that is idle is only looked at, since to claim
+/// it writes rows, and listing thousands of idle coordinators must not.</item>
+/// <item>Claim: before the first request, and before the first write, the store is claimed and read again. From then on every write of an
+/// earlier activation fails.</item>
+/// <item>Feed: calls and the timer interleave. Each gives the machine one input and carries out its effects before it awaits
+/// anything.</item>
+/// <item>Write: one write is under way at most; the machine is told when it is durable.</item>
+/// <item>End: after a write that failed, or when another activation is the owner, all calls that wait fail with
+/// <see cref="ErrorCode.NotCoordinator"/> and the activation ends. Its callers ask again, and reach one that begins with what is
+/// stored.</item>
+/// </list>
+/// </remarks>
+/// <typeparam name="TMachine">The state machine.</typeparam>
+/// <typeparam name="TRecords">What it makes durable.</typeparam>
+internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvider time, ILogger logger) : Grain
+    where TMachine : class, IStateMachine<TRecords>
+    where TRecords : class
+{
+    private readonly Dictionary<long, TaskCompletionSource<IApiMessage>> _calls = [];
+    private ICoordinatorStore<TRecords> _store = null!;
+    private IGrainTimer? _timer;
+    private long _startMs;
+    private long _startTimestamp;
+    private long _armed = long.MaxValue;
+    private long _lastCall;
+    private Task? _claim;
+    private bool _isClaimed;
+    private bool _isWriting;
+    private bool _hasEnded;
+
+    /// <summary>Another one after the claim.</summary>
+    protected TMachine Machine { get; private set; } = null!;
+
+    /// <summary>Follows the wall clock from the activation on, but not its jumps: a session must not end because a clock was set.</summary>
+    private long NowMs => _startMs + (long)time.GetElapsedTime(_startTimestamp).TotalMilliseconds;
+
+    /// <inheritdoc/>
+    public override async Task OnActivateAsync(CancellationToken cancellationToken)
+    {
+        _store = OpenStore();
+        _startMs = time.GetUtcNow().ToUnixTimeMilliseconds();
+        _startTimestamp = time.GetTimestamp();
+        await LoadAsync(claim: false);
+        if (!_isClaimed && !Machine.IsIdle)
+        {
+            await LoadAsync(claim: true);
+        }
+
+        CarryOutEffects();
+    }
+
+    /// <inheritdoc/>
+    public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
+    {
+        FailCalls();
+        return Task.CompletedTask;
+    }
+
+    protected abstract ICoordinatorStore<TRecords> OpenStore();
+
+    /// <summary>Builds the machine from what the store has loaded.</summary>
+    protected abstract TMachine CreateMachine(long nowMs);
+
+    /// <summary>What was stored belongs to this activation now, and <see cref="Machine"/> coordinates.</summary>
+    protected virtual void OnClaimed()
+    {
+    }
+
+    /// <summary>Hands a request to the machine, and waits for its reply.</summary>
+    /// <param name="claim">False for a request that changes nothing and may be answered from what another activation has stored.</param>
+    /// <exception cref="ArusException"><see cref="ErrorCode.NotCoordinator"/>: another activation coordinates; ask again.</exception>
+    protected async Task<TResponse> AskAsync<TResponse>(IApiMessage request, Caller caller = default, bool claim = true)
+        where TResponse : IApiMessage
+    {
+        if (claim)
+        {
+            await ClaimAsync();
+        }
+
+        ThrowIfEnded();
+        long call = ++_lastCall;
+        var source = new TaskCompletionSource<IApiMessage>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _calls.Add(call, source);
+        Machine.Receive(call, request, caller, NowMs);
+        CarryOutEffects();
+        return (TResponse)await source.Task;
+    }
+
+    /// <summary>For requests that must not be answered from what an earlier owner remembers.</summary>
+    /// <exception cref="ArusException"><see cref="ErrorCode.NotCoordinator"/>.</exception>
+    protected async Task CheckOwnershipAsync()
+    {
+        await ClaimAsync();
+        if (!_hasEnded && !await _store.IsOwnerAsync())
+        {
+            End(null);
+        }
+
+        ThrowIfEnded();
+    }
+
+    protected void ThrowIfEnded()
+    {
+        if (_hasEnded)
+        {
+            throw NotCoordinator();
+        }
+    }
+
+    private async Task LoadAsync(bool claim)
+    {
+        await _store.LoadAsync(claim);
+        long nowMs = NowMs;
+        Machine = CreateMachine(nowMs);
+        _isClaimed = claim || !_store.Exists;
+        if (claim && _store.Exists)
+        {
+            OnClaimed();
+        }
+
+        // What expired while nothing coordinated must not be answered any more.
+        Machine.Advance(nowMs);
+    }
+
+    private Task ClaimAsync()
+    {
+        return _isClaimed || _hasEnded ? Task.CompletedTask : _claim ??= ClaimOnceAsync();
+
+        async Task ClaimOnceAsync()
+        {
+            try
+            {
+                await LoadAsync(claim: true);
+                CarryOutEffects();
+            }
+            catch (Exception failure)
+            {
+                End(failure);
+            }
+        }
+    }
+
+    private void CarryOutEffects()
+    {
+        if (_hasEnded)
+        {
+            return;
+        }
+
+        Effects<TRecords> effects = Machine.TakeEffects(canWrite: _isClaimed && !_isWriting);
+        foreach ((long call, IApiMessage message) in effects.Replies)
+        {
+            bool waits = _calls.Remove(call, out TaskCompletionSource<IApiMessage>? source);
+            Debug.Assert(waits, "A call is answered once.");
+            source?.SetResult(message);
+        }
+
+        ArmTimer(effects.Deadline);
+        if (effects.Records is { } records)
+        {
+            _ = WriteAsync(records);
+        }
+    }
+
+    private async Task WriteAsync(TRecords records)
+    {
+        _isWriting = true;
+        try
+        {
+            await _store.WriteAsync(records);
+            _isWriting = false;
+            if (!_hasEnded)
+            {
+                Machine.Written();
+                CarryOutEffects();
+            }
+        }
+        catch (Exception failure)
+        {
+            End(failure);
+        }
+    }
+
+    private void ArmTimer(long deadline)
+    {
+        // A tick that comes too early does nothing, so a deadline that moved back needs no new one.
+        if (deadline >= _armed)
+        {
+            return;
+        }
+
+        _armed = deadline;
+        var due = TimeSpan.FromMilliseconds(Math.Max(deadline - NowMs, 0));
+        if (_timer is null)
+        {
+            // Interleaved: the calls that wait for this tick are running requests.
+            _timer = this.RegisterGrainTimer(
+                OnTimerAsync, new GrainTimerCreationOptions(due, Timeout.InfiniteTimeSpan) { Interleave = true });
+        }
+        else
+        {
+            _timer.Change(due, Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    private async Task OnTimerAsync(CancellationToken cancellationToken)
+    {
+        _armed = long.MaxValue;
+        if (!_hasEnded)
+        {
+            Machine.Advance(NowMs);
+            CarryOutEffects();
+            if (!Machine.IsIdle)
+            {
+                await ClaimAsync();
+            }
+        }
+    }
+
+    private void End(Exception? failure)
+    {
+        if (_hasEnded)
+        {
+            return;
+        }
+
+        if (failure is null or InconsistentStateException)
+        {
+            LogSuperseded(this.GetGrainId());
+        }
+        else
+        {
+            LogFailed(failure, this.GetGrainId());
+        }
+
+        FailCalls();
+        DeactivateOnIdle();
+    }
+
+    private void FailCalls()
+    {
+        _hasEnded = true;
+        foreach (TaskCompletionSource<IApiMessage> source in _calls.Values)
+        {
+            source.SetException(NotCoordinator());
+        }
+
+        _calls.Clear();
+        _timer?.Dispose();
+        _timer = null;
+    }
+
+    private ArusException NotCoordinator() =>
+        new(ErrorCode.NotCoordinator, $"The coordinator {this.GetGrainId()} has moved or begins anew; ask again.");
+
+    [LoggerMessage(LogLevel.Information, "Coordinator {Grain} has another activation now; this one ends.")]
+    private partial void LogSuperseded(GrainId grain);
+
+    [LoggerMessage(LogLevel.Error, "The state of coordinator {Grain} could not be stored; it begins anew with what is.")]
+    private partial void LogFailed(Exception failure, GrainId grain);
+}
