@@ -42,10 +42,9 @@ public sealed class RecordBatchBuilder : IDisposable
 {
     private readonly PooledBufferWriter _records;
     private PooledBufferWriter? _compressed;
-    private long _baseTimestamp;
+    private long? _baseTimestamp;
     private long _maxTimestamp;
     private int _lastOffsetDelta;
-    private bool _hasBaseTimestamp;
 
     public RecordBatchBuilder(int initialCapacity = 0)
     {
@@ -60,7 +59,7 @@ public sealed class RecordBatchBuilder : IDisposable
     public int SizeInBytes => _records.WrittenCount;
 
     /// <summary>Unix milliseconds, the base of the timestamp deltas of <see cref="Records"/>; -1 before the first record.</summary>
-    public long BaseTimestamp => _baseTimestamp;
+    public long BaseTimestamp => _baseTimestamp ?? RecordBatchHeader.NoTimestamp;
 
     /// <summary>The records so far, uncompressed, for a <see cref="RecordReader"/>. Valid until the next change.</summary>
     public ReadOnlySpan<byte> Records => _records.WrittenSpan[RecordBatchHeader.Size..];
@@ -72,8 +71,7 @@ public sealed class RecordBatchBuilder : IDisposable
         _records.Clear();
         _records.GetSpan(RecordBatchHeader.Size);
         _records.Advance(RecordBatchHeader.Size);
-        _baseTimestamp = baseTimestamp ?? RecordBatchHeader.NoTimestamp;
-        _hasBaseTimestamp = baseTimestamp.HasValue;
+        _baseTimestamp = baseTimestamp;
         _maxTimestamp = RecordBatchHeader.NoTimestamp;
         _lastOffsetDelta = -1;
         Count = 0;
@@ -96,8 +94,7 @@ public sealed class RecordBatchBuilder : IDisposable
     /// <param name="timestampMs">Unix milliseconds.</param>
     public void Append(
         long timestampMs, ReadOnlyMemory<byte>? key, ReadOnlyMemory<byte>? value, ReadOnlySpan<RecordHeader> headers = default) =>
-        Append(
-            timestampMs, key.GetValueOrDefault().Span, key is null, value.GetValueOrDefault().Span, value is null, headers);
+        Append(timestampMs, key.GetValueOrDefault().Span, key is null, value.GetValueOrDefault().Span, value is null, headers);
 
     /// <inheritdoc cref="Append(long, ReadOnlyMemory{byte}?, ReadOnlyMemory{byte}?, ReadOnlySpan{RecordHeader})"/>
     /// <remarks>Arrays have their own overload because the language turns a null array into an empty memory, not into null.</remarks>
@@ -116,8 +113,7 @@ public sealed class RecordBatchBuilder : IDisposable
             headersSize += Varint.SizeOf(name) + name + SizeOfBytes(header.Value?.Length ?? -1);
         }
 
-        Span<byte> free = Begin(
-            _lastOffsetDelta + 1, timestampMs, key, isKeyNull, value, isValueNull, headersSize, out int at);
+        Span<byte> free = Begin(_lastOffsetDelta + 1, timestampMs, key, isKeyNull, value, isValueNull, headersSize, out int at);
         at += Varint.Write(free[at..], headers.Length);
         foreach (ref readonly RecordHeader header in headers)
         {
@@ -194,13 +190,7 @@ public sealed class RecordBatchBuilder : IDisposable
         int offsetDelta, long timestampMs, ReadOnlySpan<byte> key, bool isKeyNull, ReadOnlySpan<byte> value, bool isValueNull,
         int headersSize, out int at)
     {
-        if (!_hasBaseTimestamp)
-        {
-            _baseTimestamp = timestampMs;
-            _hasBaseTimestamp = true;
-        }
-
-        long timestampDelta = timestampMs - _baseTimestamp;
+        long timestampDelta = timestampMs - (_baseTimestamp ??= timestampMs);
         int body = 1 + Varint.SizeOf(timestampDelta) + Varint.SizeOf(offsetDelta)
             + SizeOfBytes(isKeyNull ? -1 : key.Length) + SizeOfBytes(isValueNull ? -1 : value.Length) + headersSize;
         Span<byte> free = _records.GetSpan(body + Varint.MaxLength32);
@@ -228,18 +218,15 @@ public sealed class RecordBatchBuilder : IDisposable
             | (options.IsTransactional ? RecordBatchAttributes.Transactional : 0)
             | (options.IsControl ? RecordBatchAttributes.Control : 0)
             | (options.HasDeleteHorizon ? RecordBatchAttributes.DeleteHorizon : 0);
-        BinaryPrimitives.WriteInt64BigEndian(batch, options.BaseOffset);
         BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchHeader.LengthAt..], batch.Length - RecordBatchHeader.LogOverhead);
-        BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchHeader.LeaderEpochAt..], options.PartitionLeaderEpoch);
         batch[RecordBatchHeader.MagicAt] = RecordBatchHeader.CurrentMagic;
         BinaryPrimitives.WriteInt16BigEndian(batch[RecordBatchHeader.AttributesAt..], (short)attributes);
         BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchHeader.LastOffsetDeltaAt..], options.LastOffsetDelta ?? _lastOffsetDelta);
-        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.BaseTimestampAt..], _baseTimestamp);
+        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.BaseTimestampAt..], BaseTimestamp);
         BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.MaxTimestampAt..], options.MaxTimestamp ?? _maxTimestamp);
-        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.ProducerIdAt..], options.ProducerId);
-        BinaryPrimitives.WriteInt16BigEndian(batch[RecordBatchHeader.ProducerEpochAt..], options.ProducerEpoch);
-        BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchHeader.BaseSequenceAt..], options.BaseSequence);
         BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchHeader.CountAt..], Count);
-        RecordBatches.WriteCrc(batch);
+        RecordBatches.SetBaseOffset(batch, options.BaseOffset);
+        RecordBatches.SetPartitionLeaderEpoch(batch, options.PartitionLeaderEpoch);
+        RecordBatches.SetProducer(batch, options.ProducerId, options.ProducerEpoch, options.BaseSequence);
     }
 }

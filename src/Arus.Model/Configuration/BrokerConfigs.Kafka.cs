@@ -6,7 +6,8 @@ public static partial class BrokerConfigs
 {
     private const int Megabyte = 1024 * 1024;
 
-    private static IEnumerable<ConfigDefinition> DefineKafka() => DefineBroker().Concat(DefineLog()).Concat(DefineGroups());
+    private static IEnumerable<ConfigDefinition> DefineKafka() =>
+        DefineBroker().Concat(DefineLog()).Concat(DefineGroups()).Concat(DefineTopicDefaults());
 
     private static IEnumerable<ConfigDefinition> DefineBroker() =>
     [
@@ -30,8 +31,6 @@ public static partial class BrokerConfigs
         Short(DefaultReplicationFactor, 1, "How many replicas a topic's partitions get where it does not say.", 1, 1),
         Boolean(AutoCreateTopicsEnable, true, "Whether a topic is created when a client asks for one that does not exist."),
         Boolean(DeleteTopicEnable, true, "Whether topics may be deleted."),
-        Int(MinInSyncReplicas, 1, "Default of the topic key min.insync.replicas.", min: 1),
-        Boolean(UncleanLeaderElectionEnable, false, "Default of the topic key unclean.leader.election.enable."),
         Int(SocketRequestMaxBytes, 100 * Megabyte, "The largest request that is read, in bytes.", min: 1024),
         Long(ConnectionsMaxIdleMs, 600_000, "An idle connection is closed after this many milliseconds.", min: 1_000),
         Int(MaxConnections, 10_000, "How many client connections are held at once.", min: 1),
@@ -63,28 +62,23 @@ public static partial class BrokerConfigs
 
     private static IEnumerable<ConfigDefinition> DefineLog() =>
     [
-        Int(MessageMaxBytes, 1_048_588, "Default of the topic key max.message.bytes.", min: 0),
-        Int(LogSegmentBytes, 1_073_741_824, "Default of the topic key segment.bytes.", min: 1024),
         Long(LogRollMs, null, "Default of the topic key segment.ms; unset, log.roll.hours counts.", min: 1),
         Int(LogRollHours, 168, "Default of the topic key segment.ms, in hours.", min: 1),
         Long(LogRetentionMs, null, "Default of the topic key retention.ms; unset, the minutes count, then the hours.", min: -1),
         Int(LogRetentionMinutes, null, "Default of the topic key retention.ms, in minutes; unset, the hours count.", min: -1),
         Int(LogRetentionHours, 168, "Default of the topic key retention.ms, in hours; -1 for ever.", min: -1),
-        Long(LogRetentionBytes, -1, "Default of the topic key retention.bytes; -1 for no limit.", min: -1),
         Long(LogRetentionCheckIntervalMs, 300_000, "How often old segments are looked for, in milliseconds.", min: 100),
-        ListOf(LogCleanupPolicy, "delete", "Default of the topic key cleanup.policy.", "delete", "compact"),
-        Int(LogIndexIntervalBytes, 4096, "Default of the topic key index.interval.bytes.", min: 0),
-        OneOf(LogMessageTimestampType, "CreateTime", "Default of the topic key message.timestamp.type.", "CreateTime", "LogAppendTime"),
-        Long(LogMessageTimestampBeforeMaxMs, long.MaxValue, "Default of the topic key message.timestamp.before.max.ms.", min: 0),
-        Long(LogMessageTimestampAfterMaxMs, 3_600_000, "Default of the topic key message.timestamp.after.max.ms.", min: 0),
         Int(LogCleanerThreads, 1, "How many partitions are cleaned at once.", min: 1, max: 64),
         Long(LogCleanerBackoffMs, 15_000, "How often compacted topics are looked at, in milliseconds.", min: 100),
-        Long(LogCleanerDeleteRetentionMs, 86_400_000, "Default of the topic key delete.retention.ms.", min: 0),
-        Double(LogCleanerMinCleanableRatio, 0.5, "Default of the topic key min.cleanable.dirty.ratio.", 0, 1),
-        Long(LogCleanerMinCompactionLagMs, 0, "Default of the topic key min.compaction.lag.ms.", min: 0),
-        Long(LogCleanerMaxCompactionLagMs, long.MaxValue, "Default of the topic key max.compaction.lag.ms.", min: 1),
         Long(ProducerIdExpirationMs, 86_400_000, "How long an idle producer's sequence numbers are remembered, in milliseconds.", min: 1),
     ];
+
+    /// <summary>
+    /// The keys that give the default of a topic's key have its type, default and allowed values; but for those of which the broker has
+    /// a second one in another unit.
+    /// </summary>
+    private static IEnumerable<ConfigDefinition> DefineTopicDefaults() =>
+        TopicConfigs.All.Where(topic => topic.BrokerKey is not (null or LogRollMs or LogRetentionMs)).Select(topic => topic.ToBrokerKey());
 
     private static IEnumerable<ConfigDefinition> DefineGroups() =>
     [

@@ -71,6 +71,9 @@ public sealed class ConfigDefinition
     internal ConfigDefinition WithBrokerKey(string brokerKey) =>
         new(Name, Type, Default, Allowed, Documentation, _check) { BrokerKey = brokerKey };
 
+    /// <summary>The broker's key that gives the default of this key of a topic.</summary>
+    internal ConfigDefinition ToBrokerKey() => new(BrokerKey!, Type, Default, Allowed, $"Default of the topic key {Name}.", _check);
+
     internal static ConfigDefinition Int(string name, int? value, string documentation, int min = int.MinValue, int max = int.MaxValue) =>
         Number(name, ConfigType.Int, value, documentation, min, max);
 
