@@ -26,10 +26,29 @@ public sealed class ReferenceGraphTests
         ["Arus.Cli"] = ["Arus.Model", "Arus.Grains.Abstractions", "Arus.Client"],
     };
 
+    /// <summary>The packages that each project may take; none where it has no row.</summary>
+    private static readonly Dictionary<string, string[]> AllowedPackages = new()
+    {
+        ["Arus.Cli"] = ["Microsoft.Orleans.Client", "Spectre.Console", "System.CommandLine"],
+        ["Arus.Client"] = ["Microsoft.Extensions.Logging.Abstractions", "Microsoft.Extensions.Options", "Microsoft.Orleans.Client"],
+        ["Arus.Compression"] = ["K4os.Compression.LZ4", "K4os.Hash.xxHash", "Snappier", "ZstdSharp.Port"],
+        ["Arus.Grains.Abstractions"] = ["Microsoft.Orleans.Sdk"],
+        ["Arus.Grains"] = ["Microsoft.Orleans.Server"],
+        ["Arus.Kafka"] = ["Microsoft.Orleans.Sdk"],
+        ["Arus.Protocol.Generator"] = ["Microsoft.CodeAnalysis.CSharp"],
+        ["Arus.Server"] =
+        [
+            "Microsoft.Orleans.Clustering.AdoNet", "Microsoft.Orleans.Persistence.AdoNet", "Microsoft.Orleans.Server",
+        ],
+    };
+
     /// <summary>Build tools: they run inside the compiler and are no part of any layer.</summary>
     private static readonly string[] BuildTools = ["Arus.Protocol.Generator"];
 
-    /// <summary>Layers that must be replayable from a seed know neither Orleans nor the web server.</summary>
+    /// <summary>
+    /// Layers that must be replayable from a seed: they know neither Orleans nor the web server, and the compiler refuses them the wall
+    /// clock, ambient randomness and the disk (src/BannedSymbols.txt).
+    /// </summary>
     private static readonly string[] Pure = ["Arus.Model", "Arus.Compression", "Arus.Storage", "Arus.Coordination", "Arus.Protocol"];
 
     public static TheoryData<string> SourceProjects() => new(Repository.Projects("src").Select(p => Path.GetFileNameWithoutExtension(p)));
@@ -44,17 +63,23 @@ public sealed class ReferenceGraphTests
         }
 
         Assert.True(Allowed.ContainsKey(project), $"{project} has no row in the table of layers; add one here and in src/ARCHITECTURE.md.");
-        IEnumerable<string> references = References(project, "ProjectReference").Select(r => Path.GetFileNameWithoutExtension(r.Replace('\\', '/')));
+        IEnumerable<string> references =
+            References(project, "ProjectReference").Select(r => Path.GetFileNameWithoutExtension(r.Replace('\\', '/')));
         Assert.Empty(references.Except(Allowed[project]).Except(BuildTools));
     }
 
     [Theory, MemberData(nameof(SourceProjects))]
-    public void The_pure_layers_know_no_framework_but_the_runtime(string project)
+    public void A_project_takes_only_the_packages_that_its_layer_allows(string project) =>
+        Assert.Empty(References(project, "PackageReference").Except(AllowedPackages.GetValueOrDefault(project, [])));
+
+    [Theory, MemberData(nameof(SourceProjects))]
+    public void The_pure_layers_know_no_framework_but_the_runtime_and_no_ambient_state(string project)
     {
-        if (Pure.Contains(project))
+        bool isPure = Pure.Contains(project);
+        Assert.Equal(isPure, Load(project).Descendants("IsPure").Any(e => e.Value == "true"));
+        if (isPure)
         {
             Assert.Empty(References(project, "FrameworkReference"));
-            Assert.DoesNotContain(References(project, "PackageReference"), p => p.StartsWith("Microsoft.Orleans.", StringComparison.Ordinal));
         }
     }
 
@@ -76,6 +101,7 @@ public sealed class ReferenceGraphTests
     }
 
     private static IEnumerable<string> References(string project, string kind) =>
-        XDocument.Load(Path.Combine(Repository.Root, "src", project, project + ".csproj"))
-            .Descendants(kind).Select(e => e.Attribute("Include")!.Value);
+        Load(project).Descendants(kind).Select(e => e.Attribute("Include")!.Value);
+
+    private static XDocument Load(string project) => XDocument.Load(Path.Combine(Repository.Root, "src", project, project + ".csproj"));
 }

@@ -7,7 +7,7 @@ public static class Eventually
 
     /// <summary>Asks at intervals, so that on a machine with few cores the questions do not starve what they wait for.</summary>
     /// <param name="mayFail">Whether a question that failed is asked again.</param>
-    /// <exception cref="TimeoutException">No answer was as wanted within <paramref name="limit"/>; the message has the last one.</exception>
+    /// <exception cref="TimeoutException">No answer was as wanted within <paramref name="limit"/>; the message has the last.</exception>
     public static async Task<T> AsksAsync<T>(Func<Task<T>> ask, Func<T, bool> wanted, Func<Exception, bool> mayFail, TimeSpan limit)
     {
         using var pace = new PeriodicTimer(Pause);

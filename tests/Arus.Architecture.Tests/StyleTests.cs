@@ -1,0 +1,29 @@
+namespace Arus.Architecture.Tests;
+
+/// <summary>Rules of style that no analyzer of the compiler knows.</summary>
+public sealed class StyleTests
+{
+    private const int MaxLineLength = 140;
+
+    /// <summary>Projects that still have longer lines. Rows are only ever removed.</summary>
+    private static readonly string[] NotYet =
+    [
+        "src/Arus.Cli", "src/Arus.Client", "src/Arus.Coordination", "src/Arus.Grains", "src/Arus.Grains.Abstractions",
+        "src/Arus.Kafka", "src/Arus.Server", "src/Arus.Storage", "tests/Arus.Benchmarks", "tests/Arus.Cli.Tests",
+        "tests/Arus.Client.Tests", "tests/Arus.Cluster.Tests", "tests/Arus.Compat.Tests", "tests/Arus.Coordination.Tests",
+        "tests/Arus.Grains.Tests", "tests/Arus.Kafka.Tests", "tests/Arus.Server.Tests", "tests/Arus.Storage.Tests",
+    ];
+
+    [Fact]
+    public void No_line_of_code_is_over_140_characters()
+    {
+        string[] offenders = [.. Repository.SourceFiles()
+            .Select(file => Path.GetRelativePath(Repository.Root, file).Replace('\\', '/'))
+            .Where(file => !Array.Exists(NotYet, project => file.StartsWith(project + "/", StringComparison.Ordinal)))
+            .SelectMany(file => File.ReadLines(Path.Combine(Repository.Root, file))
+                .Select((line, i) => (Line: line, Where: $"{file}:{i + 1}"))
+                .Where(found => found.Line.Length > MaxLineLength)
+                .Select(found => found.Where))];
+        Assert.Empty(offenders);
+    }
+}
