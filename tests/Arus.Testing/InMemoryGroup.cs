@@ -15,7 +15,7 @@ public sealed class InMemoryGroup : IGroupGrain, IMemberIdSource, IDisposable
     private readonly Dictionary<TopicPartition, StoredOffset> _offsets = [];
     private readonly TimeProvider _time;
     private readonly ITimer _timer;
-    private GroupSnapshot? _snapshot;
+    private GroupMetadata? _metadata;
     private ConsumerGroup _group;
     private long _lastCall;
     private int _ids;
@@ -46,7 +46,7 @@ public sealed class InMemoryGroup : IGroupGrain, IMemberIdSource, IDisposable
         {
             if (forget)
             {
-                _snapshot = null;
+                _metadata = null;
                 _offsets.Clear();
             }
 
@@ -93,7 +93,7 @@ public sealed class InMemoryGroup : IGroupGrain, IMemberIdSource, IDisposable
     string IMemberIdSource.Next() => $"{++_ids}";
 
     private ConsumerGroup Load() => new(
-        new GroupOptions { InitialRebalanceDelayMs = 0, MinSessionTimeoutMs = 1 }, this, IGroupGrain.MaxWaitMs, _snapshot, _offsets, NowMs);
+        new GroupOptions { InitialRebalanceDelayMs = 0, MinSessionTimeoutMs = 1 }, this, IGroupGrain.MaxWaitMs, _metadata, _offsets, NowMs);
 
     private async Task<TResponse> AskAsync<TResponse>(IApiMessage request, Caller caller = default)
         where TResponse : IApiMessage
@@ -147,11 +147,11 @@ public sealed class InMemoryGroup : IGroupGrain, IMemberIdSource, IDisposable
     {
         if (records.Clear)
         {
-            _snapshot = null;
+            _metadata = null;
             _offsets.Clear();
         }
 
-        _snapshot = records.Metadata ?? _snapshot;
+        _metadata = records.Metadata ?? _metadata;
         foreach ((TopicPartition partition, StoredOffset? offset) in records.Offsets)
         {
             if (offset is { } value)

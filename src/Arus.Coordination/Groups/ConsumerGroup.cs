@@ -45,11 +45,11 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
     /// <param name="options">The broker's settings.</param>
     /// <param name="memberIds">Where new member ids come from.</param>
     /// <param name="waitLimitMs">How long a join or sync waits before the caller is told to repeat it.</param>
-    /// <param name="snapshot">What is stored of the group; null if nothing is.</param>
+    /// <param name="metadata">What is stored of the group; null if nothing is.</param>
     /// <param name="offsets">The stored offsets.</param>
     /// <param name="nowMs">The time: sessions of stored members begin anew.</param>
     public ConsumerGroup(
-        GroupOptions options, IMemberIdSource memberIds, int waitLimitMs, GroupSnapshot? snapshot,
+        GroupOptions options, IMemberIdSource memberIds, int waitLimitMs, GroupMetadata? metadata,
         IEnumerable<KeyValuePair<TopicPartition, StoredOffset>> offsets, long nowMs)
     {
         options.Validate();
@@ -57,9 +57,9 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
         _memberIds = memberIds;
         _waitLimitMs = waitLimitMs;
         _offsets = new CommittedOffsets(options, _replies, offsets);
-        if (snapshot is not null)
+        if (metadata is not null)
         {
-            Restore(snapshot, nowMs);
+            Restore(metadata, nowMs);
         }
 
         _nextRetentionCheck = nowMs;
@@ -141,7 +141,7 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
         GroupRecords? records = null;
         if (canWrite && HasChanges)
         {
-            records = new GroupRecords(_clear, _metadataChanged ? TakeSnapshot() : null, _offsets.TakeChanges());
+            records = new GroupRecords(_clear, _metadataChanged ? TakeMetadata() : null, _offsets.TakeChanges());
             _clear = false;
             _metadataChanged = false;
             _replies.BeginWrite();
@@ -224,27 +224,46 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
         _replies.NoteChange();
     }
 
-    private GroupSnapshot TakeSnapshot()
+    private GroupMetadata TakeMetadata()
     {
         // By the time a write is taken the next rebalance may have begun. Then nothing of it is kept but the members under the last
         // generation's protocol; on return they are asked to join again.
         bool assigned = _state == GroupState.Stable;
-        MemberSnapshot[] members = [.. _members.All.Where(member => member.Supports(_protocolName)).Select(member => new MemberSnapshot(
-            member.MemberId, member.InstanceId, member.ClientId, member.ClientHost, member.SessionTimeoutMs, member.RebalanceTimeoutMs,
-            member.MetadataFor(_protocolName), assigned ? member.Assignment : default))];
-        GroupState state = members.Length == 0 ? GroupState.Empty : assigned ? GroupState.Stable : GroupState.CompletingRebalance;
-        return new GroupSnapshot(state, _generation, _protocolType, _protocolName, _members.LeaderId, _emptySinceMs, members);
+        GroupMetadata.Member[] members =
+        [
+            .. _members.All.Where(member => member.Supports(_protocolName)).Select(member => new GroupMetadata.Member
+            {
+                MemberId = member.MemberId,
+                InstanceId = member.InstanceId,
+                ClientId = member.ClientId,
+                ClientHost = member.ClientHost,
+                SessionTimeoutMs = member.SessionTimeoutMs,
+                RebalanceTimeoutMs = member.RebalanceTimeoutMs,
+                Metadata = member.MetadataFor(_protocolName),
+                Assignment = assigned ? member.Assignment : default,
+            }),
+        ];
+        return new GroupMetadata
+        {
+            State = (sbyte)(members.Length == 0 ? GroupState.Empty : assigned ? GroupState.Stable : GroupState.CompletingRebalance),
+            Generation = _generation,
+            ProtocolType = _protocolType,
+            ProtocolName = _protocolName,
+            LeaderId = _members.LeaderId,
+            EmptySinceMs = _emptySinceMs,
+            Members = members,
+        };
     }
 
-    private void Restore(GroupSnapshot snapshot, long nowMs)
+    private void Restore(GroupMetadata metadata, long nowMs)
     {
         _exists = true;
         _stored = true;
-        _generation = snapshot.Generation;
-        _protocolType = snapshot.ProtocolType;
-        _protocolName = snapshot.ProtocolName;
-        _emptySinceMs = snapshot.Members.Count == 0 && snapshot.EmptySinceMs < 0 ? nowMs : snapshot.EmptySinceMs;
-        foreach (MemberSnapshot stored in snapshot.Members)
+        _generation = metadata.Generation;
+        _protocolType = metadata.ProtocolType;
+        _protocolName = metadata.ProtocolName;
+        _emptySinceMs = metadata.Members.Length == 0 && metadata.EmptySinceMs < 0 ? nowMs : metadata.EmptySinceMs;
+        foreach (GroupMetadata.Member stored in metadata.Members)
         {
             _members.Add(new GroupMember(stored.MemberId, stored.InstanceId)
             {
@@ -252,15 +271,15 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
                 ClientHost = stored.ClientHost,
                 SessionTimeoutMs = stored.SessionTimeoutMs,
                 RebalanceTimeoutMs = stored.RebalanceTimeoutMs,
-                Protocols = [new MemberProtocol { Name = snapshot.ProtocolName, Metadata = stored.Metadata }],
+                Protocols = [new MemberProtocol { Name = metadata.ProtocolName, Metadata = stored.Metadata }],
                 Assignment = stored.Assignment,
                 SessionDeadline = nowMs + stored.SessionTimeoutMs,
             });
         }
 
-        _members.Lead(snapshot.LeaderId);
+        _members.Lead(metadata.LeaderId);
         _state = _members.Count == 0 ? GroupState.Empty : GroupState.Stable;
-        if (_state == GroupState.Stable && snapshot.State != GroupState.Stable)
+        if (_state == GroupState.Stable && metadata.State != (sbyte)GroupState.Stable)
         {
             // The generation was announced, and its assignment was lost with the coordinator: every member has to join again.
             PrepareRebalance(nowMs);

@@ -1,3 +1,5 @@
+using Arus.Protocol;
+
 namespace Arus.Coordination;
 
 /// <summary>Where new member ids get their unique part; injected, so that a seed replays a run.</summary>
@@ -29,23 +31,9 @@ public enum GroupState : byte
 /// <param name="ExpireAtMs">Unix milliseconds, or -1 to keep it as long as the group's retention says.</param>
 public readonly record struct StoredOffset(long Offset, int LeaderEpoch, string Metadata, long CommittedAtMs, long ExpireAtMs);
 
-/// <summary>What of a group outlives its coordinator, without its offsets.</summary>
-/// <param name="State"><see cref="GroupState.Empty"/>, <see cref="GroupState.Stable"/>, or <see cref="GroupState.CompletingRebalance"/>
-/// for a generation that was announced and has no assignment yet.</param>
-/// <param name="ProtocolType">"" for a group that never had members.</param>
-/// <param name="EmptySinceMs">Unix milliseconds of the last change to Empty; -1 while there are members.</param>
-public sealed record GroupSnapshot(
-    GroupState State, int Generation, string ProtocolType, string ProtocolName, string LeaderId, long EmptySinceMs,
-    IReadOnlyList<MemberSnapshot> Members);
-
-/// <param name="Metadata">The subscription under the group's protocol.</param>
-public sealed record MemberSnapshot(
-    string MemberId, string? InstanceId, string ClientId, string ClientHost, int SessionTimeoutMs, int RebalanceTimeoutMs,
-    ReadOnlyMemory<byte> Metadata, ReadOnlyMemory<byte> Assignment);
-
 /// <summary>Changes of a group to make durable, as one unit as far as the machine is concerned.</summary>
 /// <param name="Clear">Forget all that was stored before, then apply the rest.</param>
 /// <param name="Metadata">Null if it has not changed.</param>
 /// <param name="Offsets">What changed; null for an offset to forget.</param>
 public sealed record GroupRecords(
-    bool Clear, GroupSnapshot? Metadata, IReadOnlyList<KeyValuePair<TopicPartition, StoredOffset?>> Offsets);
+    bool Clear, GroupMetadata? Metadata, IReadOnlyList<KeyValuePair<TopicPartition, StoredOffset?>> Offsets);

@@ -56,7 +56,7 @@ internal sealed partial class GroupGrain(ILocalBroker broker, TimeProvider time,
         GrainFactory.GetGrain<IGroupCatalogGrain>(TopicCatalog.ShardOf(GroupId)));
 
     protected override ConsumerGroup CreateMachine(long nowMs) =>
-        new(_options, new MemberIds(), IGroupGrain.MaxWaitMs, _rows.Snapshot, _rows.Offsets, nowMs);
+        new(_options, new MemberIds(), IGroupGrain.MaxWaitMs, _rows.Metadata, _rows.Offsets, nowMs);
 
     protected override void OnClaimed() => LogCoordinating(GroupId, Machine.Generation, Machine.MemberCount);
 

@@ -17,7 +17,7 @@ public sealed class GroupRow
     [Id(1)]
     public int Pages { get; set; }
 
-    /// <summary>In the format of <see cref="Coordination.GroupStateFormat"/>.</summary>
+    /// <summary>A <see cref="Protocol.GroupMetadata"/>.</summary>
     [Id(2)]
     public byte[] Metadata { get; set; } = [];
 }
@@ -30,7 +30,7 @@ public sealed class GroupOffsetsRow
     [Id(0)]
     public long Epoch { get; set; }
 
-    /// <summary>In the format of <see cref="Coordination.GroupStateFormat"/>; empty for none.</summary>
+    /// <summary>A <see cref="Protocol.GroupOffsets"/>; empty for none.</summary>
     [Id(1)]
     public byte[] Offsets { get; set; } = [];
 }

@@ -1,4 +1,5 @@
 using Arus.Coordination;
+using Arus.Protocol;
 using Orleans.Runtime;
 using Orleans.Storage;
 
@@ -33,7 +34,7 @@ internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid ow
     public bool Exists => _head.RecordExists;
 
     /// <summary>What was loaded of the group, without its offsets; null where nothing is stored.</summary>
-    public GroupSnapshot? Snapshot { get; private set; }
+    public GroupMetadata? Metadata { get; private set; }
 
     /// <summary>The offsets that are stored.</summary>
     public IEnumerable<KeyValuePair<TopicPartition, StoredOffset>> Offsets => _pages.SelectMany(page => page.Offsets);
@@ -41,7 +42,7 @@ internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid ow
     /// <inheritdoc/>
     public async Task LoadAsync(bool claim = true)
     {
-        Snapshot = null;
+        Metadata = null;
         _pages.Clear();
         _pageOf.Clear();
         _head = await ReadHeadAsync();
@@ -68,7 +69,7 @@ internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid ow
             }
         }
 
-        Snapshot = GroupStateFormat.DecodeSnapshot(row.Metadata);
+        Metadata = DataMessages.ReadVersioned<GroupMetadata>(row.Metadata);
     }
 
     /// <inheritdoc/>
@@ -101,7 +102,7 @@ internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid ow
 
         if (records.Metadata is not null || _pages.Count > pagesBefore)
         {
-            Head.Metadata = records.Metadata is null ? Head.Metadata : GroupStateFormat.EncodeSnapshot(records.Metadata);
+            Head.Metadata = records.Metadata is null ? Head.Metadata : DataMessages.WriteVersioned(records.Metadata);
             Head.Pages = _pages.Count;
             Head.Owner = owner;
             // The head first: whoever loads the group must know of every page, or an old activation could still write to it.
@@ -189,7 +190,7 @@ internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid ow
         page.Offsets.Clear();
         if (page.Row.State.Offsets.Length > 0)
         {
-            foreach ((TopicPartition partition, StoredOffset offset) in GroupStateFormat.DecodeOffsets(page.Row.State.Offsets))
+            foreach ((TopicPartition partition, StoredOffset offset) in GroupOffsetsFormat.Decode(page.Row.State.Offsets))
             {
                 page.Offsets[partition] = offset;
             }
@@ -208,7 +209,7 @@ internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid ow
         page.Row.State = new GroupOffsetsRow
         {
             Epoch = Head.Epoch,
-            Offsets = page.Offsets.Count == 0 ? [] : GroupStateFormat.EncodeOffsets(page.Offsets),
+            Offsets = page.Offsets.Count == 0 ? [] : GroupOffsetsFormat.Encode(page.Offsets),
         };
         await storage.WriteStateAsync(page.Name, groupId, page.Row);
     }

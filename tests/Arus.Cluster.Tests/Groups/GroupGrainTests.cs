@@ -49,7 +49,7 @@ public sealed class GroupGrainTests(GroupCluster cluster) : IClassFixture<GroupC
         var before = new GroupStore(cluster.Storage, group.GetGrainId(), Guid.NewGuid());
         long now = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
         await before.WriteAsync(new GroupRecords(
-            false, new GroupSnapshot(GroupState.Empty, 3, "consumer", "", "", now, []),
+            false, new GroupMetadata { Generation = 3, ProtocolType = "consumer", EmptySinceMs = now },
             [new(new TopicPartition("t", 0), new StoredOffset(6, -1, "", now, -1))]));
 
         Assert.Equal(("Empty", 3), ((await DescribeAsync(group)).GroupState, (await group.LocateAsync()).GenerationId));

@@ -1,5 +1,6 @@
 using Arus.Coordination;
 using Arus.Grains;
+using Arus.Protocol;
 using Orleans.Runtime;
 using Orleans.Storage;
 
@@ -16,7 +17,7 @@ public sealed class GroupStoreTests
     {
         GroupStore first = NewStore();
         await first.LoadAsync();
-        Assert.Null(first.Snapshot);
+        Assert.Null(first.Metadata);
         await first.WriteAsync(Write(Metadata(3), Enumerable.Range(0, 1_200).Select(i => Offset(i, i))));
         Assert.Equal(["group", "group-offsets-0", "group-offsets-1", "group-offsets-2"], _storage.RowsOf(s_group));
 
@@ -26,7 +27,7 @@ public sealed class GroupStoreTests
 
         GroupStore second = NewStore();
         await second.LoadAsync();
-        Assert.Equal(3, second.Snapshot!.Generation);
+        Assert.Equal(3, second.Metadata!.Generation);
         Assert.Equal(1_200, second.Offsets.Count());
         Assert.Equal(9_999, second.Offsets.Single(offset => offset.Key.Partition == 700).Value.Offset);
     }
@@ -127,7 +128,7 @@ public sealed class GroupStoreTests
         await store.WriteAsync(Write(Metadata(0), [Offset(4, 4)]));
         GroupStore next = NewStore();
         await next.LoadAsync();
-        Assert.Equal(0, next.Snapshot!.Generation);
+        Assert.Equal(0, next.Metadata!.Generation);
         Assert.Equal(4, next.Offsets.Single().Key.Partition);
     }
 
@@ -140,10 +141,10 @@ public sealed class GroupStoreTests
         return store;
     }
 
-    private static GroupRecords Write(GroupSnapshot? metadata, IEnumerable<KeyValuePair<TopicPartition, StoredOffset?>> offsets) =>
+    private static GroupRecords Write(GroupMetadata? metadata, IEnumerable<KeyValuePair<TopicPartition, StoredOffset?>> offsets) =>
         new(false, metadata, [.. offsets]);
 
-    private static GroupSnapshot Metadata(int generation) => new(GroupState.Empty, generation, "", "", "", 0, []);
+    private static GroupMetadata Metadata(int generation) => new() { Generation = generation };
 
     private static KeyValuePair<TopicPartition, StoredOffset?> Offset(int partition, long offset) =>
         new(new TopicPartition("t", partition), new StoredOffset(offset, -1, "", 0, -1));

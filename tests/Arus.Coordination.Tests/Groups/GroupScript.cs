@@ -35,7 +35,7 @@ internal sealed class GroupScript : IMemberIdSource
     private readonly GroupOptions _options;
     private readonly StringBuilder _transcript = new();
     private readonly Dictionary<TopicPartition, StoredOffset> _storedOffsets = [];
-    private GroupSnapshot? _stored;
+    private GroupMetadata? _stored;
     private ConsumerGroup _group;
     private GroupRecords? _inFlight;
     private long _deadline;
@@ -191,7 +191,9 @@ internal sealed class GroupScript : IMemberIdSource
         }
 
         // What is stored has been through its format.
-        _stored = write.Metadata is null ? _stored : GroupStateFormat.DecodeSnapshot(GroupStateFormat.EncodeSnapshot(write.Metadata));
+        _stored = write.Metadata is null
+            ? _stored
+            : DataMessages.ReadVersioned<GroupMetadata>(DataMessages.WriteVersioned(write.Metadata));
         foreach ((TopicPartition partition, StoredOffset? offset) in write.Offsets)
         {
             if (offset is { } value)
@@ -236,8 +238,8 @@ internal sealed class GroupScript : IMemberIdSource
         $"{group.GroupState} gen={_group.Generation} '{group.ProtocolType}' '{group.ProtocolData}'"
         + string.Concat(group.Members.Select(member => $" {member.MemberId}[{Encoding.UTF8.GetString(member.MemberAssignment.Span)}]"));
 
-    private static string Show(GroupSnapshot group) =>
-        $"{group.State} gen={group.Generation}"
+    private static string Show(GroupMetadata group) =>
+        $"{(GroupState)group.State} gen={group.Generation}"
         + string.Concat(group.Members.Select(member => $" {member.MemberId}[{Encoding.UTF8.GetString(member.Assignment.Span)}]"));
 
     private static string Show(long offset, string metadata) => metadata.Length == 0 ? $"{offset}" : $"{offset}'{metadata}'";

@@ -5,13 +5,13 @@ namespace Arus.Coordination.Tests.Groups;
 /// <summary>Storage with compare-and-swap, as grain storage has it.</summary>
 internal sealed class SimulatedStorage(SimulatedWorld world)
 {
-    private byte[]? _snapshot;
+    private byte[]? _metadata;
 
     public long Version { get; private set; }
 
     public Dictionary<TopicPartition, StoredOffset> Offsets { get; } = [];
 
-    public GroupSnapshot? Snapshot => _snapshot is null ? null : GroupStateFormat.DecodeSnapshot(_snapshot);
+    public GroupMetadata? Metadata => _metadata is null ? null : DataMessages.ReadVersioned<GroupMetadata>(_metadata);
 
     /// <summary>A new coordinator makes the versions of all before it stale.</summary>
     public long Claim() => ++Version;
@@ -26,11 +26,11 @@ internal sealed class SimulatedStorage(SimulatedWorld world)
         version = ++Version;
         if (records.Clear)
         {
-            _snapshot = null;
+            _metadata = null;
             Offsets.Clear();
         }
 
-        _snapshot = records.Metadata is null ? _snapshot : GroupStateFormat.EncodeSnapshot(records.Metadata);
+        _metadata = records.Metadata is null ? _metadata : DataMessages.WriteVersioned(records.Metadata);
         foreach ((TopicPartition partition, StoredOffset? offset) in records.Offsets)
         {
             if (offset is { } value)
@@ -73,7 +73,7 @@ internal sealed class SimulatedCoordinator : IMemberIdSource
         _storage = storage;
         _name = name;
         _version = storage.Claim();
-        _group = new ConsumerGroup(new GroupOptions(), this, GroupScript.WaitLimitMs, storage.Snapshot, storage.Offsets, world.Now);
+        _group = new ConsumerGroup(new GroupOptions(), this, GroupScript.WaitLimitMs, storage.Metadata, storage.Offsets, world.Now);
         world.Note($"{name} starts: {_group.State} gen={_group.Generation}");
         CarryOutEffects();
     }

@@ -1,0 +1,95 @@
+using Arus.Protocol;
+
+namespace Arus.Coordination.Tests.Groups;
+
+/// <summary>What is stored today must be readable tomorrow: the bytes are frozen.</summary>
+public sealed class GroupFormatTests
+{
+    private static readonly GroupMetadata Group = new()
+    {
+        State = (sbyte)GroupState.Stable,
+        Generation = 7,
+        ProtocolType = "consumer",
+        ProtocolName = "range",
+        LeaderId = "m-1",
+        EmptySinceMs = -1,
+        Members =
+        [
+            new()
+            {
+                MemberId = "m-1", ClientId = "c", ClientHost = "/h", SessionTimeoutMs = 10_000, RebalanceTimeoutMs = 60_000,
+                Metadata = new byte[] { 1, 2 }, Assignment = new byte[] { 3 },
+            },
+            new()
+            {
+                MemberId = "m-2", InstanceId = "i", ClientId = "c", ClientHost = "/h", SessionTimeoutMs = 10_000, RebalanceTimeoutMs = 60_000,
+            },
+        ],
+    };
+
+    private static readonly KeyValuePair<TopicPartition, StoredOffset>[] Offsets =
+    [
+        new(new("u", 0), new StoredOffset(1, -1, "", 1_000, -1)),
+        new(new("t", 3), new StoredOffset(300, 2, "é", 1_700_000_000_000, 2_000)),
+        new(new("t", 0), new StoredOffset(-1, -1, "", 0, -1)),
+    ];
+
+    [Fact]
+    public void A_group_has_these_bytes()
+    {
+        byte[] bytes = DataMessages.WriteVersioned(Group);
+
+        Assert.Equal(
+            "01030E12636F6E73756D65720C72616E6765086D2D310104086D2D31000463062F68A09C01C0A9070601020403"
+            + "086D2D3204690463062F68A09C01C0A9070202",
+            Convert.ToHexString(bytes));
+        GroupMetadata read = DataMessages.ReadVersioned<GroupMetadata>(bytes);
+        Assert.Equal(bytes, DataMessages.WriteVersioned(read));
+        Assert.Equal((GroupState.Stable, "m-2"), ((GroupState)read.State, read.Members[1].MemberId));
+    }
+
+    [Fact]
+    public void Offsets_have_these_bytes()
+    {
+        byte[] bytes = GroupOffsetsFormat.Encode(Offsets);
+
+        Assert.Equal(
+            "010404740400010102000106D8040406C3A980A0ABFEF962A01F04750200020102D00F01",
+            Convert.ToHexString(bytes));
+        Assert.Equal(
+            Offsets.OrderBy(entry => entry.Key.Topic).ThenBy(entry => entry.Key.Partition),
+            GroupOffsetsFormat.Decode(bytes));
+    }
+
+    [Fact]
+    public void Every_prefix_and_an_appendix_are_refused()
+    {
+        byte[] group = DataMessages.WriteVersioned(Group);
+        byte[] offsets = GroupOffsetsFormat.Encode(Offsets);
+        for (int length = 0; length < group.Length; length++)
+        {
+            Assert.Throws<InvalidDataException>(() => DataMessages.ReadVersioned<GroupMetadata>(group.AsMemory(0, length)));
+        }
+
+        for (int length = 0; length < offsets.Length; length++)
+        {
+            Assert.Throws<InvalidDataException>(() => GroupOffsetsFormat.Decode(offsets.AsMemory(0, length)));
+        }
+
+        Assert.Throws<InvalidDataException>(() => GroupOffsetsFormat.Decode((byte[])[.. offsets, 0]));
+    }
+
+    [Fact]
+    public void A_later_version_is_refused_by_its_number() =>
+        Assert.Contains("v9", Assert.Throws<InvalidDataException>(() => DataMessages.ReadVersioned<GroupMetadata>(new byte[] { 9 })).Message);
+
+    [Fact]
+    public void Ten_thousand_offsets_stay_small()
+    {
+        IEnumerable<KeyValuePair<TopicPartition, StoredOffset>> offsets = Enumerable.Range(0, 10_000)
+            .Select(i => KeyValuePair.Create(
+                new TopicPartition($"topic-{i / 100}", i % 100), new StoredOffset(i * 1_000L, 5, "", 1_700_000_000_000 + i, -1)));
+
+        Assert.InRange(GroupOffsetsFormat.Encode(offsets).Length, 0, 200_000);
+    }
+}
