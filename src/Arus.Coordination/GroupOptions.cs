@@ -3,7 +3,9 @@ namespace Arus.Coordination;
 /// <summary>The broker's group settings, by Kafka's keys and with Kafka's defaults (Kafka documentation, "Broker Configs").</summary>
 public sealed record GroupOptions
 {
-    /// <summary><c>group.initial.rebalance.delay.ms</c>: how long an empty group waits for more members before its first rebalance completes.</summary>
+    /// <summary>
+    /// <c>group.initial.rebalance.delay.ms</c>: how long an empty group waits for more members before its first rebalance completes.
+    /// </summary>
     public int InitialRebalanceDelayMs { get; init; } = 3_000;
 
     /// <summary><c>group.min.session.timeout.ms</c>.</summary>

@@ -33,7 +33,8 @@ public sealed class DefinitionTests
     [Fact]
     public void A_structure_that_is_used_twice_is_defined_once()
     {
-        Definition definition = DefinitionParser.Parse("data X 0-3 flexible 2\n  A Part\n    Size int32 1+\n  # A comment\n  B []Part", out _);
+        const string Text = "data X 0-3 flexible 2\n  A Part\n    Size int32 1+\n  # A comment\n  B []Part";
+        Definition definition = DefinitionParser.Parse(Text, out _);
 
         StructDefinition message = definition.Messages.Single();
         Assert.Same(message.Fields[0].Struct, message.Fields[1].Struct);

@@ -51,7 +51,8 @@ internal sealed class FindCoordinatorHandler(IGrainFactory grains, ClusterCache 
                 return (await clusterCache.ViewAsync(context.Listener)).Find(broker) is { } node
                     ? new() { Key = key, NodeId = node.Id, Host = node.Host, Port = node.Port }
                     : Fail(
-                        key, ErrorCode.CoordinatorNotAvailable, $"Broker {broker} cannot be reached through listener {context.Listener.Name}.");
+                        key, ErrorCode.CoordinatorNotAvailable,
+                        $"Broker {broker} cannot be reached through listener {context.Listener.Name}.");
             },
             (error, message) => Fail(key, error, message));
     }
