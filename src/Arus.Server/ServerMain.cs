@@ -1,5 +1,6 @@
 using System.Collections;
 using System.Reflection;
+using Arus.Hosting;
 
 namespace Arus.Server;
 
@@ -38,7 +39,7 @@ internal static class ServerMain
 
         try
         {
-            await BrokerHost.RunAsync(configuration.Config, output);
+            await ServerHost.RunAsync(configuration.Config, output);
             return Success;
         }
         catch (Exception e) when (Refusal(e) is { } refusal)

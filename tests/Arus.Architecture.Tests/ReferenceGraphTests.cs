@@ -19,10 +19,11 @@ public sealed class ReferenceGraphTests
         ["Arus.Grains"] = ["Arus.Model", "Arus.Protocol", "Arus.Storage", "Arus.Coordination", "Arus.Grains.Abstractions"],
         ["Arus.Kafka"] = ["Arus.Model", "Arus.Protocol", "Arus.Grains.Abstractions"],
         ["Arus.Client"] = ["Arus.Model", "Arus.Compression", "Arus.Protocol", "Arus.Grains.Abstractions"],
-        ["Arus.Server"] =
+        ["Arus.Hosting"] =
         [
             "Arus.Model", "Arus.Storage", "Arus.Coordination", "Arus.Grains.Abstractions", "Arus.Grains", "Arus.Protocol", "Arus.Kafka",
         ],
+        ["Arus.Server"] = ["Arus.Hosting"],
         ["Arus.Cli"] = ["Arus.Model", "Arus.Grains.Abstractions", "Arus.Client"],
     };
 

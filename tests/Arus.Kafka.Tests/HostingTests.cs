@@ -4,11 +4,9 @@ using System.Net.Sockets;
 using Arus.Grains;
 using Arus.Protocol;
 using Arus.Testing;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 
 namespace Arus.Kafka.Tests;
 
@@ -18,12 +16,13 @@ public sealed class HostingTests
     public async Task Kestrel_serves_every_listener_and_the_cluster_learns_the_bound_ports()
     {
         var cluster = new FakeCluster { Description = new ClusterDescription("c", 1, []) };
-        await using WebApplication app = Build(
+        using IHost app = Build(
             cluster, ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0,INNER://127.0.0.1:0"),
             ("advertised.listeners", "INNER://inner.example:4711"));
         await app.StartAsync();
 
-        Assert.IsType<TransportMemoryPoolFactory>(app.Services.GetRequiredService<IMemoryPoolFactory<byte>>());
+        KafkaServer server = app.Services.GetServices<IHostedService>().OfType<KafkaServer>().Single();
+        Assert.IsType<TransportMemoryPoolFactory>(server.Services!.GetRequiredService<IMemoryPoolFactory<byte>>());
         BrokerEndpoint[] endpoints = cluster.Description.Brokers.Single().Endpoints;
         Assert.Equal(("127.0.0.1", "inner.example", 4711), (endpoints[0].Host, endpoints[1].Host, endpoints[1].Port));
         Assert.NotEqual(0, endpoints[0].Port);
@@ -49,7 +48,7 @@ public sealed class HostingTests
         var cluster = new FakeCluster { Description = new ClusterDescription("c", 1, []) };
         FakeGroup group = cluster.Group("g");
         group.Rebalance = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        await using WebApplication app = Build(cluster, ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0"));
+        using IHost app = Build(cluster, ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0"));
         var gone = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         using MeterListener connections = MeterProbe.Listen(app.Services, "arus.kafka.connections", change =>
         {
@@ -107,10 +106,9 @@ public sealed class HostingTests
         Assert.Contains(reason, Assert.Throws<ArgumentException>(() => KafkaListener.FromConfig(config)).Message, StringComparison.Ordinal);
     }
 
-    private static WebApplication Build(FakeCluster cluster, params (string Key, string Value)[] config)
+    private static IHost Build(FakeCluster cluster, params (string Key, string Value)[] config)
     {
-        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
+        HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
         builder.Services.AddSingleton<ILocalBroker>(new LocalBroker(BrokerConfig.Of(config)));
         builder.Services.AddSingleton(cluster.Grains);
         builder.Services.AddKafkaListeners();

@@ -12,6 +12,7 @@ internal static class Samples
     public static IEnumerable<(string Name, Func<IArusClient, Task> Run)> All =>
     [
         ("produce", ProduceAsync), ("consume", ConsumeAsync), ("process", ProcessAsync), ("partition", PartitionAsync), ("json", JsonAsync),
+        ("host", _ => HostSample.RunAsync()),
     ];
 
     private static async Task ProduceAsync(IArusClient arus)

@@ -6,11 +6,14 @@ namespace Arus.Grains;
 
 /// <summary>Runs retention and compaction over the open logs of this broker, a bounded number at once.</summary>
 internal sealed class PartitionMaintenance(
-    LocalPartitions partitions, ILocalBroker broker, BrokerMetrics metrics, TimeProvider time, ILogger<PartitionMaintenance> logger)
+    LocalPartitions partitions, ILocalBroker broker, BrokerMetrics metrics, TimeProvider time, IHostApplicationLifetime lifetime,
+    ILogger<PartitionMaintenance> logger)
     : BackgroundService
 {
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        // Fetches that wait for records would hold up the stop of the host.
+        using CancellationTokenRegistration stop = lifetime.ApplicationStopping.Register(partitions.Stop);
         BrokerConfig config = broker.Config;
         TimeSpan interval = Min(
             config.GetTimerPeriod(BrokerConfigs.LogRetentionCheckIntervalMs), config.GetTimerPeriod(BrokerConfigs.LogCleanerBackoffMs));

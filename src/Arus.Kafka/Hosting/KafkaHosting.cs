@@ -1,11 +1,8 @@
 using Arus.Grains;
-using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Options;
 
 namespace Arus.Kafka;
 
@@ -13,10 +10,9 @@ namespace Arus.Kafka;
 public static class KafkaHosting
 {
     /// <summary>
-    /// Adds the Kafka listeners of <see cref="ILocalBroker.Config"/> to the host's Kestrel server, and makes this broker and its
-    /// addresses known to the cluster once they are bound. The host must be a web host that starts Kestrel after Orleans, and have
-    /// <see cref="ILocalBroker"/> and <see cref="IGrainFactory"/> among its services. Call it after Kestrel was added, whose memory for
-    /// connections it replaces.
+    /// Adds the Kafka listeners of <see cref="ILocalBroker.Config"/> to the host, on a Kestrel server of their own, and makes this broker and
+    /// its addresses known to the cluster once they are bound. The host must start them after Orleans, and have <see cref="ILocalBroker"/>
+    /// and <see cref="IGrainFactory"/> among its services.
     /// </summary>
     public static IServiceCollection AddKafkaListeners(this IServiceCollection services)
     {
@@ -40,15 +36,7 @@ public static class KafkaHosting
         }
 
         services.AddSingleton<KafkaConnectionHandler>();
-        services.AddSingleton<IMemoryPoolFactory<byte>, TransportMemoryPoolFactory>();
-        services.AddSingleton<IConfigureOptions<KestrelServerOptions>, KestrelSetup>();
-        services.Configure<SocketTransportOptions>(options =>
-        {
-            options.NoDelay = true;
-
-            // A connection's code never blocks, and a switch between threads costs more than most of its steps.
-            options.UnsafePreferInlineScheduling = true;
-        });
+        services.AddHostedService<KafkaServer>();
         services.AddHostedService<BrokerRegistrar>();
         services.AddHostedService<IdleConnectionSweeper>();
         return services;
@@ -71,31 +59,6 @@ public sealed record KafkaListeners(IReadOnlyList<KafkaListener> All)
             if (options.IPEndPoint is { } endPoint)
             {
                 listener.SetBoundPort(endPoint.Port);
-            }
-        }
-    }
-}
-
-/// <summary>Binds the listeners as raw TCP end points of Kestrel.</summary>
-internal sealed class KestrelSetup(KafkaListeners listeners, KafkaConnectionHandler handler) : IConfigureOptions<KestrelServerOptions>
-{
-    public void Configure(KestrelServerOptions options)
-    {
-        foreach (KafkaListener listener in listeners.All)
-        {
-            void Serve(ListenOptions endpoint)
-            {
-                listeners.Bound.Add((listener, endpoint));
-                endpoint.Run(connection => handler.RunAsync(connection, listener));
-            }
-
-            if (listener.ResolveBind() is { } address)
-            {
-                options.Listen(address, Serve);
-            }
-            else
-            {
-                options.ListenAnyIP(listener.Bind.Port, Serve);
             }
         }
     }

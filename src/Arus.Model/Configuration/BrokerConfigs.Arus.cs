@@ -34,9 +34,12 @@ public static partial class BrokerConfigs
         Long(
             PartitionMaxQueuedBytes, 32L * Megabyte, "Bytes that wait at a broker for a partition's append; beyond it, producers wait.",
             min: 1),
+        OneOf(
+            ConsoleLevel, "warning", "The least severe messages of Arus that the server writes to its console.",
+            "error", "warning", "information", "debug"),
         Text(
             HttpEndpoint, "127.0.0.1:8080", "host:port, or none", "Where health and metrics are served; none to serve neither.",
-            text => text == "none" || Endpoints.TryParseHostPort(text, out _) ? null : "not an address"),
+            text => text == HttpEndpointNone || Endpoints.TryParseHostPort(text, out _) ? null : "not an address"),
         Int(ShutdownTimeoutMs, 30_000, "How long a graceful stop may take, in milliseconds.", min: 1_000, max: 600_000),
         Text(OrleansClusterId, "arus", "a name", "The Orleans cluster id: silos and clients of one cluster share it."),
         Text(OrleansServiceId, "arus", "a name", "The Orleans service id."),

@@ -74,7 +74,12 @@ public static partial class BrokerConfigs
     public const string ConnectionMaxInFlightRequests = "arus.connection.max.in.flight.requests";
     public const string ConnectionMaxInFlightBytes = "arus.connection.max.in.flight.bytes";
     public const string PartitionMaxQueuedBytes = "arus.partition.max.queued.bytes";
+    public const string ConsoleLevel = "arus.console.level";
     public const string HttpEndpoint = "arus.http.endpoint";
+
+    /// <summary>What <see cref="HttpEndpoint"/> is for no HTTP server.</summary>
+    public const string HttpEndpointNone = "none";
+
     public const string ShutdownTimeoutMs = "arus.shutdown.timeout.ms";
 
     public const string OrleansClusterId = "orleans.cluster.id";

@@ -4,23 +4,23 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Orleans.Storage;
 
-namespace Arus.Server;
+namespace Arus.Hosting;
 
 /// <summary>Makes the logs that the configuration asks for.</summary>
 internal static class LogProviders
 {
-    public static IPartitionLogProvider Create(BrokerConfig config, DataDirectory data, IServiceProvider services)
+    public static IPartitionLogProvider Create(BrokerConfig config, IServiceProvider services)
     {
         ILogger logger = services.GetRequiredService<ILoggerFactory>().CreateLogger("Arus.Storage");
         var options = new LogProviderOptions
         {
-            Directory = data.Topics,
+            Directory = services.GetRequiredService<DataDirectory>().Topics,
             Flush = FlushPolicy.Parse(config.GetString(BrokerConfigs.Flush)!),
             Time = services.GetRequiredService<TimeProvider>(),
             IoThreads = config.GetInt(BrokerConfigs.LogIoThreads),
             CacheBytes = config.GetLong(BrokerConfigs.LogCacheBytes),
             ProducerExpiration = config.GetMilliseconds(BrokerConfigs.ProducerIdExpirationMs),
-            OnEvent = happened => Report(logger, happened),
+            OnEvent = logEvent => Report(logger, logEvent),
         };
         return config.GetString(BrokerConfigs.LogType) switch
         {
@@ -32,14 +32,14 @@ internal static class LogProviders
         };
     }
 
-    private static void Report(ILogger logger, LogEvent happened)
+    private static void Report(ILogger logger, LogEvent logEvent)
     {
-        LogLevel level = happened.Kind switch
+        LogLevel level = logEvent.Kind switch
         {
             LogEventKind.Failed or LogEventKind.TailMissing => LogLevel.Error,
             LogEventKind.TailTruncated or LogEventKind.SetAside => LogLevel.Warning,
             _ => LogLevel.Information,
         };
-        logger.Log(level, happened.Error, "{Partition}: {Message}", happened.Partition, happened.Message);
+        logger.Log(level, logEvent.Error, "{Partition}: {Message}", logEvent.Partition, logEvent.Message);
     }
 }

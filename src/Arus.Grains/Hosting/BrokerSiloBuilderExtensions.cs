@@ -6,14 +6,14 @@ using Orleans.Runtime;
 
 namespace Arus.Grains;
 
-/// <summary>Makes a silo a broker.</summary>
-public static class ArusSiloBuilderExtensions
+/// <summary>Registers the grains' side of a broker in a silo.</summary>
+public static class BrokerSiloBuilderExtensions
 {
     /// <summary>
     /// Adds what the grains of Arus need, and names the silo after its broker. What is left to the host: an
     /// <see cref="Arus.Storage.IPartitionLogProvider"/>, grain storage named <see cref="StorageNames.Metadata"/>, clustering.
     /// </summary>
-    /// <param name="logDirectory">Where the logs are, so that records of idle partitions expire as well; null when they are in memory.</param>
+    /// <param name="logDirectory">The directory of the logs, so that records of idle partitions expire as well; null when the logs are not in files.</param>
     public static ISiloBuilder AddArusBroker(this ISiloBuilder builder, BrokerConfig config, string? logDirectory = null)
     {
         var broker = new LocalBroker(config.GetInt(BrokerConfigs.BrokerId), config);
@@ -22,7 +22,6 @@ public static class ArusSiloBuilderExtensions
         builder.Services.AddSingleton<BrokerMembership>();
         builder.Services.AddSingleton<BrokerMetrics>();
         builder.Services.AddSingleton<LocalPartitions>();
-        builder.Services.AddSingleton<LocalPartitionsControl>();
         builder.Services.AddSingleton<PartitionMaintenance>();
         builder.Services.AddHostedService(services => services.GetRequiredService<PartitionMaintenance>());
 

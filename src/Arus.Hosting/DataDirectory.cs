@@ -1,11 +1,12 @@
 using System.Globalization;
 
-namespace Arus.Server;
+namespace Arus.Hosting;
 
 /// <summary>
-/// The directory of one broker: locked for the process's life, and marked with whose it is, so that no broker ever serves another's records.
+/// The directory of one broker (<c>log.dir</c>): locked while the broker runs, and marked with the ids of its broker and cluster, so that
+/// no broker ever serves another's records.
 /// </summary>
-public sealed class DataDirectory : IDisposable
+internal sealed class DataDirectory : IDisposable
 {
     private const string IdentityFile = "meta.properties";
     private const string LockFile = ".lock";
@@ -27,12 +28,14 @@ public sealed class DataDirectory : IDisposable
     public string FullPath { get; }
 
     /// <summary>Holds a directory for each partition.</summary>
-    public string Topics => Path.Combine(FullPath, "topics");
+    public string Topics => TopicsOf(FullPath);
+
+    public static string TopicsOf(string path) => Path.Combine(path, "topics");
 
     /// <summary>Where the cluster's metadata lies unless it is configured to lie elsewhere.</summary>
-    public string Metadata => Path.Combine(FullPath, "metadata");
+    public static string MetadataOf(string path) => Path.Combine(path, "metadata");
 
-    /// <summary>Creates the directory if there is none, locks it, and checks that it is this broker's.</summary>
+    /// <summary>Creates the directory if there is none, locks it, and checks that it belongs to this broker.</summary>
     /// <exception cref="StartRefusedException">It cannot be used; the message says why.</exception>
     public static DataDirectory Open(string path, int brokerId)
     {
@@ -70,7 +73,7 @@ public sealed class DataDirectory : IDisposable
         }
     }
 
-    /// <summary>Remembers the cluster at the first start, and checks it at every later one.</summary>
+    /// <summary>Records the cluster's id at the first start, and compares it at every later one.</summary>
     /// <exception cref="StartRefusedException">The records belong to another cluster.</exception>
     public void CheckCluster(string clusterId)
     {
@@ -93,7 +96,7 @@ public sealed class DataDirectory : IDisposable
     {
         try
         {
-            // On Unix this takes an advisory lock, which the system lets go of when the process ends, however it ends.
+            // On Unix this takes an advisory lock, which the system releases when the process ends, however it ends.
             return new FileStream(Path.Combine(directory, LockFile), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
         catch (IOException e) when (e is not DirectoryNotFoundException)

@@ -1,4 +1,4 @@
-namespace Arus.Server.Tests;
+namespace Arus.Hosting.Tests;
 
 public sealed class DataDirectoryTests : IDisposable
 {

@@ -1,0 +1,83 @@
+using System.Diagnostics.Metrics;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Arus.Kafka;
+
+/// <summary>
+/// Serves the Kafka listeners as raw TCP endpoints of a Kestrel server apart from the host's. Kestrel ignores the URLs configured for a
+/// server to which code adds an endpoint, and the listeners' memory pool and scheduling do not suit web requests: in a server of its own
+/// the listener changes nothing of a web application that hosts it, and needs none.
+/// </summary>
+internal sealed class KafkaServer(
+    KafkaListeners listeners, KafkaConnectionHandler handler, ILoggerFactory loggers, IMeterFactory meters)
+    : IHostedService, IHttpApplication<IFeatureCollection>, IAsyncDisposable
+{
+    private WebApplication? _kestrel;
+
+    internal IServiceProvider? Services => _kestrel?.Services;
+
+    /// <exception cref="IOException">An address cannot be bound; the message names it.</exception>
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.WebHost.UseKestrelCore();
+        builder.WebHost.ConfigureKestrel(Listen);
+        builder.Services.AddSingleton(loggers);
+        builder.Services.AddSingleton(meters);
+        builder.Services.AddSingleton<IMemoryPoolFactory<byte>, TransportMemoryPoolFactory>();
+        builder.Services.Configure<SocketTransportOptions>(options =>
+        {
+            options.NoDelay = true;
+
+            // A connection's code never blocks, and a switch between threads costs more than most of its steps.
+            options.UnsafePreferInlineScheduling = true;
+        });
+        _kestrel = builder.Build();
+        await _kestrel.Services.GetRequiredService<IServer>().StartAsync(this, cancellationToken);
+    }
+
+    /// <summary>Lets connections finish what they have begun, until <paramref name="cancellationToken"/> is cancelled.</summary>
+    public Task StopAsync(CancellationToken cancellationToken) =>
+        _kestrel?.Services.GetRequiredService<IServer>().StopAsync(cancellationToken) ?? Task.CompletedTask;
+
+    public ValueTask DisposeAsync() => _kestrel?.DisposeAsync() ?? ValueTask.CompletedTask;
+
+    // The server has no HTTP endpoint, so these are never called; Kestrel does not start without them.
+    IFeatureCollection IHttpApplication<IFeatureCollection>.CreateContext(IFeatureCollection contextFeatures) => contextFeatures;
+
+    Task IHttpApplication<IFeatureCollection>.ProcessRequestAsync(IFeatureCollection context) => Task.CompletedTask;
+
+    void IHttpApplication<IFeatureCollection>.DisposeContext(IFeatureCollection context, Exception? exception)
+    {
+    }
+
+    private void Listen(KestrelServerOptions options)
+    {
+        foreach (KafkaListener listener in listeners.All)
+        {
+            void Serve(ListenOptions endpoint)
+            {
+                listeners.Bound.Add((listener, endpoint));
+                endpoint.Run(connection => handler.RunAsync(connection, listener));
+            }
+
+            if (listener.ResolveBind() is { } address)
+            {
+                options.Listen(address, Serve);
+            }
+            else
+            {
+                options.ListenAnyIP(listener.Bind.Port, Serve);
+            }
+        }
+    }
+}
