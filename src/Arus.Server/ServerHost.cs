@@ -59,13 +59,7 @@ internal static class ServerHost
         app.MapGet("/health/ready", (ArusBroker broker) => broker.IsReady
             ? Results.Text("ready\n")
             : Results.Text("not ready\n", statusCode: StatusCodes.Status503ServiceUnavailable));
-        app.MapGet("/metrics", async (HttpResponse response, PrometheusMetrics metrics) =>
-        {
-            using var text = new StringWriter { NewLine = "\n" };
-            metrics.WriteTo(text);
-            response.ContentType = PrometheusMetrics.ContentType;
-            await response.WriteAsync(text.ToString());
-        });
+        app.MapPrometheusScrapingEndpoint("/metrics");
         return app;
     }
 
@@ -75,8 +69,15 @@ internal static class ServerHost
         builder.Services.Configure<ConsoleLifetimeOptions>(options => options.SuppressStatusMessages = true);
         builder.Services.Configure<HostOptions>(
             options => options.ShutdownTimeout = config.GetMilliseconds(BrokerConfigs.ShutdownTimeoutMs));
-        builder.UseOrleans(silo => silo.UseArusClustering(config).AddArus(config));
-        builder.Services.AddSingleton(new PrometheusMetrics());
+        bool traces = Telemetry.Add(builder, config);
+        builder.UseOrleans(silo =>
+        {
+            silo.UseArusClustering(config).AddArus(config);
+            if (traces)
+            {
+                silo.AddActivityPropagation();
+            }
+        });
     }
 
     private static void Listen(KestrelServerOptions kestrel, string endpoint)

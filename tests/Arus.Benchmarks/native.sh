@@ -7,21 +7,21 @@ CONFIGURATION=Release
 export ARUS_CLI_GATEWAY=127.0.0.1:$(gateway_port 1)
 records=${RECORDS:-3000000}
 
-metric() { curl -fs http://127.0.0.1:18081/metrics | awk -v name="$1" '$1 == name { print $2 }'; }
+metric() { curl -fs http://127.0.0.1:18081/metrics | awk -v name="$1" '$1 == name || $1 == name "{}" { print $2 }'; }
 field() { grep -oE "\"$1\":[0-9.eE+-]+" <<<"$2" | cut -d: -f2; }
 
 throughput() { # flush size
   local topic="t-$2" count=$((records * 100 / $2 < 500000 ? 500000 : records * 100 / $2)) json allocated batches
   arus topic create "$topic" --partitions 6 >/dev/null
-  allocated=$(metric dotnet_gc_heap_total_allocated_bytes_total) batches=$(metric arus_append_entries_total)
+  allocated=$(metric dotnet_gc_heap_total_allocated_bytes_total) batches=$(metric arus_partition_append_batches_total)
   json=$(arus bench produce "$topic" --records "$count" --warmup $((count / 5)) --size "$2" --json)
   awk -v flush="$1" -v size="$2" -v rate="$(field recordsPerSecond "$json")" \
-    -v a="$allocated" -v b="$(metric dotnet_gc_heap_total_allocated_bytes_total)" -v x="$batches" -v y="$(metric arus_append_entries_total)" \
+    -v a="$allocated" -v b="$(metric dotnet_gc_heap_total_allocated_bytes_total)" -v x="$batches" -v y="$(metric arus_partition_append_batches_total)" \
     'BEGIN { printf "| %s | produce %d B | %.0f/s | %.0f MB/s | %.0f B |\n", flush, size, rate, rate * size / 1e6, (b - a) / (y - x) }'
-  allocated=$(metric dotnet_gc_heap_total_allocated_bytes_total) batches=$(metric arus_fetch_calls_total)
+  allocated=$(metric dotnet_gc_heap_total_allocated_bytes_total) batches=$(metric arus_partition_fetches_total)
   json=$(arus bench consume "$topic" --records "$count" --warmup $((count / 5)) --json)
   awk -v flush="$1" -v size="$2" -v rate="$(field recordsPerSecond "$json")" \
-    -v a="$allocated" -v b="$(metric dotnet_gc_heap_total_allocated_bytes_total)" -v x="$batches" -v y="$(metric arus_fetch_calls_total)" \
+    -v a="$allocated" -v b="$(metric dotnet_gc_heap_total_allocated_bytes_total)" -v x="$batches" -v y="$(metric arus_partition_fetches_total)" \
     'BEGIN { printf "| %s | consume %d B | %.0f/s | %.0f MB/s | %.0f B |\n", flush, size, rate, rate * size / 1e6, (b - a) / (y - x) }'
 }
 

@@ -27,7 +27,7 @@ public sealed class DeadClientTests
         group.Syncs.Enqueue(new SyncGroupResponse { ErrorCode = ErrorCode.RequestTimedOut });
         group.Rebalance.SetResult();
         Assert.InRange(group.JoinCalls.Count, 0, 1);
-        Assert.Empty(kafka.Log.Complaints);
+        Assert.Empty(kafka.Complaints);
         Assert.Equal(0, kafka.Get<ConnectionRegistry>().Count);
     }
 
@@ -79,7 +79,7 @@ public sealed class DeadClientTests
         await connection.CloseAsync();
         await connection.Serving;
         Assert.Equal(0, kafka.Get<RequestMemory>().UsedBytes);
-        Assert.Contains("ended inside a request", Assert.Single(kafka.Log.Complaints), StringComparison.Ordinal);
+        Assert.Contains("ended inside a request", Assert.Single(kafka.Complaints), StringComparison.Ordinal);
     }
 
     private static IApiMessage Request(string wait) => wait == "join"

@@ -28,7 +28,7 @@ public sealed class FramingTests
             await connection.Serving;
         }
 
-        Assert.Empty(kafka.Log.Complaints);
+        Assert.Empty(kafka.Complaints);
     }
 
     [Fact]
@@ -62,7 +62,7 @@ public sealed class FramingTests
         await bad.SendRawAsync(bytes);
         Assert.Null(await bad.ReceiveFrameAsync());
         await bad.Serving;
-        Assert.Contains(reason, Assert.Single(kafka.Log.Complaints), StringComparison.Ordinal);
+        Assert.Contains(reason, Assert.Single(kafka.Complaints), StringComparison.Ordinal);
         await good.CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
     }
 
@@ -77,7 +77,7 @@ public sealed class FramingTests
         await connection.SendRawAsync(TestConnection.Encode(new ApiVersionsRequest(), 0, 1).AsMemory(0, length));
         await connection.CloseAsync();
         await connection.Serving;
-        Assert.Contains("inside a request", Assert.Single(kafka.Log.Complaints), StringComparison.Ordinal);
+        Assert.Contains("inside a request", Assert.Single(kafka.Complaints), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -88,7 +88,7 @@ public sealed class FramingTests
         await connection.CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
         await connection.CloseAsync();
         await connection.Serving;
-        Assert.Empty(kafka.Log.Complaints);
+        Assert.Empty(kafka.Complaints);
         Assert.Equal(0, kafka.Get<ConnectionRegistry>().Count);
     }
 

@@ -6,6 +6,7 @@ using Arus.Protocol;
 using Arus.Testing;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 using Microsoft.Extensions.Hosting;
 
 namespace Arus.Kafka.Tests;
@@ -49,14 +50,8 @@ public sealed class HostingTests
         FakeGroup group = cluster.Group("g");
         group.Rebalance = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         using IHost app = Build(cluster, ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0"));
-        var gone = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        using MeterListener connections = MeterProbe.Listen(app.Services, "arus.kafka.connections", change =>
-        {
-            if (change < 0)
-            {
-                gone.SetResult();
-            }
-        });
+        using var connections = new MetricCollector<long>(
+            app.Services.GetRequiredService<IMeterFactory>(), KafkaMetrics.MeterName, "arus.kafka.connections");
         await app.StartAsync();
         using (var client = new TcpClient())
         {
@@ -69,7 +64,8 @@ public sealed class HostingTests
             await group.Waiting.Task;
         }
 
-        await gone.Task.WaitAsync(TestTimeout.Value);
+        await connections.WaitForMeasurementsAsync(2, TestTimeout.Token);
+        Assert.Equal([1L, -1L], connections.GetMeasurementSnapshot().Select(change => change.Value));
         Assert.Single(group.JoinCalls);
         await app.StopAsync();
     }

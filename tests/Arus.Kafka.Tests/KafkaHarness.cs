@@ -20,7 +20,7 @@ internal sealed class KafkaHarness : IAsyncDisposable
     {
         var options = new KafkaListenerOptions();
         var services = new ServiceCollection();
-        services.AddLogging(logging => logging.AddProvider(Log).SetMinimumLevel(LogLevel.Trace));
+        services.AddLogging(logging => logging.AddFakeLogging().SetMinimumLevel(LogLevel.Trace));
         services.AddSingleton(clock is null ? Time : clock(Time));
         services.AddSingleton<ILocalBroker>(new LocalBroker(BrokerConfig.Of(("broker.id", "1"))));
         services.AddSingleton(Cluster.Grains);
@@ -33,7 +33,9 @@ internal sealed class KafkaHarness : IAsyncDisposable
 
     public ManualTimeProvider Time { get; } = new();
 
-    public RecordingLog Log { get; } = new();
+    /// <summary>The warnings and errors that were logged.</summary>
+    public string[] Complaints =>
+        [.. _provider.GetFakeLogCollector().GetSnapshot().Where(record => record.Level >= LogLevel.Warning).Select(record => record.Message)];
 
     public KafkaListener Listener { get; } = new(new Listener("PLAINTEXT", "one.example", 9092), null);
 
@@ -78,45 +80,5 @@ internal sealed class KafkaHarness : IAsyncDisposable
         public int BrokerId => 1;
 
         public string SiloName => "broker-1";
-    }
-}
-
-/// <summary>Keeps what was logged.</summary>
-internal sealed class RecordingLog : ILoggerProvider, ILogger
-{
-    private readonly List<(LogLevel Level, string Text)> _lines = [];
-
-    public (LogLevel Level, string Text)[] Lines
-    {
-        get
-        {
-            lock (_lines)
-            {
-                return [.. _lines];
-            }
-        }
-    }
-
-    /// <summary>Warnings and worse.</summary>
-    public string[] Complaints => [.. Lines.Where(line => line.Level >= LogLevel.Warning).Select(line => line.Text)];
-
-    public ILogger CreateLogger(string categoryName) => this;
-
-    public IDisposable? BeginScope<TState>(TState state)
-        where TState : notnull => null;
-
-    public bool IsEnabled(LogLevel logLevel) => true;
-
-    public void Log<TState>(
-        LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
-    {
-        lock (_lines)
-        {
-            _lines.Add((logLevel, formatter(state, exception)));
-        }
-    }
-
-    public void Dispose()
-    {
     }
 }

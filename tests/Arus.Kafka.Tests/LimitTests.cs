@@ -2,6 +2,7 @@ using System.Diagnostics.Metrics;
 using System.Net;
 using Arus.Protocol;
 using Arus.Testing;
+using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 
 namespace Arus.Kafka.Tests;
 
@@ -15,7 +16,7 @@ public sealed class LimitTests
         TestConnection second = kafka.Connect();
         TestConnection third = kafka.Connect();
         Assert.Null(await third.ReceiveFrameAsync());
-        Assert.Contains("max.connections=2", Assert.Single(kafka.Log.Complaints), StringComparison.Ordinal);
+        Assert.Contains("max.connections=2", Assert.Single(kafka.Complaints), StringComparison.Ordinal);
         await first.CloseAsync();
         await first.Serving;
         await kafka.Connect().CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
@@ -31,7 +32,7 @@ public sealed class LimitTests
 
         // The same address, in the form that a dual-stack socket gives it.
         Assert.Null(await kafka.Connect(one.MapToIPv6()).ReceiveFrameAsync());
-        Assert.Contains("max.connections.per.ip=1", Assert.Single(kafka.Log.Complaints), StringComparison.Ordinal);
+        Assert.Contains("max.connections.per.ip=1", Assert.Single(kafka.Complaints), StringComparison.Ordinal);
         await kafka.Connect(IPAddress.Parse("192.0.2.2")).CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
     }
 
@@ -58,7 +59,7 @@ public sealed class LimitTests
         Assert.Null(await idle.ReceiveFrameAsync());
         partition.LetGo();
         await busy.ReceiveAsync<ProduceResponse>(9);
-        Assert.Empty(kafka.Log.Complaints);
+        Assert.Empty(kafka.Complaints);
     }
 
     [Fact]
@@ -69,22 +70,14 @@ public sealed class LimitTests
         kafka.Cluster.AddTopic("topic", 1);
         FakePartition partition = kafka.Cluster.Partition("topic", 0);
         partition.Hold();
-        var third = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        int read = 0;
-        using MeterListener requests = MeterProbe.Listen(kafka.Get<IServiceProvider>(), "arus.kafka.received", bytes =>
-        {
-            if (Interlocked.Increment(ref read) == 3)
-            {
-                third.SetResult();
-            }
-        });
+        using var requests = new MetricCollector<long>(kafka.Get<IMeterFactory>(), KafkaMetrics.MeterName, "arus.kafka.received");
         TestConnection first = kafka.Connect();
         await first.SendAsync(Messages.Produce("topic", 0, Messages.Batch("on its way")), 9);
         await first.SendAsync(Messages.Produce("topic", 0, Messages.Batch("queued")), 9);
         await partition.WhenAsync(p => p.Appends.Count == 1);
         TestConnection second = kafka.Connect();
         await second.SendAsync(Messages.Produce("topic", 0, Messages.Batch("waits for room")), 9);
-        await third.Task.WaitAsync(TestTimeout.Value);
+        await requests.WaitForMeasurementsAsync(3, TestTimeout.Token);
 
         kafka.Time.Advance(TimeSpan.FromSeconds(61));
         SweeperOf(kafka).RunOnce();

@@ -157,7 +157,7 @@ public sealed class OrderingTests
         TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Produce("missing", 0, Messages.Batch("a"), acks: 0), 9);
         Assert.Null(await connection.ReceiveFrameAsync());
-        Assert.Contains("acks=0", Assert.Single(kafka.Log.Complaints), StringComparison.Ordinal);
+        Assert.Contains("acks=0", Assert.Single(kafka.Complaints), StringComparison.Ordinal);
     }
 
     private static string Value(byte[] batch)

@@ -91,7 +91,7 @@ public sealed class ServedApiTests
                 TestConnection connection = kafka.Connect();
                 int correlation = await connection.SendAsync(Empty(api), (short)version);
                 byte[]? frame = await connection.ReceiveFrameAsync();
-                Assert.True(frame is not null, $"{api} v{version} ends the connection: {string.Join(' ', kafka.Log.Complaints)}");
+                Assert.True(frame is not null, $"{api} v{version} ends the connection: {string.Join(' ', kafka.Complaints)}");
                 Assert.Equal(correlation, BinaryPrimitives.ReadInt32BigEndian(frame));
             }
         }
@@ -108,7 +108,7 @@ public sealed class ServedApiTests
             BinaryPrimitives.WriteInt16BigEndian(frame.AsSpan(6), (short)(max + 1));
             await connection.SendRawAsync(frame);
             Assert.Null(await connection.ReceiveFrameAsync());
-            Assert.Contains($"{api} v{max + 1} is not served; versions", kafka.Log.Complaints[^1], StringComparison.Ordinal);
+            Assert.Contains($"{api} v{max + 1} is not served; versions", kafka.Complaints[^1], StringComparison.Ordinal);
             Assert.True(min <= max);
         }
     }

@@ -78,12 +78,12 @@ public sealed class StorageFailureTests
             await connection.CallAsync<HeartbeatResponse>(new HeartbeatRequest { GroupId = "g", MemberId = "m" }, 3);
         }
 
-        Assert.Contains("Heartbeat of g failed because of the storage", Assert.Single(kafka.Log.Complaints), StringComparison.Ordinal);
+        Assert.Contains("Heartbeat of g failed because of the storage", Assert.Single(kafka.Complaints), StringComparison.Ordinal);
         kafka.Cluster.Group("g").Failure = new IOException("Input/output error");
         await connection.CallAsync<HeartbeatResponse>(new HeartbeatRequest { GroupId = "g", MemberId = "m" }, 3);
         kafka.Time.Advance(TimeSpan.FromSeconds(30));
         await connection.CallAsync<HeartbeatResponse>(new HeartbeatRequest { GroupId = "g", MemberId = "m" }, 3);
-        Assert.Equal(3, kafka.Log.Complaints.Length);
+        Assert.Equal(3, kafka.Complaints.Length);
     }
 
     [Fact]

@@ -13,7 +13,7 @@ namespace Arus.Server.Tests;
 /// <summary>The server as a process of its own, on free ports and a directory of its own, and a client of it.</summary>
 internal sealed partial class ServerProcess : IAsyncDisposable
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     /// <summary>This checkout's server, or another build of it, from which fixtures are made.</summary>
     private static readonly string s_program =
@@ -24,7 +24,7 @@ internal sealed partial class ServerProcess : IAsyncDisposable
     private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private IHost? _client;
 
-    private ServerProcess(Ports ports, string directory, string[] flags)
+    private ServerProcess(Ports ports, string directory, (string Name, string Value)[] variables, string[] flags)
     {
         ServerPorts = ports;
         string[] all =
@@ -37,6 +37,11 @@ internal sealed partial class ServerProcess : IAsyncDisposable
             StartInfo = new ProcessStartInfo("dotnet", all) { RedirectStandardOutput = true, RedirectStandardError = true },
             EnableRaisingEvents = true,
         };
+        foreach ((string name, string value) in variables)
+        {
+            _process.StartInfo.Environment[name] = value;
+        }
+
         _process.OutputDataReceived += (_, line) => OnLine(line.Data);
         _process.ErrorDataReceived += (_, line) => OnLine(line.Data);
         _process.Exited += (_, _) => _ready.TrySetException(new InvalidOperationException($"The server ended:\n{Output}"));
@@ -59,12 +64,17 @@ internal sealed partial class ServerProcess : IAsyncDisposable
     }
 
     /// <summary>Starts one and waits until it says that it is ready.</summary>
-    public static async Task<ServerProcess> StartAsync(Ports ports, string directory, params string[] flags)
+    public static Task<ServerProcess> StartAsync(Ports ports, string directory, params string[] flags) =>
+        StartAsync(ports, directory, [], flags);
+
+    /// <param name="variables">Of the environment.</param>
+    public static async Task<ServerProcess> StartAsync(
+        Ports ports, string directory, (string Name, string Value)[] variables, params string[] flags)
     {
-        var server = new ServerProcess(ports, directory, flags);
+        var server = new ServerProcess(ports, directory, variables, flags);
         try
         {
-            await server._ready.Task.WaitAsync(s_patience);
+            await server._ready.Task.WaitAsync(Patience);
             return server;
         }
         catch
@@ -77,14 +87,14 @@ internal sealed partial class ServerProcess : IAsyncDisposable
     /// <summary>Runs one that is expected to refuse.</summary>
     public static async Task<(int ExitCode, string Output)> RunAsync(Ports ports, string directory, params string[] flags)
     {
-        await using var server = new ServerProcess(ports, directory, flags);
+        await using var server = new ServerProcess(ports, directory, [], flags);
         int code = await server.WaitForExitAsync();
         return (code, server.Output);
     }
 
     public async Task<string> GetAsync(string path)
     {
-        using var http = new HttpClient { Timeout = s_patience };
+        using var http = new HttpClient { Timeout = Patience };
         return await http.GetStringAsync(new Uri($"http://127.0.0.1:{ServerPorts.Http}{path}"));
     }
 
@@ -106,7 +116,7 @@ internal sealed partial class ServerProcess : IAsyncDisposable
 
     public async Task<int> WaitForExitAsync()
     {
-        using var deadline = new CancellationTokenSource(s_patience);
+        using var deadline = new CancellationTokenSource(Patience);
         await _process.WaitForExitAsync(deadline.Token);
         return _process.ExitCode;
     }

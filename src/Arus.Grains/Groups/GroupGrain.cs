@@ -13,6 +13,7 @@ internal sealed partial class GroupGrain(ILocalBroker broker, TimeProvider time,
     private readonly GroupOptions _options = GroupOptions.From(broker.Config);
     private readonly ILogger _logger = logger;
     private GroupStore _rows = null!;
+    private ConsumerLag _lag = null!;
 
     private string GroupId => this.GetPrimaryKeyString();
 
@@ -51,9 +52,19 @@ internal sealed partial class GroupGrain(ILocalBroker broker, TimeProvider time,
 
     public Task<GroupCoordinator> LocateAsync() => Task.FromResult(new GroupCoordinator(broker.BrokerId, Machine.Generation));
 
-    protected override ICoordinatorStore<GroupRecords> OpenStore() => _rows = new GroupStore(
-        ServiceProvider.GetRequiredKeyedService<IGrainStorage>(StorageNames.Metadata), this.GetGrainId(), Guid.NewGuid(),
-        GrainFactory.GetGrain<IGroupCatalogGrain>(TopicCatalog.ShardOf(GroupId)));
+    public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
+    {
+        _lag.Forget(GroupId);
+        return base.OnDeactivateAsync(reason, cancellationToken);
+    }
+
+    protected override ICoordinatorStore<GroupRecords> OpenStore()
+    {
+        _lag = ServiceProvider.GetRequiredService<ConsumerLag>();
+        return _rows = new GroupStore(
+            ServiceProvider.GetRequiredKeyedService<IGrainStorage>(StorageNames.Metadata), this.GetGrainId(), Guid.NewGuid(),
+            GrainFactory.GetGrain<IGroupCatalogGrain>(TopicCatalog.ShardOf(GroupId)), _lag);
+    }
 
     protected override ConsumerGroup CreateMachine(long nowMs) =>
         new(_options, new MemberIds(), IGroupGrain.MaxWaitMs, _rows.Metadata, _rows.Offsets, nowMs);

@@ -17,7 +17,8 @@ namespace Arus.Grains;
 /// <param name="groupId">The grain whose rows these are.</param>
 /// <param name="owner">Names the activation; no two have the same.</param>
 /// <param name="catalog">Lists the group; null for a group that is not to be listed.</param>
-internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid owner, IGroupCatalogGrain? catalog = null)
+/// <param name="lag">Told of what is committed, and of what there is when the group is claimed; null to tell nobody.</param>
+internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid owner, IGroupCatalogGrain? catalog = null, ConsumerLag? lag = null)
     : ICoordinatorStore<GroupRecords>
 {
     public const int OffsetsPerPage = 512;
@@ -70,6 +71,10 @@ internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid ow
         }
 
         Metadata = DataMessages.ReadVersioned<GroupMetadata>(row.Metadata);
+        if (claim)
+        {
+            lag?.Committed(GroupName, Offsets.Select(stored => (stored.Key, (long?)stored.Value.Offset)));
+        }
     }
 
     /// <inheritdoc/>
@@ -85,7 +90,7 @@ internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid ow
         if (!Exists && records.Metadata is not null && catalog is not null)
         {
             // Listed before it exists: a listed group that does not is found out, one that is not listed would stay hidden.
-            await catalog.AddAsync(groupId.Key.ToString()!);
+            await catalog.AddAsync(GroupName);
         }
 
         if (records.Clear)
@@ -112,9 +117,18 @@ internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid ow
         await ForEachAsync(changed, WriteAsync);
         if (!Exists && catalog is not null)
         {
-            await catalog.RemoveAsync(groupId.Key.ToString()!);
+            await catalog.RemoveAsync(GroupName);
         }
+
+        if (records.Clear)
+        {
+            lag?.Forget(GroupName);
+        }
+
+        lag?.Committed(GroupName, records.Offsets.Select(change => (change.Key, change.Value?.Offset)));
     }
+
+    private string GroupName => groupId.Key.ToString()!;
 
     private GroupRow Head => _head.State ?? throw new InvalidOperationException("The provider of grain storage returned no state.");
 

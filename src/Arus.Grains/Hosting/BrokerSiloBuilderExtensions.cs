@@ -22,6 +22,8 @@ public static class BrokerSiloBuilderExtensions
         builder.Services.AddSingleton<BrokerMembership>();
         builder.Services.AddSingleton<BrokerMetrics>();
         builder.Services.AddSingleton<LocalPartitions>();
+        builder.Services.AddSingleton<ConsumerLag>();
+        builder.Services.AddHostedService(services => services.GetRequiredService<ConsumerLag>());
         builder.Services.AddSingleton<PartitionMaintenance>();
         builder.Services.AddHostedService(services => services.GetRequiredService<PartitionMaintenance>());
 

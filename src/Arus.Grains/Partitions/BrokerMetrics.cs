@@ -7,49 +7,101 @@ internal sealed class BrokerMetrics : IDisposable
 {
     public const string MeterName = "Arus.Broker";
 
+    private static readonly MetricDefinition AppendedBytes = new(
+        MetricKind.Counter, "arus.partition.appended", "By", "Bytes of record batches appended to the partitions that this broker leads.",
+        "Never by itself: it is the load.");
+
+    private static readonly MetricDefinition AppendedBatches = new(
+        MetricKind.Counter, "arus.partition.append.batches", "{batch}", "Record batches appended, as producers sent them.",
+        "When bytes for each batch are few: producers need a longer linger.ms.");
+
+    private static readonly MetricDefinition AppendErrors = new(
+        MetricKind.Counter, "arus.partition.append.errors", "{batch}", "Record batches that were refused.",
+        "When it rises: the producers' own errors say why.");
+
+    private static readonly MetricDefinition AppendDuration = new(
+        MetricKind.Histogram, "arus.partition.append.duration", "s", "Time from an append's arrival at the partition to its durability.",
+        "When it rises and the load does not: the disk of log.dir is slow or shared.");
+
+    private static readonly MetricDefinition FetchedBytes = new(
+        MetricKind.Counter, "arus.partition.fetched", "By", "Bytes of record batches read from the partitions that this broker leads.",
+        "Never by itself: it is the load.");
+
+    private static readonly MetricDefinition Fetches = new(
+        MetricKind.Counter, "arus.partition.fetches", "{fetch}", "Reads of partitions.",
+        "When bytes for each fetch are few: consumers need a larger fetch.min.bytes.");
+
+    private static readonly MetricDefinition OpenPartitions = new(
+        MetricKind.Gauge, "arus.partition.open", "{partition}", "Partitions that this broker leads with an open log.",
+        "When one broker has far more than the others: its topics were created while others were away.");
+
+    private static readonly MetricDefinition SegmentsDeleted = new(
+        MetricKind.Counter, "arus.log.segments.deleted", "{segment}", "Log segments removed by retention.",
+        "When it stands still and the disk fills: retention.ms and retention.bytes are too long.");
+
+    private static readonly MetricDefinition SegmentsCompacted = new(
+        MetricKind.Counter, "arus.log.segments.compacted", "{segment}", "Log segments rewritten by compaction.",
+        "When it stands still and compacted topics grow: raise log.cleaner.threads.");
+
+    private static readonly MetricDefinition Reclaimed = new(
+        MetricKind.Counter, "arus.log.reclaimed", "By", "Bytes freed by retention and compaction.",
+        "When it stays below the appended bytes for as long as the retention: the disk will fill.");
+
     private readonly Meter _meter = new(MeterName);
     private readonly TimeProvider _time;
-    private readonly Counter<long> _appendedBytes;
-    private readonly Counter<long> _appendedEntries;
-    private readonly Counter<long> _refusedEntries;
-    private readonly Histogram<double> _appendSeconds;
-    private readonly Counter<long> _fetchedBytes;
+    private readonly Counter<long> _appended;
+    private readonly Counter<long> _appendedBatches;
+    private readonly Counter<long> _appendErrors;
+    private readonly Histogram<double> _appendDuration;
+    private readonly Counter<long> _fetched;
     private readonly Counter<long> _fetches;
     private readonly Counter<long> _segmentsDeleted;
     private readonly Counter<long> _segmentsCompacted;
-    private readonly Counter<long> _bytesFreed;
+    private readonly Counter<long> _reclaimed;
 
     public BrokerMetrics(TimeProvider time)
     {
         _time = time;
-        _appendedBytes = _meter.CreateCounter<long>("arus.append.bytes", "By", "Bytes of record batches appended to partitions.");
-        _appendedEntries = _meter.CreateCounter<long>("arus.append.entries", description: "Appended entries: record batches as producers sent them.");
-        _refusedEntries = _meter.CreateCounter<long>("arus.append.refused", description: "Entries that were refused.");
-        _appendSeconds = _meter.CreateHistogram<double>("arus.append.duration", "s", "From a call's arrival at the partition to its durability.");
-        _fetchedBytes = _meter.CreateCounter<long>("arus.fetch.bytes", "By", "Bytes of record batches read from partitions.");
-        _fetches = _meter.CreateCounter<long>("arus.fetch.calls", description: "Reads of partitions.");
-        _segmentsDeleted = _meter.CreateCounter<long>("arus.log.segments.deleted", description: "Segments removed by retention.");
-        _segmentsCompacted = _meter.CreateCounter<long>("arus.log.segments.compacted", description: "Segments rewritten by compaction.");
-        _bytesFreed = _meter.CreateCounter<long>("arus.log.freed", "By", "Bytes freed by retention and compaction.");
+        _appended = AppendedBytes.CreateCounter(_meter);
+        _appendedBatches = AppendedBatches.CreateCounter(_meter);
+        _appendErrors = AppendErrors.CreateCounter(_meter);
+        _appendDuration = AppendDuration.CreateHistogram(_meter);
+        _fetched = FetchedBytes.CreateCounter(_meter);
+        _fetches = Fetches.CreateCounter(_meter);
+        _segmentsDeleted = SegmentsDeleted.CreateCounter(_meter);
+        _segmentsCompacted = SegmentsCompacted.CreateCounter(_meter);
+        _reclaimed = Reclaimed.CreateCounter(_meter);
     }
 
-    public void ObserveOpenPartitions(Func<int> count) =>
-        _meter.CreateObservableUpDownCounter("arus.partitions.open", count, description: "Partitions that this broker leads with an open log.");
+    public static IReadOnlyList<MetricDefinition> Definitions { get; } =
+    [
+        AppendedBytes, AppendedBatches, AppendErrors, AppendDuration, FetchedBytes, Fetches, OpenPartitions, SegmentsDeleted, SegmentsCompacted,
+        Reclaimed,
+    ];
+
+    /// <summary>The meter of this broker alone, where a process has several.</summary>
+    internal Meter Meter => _meter;
+
+    public void ObserveOpenPartitions(Func<int> count) => OpenPartitions.CreateGauge(_meter, () => [new Measurement<long>(count())]);
 
     public long Started() => _time.GetTimestamp();
 
-    public void Appended(long started, long bytes, AppendEntryResult[] results)
+    /// <param name="entries">What was to be appended, with a result for each.</param>
+    public void Appended(long started, RecordBytes entries, AppendEntryResult[] results)
     {
+        long bytes = 0;
         int refused = 0;
-        foreach (AppendEntryResult result in results)
+        for (int i = 0; i < results.Length; i++)
         {
-            refused += result.Error == ErrorCode.None ? 0 : 1;
+            bool accepted = results[i].Error == ErrorCode.None;
+            bytes += accepted ? entries[i].Length : 0;
+            refused += accepted ? 0 : 1;
         }
 
-        _appendedBytes.Add(refused == 0 ? bytes : 0);
-        _appendedEntries.Add(results.Length - refused);
-        _refusedEntries.Add(refused);
-        _appendSeconds.Record(_time.GetElapsedTime(started).TotalSeconds);
+        _appended.Add(bytes);
+        _appendedBatches.Add(results.Length - refused);
+        _appendErrors.Add(refused);
+        _appendDuration.Record(_time.GetElapsedTime(started).TotalSeconds);
     }
 
     public void Fetched(ReadOnlyMemory<byte>[] records)
@@ -61,14 +113,14 @@ internal sealed class BrokerMetrics : IDisposable
         }
 
         _fetches.Add(1);
-        _fetchedBytes.Add(bytes);
+        _fetched.Add(bytes);
     }
 
     public void Maintained(int segmentsDeleted, int segmentsCompacted, long bytesFreed)
     {
         _segmentsDeleted.Add(segmentsDeleted);
         _segmentsCompacted.Add(segmentsCompacted);
-        _bytesFreed.Add(bytesFreed);
+        _reclaimed.Add(bytesFreed);
     }
 
     public void Dispose() => _meter.Dispose();

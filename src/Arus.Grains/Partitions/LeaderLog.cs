@@ -30,7 +30,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
             results[i] = new AppendEntryResult(one.Error, one.BaseOffset, one.LogAppendTimeMs, one.Message, Convert(one.RecordErrors));
         }
 
-        metrics.Appended(started, request.Entries.SizeInBytes, results);
+        metrics.Appended(started, request.Entries, results);
         return new PartitionAppendResult(LeaderEpoch, Log.LogStartOffset, results);
     }
 

@@ -56,12 +56,14 @@ internal sealed partial class KafkaConnection
         catch (Exception exception)
         {
             _services.Metrics.RequestFailed(header.ApiKey);
+            pending.Context.Activity?.SetStatus(ActivityStatusCode.Error);
             Break(exception);
         }
 
         pending.Context.Frame.Release();
         TimeProvider time = _services.Time;
         _services.Metrics.RequestDone(header.ApiKey, written, time.GetElapsedTime(pending.Context.ReceivedAt));
+        pending.Context.Activity?.Dispose();
         Volatile.Write(ref _lastActivity, time.GetTimestamp());
         long bytesLeft = Interlocked.Add(ref _bytesInFlight, -pending.Context.Frame.Length);
         int left = Interlocked.Decrement(ref _inFlight);

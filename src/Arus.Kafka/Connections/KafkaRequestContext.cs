@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Arus.Protocol;
 
 namespace Arus.Kafka;
@@ -9,6 +10,9 @@ namespace Arus.Kafka;
 internal sealed record KafkaRequestContext(
     ApiHandler Handler, RequestHeader Header, RequestFrame Frame, int HeaderLength, long ReceivedAt, KafkaConnection Connection)
 {
+    /// <summary>The request's span, which ends when its response is written; null when it is not sampled.</summary>
+    public Activity? Activity { get; } = RequestTracing.Start(Header);
+
     public short Version => Header.ApiVersion;
 
     public string ClientId => Header.ClientId ?? "";

@@ -40,6 +40,18 @@ public static partial class BrokerConfigs
         Text(
             HttpEndpoint, "127.0.0.1:8080", "host:port, or none", "Where health and metrics are served; none to serve neither.",
             text => text == HttpEndpointNone || Endpoints.TryParseHostPort(text, out _) ? null : "not an address"),
+        Text(
+            OtlpEndpoint, null, "an http or https URL",
+            "The OpenTelemetry collector to which the server sends metrics, traces and logs over OTLP. "
+            + "Unset, OpenTelemetry's own variables decide, OTEL_EXPORTER_OTLP_ENDPOINT first of all.",
+            text => Uri.TryCreate(text, UriKind.Absolute, out Uri? uri) && uri.Scheme is "http" or "https" ? null : "not an http URL"),
+        Long(
+            GroupLagIntervalMs, 15_000, "How often the lag of consumer groups is measured, in milliseconds, while metrics are collected.",
+            min: 1_000),
+        Int(
+            GroupLagMaxPartitions, 2_000,
+            "How many committed offsets of a broker's groups have their lag measured; those beyond are counted and left out.",
+            min: 0, max: 100_000),
         Int(ShutdownTimeoutMs, 30_000, "How long a graceful stop may take, in milliseconds.", min: 1_000, max: 600_000),
         Text(OrleansClusterId, "arus", "a name", "The Orleans cluster id: silos and clients of one cluster share it."),
         Text(OrleansServiceId, "arus", "a name", "The Orleans service id."),

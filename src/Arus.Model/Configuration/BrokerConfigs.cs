@@ -74,6 +74,9 @@ public static partial class BrokerConfigs
     public const string ConnectionMaxInFlightRequests = "arus.connection.max.in.flight.requests";
     public const string ConnectionMaxInFlightBytes = "arus.connection.max.in.flight.bytes";
     public const string PartitionMaxQueuedBytes = "arus.partition.max.queued.bytes";
+    public const string OtlpEndpoint = "arus.otlp.endpoint";
+    public const string GroupLagIntervalMs = "arus.group.lag.interval.ms";
+    public const string GroupLagMaxPartitions = "arus.group.lag.max.partitions";
     public const string ConsoleLevel = "arus.console.level";
     public const string HttpEndpoint = "arus.http.endpoint";
 

@@ -60,6 +60,9 @@ public sealed class ConfigDefinition
     /// <summary>For a topic's key: the broker's key that gives its default; null when there is none.</summary>
     public string? BrokerKey { get; private init; }
 
+    /// <summary>Whether only the default is accepted.</summary>
+    public bool IsFixed { get; private init; }
+
     /// <summary>What is wrong with <paramref name="value"/>, with key, value and allowed values; null when it is valid.</summary>
     public string? Validate(string? value)
     {
@@ -123,7 +126,7 @@ public sealed class ConfigDefinition
     internal static ConfigDefinition Fixed(string name, ConfigType type, string value, string reason) =>
         new(
             name, type, value, value, $"{reason} Only the default is accepted.",
-            text => string.Equals(text.Trim(), value, StringComparison.OrdinalIgnoreCase) ? null : reason.TrimEnd('.'));
+            text => string.Equals(text.Trim(), value, StringComparison.OrdinalIgnoreCase) ? null : reason.TrimEnd('.')) { IsFixed = true };
 
     private static ConfigDefinition Number(string name, ConfigType type, long? value, string documentation, long min, long max)
     {

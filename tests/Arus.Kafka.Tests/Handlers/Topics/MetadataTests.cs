@@ -97,7 +97,7 @@ public sealed class MetadataTests
         Assert.Null(await partitions.ReceiveFrameAsync());
 
         // What passes by itself is no complaint.
-        Assert.Empty(kafka.Log.Complaints);
+        Assert.Empty(kafka.Complaints);
     }
 
     [Fact]

@@ -1,0 +1,87 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using System.Text;
+
+namespace Arus.Hosting.Tests;
+
+/// <summary>
+/// Documents that are written from definitions in code. With ARUS_TEST_WRITE_DOCUMENTS=1 these tests write them; otherwise they fail when
+/// a document is not what the definitions say.
+/// </summary>
+public sealed class GeneratedDocumentTests
+{
+    private const string Switch = "ARUS_TEST_WRITE_DOCUMENTS";
+
+    [Fact]
+    public void Every_metric_is_described_in_the_metrics_document()
+    {
+        var text = new StringBuilder();
+        text.Append($"""
+            # Metrics
+
+            Written by `{Switch}=1 dotnet test tests/Arus.Hosting.Tests` from the definitions of the instruments; do not edit.
+
+            Names follow OpenTelemetry: `arus`, the part of the broker, what is measured, with the unit beside the name and not in it. At
+            `/metrics` they have Prometheus' form: underscores, the unit at the end, `_total` after counters. Beside these there are the metrics
+            of the .NET runtime (`System.Runtime`), of Kestrel and of Orleans, under names of their own.
+
+            | metric | in Prometheus | kind | unit | labels | meaning | when to act |
+            |---|---|---|---|---|---|---|
+
+            """.ReplaceLineEndings("\n"));
+        foreach (MetricDefinition metric in ArusTelemetry.Metrics.OrderBy(metric => metric.Name, StringComparer.Ordinal))
+        {
+            string labels = metric.Labels.Length == 0 ? "–" : string.Join(", ", metric.Labels.Select(label => $"`{label}`"));
+            string kind = metric.Kind.ToString().ToLowerInvariant();
+            text.Append(CultureInfo.InvariantCulture, $"| `{metric.Name}` | `{metric.PrometheusName}` | {kind} | `{metric.Unit}` | {labels} ");
+            text.Append(CultureInfo.InvariantCulture, $"| {metric.Description} | {metric.Action} |\n");
+        }
+
+        Check("docker/METRICS.md", text.ToString());
+    }
+
+    [Fact]
+    public void Every_configuration_key_is_described_in_the_keys_document()
+    {
+        var text = new StringBuilder();
+        text.Append($"""
+            # Configuration keys
+
+            Written by `{Switch}=1 dotnet test tests/Arus.Hosting.Tests` from the definitions of the keys; do not edit.
+
+            Keys of a broker are read when it starts: from the file, the environment or the command line. Keys of a topic are given when it is
+            created and may be changed while it is in use; where a topic has none, the broker's key gives the default.
+
+
+            """.ReplaceLineEndings("\n"));
+        AppendKeys(text, "broker", BrokerConfigs.All);
+        text.Append('\n');
+        AppendKeys(text, "topic", TopicConfigs.All);
+        Check("silo-config/KEYS.md", text.ToString());
+    }
+
+    private static void AppendKeys(StringBuilder text, string scope, IEnumerable<ConfigDefinition> keys)
+    {
+        text.Append("| key | type | default | allowed | scope | changes | meaning |\n|---|---|---|---|---|---|---|\n");
+        foreach (ConfigDefinition key in keys)
+        {
+            string type = key.Type.ToString().ToLowerInvariant();
+            string value = key.BrokerKey is { } brokerKey ? $"`{brokerKey}`" : key.Default is { } set ? $"`{set}`" : "–";
+            string changes = key.IsFixed ? "never" : scope == "topic" ? "at any time" : "at start";
+            text.Append(CultureInfo.InvariantCulture, $"| `{key.Name}` | {type} | {value} | {key.Allowed.Replace("<", "&lt;")} ");
+            text.Append(CultureInfo.InvariantCulture, $"| {scope} | {changes} | {key.Documentation} |\n");
+        }
+    }
+
+    private static void Check(string path, string expected, [CallerFilePath] string source = "")
+    {
+        string file = Path.Combine(Path.GetDirectoryName(source)!, "..", "..", path);
+        if (Environment.GetEnvironmentVariable(Switch) == "1")
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+            File.WriteAllText(file, expected);
+        }
+
+        Assert.Equal(expected, File.ReadAllText(file).ReplaceLineEndings("\n"));
+    }
+}
