@@ -30,11 +30,11 @@ public static class ArusSiloBuilderExtensions
 
     /// <summary>Makes the silo a broker beside whatever else it hosts.</summary>
     /// <remarks>
-    /// Clustering is the application's, as are the <c>orleans.*</c> keys, unless <see cref="UseArusClustering"/> applies them. The silo gets
-    /// the name of its broker. The cluster's metadata goes to the grain storage named <see cref="StorageNames.Metadata"/>: an application
-    /// that has one of its own registers it before this call, otherwise it is files in <c>arus.metadata.dir</c>. Kafka clients are served by
-    /// a Kestrel server of the listeners' own, so the application need not be a web application, and if it is, its endpoints stay as they
-    /// are. <see cref="ArusBroker"/> tells from the application's services whether the broker is ready, and where.
+    /// Clustering is the application's, as are the <c>orleans.*</c> keys, unless <see cref="UseArusClustering"/> applies them. The silo
+    /// gets the name of its broker. The cluster's metadata goes to the grain storage named <see cref="StorageNames.Metadata"/>: an
+    /// application that has one of its own registers it before this call, otherwise it is files in <c>arus.metadata.dir</c>. Kafka clients
+    /// are served by a Kestrel server of the listeners' own, so the application need not be a web application, and if it is, its endpoints
+    /// stay as they are. <see cref="ArusBroker"/> tells from the application's services whether the broker is ready, and where.
     /// </remarks>
     /// <exception cref="StartRefusedException">
     /// The configuration is wrong, or, when the host starts, its directory cannot be used; the message says why.

@@ -14,13 +14,13 @@ internal static class ServerMain
     public static async Task<int> RunAsync(string[] arguments, IDictionary environment, TextWriter output, TextWriter error)
     {
         ServerConfiguration configuration = ServerConfiguration.Load(arguments, environment, DefaultFile());
-        if (configuration.HelpAsked)
+        if (configuration.HelpRequested)
         {
             await output.WriteAsync(ServerHelp.Text());
             return Success;
         }
 
-        if (configuration.VersionAsked)
+        if (configuration.VersionRequested)
         {
             await output.WriteLineAsync(Version);
             return Success;

@@ -45,7 +45,8 @@ internal static class Telemetry
         OpenTelemetryBuilder telemetry = builder.Services.AddOpenTelemetry()
             .ConfigureResource(resource => resource
                 .AddService(
-                    "arus", config.GetString(BrokerConfigs.OrleansClusterId), ServerMain.Version, false, config.GetString(BrokerConfigs.BrokerId))
+                    "arus", config.GetString(BrokerConfigs.OrleansClusterId), ServerMain.Version, false,
+                    config.GetString(BrokerConfigs.BrokerId))
                 .AddEnvironmentVariableDetector())
             .WithMetrics(metrics => AddMetrics(metrics, config, toPrometheus));
         if (toCollector)

@@ -37,9 +37,14 @@ public sealed class ReferenceGraphTests
         ["Arus.Grains"] = ["Microsoft.Orleans.Server"],
         ["Arus.Kafka"] = ["Microsoft.Orleans.Sdk"],
         ["Arus.Protocol.Generator"] = ["Microsoft.CodeAnalysis.CSharp"],
-        ["Arus.Server"] =
+        ["Arus.Hosting"] =
         [
             "Microsoft.Orleans.Clustering.AdoNet", "Microsoft.Orleans.Persistence.AdoNet", "Microsoft.Orleans.Server",
+        ],
+        ["Arus.Server"] =
+        [
+            "OpenTelemetry.Exporter.OpenTelemetryProtocol", "OpenTelemetry.Exporter.Prometheus.AspNetCore",
+            "OpenTelemetry.Extensions.Hosting",
         ],
     };
 

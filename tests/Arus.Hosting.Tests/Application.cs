@@ -20,7 +20,8 @@ public sealed class JournalGrain(IArusClient arus) : Grain, IJournalGrain
     public async Task<long> WriteAsync(string value)
     {
         // Without idempotence, so that its batch may be appended once more.
-        await using IProducer<string, string> producer = arus.CreateProducer<string, string>(new ProducerOptions { EnableIdempotence = false });
+        await using IProducer<string, string> producer = arus.CreateProducer<string, string>(
+            new ProducerOptions { EnableIdempotence = false });
         return (await producer.ProduceAsync(new(this.GetPrimaryKeyString(), "key", value))).Offset;
     }
 }

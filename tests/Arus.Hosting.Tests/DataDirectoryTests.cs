@@ -16,7 +16,8 @@ public sealed class DataDirectoryTests : IDisposable
     public void It_remembers_its_broker()
     {
         DataDirectory.Open(_path, 1).Dispose();
-        Assert.Contains("belongs to broker 1, but broker.id=2", Assert.Throws<StartRefusedException>(() => DataDirectory.Open(_path, 2)).Message);
+        Assert.Contains(
+            "belongs to broker 1, but broker.id=2", Assert.Throws<StartRefusedException>(() => DataDirectory.Open(_path, 2)).Message);
         DataDirectory.Open(_path, 1).Dispose();
     }
 
@@ -30,14 +31,17 @@ public sealed class DataDirectoryTests : IDisposable
 
         using DataDirectory second = DataDirectory.Open(_path, 1);
         second.CheckCluster("abc");
-        Assert.Contains("belongs to cluster abc, but this is cluster xyz", Assert.Throws<StartRefusedException>(() => second.CheckCluster("xyz")).Message);
+        Assert.Contains(
+            "belongs to cluster abc, but this is cluster xyz",
+            Assert.Throws<StartRefusedException>(() => second.CheckCluster("xyz")).Message);
     }
 
     [Fact]
     public void A_path_that_is_no_directory_is_refused_by_name()
     {
         File.WriteAllText(_path, "");
-        Assert.Contains($"log.dir={_path} cannot be used", Assert.Throws<StartRefusedException>(() => DataDirectory.Open(_path, 1)).Message);
+        Assert.Contains(
+            $"log.dir={_path} cannot be used", Assert.Throws<StartRefusedException>(() => DataDirectory.Open(_path, 1)).Message);
     }
 
     public void Dispose() => Directory.Delete(Path.GetDirectoryName(_path)!, recursive: true);

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Text;
 
@@ -22,8 +21,8 @@ public sealed class GeneratedDocumentTests
             Written by `{Switch}=1 dotnet test tests/Arus.Hosting.Tests` from the definitions of the instruments; do not edit.
 
             Names follow OpenTelemetry: `arus`, the part of the broker, what is measured, with the unit beside the name and not in it. At
-            `/metrics` they have Prometheus' form: underscores, the unit at the end, `_total` after counters. Beside these there are the metrics
-            of the .NET runtime (`System.Runtime`), of Kestrel and of Orleans, under names of their own.
+            `/metrics` they have Prometheus' form: underscores, the unit at the end, `_total` after counters. Beside these there are the
+            metrics of the .NET runtime (`System.Runtime`), of Kestrel and of Orleans, under names of their own.
 
             | metric | in Prometheus | kind | unit | labels | meaning | when to act |
             |---|---|---|---|---|---|---|
@@ -33,8 +32,8 @@ public sealed class GeneratedDocumentTests
         {
             string labels = metric.Labels.Length == 0 ? "–" : string.Join(", ", metric.Labels.Select(label => $"`{label}`"));
             string kind = metric.Kind.ToString().ToLowerInvariant();
-            text.Append(CultureInfo.InvariantCulture, $"| `{metric.Name}` | `{metric.PrometheusName}` | {kind} | `{metric.Unit}` | {labels} ");
-            text.Append(CultureInfo.InvariantCulture, $"| {metric.Description} | {metric.Action} |\n");
+            text.Append($"| `{metric.Name}` | `{metric.PrometheusName}` | {kind} | `{metric.Unit}` | {labels} ");
+            text.Append($"| {metric.Description} | {metric.Action} |\n");
         }
 
         Check("docker/METRICS.md", text.ToString());
@@ -49,8 +48,8 @@ public sealed class GeneratedDocumentTests
 
             Written by `{Switch}=1 dotnet test tests/Arus.Hosting.Tests` from the definitions of the keys; do not edit.
 
-            Keys of a broker are read when it starts: from the file, the environment or the command line. Keys of a topic are given when it is
-            created and may be changed while it is in use; where a topic has none, the broker's key gives the default.
+            Keys of a broker are read when it starts: from the file, the environment or the command line. Keys of a topic are given when
+            it is created and may be changed while it is in use; where a topic has none, the broker's key gives the default.
 
 
             """.ReplaceLineEndings("\n"));
@@ -68,8 +67,8 @@ public sealed class GeneratedDocumentTests
             string type = key.Type.ToString().ToLowerInvariant();
             string value = key.BrokerKey is { } brokerKey ? $"`{brokerKey}`" : key.Default is { } set ? $"`{set}`" : "–";
             string changes = key.IsFixed ? "never" : scope == "topic" ? "at any time" : "at start";
-            text.Append(CultureInfo.InvariantCulture, $"| `{key.Name}` | {type} | {value} | {key.Allowed.Replace("<", "&lt;")} ");
-            text.Append(CultureInfo.InvariantCulture, $"| {scope} | {changes} | {key.Documentation} |\n");
+            text.Append($"| `{key.Name}` | {type} | {value} | {key.Allowed.Replace("<", "&lt;")} ");
+            text.Append($"| {scope} | {changes} | {key.Documentation} |\n");
         }
     }
 

@@ -24,14 +24,16 @@ public sealed class ServerConfigurationTests : IDisposable
     public void Every_mistake_is_reported_at_once()
     {
         string file = Write("""{ "flush": "always", "num.partitions": [1] }""");
-        ServerConfiguration loaded = Load(["--broker.id=none", "oops", "--log.dir"], [("ARUS_LOG_DIRR", "x"), ("ARUS_FLUSH", "never")], file);
+        ServerConfiguration loaded = Load(
+            ["--broker.id=none", "oops", "--log.dir"], [("ARUS_LOG_DIRR", "x"), ("ARUS_FLUSH", "never")], file);
         Assert.Equal(
             [
                 "'oops' is not understood; flags have the form --key=value (try --help)",
                 "--log.dir has no value; write --log.dir=value",
                 $"num.partitions has a value of kind array; allowed: text, a number, true, false (from {file})",
                 "the environment variable ARUS_LOG_DIRR stands for no configuration key; log.dir, for one, is ARUS_LOG_DIR",
-                "arus.flush=never: not a flush policy; allowed: always, interval:<milliseconds> or os (from environment variable ARUS_FLUSH)",
+                "arus.flush=never: not a flush policy; allowed: always, interval:<milliseconds> or os "
+                + "(from environment variable ARUS_FLUSH)",
                 "broker.id=none: not a whole number; allowed: 1 or more (from flag --broker.id)",
                 $"flush is not a configuration key (from {file})",
             ],
@@ -60,10 +62,12 @@ public sealed class ServerConfigurationTests : IDisposable
     [InlineData("log.dir", "ARUS_LOG_DIR")]
     [InlineData("arus.flush", "ARUS_FLUSH")]
     [InlineData("orleans.silo.port", "ARUS_ORLEANS_SILO_PORT")]
-    public void A_variable_is_named_after_its_key(string key, string variable) => Assert.Equal(variable, ServerConfiguration.VariableOf(key));
+    public void A_variable_is_named_after_its_key(string key, string variable) =>
+        Assert.Equal(variable, ServerConfiguration.VariableOf(key));
 
     [Fact]
-    public void Variables_of_other_programs_are_left_alone() => Assert.Empty(Load([], [("ARUS_CLI_FORMAT", "json"), ("PATH", "/bin")], "").Faults);
+    public void Variables_of_other_programs_are_left_alone() =>
+        Assert.Empty(Load([], [("ARUS_CLI_FORMAT", "json"), ("PATH", "/bin")], "").Faults);
 
     [Theory]
     [InlineData("single.json")]

@@ -30,7 +30,8 @@ internal sealed partial class ServerProcess : IAsyncDisposable
         string[] all =
         [
             "exec", s_program, $"--log.dir={directory}", $"--listeners=PLAINTEXT://127.0.0.1:{ports.Kafka}",
-            $"--arus.http.endpoint=127.0.0.1:{ports.Http}", $"--orleans.silo.port={ports.Silo}", $"--orleans.gateway.port={ports.Gateway}", .. flags,
+            $"--arus.http.endpoint=127.0.0.1:{ports.Http}", $"--orleans.silo.port={ports.Silo}",
+            $"--orleans.gateway.port={ports.Gateway}", .. flags,
         ];
         _process = new Process
         {

@@ -63,7 +63,10 @@ public sealed class ServerProcessTests : IDisposable
             IGrainFactory grains = await server.ConnectAsync();
             await grains.GetGrain<ITopicGrain>("t").CreateAsync(new TopicSpec(Partitions, -1, null, [], false));
             var enough = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            Task[] producers = [.. Enumerable.Range(0, Partitions).Select(partition => ProduceAsync(grains, partition, acknowledged, KillAfter, enough))];
+            Task[] producers =
+            [
+                .. Enumerable.Range(0, Partitions).Select(partition => ProduceAsync(grains, partition, acknowledged, KillAfter, enough)),
+            ];
             await enough.Task.WaitAsync(TimeSpan.FromSeconds(60));
             server.Kill();
             await server.WaitForExitAsync();
@@ -119,7 +122,8 @@ public sealed class ServerProcessTests : IDisposable
         line => Assert.StartsWith("Arus broker 1 of cluster ", line),
         line => Assert.Equal("Arus broker 1 has stopped.", line));
 
-    private static async Task ProduceAsync(IGrainFactory grains, int partition, long[] acknowledged, int killAfter, TaskCompletionSource enough)
+    private static async Task ProduceAsync(
+        IGrainFactory grains, int partition, long[] acknowledged, int killAfter, TaskCompletionSource enough)
     {
         IPartitionGrain grain = grains.GetGrain<IPartitionGrain>(PartitionKey.Format("t", partition));
         for (long next = 0; ; next++)
@@ -163,7 +167,8 @@ public sealed class ServerProcessTests : IDisposable
         }
     }
 
-    private static PartitionRead Fetch(long offset, int waitMs = 0) => new(offset, -1, 1 << 20, true, waitMs, IsolationLevel.ReadUncommitted);
+    private static PartitionRead Fetch(long offset, int waitMs = 0) =>
+        new(offset, -1, 1 << 20, true, waitMs, IsolationLevel.ReadUncommitted);
 
     internal static PartitionAppend Batch(long value)
     {
@@ -179,7 +184,8 @@ public sealed class ServerProcessTests : IDisposable
         for (int at = 0; at < bytes.Length;)
         {
             var header = new RecordBatchHeader(bytes.AsSpan(at));
-            var reader = new RecordReader(bytes.AsSpan(at + RecordBatchHeader.Size, header.SizeInBytes - RecordBatchHeader.Size), header.Count);
+            var reader = new RecordReader(
+                bytes.AsSpan(at + RecordBatchHeader.Size, header.SizeInBytes - RecordBatchHeader.Size), header.Count);
             while (reader.TryRead(out RecordView record))
             {
                 values.Add(long.Parse(record.Value, CultureInfo.InvariantCulture));

@@ -33,14 +33,18 @@ public sealed class TelemetryTests : IDisposable
         Assert.Contains("\norleans_", first);
 
         // One head for each name, and of Arus' own none that its definitions lack.
-        string[] heads = [.. first.Split('\n').Where(line => line.StartsWith("# TYPE ", StringComparison.Ordinal)).Select(line => line.Split(' ')[2])];
+        string[] heads =
+        [
+            .. first.Split('\n').Where(line => line.StartsWith("# TYPE ", StringComparison.Ordinal)).Select(line => line.Split(' ')[2]),
+        ];
         Assert.Equal(heads.Distinct(), heads);
         Assert.Empty(heads.Where(name => name.StartsWith("arus_", StringComparison.Ordinal))
             .Except(ArusTelemetry.Metrics.Select(metric => metric.PrometheusName)));
 
         // What is observed replaces what was observed before.
         await AppendAsync(grains, "two");
-        await Eventually.AsksAsync(() => server.GetAsync("/metrics"), text => Value(text, "arus_partition_open") == "2", _ => false, TestTimeout.Value);
+        await Eventually.AsksAsync(
+            () => server.GetAsync("/metrics"), text => Value(text, "arus_partition_open") == "2", _ => false, TestTimeout.Value);
     }
 
     [Fact]
@@ -59,7 +63,10 @@ public sealed class TelemetryTests : IDisposable
         await RequestMetadataAsync();
         await ReceiveAsync(
             collector,
-            [("/v1/metrics", "arus.partition.append.batches"), ("/v1/traces", "traced-client"), ("/v1/traces", "Microsoft.Orleans.Application")]);
+            [
+                ("/v1/metrics", "arus.partition.append.batches"), ("/v1/traces", "traced-client"),
+                ("/v1/traces", "Microsoft.Orleans.Application"),
+            ]);
     }
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
@@ -68,7 +75,8 @@ public sealed class TelemetryTests : IDisposable
     {
         await grains.GetGrain<ITopicGrain>(topic).CreateAsync(new TopicSpec(1, -1, null, [], false));
         Assert.Equal(
-            ErrorCode.None, (await grains.GetGrain<IPartitionGrain>($"{topic}/0").AppendAsync(ServerProcessTests.Batch(0))).Results[0].Error);
+            ErrorCode.None,
+            (await grains.GetGrain<IPartitionGrain>($"{topic}/0").AppendAsync(ServerProcessTests.Batch(0))).Results[0].Error);
     }
 
     /// <summary>A request of a Kafka client that makes the broker call grains.</summary>

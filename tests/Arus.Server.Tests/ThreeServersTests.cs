@@ -21,7 +21,8 @@ public sealed class ThreeServersTests : IDisposable
         IPartitionGrain others = grains.GetGrain<IPartitionGrain>("t/1");
         await using (ServerProcess second = await StartAsync(2))
         {
-            ClusterDescription cluster = await EventuallyAsync(grains.GetGrain<IClusterGrain>(0).DescribeAsync, description => description.Brokers.Length == 3);
+            ClusterDescription cluster = await EventuallyAsync(
+                grains.GetGrain<IClusterGrain>(0).DescribeAsync, description => description.Brokers.Length == 3);
             Assert.Equal([1, 2, 3], cluster.Brokers.Select(broker => broker.BrokerId));
             Assert.Contains($"cluster {cluster.ClusterId} ", first.Output);
             Assert.Contains($"cluster {cluster.ClusterId} ", second.Output);
@@ -44,7 +45,8 @@ public sealed class ThreeServersTests : IDisposable
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
     private Task<ServerProcess> StartAsync(int broker) => ServerProcess.StartAsync(
-        _ports[broker - 1], Path.Combine(_directory, $"{broker}"), $"--broker.id={broker}", $"--arus.metadata.dir={Path.Combine(_directory, "metadata")}",
+        _ports[broker - 1], Path.Combine(_directory, $"{broker}"), $"--broker.id={broker}",
+        $"--arus.metadata.dir={Path.Combine(_directory, "metadata")}",
         $"--orleans.primary.endpoint=127.0.0.1:{_ports[0].Silo}");
 
     private static Task<T> EventuallyAsync<T>(Func<Task<T>> ask, Func<T, bool> wanted) => Eventually.AsksAsync(

@@ -48,8 +48,8 @@ internal sealed partial class ConsumerLag : BackgroundService
 
     public static MetricDefinition Lag { get; } = new(
         MetricKind.Gauge, "arus.group.lag", "{record}",
-        "Offsets between what a group has committed and the partition's high watermark, for groups that this broker coordinates. Absent for "
-        + "a group that nobody has called for orleans.collection.age.ms.",
+        "Offsets between what a group has committed and the partition's high watermark, for groups that this broker coordinates. "
+        + "Absent for a group that nobody has called for orleans.collection.age.ms.",
         "When it grows and goes on growing: the group's consumers are too slow, too few, or stopped.", "group", "topic", "partition");
 
     public static IReadOnlyList<MetricDefinition> Definitions => [Lag, Omitted];
@@ -59,7 +59,9 @@ internal sealed partial class ConsumerLag : BackgroundService
         "Committed offsets whose lag is not measured, because arus.group.lag.max.partitions are measured already.",
         "When it rises: raise that key; arus group describe shows the lag of any group.");
 
-    /// <summary>Takes note of what a group has committed, once that is durable. An offset of null stands for one that was deleted.</summary>
+    /// <summary>
+    /// Takes note of what a group has committed, once that is durable. An offset of null stands for one that was deleted.
+    /// </summary>
     public void Committed(string group, IEnumerable<(TopicPartition Partition, long? Offset)> offsets)
     {
         lock (_gate)

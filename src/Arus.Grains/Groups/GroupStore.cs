@@ -18,7 +18,8 @@ namespace Arus.Grains;
 /// <param name="owner">Names the activation; no two have the same.</param>
 /// <param name="catalog">Lists the group; null for a group that is not to be listed.</param>
 /// <param name="lag">Told of what is committed, and of what there is when the group is claimed; null to tell nobody.</param>
-internal sealed class GroupStore(IGrainStorage storage, GrainId groupId, Guid owner, IGroupCatalogGrain? catalog = null, ConsumerLag? lag = null)
+internal sealed class GroupStore(
+    IGrainStorage storage, GrainId groupId, Guid owner, IGroupCatalogGrain? catalog = null, ConsumerLag? lag = null)
     : ICoordinatorStore<GroupRecords>
 {
     public const int OffsetsPerPage = 512;

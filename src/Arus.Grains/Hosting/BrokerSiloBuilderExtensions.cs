@@ -13,7 +13,9 @@ public static class BrokerSiloBuilderExtensions
     /// Adds what the grains of Arus need, and names the silo after its broker. What is left to the host: an
     /// <see cref="Arus.Storage.IPartitionLogProvider"/>, grain storage named <see cref="StorageNames.Metadata"/>, clustering.
     /// </summary>
-    /// <param name="logDirectory">The directory of the logs, so that records of idle partitions expire as well; null when the logs are not in files.</param>
+    /// <param name="logDirectory">
+    /// The directory of the logs, so that records of idle partitions expire as well; null when the logs are not in files.
+    /// </param>
     public static ISiloBuilder AddArusBroker(this ISiloBuilder builder, BrokerConfig config, string? logDirectory = null)
     {
         var broker = new LocalBroker(config.GetInt(BrokerConfigs.BrokerId), config);
@@ -27,7 +29,8 @@ public static class BrokerSiloBuilderExtensions
         builder.Services.AddSingleton<PartitionMaintenance>();
         builder.Services.AddHostedService(services => services.GetRequiredService<PartitionMaintenance>());
 
-        builder.Services.AddSingleton(services => ActivatorUtilities.CreateInstance<IdlePartitionRetention>(services, [logDirectory ?? ""]));
+        builder.Services.AddSingleton(
+            services => ActivatorUtilities.CreateInstance<IdlePartitionRetention>(services, [logDirectory ?? ""]));
         builder.Services.AddHostedService(services => services.GetRequiredService<IdlePartitionRetention>());
 
         // After whatever else names the silo: the name is how a broker's silo is found.

@@ -75,8 +75,8 @@ internal sealed class BrokerMetrics : IDisposable
 
     public static IReadOnlyList<MetricDefinition> Definitions { get; } =
     [
-        AppendedBytes, AppendedBatches, AppendErrors, AppendDuration, FetchedBytes, Fetches, OpenPartitions, SegmentsDeleted, SegmentsCompacted,
-        Reclaimed,
+        AppendedBytes, AppendedBatches, AppendErrors, AppendDuration, FetchedBytes, Fetches, OpenPartitions, SegmentsDeleted,
+        SegmentsCompacted, Reclaimed,
     ];
 
     /// <summary>The meter of this broker alone, where a process has several.</summary>

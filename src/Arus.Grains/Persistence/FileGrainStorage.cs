@@ -57,7 +57,8 @@ public sealed class FileGrainStorage : IGrainStorage, ILifecycleParticipant<ISil
         if (payload.Length > _options.MaxStateBytes)
         {
             throw new InvalidOperationException(
-                $"State {stateName} of {grainId} has {payload.Length:N0} bytes; file grain storage \"{_name}\" takes {_options.MaxStateBytes:N0}.");
+                $"State {stateName} of {grainId} has {payload.Length:N0} bytes; "
+                + $"file grain storage \"{_name}\" takes {_options.MaxStateBytes:N0}.");
         }
 
         var next = Guid.NewGuid();
@@ -174,7 +175,8 @@ public sealed class FileGrainStorage : IGrainStorage, ILifecycleParticipant<ISil
         if (stored != expected)
         {
             throw new InconsistentStateException(
-                $"The state in {path.File} was not {what}: its ETag is {stored ?? "none"} and {expected ?? "none"} was expected.", stored, expected);
+                $"The state in {path.File} was not {what}: its ETag is {stored ?? "none"} and {expected ?? "none"} was expected.",
+                stored, expected);
         }
     }
 

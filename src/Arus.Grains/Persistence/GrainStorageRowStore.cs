@@ -23,7 +23,8 @@ public sealed class GrainStorageRowStore(IGrainStorage storage, TopicPartition p
     {
         try
         {
-            await storage.WriteStateAsync(RowState, IdOf(key), new GrainState<LogRowState>(new LogRowState { Bytes = row.ToArray() })).ConfigureAwait(false);
+            await storage.WriteStateAsync(
+                RowState, IdOf(key), new GrainState<LogRowState>(new LogRowState { Bytes = row.ToArray() })).ConfigureAwait(false);
             return true;
         }
         catch (InconsistentStateException)
@@ -42,7 +43,7 @@ public sealed class GrainStorageRowStore(IGrainStorage storage, TopicPartition p
     /// <inheritdoc/>
     public async ValueTask DeleteAsync(string key)
     {
-        // A row is never written twice, so whoever cleared it since it was read did what is wanted.
+        // A row is never written twice, so a state that changed since it was read was cleared, which is what is wanted.
         GrainState<LogRowState> state = await LoadAsync(RowState, IdOf(key)).ConfigureAwait(false);
         if (state.RecordExists)
         {
@@ -59,7 +60,8 @@ public sealed class GrainStorageRowStore(IGrainStorage storage, TopicPartition p
     /// <inheritdoc/>
     public async ValueTask<string?> TryWriteHeadAsync(ReadOnlyMemory<byte> head, string? etag)
     {
-        var state = new GrainState<LogRowState>(new LogRowState { Bytes = head.ToArray() }) { ETag = etag!, RecordExists = etag is not null };
+        var state = new GrainState<LogRowState>(
+            new LogRowState { Bytes = head.ToArray() }) { ETag = etag!, RecordExists = etag is not null };
         try
         {
             await storage.WriteStateAsync(HeadState, IdOf(HeadState), state).ConfigureAwait(false);

@@ -8,8 +8,8 @@ namespace Arus.Grains;
 /// </summary>
 internal sealed class ShardLocks(string directory, TimeSpan timeout, TimeProvider time)
 {
-    private static readonly TimeSpan _firstPause = TimeSpan.FromMilliseconds(1);
-    private static readonly TimeSpan _longestPause = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(1);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromMilliseconds(50);
 
     // Writers of this process queue here first, so that they wait without asking the file system again and again.
     private readonly SemaphoreSlim[] _local = [.. Enumerable.Range(0, GrainStatePath.Shards).Select(_ => new SemaphoreSlim(1))];
@@ -24,7 +24,7 @@ internal sealed class ShardLocks(string directory, TimeSpan timeout, TimeProvide
         await _local[shard].WaitAsync().ConfigureAwait(false);
         try
         {
-            TimeSpan pause = _firstPause;
+            TimeSpan pause = FirstPause;
             while (true)
             {
                 if (await tryOpen(() => TryOpen(path)).ConfigureAwait(false) is { } handle)
@@ -38,7 +38,7 @@ internal sealed class ShardLocks(string directory, TimeSpan timeout, TimeProvide
                 }
 
                 await Task.Delay(pause, time).ConfigureAwait(false);
-                pause = pause * 2 < _longestPause ? pause * 2 : _longestPause;
+                pause = pause * 2 < LongestPause ? pause * 2 : LongestPause;
             }
         }
         catch

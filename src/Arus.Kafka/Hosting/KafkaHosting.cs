@@ -10,9 +10,9 @@ namespace Arus.Kafka;
 public static class KafkaHosting
 {
     /// <summary>
-    /// Adds the Kafka listeners of <see cref="ILocalBroker.Config"/> to the host, on a Kestrel server of their own, and makes this broker and
-    /// its addresses known to the cluster once they are bound. The host must start them after Orleans, and have <see cref="ILocalBroker"/>
-    /// and <see cref="IGrainFactory"/> among its services.
+    /// Adds the Kafka listeners of <see cref="ILocalBroker.Config"/> to the host, on a Kestrel server of their own, and makes this broker
+    /// and its addresses known to the cluster once they are bound. The host must start them after Orleans, and have
+    /// <see cref="ILocalBroker"/> and <see cref="IGrainFactory"/> among its services.
     /// </summary>
     public static IServiceCollection AddKafkaListeners(this IServiceCollection services)
     {

@@ -2,7 +2,9 @@ using System.Text.Json;
 
 namespace Arus.Server;
 
-/// <summary>Reads a configuration file: one JSON object of keys with text, numbers or booleans; comments and trailing commas are allowed.</summary>
+/// <summary>
+/// Reads a configuration file: one JSON object of keys with text, numbers or booleans; comments and trailing commas are allowed.
+/// </summary>
 internal static class ConfigFile
 {
     private const long MaxBytes = 1024 * 1024;

@@ -9,7 +9,7 @@ namespace Arus.Server;
 public sealed class ServerConfiguration
 {
     /// <summary>Variables for other parts of Arus, which the server leaves alone.</summary>
-    private static readonly string[] s_foreignPrefixes = ["ARUS_CLI_", "ARUS_TEST_"];
+    private static readonly string[] ForeignPrefixes = ["ARUS_CLI_", "ARUS_TEST_"];
 
     private const string EnvironmentPrefix = "ARUS_";
     private const string ConfigVariable = "ARUS_CONFIG";
@@ -21,7 +21,7 @@ public sealed class ServerConfiguration
     {
     }
 
-    /// <summary>What was set; empty when there are <see cref="Faults"/> or only help was asked for.</summary>
+    /// <summary>What was set; empty when there are <see cref="Faults"/> or only help was requested.</summary>
     public BrokerConfig Config { get; private set; } = BrokerConfig.Default;
 
     /// <summary>A line for each mistake; empty when the broker can start.</summary>
@@ -30,9 +30,9 @@ public sealed class ServerConfiguration
     /// <summary>The file that was read.</summary>
     public string? File { get; private set; }
 
-    public bool HelpAsked { get; private set; }
+    public bool HelpRequested { get; private set; }
 
-    public bool VersionAsked { get; private set; }
+    public bool VersionRequested { get; private set; }
 
     /// <param name="arguments">Of the command line.</param>
     /// <param name="environment">Names and values, both strings.</param>
@@ -57,7 +57,9 @@ public sealed class ServerConfiguration
         return loaded;
     }
 
-    /// <summary>The environment variable that sets a key: <c>log.dir</c> is <c>ARUS_LOG_DIR</c>, <c>arus.flush</c> is <c>ARUS_FLUSH</c>.</summary>
+    /// <summary>
+    /// The environment variable that sets a key: <c>log.dir</c> is <c>ARUS_LOG_DIR</c>, <c>arus.flush</c> is <c>ARUS_FLUSH</c>.
+    /// </summary>
     public static string VariableOf(string key)
     {
         string name = key.ToUpperInvariant().Replace('.', '_');
@@ -73,13 +75,13 @@ public sealed class ServerConfiguration
             string argument = arguments[i];
             if (argument is "--help" or "-h" or "-?")
             {
-                HelpAsked = true;
+                HelpRequested = true;
                 continue;
             }
 
             if (argument == "--version")
             {
-                VersionAsked = true;
+                VersionRequested = true;
                 continue;
             }
 
@@ -133,12 +135,13 @@ public sealed class ServerConfiguration
 
     private void ReadEnvironment(IDictionary environment)
     {
-        Dictionary<string, string> keys = BrokerConfigs.All.ToDictionary(definition => VariableOf(definition.Name), definition => definition.Name);
+        Dictionary<string, string> keys = BrokerConfigs.All.ToDictionary(
+            definition => VariableOf(definition.Name), definition => definition.Name);
         foreach (DictionaryEntry variable in environment)
         {
             string name = (string)variable.Key;
             if (!name.StartsWith(EnvironmentPrefix, StringComparison.Ordinal) || name == ConfigVariable
-                || s_foreignPrefixes.Any(prefix => name.StartsWith(prefix, StringComparison.Ordinal)))
+                || ForeignPrefixes.Any(prefix => name.StartsWith(prefix, StringComparison.Ordinal)))
             {
                 continue;
             }
@@ -149,7 +152,8 @@ public sealed class ServerConfiguration
             }
             else
             {
-                _faults.Add($"the environment variable {name} stands for no configuration key; log.dir, for one, is {VariableOf("log.dir")}");
+                _faults.Add(
+                    $"the environment variable {name} stands for no configuration key; log.dir, for one, is {VariableOf("log.dir")}");
             }
         }
     }
