@@ -22,7 +22,8 @@ public sealed class AdminTests(CompatBroker broker)
         string topic = await broker.CreateTopicAsync("configs");
         await AlterAsync(topic, "retention.ms", "123456");
         ConfigEntryResult entry = await DescribeAsync(topic, "retention.ms");
-        Assert.Equal(("123456", Confluent.Kafka.Admin.ConfigSource.DynamicTopicConfig, false), (entry.Value, entry.Source, entry.IsDefault));
+        Assert.Equal(("123456", false), (entry.Value, entry.IsDefault));
+        Assert.Equal(Confluent.Kafka.Admin.ConfigSource.DynamicTopicConfig, entry.Source);
 
         var wrong = await Assert.ThrowsAsync<AlterConfigsException>(() => AlterAsync(topic, "retention.ms", "soon"));
         Assert.Equal(Confluent.Kafka.ErrorCode.InvalidConfig, wrong.Results[0].Error.Code);
@@ -52,12 +53,14 @@ public sealed class AdminTests(CompatBroker broker)
     public async Task Partitions_are_added()
     {
         string topic = await broker.CreateTopicAsync("more");
-        await broker.Admin.CreatePartitionsAsync([new PartitionsSpecification { Topic = topic, IncreaseTo = 6 }]).WaitAsync(CompatBroker.Limit);
+        await IncreaseAsync(6);
         Assert.Equal(6, Assert.Single(broker.Admin.GetMetadata(topic, CompatBroker.Limit).Topics).Partitions.Count);
         await broker.ProduceAsync(topic, 0, 10, partition: 5);
-        var refused = await Assert.ThrowsAsync<CreatePartitionsException>(() => broker.Admin.CreatePartitionsAsync(
-            [new PartitionsSpecification { Topic = topic, IncreaseTo = 5 }]).WaitAsync(CompatBroker.Limit));
+        var refused = await Assert.ThrowsAsync<CreatePartitionsException>(() => IncreaseAsync(5));
         Assert.Equal(Confluent.Kafka.ErrorCode.InvalidPartitions, refused.Results[0].Error.Code);
+
+        Task IncreaseAsync(int count) => broker.Admin.CreatePartitionsAsync(
+            [new PartitionsSpecification { Topic = topic, IncreaseTo = count }]).WaitAsync(CompatBroker.Limit);
     }
 
     [Fact]
@@ -108,8 +111,11 @@ public sealed class AdminTests(CompatBroker broker)
     private Task AlterAsync(string topic, string name, string value) => broker.Admin.AlterConfigsAsync(
         new() { [Topic(topic)] = [new ConfigEntry { Name = name, Value = value }] }).WaitAsync(CompatBroker.Limit);
 
-    private Task IncrementAsync(string topic, string name, string value, AlterConfigOpType operation) => broker.Admin.IncrementalAlterConfigsAsync(
-        new() { [Topic(topic)] = [new ConfigEntry { Name = name, Value = value, IncrementalOperation = operation }] }).WaitAsync(CompatBroker.Limit);
+    private Task IncrementAsync(string topic, string name, string value, AlterConfigOpType operation)
+    {
+        var entry = new ConfigEntry { Name = name, Value = value, IncrementalOperation = operation };
+        return broker.Admin.IncrementalAlterConfigsAsync(new() { [Topic(topic)] = [entry] }).WaitAsync(CompatBroker.Limit);
+    }
 
     private async Task<ConfigEntryResult> DescribeAsync(string topic, string name) =>
         (await broker.Admin.DescribeConfigsAsync([Topic(topic)]).WaitAsync(CompatBroker.Limit))[0].Entries[name];

@@ -67,10 +67,11 @@ public sealed class GroupTests(CompatBroker broker)
         Assert.Equal(Records, await CommittedSumAsync(group));
 
         var offsets = Enumerable.Range(0, 4).Select(p => new TopicPartitionOffset(topic, p, 5)).ToList();
-        await broker.Admin.AlterConsumerGroupOffsetsAsync([new ConsumerGroupTopicPartitionOffsets(group, offsets)]).WaitAsync(CompatBroker.Limit);
+        await broker.Admin.AlterConsumerGroupOffsetsAsync([new ConsumerGroupTopicPartitionOffsets(group, offsets)])
+            .WaitAsync(CompatBroker.Limit);
         Assert.Equal(4 * 5, await CommittedSumAsync(group));
 
-        await broker.Admin.DeleteConsumerGroupOffsetsAsync(group, [new Confluent.Kafka.TopicPartition(topic, 0)]).WaitAsync(CompatBroker.Limit);
+        await DeleteOffsetAsync(group, topic);
         Assert.Equal(3 * 5, await CommittedSumAsync(group));
 
         await broker.Admin.DeleteGroupsAsync([group]).WaitAsync(CompatBroker.Limit);
@@ -86,10 +87,10 @@ public sealed class GroupTests(CompatBroker broker)
         using IConsumer<byte[], byte[]> member = Join(group, topic, PartitionAssignmentStrategy.Range);
         Consume([], 10, (member, 1));
         member.Commit();
-        var refused = await Assert.ThrowsAsync<DeleteConsumerGroupOffsetsException>(() =>
-            broker.Admin.DeleteConsumerGroupOffsetsAsync(group, [new Confluent.Kafka.TopicPartition(topic, 0)]).WaitAsync(CompatBroker.Limit));
+        var refused = await Assert.ThrowsAsync<DeleteConsumerGroupOffsetsException>(() => DeleteOffsetAsync(group, topic));
         Assert.Equal(Confluent.Kafka.ErrorCode.GroupSubscribedToTopic, refused.Result.Partitions[0].Error.Code);
-        var notEmpty = await Assert.ThrowsAsync<DeleteGroupsException>(() => broker.Admin.DeleteGroupsAsync([group]).WaitAsync(CompatBroker.Limit));
+        var notEmpty = await Assert.ThrowsAsync<DeleteGroupsException>(
+            () => broker.Admin.DeleteGroupsAsync([group]).WaitAsync(CompatBroker.Limit));
         Assert.Equal(Confluent.Kafka.ErrorCode.NonEmptyGroup, notEmpty.Results[0].Error.Code);
         member.Close();
     }
@@ -128,6 +129,9 @@ public sealed class GroupTests(CompatBroker broker)
 
         Assert.Equal(total, seen.Count);
     }
+
+    private Task DeleteOffsetAsync(string group, string topic) => broker.Admin.DeleteConsumerGroupOffsetsAsync(
+        group, [new Confluent.Kafka.TopicPartition(topic, 0)]).WaitAsync(CompatBroker.Limit);
 
     private async Task<IEnumerable<string>> ListAsync() =>
         (await broker.Admin.ListConsumerGroupsAsync().WaitAsync(CompatBroker.Limit)).Valid.Select(group => group.GroupId);

@@ -64,9 +64,10 @@ public sealed class RecordTests(CompatBroker broker)
             }
         }
 
-        using IConsumer<Ignore, byte[]> consumer = new ConsumerBuilder<Ignore, byte[]>(
-            new ConsumerConfig(broker.Client) { GroupId = "large", FetchMaxBytes = 100_000, MaxPartitionFetchBytes = 100_000, MessageMaxBytes = 100_000 })
-            .Build();
+        using IConsumer<Ignore, byte[]> consumer = new ConsumerBuilder<Ignore, byte[]>(new ConsumerConfig(broker.Client)
+        {
+            GroupId = "large", FetchMaxBytes = 100_000, MaxPartitionFetchBytes = 100_000, MessageMaxBytes = 100_000,
+        }).Build();
         consumer.Assign(new TopicPartitionOffset(topic, 0, Offset.Beginning));
         using var deadline = new CancellationTokenSource(CompatBroker.Limit);
         for (byte i = 0; i < 5; i++)
@@ -102,7 +103,10 @@ public sealed class RecordTests(CompatBroker broker)
         using var deadline = new CancellationTokenSource(CompatBroker.Limit);
         Assert.Equal(First + 42_000, consumer.Consume(deadline.Token).Message.Timestamp.UnixTimestampMs);
 
-        Offset OffsetAt(long time) => consumer.OffsetsForTimes(
-            [new TopicPartitionTimestamp(partition, new Timestamp(time, Confluent.Kafka.TimestampType.CreateTime))], CompatBroker.Limit)[0].Offset;
+        Offset OffsetAt(long time)
+        {
+            var timestamp = new Timestamp(time, Confluent.Kafka.TimestampType.CreateTime);
+            return consumer.OffsetsForTimes([new TopicPartitionTimestamp(partition, timestamp)], CompatBroker.Limit)[0].Offset;
+        }
     }
 }

@@ -18,7 +18,8 @@ public sealed class OrleansAssumptionTests(OrleansAssumptionTests.OneSilo cluste
 
     /// <summary><see cref="IPartitionGrain.AppendAsync"/>: record bytes travel without copies inside a silo.</summary>
     [Fact]
-    public async Task Immutable_arguments_and_results_are_shared_inside_a_silo() => Assert.True(await _grain.SharesWithAnotherAsync("another"));
+    public async Task Immutable_arguments_and_results_are_shared_inside_a_silo() =>
+        Assert.True(await _grain.SharesWithAnotherAsync("another"));
 
     /// <summary>StorageFailure.Is, which looks through exactly this wrapper and no subclass of it.</summary>
     [Fact]
@@ -31,8 +32,8 @@ public sealed class OrleansAssumptionTests(OrleansAssumptionTests.OneSilo cluste
     }
 
     /// <summary>
-    /// TopicGrain.WriteAsync and PartitionGrain.LeadAsync: of two activations the one with the older ETag fails, and is followed by one that
-    /// reads what is stored.
+    /// TopicGrain.WriteAsync and PartitionGrain.LeadAsync: of two activations the one with the older ETag fails, and is followed by one
+    /// that reads what is stored.
     /// </summary>
     [Fact]
     public async Task A_stale_ETag_fails_the_write_and_the_next_activation_reads_what_is_stored()
@@ -64,7 +65,7 @@ public sealed class OrleansAssumptionTests(OrleansAssumptionTests.OneSilo cluste
     public async Task A_timer_that_does_not_interleave_waits_for_the_end_of_the_call() =>
         Assert.False(await _grain.WaitForTickAsync(interleave: false));
 
-    /// <summary><see cref="IPartitionGrain.FetchAsync"/>: appends run beside fetches that wait for them, and deletion waits for neither.</summary>
+    /// <summary><see cref="IPartitionGrain.FetchAsync"/>: appends run beside fetches that wait for them.</summary>
     [Fact]
     public async Task A_call_declared_to_interleave_runs_while_another_waits_and_a_plain_one_does_not()
     {
@@ -79,7 +80,7 @@ public sealed class OrleansAssumptionTests(OrleansAssumptionTests.OneSilo cluste
         await plain;
     }
 
-    /// <summary><see cref="ITopicGrain.ReportLeaderAsync"/>: a partition that a topic's call waits for tells the topic its leader.</summary>
+    /// <summary><see cref="ITopicGrain.ReportLeaderAsync"/>: a partition tells its topic the leader while the topic waits for it.</summary>
     [Fact]
     public async Task A_one_way_call_does_not_wait_for_its_end()
     {
@@ -163,7 +164,7 @@ public sealed class OrleansAssumptionTests(OrleansAssumptionTests.OneSilo cluste
         public Task ReadStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState)
         {
             grainState.RecordExists = _states.TryGetValue(grainId, out (string ETag, object State) stored);
-            grainState.State = grainState.RecordExists ? (T)(object)new Tally { Count = ((Tally)stored.State).Count } : Activator.CreateInstance<T>();
+            grainState.State = (T)(object)new Tally { Count = (stored.State as Tally)?.Count ?? 0 };
             grainState.ETag = stored.ETag;
             return Task.CompletedTask;
         }

@@ -52,16 +52,9 @@ internal sealed class ClusterContents
         var batches = new List<ReadOnlyMemory<byte>>();
         for (long next = start; next < end;)
         {
+            var position = new FetchRequest.FetchPartition { Partition = partition, FetchOffset = next, PartitionMaxBytes = MaxBytes };
             FetchResponse response = await wire.CallAsync<FetchResponse>(
-                new FetchRequest
-                {
-                    MaxBytes = MaxBytes,
-                    Topics =
-                    [
-                        new() { Topic = topic, Partitions = [new() { Partition = partition, FetchOffset = next, PartitionMaxBytes = MaxBytes }] },
-                    ],
-                },
-                version: 12);
+                new FetchRequest { MaxBytes = MaxBytes, Topics = [new() { Topic = topic, Partitions = [position] }] }, version: 12);
             FetchResponse.PartitionData data = response.Responses[0].Partitions[0];
             if (data.ErrorCode == ErrorCode.OffsetOutOfRange)
             {
@@ -106,10 +99,10 @@ internal sealed class ClusterContents
             new DescribeConfigsRequest { Resources = [new() { ResourceType = 2, ResourceName = topic.Name!, ConfigurationKeys = null }] },
             version: 4);
         const int OfTopic = 1;
-        foreach (DescribeConfigsResponse.DescribeConfigsResourceResult config in
-            configs.Results[0].Configs.Where(config => config.ConfigSource == OfTopic).OrderBy(config => config.Name, StringComparer.Ordinal))
+        foreach (string line in configs.Results[0].Configs.Where(config => config.ConfigSource == OfTopic)
+            .Select(config => $"  {config.Name}={config.Value}").Order(StringComparer.Ordinal))
         {
-            Line($"  {config.Name}={config.Value}");
+            Line(line);
         }
 
         foreach (int partition in topic.Partitions.Select(partition => partition.PartitionIndex).Order())
@@ -122,14 +115,17 @@ internal sealed class ClusterContents
 
     private async Task ReadGroupAsync(string id)
     {
-        DescribeGroupsResponse described = await _wire.CallAsync<DescribeGroupsResponse>(new DescribeGroupsRequest { Groups = [id] }, version: 5);
+        DescribeGroupsResponse described =
+            await _wire.CallAsync<DescribeGroupsResponse>(new DescribeGroupsRequest { Groups = [id] }, version: 5);
         DescribeGroupsResponse.DescribedGroup group = described.Groups[0];
         Assert.Equal(ErrorCode.None, group.ErrorCode);
         Line($"group {id} {group.GroupState} {group.ProtocolType}/{group.ProtocolData}");
-        foreach (DescribeGroupsResponse.DescribedGroupMember member in group.Members.OrderBy(member => member.MemberId, StringComparer.Ordinal))
+        foreach (DescribeGroupsResponse.DescribedGroupMember member in
+            group.Members.OrderBy(member => member.MemberId, StringComparer.Ordinal))
         {
             Line($"  member {member.MemberId} instance {member.GroupInstanceId ?? "none"} of {member.ClientId} at {member.ClientHost}");
-            Line($"    subscribes {Convert.ToHexString(member.MemberMetadata.Span)} has {Convert.ToHexString(member.MemberAssignment.Span)}");
+            Line($"    subscribes {Convert.ToHexString(member.MemberMetadata.Span)}" +
+                $" has {Convert.ToHexString(member.MemberAssignment.Span)}");
         }
 
         OffsetFetchResponse offsets = await _wire.CallAsync<OffsetFetchResponse>(
@@ -139,7 +135,8 @@ internal sealed class ClusterContents
         {
             foreach (OffsetFetchResponse.OffsetFetchResponsePartitions at in topic.Partitions.OrderBy(at => at.PartitionIndex))
             {
-                Line($"  committed {topic.Name}/{at.PartitionIndex} {at.CommittedOffset} epoch {at.CommittedLeaderEpoch} {Quote(at.Metadata)}");
+                Line($"  committed {topic.Name}/{at.PartitionIndex} {at.CommittedOffset}" +
+                    $" epoch {at.CommittedLeaderEpoch} {Quote(at.Metadata)}");
             }
         }
     }
@@ -151,8 +148,9 @@ internal sealed class ClusterContents
         foreach (ReadOnlyMemory<byte> batch in partition.Batches)
         {
             var header = new RecordBatchHeader(batch.Span);
-            Line($"    batch {header.BaseOffset} to {header.LastOffset} {header.Compression} {header.TimestampType} up to {header.MaxTimestamp}" +
-                $" epoch {header.PartitionLeaderEpoch} producer {header.ProducerId}/{header.ProducerEpoch} from {header.BaseSequence}" +
+            Line($"    batch {header.BaseOffset} to {header.LastOffset} {header.Compression}" +
+                $" {header.TimestampType} up to {header.MaxTimestamp} epoch {header.PartitionLeaderEpoch}" +
+                $" producer {header.ProducerId}/{header.ProducerEpoch} from {header.BaseSequence}" +
                 $" crc {header.Crc:x8}");
             Assert.True(RecordBatchPayload.TryOpen(batch, scratch, out ReadOnlyMemory<byte> payload).IsOk);
             var reader = new RecordReader(payload.Span, header.Count);

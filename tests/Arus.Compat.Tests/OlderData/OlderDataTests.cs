@@ -84,7 +84,8 @@ public sealed class OlderDataTests : IDisposable
         ServerProcess.Ports.Free(), _directory,
         [
             $"--arus.log.type={logType}", "--log.retention.ms=-1", "--log.cleaner.delete.retention.ms=3000000000000",
-            "--offsets.retention.minutes=2000000000", "--producer.id.expiration.ms=3000000000000", "--log.cleaner.backoff.ms=1000000000", .. flags,
+            "--offsets.retention.minutes=2000000000", "--producer.id.expiration.ms=3000000000000",
+            "--log.cleaner.backoff.ms=1000000000", .. flags,
         ]);
 
     private static async Task CheckAsync(ServerProcess server, string expected)
@@ -108,15 +109,18 @@ public sealed class OlderDataTests : IDisposable
     private static async Task CheckProducerAsync(WireClient wire, PartitionContents partition, ReadOnlyMemory<byte> last)
     {
         var (header, offset, next) = Next(last);
-        Assert.Equal((ErrorCode.None, offset), await wire.ProduceAsync(partition.Topic, partition.Partition, PartitionContents.AsSent(last)));
+        Assert.Equal((ErrorCode.None, offset), await ProduceAsync(PartitionContents.AsSent(last)));
 
         byte[] afterAGap = SampleData.Batch("gap", 1, header with { BaseSequence = next + 1 });
-        Assert.Equal(ErrorCode.OutOfOrderSequenceNumber, (await wire.ProduceAsync(partition.Topic, partition.Partition, afterAGap)).Error);
+        Assert.Equal(ErrorCode.OutOfOrderSequenceNumber, (await ProduceAsync(afterAGap)).Error);
 
         byte[] following = SampleData.Batch("next", 1, header with { BaseSequence = next });
-        (ErrorCode error, long at) = await wire.ProduceAsync(partition.Topic, partition.Partition, following);
+        (ErrorCode error, long at) = await ProduceAsync(following);
         Assert.Equal(ErrorCode.None, error);
         Assert.InRange(at, partition.End, partition.End + 10);
+
+        Task<(ErrorCode Error, long BaseOffset)> ProduceAsync(byte[] batch) =>
+            wire.ProduceAsync(partition.Topic, partition.Partition, batch);
     }
 
     private static (RecordBatchOptions Producer, long BaseOffset, int NextSequence) Next(ReadOnlyMemory<byte> batch)
@@ -130,7 +134,8 @@ public sealed class OlderDataTests : IDisposable
     private static async Task CheckDeletedAsync(WireClient wire)
     {
         CreateTopicsResponse created = await wire.CallAsync<CreateTopicsResponse>(
-            new CreateTopicsRequest { Topics = [new() { Name = SampleData.DeletedTopic, NumPartitions = 2, ReplicationFactor = -1 }] }, version: 7);
+            new CreateTopicsRequest { Topics = [new() { Name = SampleData.DeletedTopic, NumPartitions = 2, ReplicationFactor = -1 }] },
+            version: 7);
         Assert.Equal(ErrorCode.None, created.Topics[0].ErrorCode);
         foreach (int partition in new[] { 0, 1 })
         {

@@ -66,8 +66,14 @@ internal sealed class SampleGroups(int port, WireClient wire)
                 GroupInstanceId = instance,
                 ProtocolType = "consumer",
                 ProtocolName = Strategy,
-                Assignments = Array.ConvertAll(
-                    assignments, one => new SyncGroupRequest.SyncGroupRequestAssignment { MemberId = one.Member, Assignment = one.Assignment }),
+                Assignments =
+                [
+                    .. assignments.Select(one => new SyncGroupRequest.SyncGroupRequestAssignment
+                    {
+                        MemberId = one.Member,
+                        Assignment = one.Assignment,
+                    }),
+                ],
             },
             version: 5);
         Assert.Equal(ErrorCode.None, synced.ErrorCode);
@@ -108,7 +114,8 @@ internal sealed class SampleGroups(int port, WireClient wire)
 
     private static byte[] Assignment(string topic, params byte[] partitions) =>
     [
-        0, 0, 0, 0, 0, 1, .. Text(topic), 0, 0, 0, (byte)partitions.Length, .. partitions.SelectMany(p => new byte[] { 0, 0, 0, p }), 255, 255, 255, 255,
+        0, 0, 0, 0, 0, 1, .. Text(topic),
+        0, 0, 0, (byte)partitions.Length, .. partitions.SelectMany(p => new byte[] { 0, 0, 0, p }), 255, 255, 255, 255,
     ];
 
     private static byte[] Text(string text) => [0, (byte)text.Length, .. System.Text.Encoding.ASCII.GetBytes(text)];

@@ -6,7 +6,7 @@ using Arus.Protocol;
 
 namespace Arus.Compat.Tests.OlderData;
 
-/// <summary>A connection that speaks the Kafka protocol message by message, for what no client lets its user say. Not thread-safe.</summary>
+/// <summary>A connection that speaks the Kafka protocol message by message, for what clients hide. Not thread-safe.</summary>
 internal sealed class WireClient : IDisposable
 {
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(30);

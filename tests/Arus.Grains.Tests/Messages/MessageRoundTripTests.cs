@@ -8,10 +8,10 @@ using Orleans.Serialization;
 namespace Arus.Grains.Tests;
 
 /// <summary>
-/// Every type that Arus' grains exchange survives the serializer and the copier with every member filled, and keeps its bytes. messages.golden
-/// has them, a line for each type: its alias and the bytes. A type whose members are added to gets a second line below the first: silos of
-/// the older version still send the older bytes. <c>UPDATE_GOLDEN=1 dotnet test tests/Arus.Grains.Tests</c> adds the lines that are missing;
-/// lines of a type that is no more are deleted by hand.
+/// Every type that Arus' grains exchange survives the serializer and the copier with every member filled, and keeps its bytes.
+/// messages.golden has them, a line for each type: its alias and the bytes. A type to which members are added gets a second line below the
+/// first, since silos of the older version still send the older bytes. <c>UPDATE_GOLDEN=1 dotnet test tests/Arus.Grains.Tests</c> adds the
+/// lines that are missing; lines of a type that is no more are deleted by hand.
 /// </summary>
 public sealed class MessageRoundTripTests
 {
@@ -87,7 +87,8 @@ public sealed class MessageRoundTripTests
     private static (string Alias, string Bytes)[] ReadGolden()
     {
         string file = GoldenFile();
-        List<(string Alias, string Bytes)> lines = [.. File.ReadLines(file).Select(line => line.Split(' ')).Select(parts => (parts[0], parts[1]))];
+        List<(string Alias, string Bytes)> lines =
+            [.. File.ReadLines(file).Select(line => line.Split(' ')).Select(parts => (parts[0], parts[1]))];
         if (Environment.GetEnvironmentVariable("UPDATE_GOLDEN") is not null)
         {
             lines.AddRange(s_types.Select(type => (type.Key, Convert.ToHexString(Serialize(Samples.Make(type.Value)))))
