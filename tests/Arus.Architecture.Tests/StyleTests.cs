@@ -10,7 +10,7 @@ public sealed class StyleTests
     [
         "src/Arus.Cli", "src/Arus.Client", "src/Arus.Coordination", "src/Arus.Grains", "src/Arus.Grains.Abstractions",
         "src/Arus.Kafka", "src/Arus.Storage", "tests/Arus.Benchmarks", "tests/Arus.Cli.Tests",
-        "tests/Arus.Client.Tests", "tests/Arus.Cluster.Tests", "tests/Arus.Compat.Tests", "tests/Arus.Coordination.Tests",
+        "tests/Arus.Client.Tests", "tests/Arus.Cluster.Tests", "tests/Arus.Coordination.Tests",
         "tests/Arus.Grains.Tests", "tests/Arus.Kafka.Tests", "tests/Arus.Storage.Tests",
     ];
 

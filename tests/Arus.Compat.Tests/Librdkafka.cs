@@ -11,7 +11,7 @@ namespace Arus.Compat.Tests;
 /// </summary>
 internal static class Librdkafka
 {
-    private static readonly string[] s_linuxBuilds = ["librdkafka.so", "centos8-librdkafka.so", "alpine-librdkafka.so"];
+    private static readonly string[] LinuxBuilds = ["librdkafka.so", "centos8-librdkafka.so", "alpine-librdkafka.so"];
 
     [ModuleInitializer]
     internal static void UseThePackagesOwn()
@@ -31,7 +31,7 @@ internal static class Librdkafka
 
         string architecture = RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant();
         string directory = Path.Combine(AppContext.BaseDirectory, "runtimes", $"linux-{architecture}", "native");
-        foreach (string build in s_linuxBuilds)
+        foreach (string build in LinuxBuilds)
         {
             if (NativeLibrary.TryLoad(Path.Combine(directory, build), out nint handle))
             {
@@ -39,6 +39,6 @@ internal static class Librdkafka
             }
         }
 
-        throw new DllNotFoundException($"None of {string.Join(", ", s_linuxBuilds)} in {directory} loads on this system.");
+        throw new DllNotFoundException($"None of {string.Join(", ", LinuxBuilds)} in {directory} loads on this system.");
     }
 }

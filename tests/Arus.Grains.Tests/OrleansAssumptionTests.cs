@@ -140,14 +140,14 @@ public sealed class OrleansAssumptionTests(OrleansAssumptionTests.OneSilo cluste
 
     internal static class Signals
     {
-        private static readonly ConcurrentDictionary<string, TaskCompletionSource> s_signals = new();
+        private static readonly ConcurrentDictionary<string, TaskCompletionSource> All = new();
 
         public static void Set(string name) => Of(name).TrySetResult();
 
         public static Task WaitAsync(string name) => Of(name).Task.WaitAsync(OneSilo.Limit);
 
         private static TaskCompletionSource Of(string name) =>
-            s_signals.GetOrAdd(name, _ => new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+            All.GetOrAdd(name, _ => new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
     }
 
     /// <summary>Numbers by grain, with ETags. A failure is thrown once.</summary>

@@ -16,7 +16,7 @@ internal sealed partial class ServerProcess : IAsyncDisposable
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     /// <summary>This checkout's server, or another build of it, from which fixtures are made.</summary>
-    private static readonly string s_program =
+    private static readonly string Program =
         Environment.GetEnvironmentVariable("FIXTURE_SERVER") ?? Path.Combine(AppContext.BaseDirectory, "Arus.Server.dll");
 
     private readonly Process _process;
@@ -29,7 +29,7 @@ internal sealed partial class ServerProcess : IAsyncDisposable
         ServerPorts = ports;
         string[] all =
         [
-            "exec", s_program, $"--log.dir={directory}", $"--listeners=PLAINTEXT://127.0.0.1:{ports.Kafka}",
+            "exec", Program, $"--log.dir={directory}", $"--listeners=PLAINTEXT://127.0.0.1:{ports.Kafka}",
             $"--arus.http.endpoint=127.0.0.1:{ports.Http}", $"--orleans.silo.port={ports.Silo}",
             $"--orleans.gateway.port={ports.Gateway}", .. flags,
         ];

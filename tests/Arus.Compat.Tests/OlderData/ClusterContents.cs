@@ -13,7 +13,7 @@ internal sealed class ClusterContents
 {
     private const int MaxBytes = 50_000_000;
 
-    private static readonly JsonSerializerOptions s_readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private readonly WireClient _wire;
     private readonly StringBuilder _text = new();
@@ -182,7 +182,7 @@ internal sealed class ClusterContents
         : bytes.Length <= 32 ? Quote(Encoding.UTF8.GetString(bytes))
         : $"{bytes.Length}#{Convert.ToHexStringLower(SHA256.HashData(bytes).AsSpan(0, 8))}";
 
-    private static string Quote(string? text) => JsonSerializer.Serialize(text, s_readable);
+    private static string Quote(string? text) => JsonSerializer.Serialize(text, Readable);
 
     private void Line(string line) => _text.Append(line).Append('\n');
 }

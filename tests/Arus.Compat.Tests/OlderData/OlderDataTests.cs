@@ -10,12 +10,12 @@ namespace Arus.Compat.Tests.OlderData;
 public sealed class OlderDataTests : IDisposable
 {
     /// <summary>Where <see cref="What_a_server_stored_is_there_after_the_next_start"/> leaves new fixtures, if anywhere.</summary>
-    private static readonly string? s_output = Environment.GetEnvironmentVariable("FIXTURE_OUTPUT");
+    private static readonly string? Output = Environment.GetEnvironmentVariable("FIXTURE_OUTPUT");
 
     private readonly string _directory = Directory.CreateTempSubdirectory("arus-older-").FullName;
 
     /// <summary>A log and the way in which its server ends; all of them when fixtures are made.</summary>
-    public static TheoryData<string, string> Ends => s_output is null
+    public static TheoryData<string, string> Ends => Output is null
         ? new() { { "file", "killed" }, { "storage", "stopped" } }
         : new() { { "file", "stopped" }, { "file", "killed" }, { "storage", "stopped" }, { "storage", "killed" } };
 
@@ -65,10 +65,10 @@ public sealed class OlderDataTests : IDisposable
             await server.WaitForExitAsync();
         }
 
-        if (s_output is not null)
+        if (Output is not null)
         {
-            await File.WriteAllTextAsync(Path.Combine(s_output, $"{logType}-{end}.txt"), before);
-            await using FileStream archive = File.Create(Path.Combine(s_output, $"{logType}-{end}.tar.gz"));
+            await File.WriteAllTextAsync(Path.Combine(Output, $"{logType}-{end}.txt"), before);
+            await using FileStream archive = File.Create(Path.Combine(Output, $"{logType}-{end}.tar.gz"));
             await using var tar = new GZipStream(archive, CompressionLevel.SmallestSize);
             await TarFile.CreateFromDirectoryAsync(_directory, tar, includeBaseDirectory: false);
         }

@@ -23,7 +23,7 @@ internal sealed class SampleData
     private const string Recreated = "recreated";
     private const long FirstTimestamp = 1_600_000_000_000;
 
-    private static readonly (string Name, string Value)[] s_smallSegments = [("segment.bytes", "1024"), ("index.interval.bytes", "100")];
+    private static readonly (string Name, string Value)[] SmallSegments = [("segment.bytes", "1024"), ("index.interval.bytes", "100")];
 
     private readonly string _bootstrap;
     private readonly WireClient _wire;
@@ -61,8 +61,8 @@ internal sealed class SampleData
         await CreateAsync(Orders, 3);
         await CreateAsync(Native, 1, ("message.timestamp.type", "LogAppendTime"));
         await CreateAsync(
-            Segments, 2, [.. s_smallSegments, ("retention.ms", "-1"), ("retention.bytes", "1000000000"), ("max.message.bytes", "100000")]);
-        await CreateAsync(Idempotent, 2, s_smallSegments);
+            Segments, 2, [.. SmallSegments, ("retention.ms", "-1"), ("retention.bytes", "1000000000"), ("max.message.bytes", "100000")]);
+        await CreateAsync(Idempotent, 2, SmallSegments);
         await CreateAsync(Trimmed, 1);
         await CreateAsync("empty", 2);
     }
@@ -194,7 +194,7 @@ internal sealed class SampleData
     {
         await CreateAsync(
             Compacted, 1,
-            [.. s_smallSegments, ("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0.01"), ("segment.ms", "100000000")]);
+            [.. SmallSegments, ("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0.01"), ("segment.ms", "100000000")]);
         long appended = 0;
         for (int i = 0; i < 60; i++)
         {

@@ -9,7 +9,7 @@ namespace Arus.Compat.Tests.OlderData;
 /// <summary>A connection that speaks the Kafka protocol message by message, for what clients hide. Not thread-safe.</summary>
 internal sealed class WireClient : IDisposable
 {
-    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
 
     private readonly TcpClient _tcp = new() { NoDelay = true };
     private int _correlation;
@@ -21,7 +21,7 @@ internal sealed class WireClient : IDisposable
     public static async Task<WireClient> ConnectAsync(int port)
     {
         var client = new WireClient();
-        await client._tcp.ConnectAsync(IPAddress.Loopback, port).WaitAsync(s_limit);
+        await client._tcp.ConnectAsync(IPAddress.Loopback, port).WaitAsync(Limit);
         return client;
     }
 
@@ -30,7 +30,7 @@ internal sealed class WireClient : IDisposable
     {
         var frame = new ArrayBufferWriter<byte>();
         Frames.WriteRequest(frame, request, version, ++_correlation, "fixture");
-        using var deadline = new CancellationTokenSource(s_limit);
+        using var deadline = new CancellationTokenSource(Limit);
         NetworkStream stream = _tcp.GetStream();
         await stream.WriteAsync(frame.WrittenMemory, deadline.Token);
         byte[] prefix = new byte[Frames.SizePrefix];

@@ -15,10 +15,10 @@ namespace Arus.Grains.Tests;
 /// </summary>
 public sealed class MessageRoundTripTests
 {
-    private static readonly ServiceProvider s_services = new ServiceCollection().AddSerializer().BuildServiceProvider();
-    private static readonly Serializer s_serializer = s_services.GetRequiredService<Serializer>();
+    private static readonly ServiceProvider Services = new ServiceCollection().AddSerializer().BuildServiceProvider();
+    private static readonly Serializer MessageSerializer = Services.GetRequiredService<Serializer>();
 
-    private static readonly SortedDictionary<string, Type> s_types = new(
+    private static readonly SortedDictionary<string, Type> TypesByAlias = new(
         typeof(ITopicGrain).Assembly.GetTypes()
             .Where(t => t.IsDefined(typeof(GenerateSerializerAttribute), inherit: false) && !t.IsAbstract && !t.IsGenericTypeDefinition)
             .Where(t => !t.Name.EndsWith("Surrogate", StringComparison.Ordinal))
@@ -26,40 +26,40 @@ public sealed class MessageRoundTripTests
             .ToDictionary(t => t.GetCustomAttribute<AliasAttribute>()?.Alias ?? t.FullName!),
         StringComparer.Ordinal);
 
-    private static readonly (string Alias, string Bytes)[] s_golden = ReadGolden();
+    private static readonly (string Alias, string Bytes)[] GoldenLines = ReadGolden();
 
-    public static TheoryData<string> Aliases => [.. s_types.Keys];
+    public static TheoryData<string> Aliases => [.. TypesByAlias.Keys];
 
-    public static IEnumerable<object[]> Golden => s_golden.Select(line => new object[] { line.Alias, line.Bytes });
+    public static IEnumerable<object[]> Golden => GoldenLines.Select(line => new object[] { line.Alias, line.Bytes });
 
     [Theory, MemberData(nameof(Aliases))]
     public void A_message_round_trips(string alias)
     {
-        object value = Samples.Make(s_types[alias]);
+        object value = Samples.Make(TypesByAlias[alias]);
         JsonNode expected = Describe(value);
-        Assert.Equal(expected.ToJsonString(), Describe(s_serializer.Deserialize<object>(Serialize(value))).ToJsonString());
-        Assert.Equal(expected.ToJsonString(), Describe(s_services.GetRequiredService<DeepCopier>().Copy(value)).ToJsonString());
+        Assert.Equal(expected.ToJsonString(), Describe(MessageSerializer.Deserialize<object>(Serialize(value))).ToJsonString());
+        Assert.Equal(expected.ToJsonString(), Describe(Services.GetRequiredService<DeepCopier>().Copy(value)).ToJsonString());
     }
 
     [Theory, MemberData(nameof(Aliases))]
     public void A_message_keeps_its_bytes(string alias)
     {
-        string[] lines = [.. s_golden.Where(line => line.Alias == alias).Select(line => line.Bytes)];
+        string[] lines = [.. GoldenLines.Where(line => line.Alias == alias).Select(line => line.Bytes)];
         Assert.True(lines.Length > 0, $"messages.golden has no line for {alias}; see {nameof(MessageRoundTripTests)}.");
-        Assert.Equal(lines[^1], Convert.ToHexString(Serialize(Samples.Make(s_types[alias]))));
+        Assert.Equal(lines[^1], Convert.ToHexString(Serialize(Samples.Make(TypesByAlias[alias]))));
     }
 
     [Theory, MemberData(nameof(Golden))]
     public void Bytes_of_this_and_older_versions_are_read(string alias, string bytes)
     {
-        Assert.True(s_types.TryGetValue(alias, out Type? type), $"{alias} is no type any more; delete its lines of messages.golden.");
-        JsonNode read = Describe(s_serializer.Deserialize<object>(Convert.FromHexString(bytes)));
+        Assert.True(TypesByAlias.TryGetValue(alias, out Type? type), $"{alias} is no type any more; delete its lines of messages.golden.");
+        JsonNode read = Describe(MessageSerializer.Deserialize<object>(Convert.FromHexString(bytes)));
         Assert.True(
             IsSameOrUnset(read, Describe(Samples.Make(type))), $"{alias} is read as {read.ToJsonString()}, which is not what was written.");
     }
 
     /// <summary>With its type, as in an answer: the alias is part of the bytes.</summary>
-    private static byte[] Serialize(object value) => s_serializer.SerializeToArray<object>(value);
+    private static byte[] Serialize(object value) => MessageSerializer.SerializeToArray<object>(value);
 
     /// <summary>Members that a newer version added are missing in older bytes, and have their defaults.</summary>
     private static bool IsSameOrUnset(JsonNode? read, JsonNode? written) => (read, written) switch
@@ -91,7 +91,7 @@ public sealed class MessageRoundTripTests
             [.. File.ReadLines(file).Select(line => line.Split(' ')).Select(parts => (parts[0], parts[1]))];
         if (Environment.GetEnvironmentVariable("UPDATE_GOLDEN") is not null)
         {
-            lines.AddRange(s_types.Select(type => (type.Key, Convert.ToHexString(Serialize(Samples.Make(type.Value)))))
+            lines.AddRange(TypesByAlias.Select(type => (type.Key, Convert.ToHexString(Serialize(Samples.Make(type.Value)))))
                 .Where(line => lines.LastOrDefault(old => old.Alias == line.Key) != line));
             lines = [.. lines.OrderBy(line => line.Alias, StringComparer.Ordinal)];
             File.WriteAllLines(file, lines.Select(line => $"{line.Alias} {line.Bytes}"));
