@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using Arus.Cli.Commands;
 
 namespace Arus.Cli;
@@ -39,7 +40,8 @@ internal sealed class Application(IConnector connector, Terminal terminal)
     {
         command.SetAction((arguments, cancellationToken) => GuardAsync(async () =>
         {
-            IConnection connection = await connector.ConnectAsync(GlobalOptions.Settings(arguments), cancellationToken).ConfigureAwait(false);
+            IConnection connection = await connector.ConnectAsync(
+                GlobalOptions.Settings(arguments), cancellationToken).ConfigureAwait(false);
             await using (connection.ConfigureAwait(false))
             {
                 return await body(connection, arguments, cancellationToken).ConfigureAwait(false);
@@ -97,7 +99,7 @@ internal sealed class Application(IConnector connector, Terminal terminal)
     private static string CommandPath(ParseResult parsed)
     {
         var names = new List<string>();
-        for (System.CommandLine.Parsing.SymbolResult? at = parsed.CommandResult; at is System.CommandLine.Parsing.CommandResult command; at = at.Parent)
+        for (SymbolResult? at = parsed.CommandResult; at is CommandResult command; at = at.Parent)
         {
             names.Insert(0, command.Command is RootCommand ? "arus" : command.Command.Name);
         }

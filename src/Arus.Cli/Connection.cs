@@ -39,7 +39,7 @@ internal sealed class OrleansConnector : IConnector
         builder.Logging.ClearProviders();
         builder.UseOrleansClient(client =>
         {
-            client.UseStaticClustering(settings.Gateways);
+            client.UseStaticClustering(settings.Gateways).UseArusTransport();
             client.Services.Configure<ClusterOptions>(options =>
             {
                 options.ClusterId = settings.ClusterId;

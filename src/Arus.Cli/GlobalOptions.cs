@@ -16,7 +16,8 @@ internal static class GlobalOptions
         Recursive = true,
         DefaultValueFactory = _ => ParseGateways(Environment.GetEnvironmentVariable("ARUS_CLI_GATEWAY") ?? "127.0.0.1", out string? _)
             ?? [new IPEndPoint(IPAddress.Loopback, DefaultGatewayPort)],
-        CustomParser = result => Checked(result, ParseGateways(result.Tokens.Count == 0 ? "" : result.Tokens[0].Value, out string? fault), fault),
+        CustomParser = result =>
+            Checked(result, ParseGateways(result.Tokens.Count == 0 ? "" : result.Tokens[0].Value, out string? fault), fault),
     };
 
     public static Option<string> ClusterId { get; } = Text("--cluster-id", "ARUS_CLI_CLUSTER_ID", "the cluster's orleans.cluster.id");
@@ -35,7 +36,8 @@ internal static class GlobalOptions
     public static IEnumerable<Option> All => [Gateway, ClusterId, ServiceId, ConnectTimeout, Json];
 
     public static ConnectionSettings Settings(ParseResult result) => new(
-        result.GetValue(Gateway)!, result.GetValue(ClusterId)!, result.GetValue(ServiceId)!, TimeSpan.FromSeconds(result.GetValue(ConnectTimeout)));
+        result.GetValue(Gateway)!, result.GetValue(ClusterId)!, result.GetValue(ServiceId)!,
+        TimeSpan.FromSeconds(result.GetValue(ConnectTimeout)));
 
     /// <summary>Reads <c>host[:port],…</c>; null with the fault when it cannot.</summary>
     internal static IPEndPoint[]? ParseGateways(string text, out string? fault)

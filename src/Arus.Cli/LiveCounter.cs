@@ -55,6 +55,7 @@ internal sealed class LiveCounter(Terminal terminal, TimeProvider time)
         double seconds = Math.Max(time.GetElapsedTime(_start).TotalSeconds, 0.001);
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"{Records:N0} records ({Interlocked.Read(ref _bytes) / 1e6:N1} MB) {verb} in {seconds:N1} s, {Records / seconds:N0} records/s");
+            $"{Records:N0} records ({Interlocked.Read(ref _bytes) / 1e6:N1} MB) {verb} in {seconds:N1} s, "
+            + $"{Records / seconds:N0} records/s");
     }
 }

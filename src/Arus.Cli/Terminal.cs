@@ -6,7 +6,9 @@ using Spectre.Console;
 
 namespace Arus.Cli;
 
-/// <summary>Where a command reads and writes. Results go to standard output, all else (progress, warnings, errors) to standard error.</summary>
+/// <summary>
+/// Where a command reads and writes. Results go to standard output, all else (progress, warnings, errors) to standard error.
+/// </summary>
 internal sealed class Terminal(Stream input, Stream output, TextWriter error, bool interactive) : IDisposable
 {
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web)
@@ -18,7 +20,8 @@ internal sealed class Terminal(Stream input, Stream output, TextWriter error, bo
     /// <summary>Large enough that a million small records do not become a million system calls.</summary>
     private const int OutputBufferBytes = 64 * 1024;
 
-    private readonly StreamWriter _text = new(output, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), OutputBufferBytes, leaveOpen: true);
+    private readonly StreamWriter _text =
+        new(output, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), OutputBufferBytes, leaveOpen: true);
 
     public Stream Input { get; } = input;
 

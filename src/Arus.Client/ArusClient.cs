@@ -7,7 +7,7 @@ internal sealed class ArusClient(
     IGrainFactory grains, GrainRetry retry, IArusAdmin admin, ArusClientOptions options, TimeProvider time, ILoggerFactory loggers,
     GroupMembershipFactory groups) : IArusClient
 {
-    private readonly TopicMetadata topics = new(grains, retry, time);
+    private readonly TopicMetadata _topics = new(grains, retry, time);
 
     public IArusAdmin Admin => admin;
 
@@ -16,8 +16,9 @@ internal sealed class ArusClient(
     {
         ProducerOptions chosen = options ?? new ProducerOptions { ClientId = DefaultClientId };
         chosen.Validate();
-        var core = new ProducerCore(grains, retry, topics, chosen, time, loggers.CreateLogger("Arus.Client.Producer"));
-        return new Producer<TKey, TValue>(core, keySerializer ?? Serializers.Default<TKey>(), valueSerializer ?? Serializers.Default<TValue>());
+        var core = new ProducerCore(grains, retry, _topics, chosen, time, loggers.CreateLogger("Arus.Client.Producer"));
+        return new Producer<TKey, TValue>(
+            core, keySerializer ?? Serializers.Default<TKey>(), valueSerializer ?? Serializers.Default<TValue>());
     }
 
     public IConsumer<TKey, TValue> CreateConsumer<TKey, TValue>(
@@ -27,7 +28,7 @@ internal sealed class ArusClient(
         chosen.Validate();
         var core = new ConsumerCore(grains, retry, chosen, time, loggers.CreateLogger("Arus.Client.Consumer"));
         return new Consumer<TKey, TValue>(
-            core, groups, topics, keySerializer ?? Serializers.Default<TKey>(), valueSerializer ?? Serializers.Default<TValue>());
+            core, groups, _topics, keySerializer ?? Serializers.Default<TKey>(), valueSerializer ?? Serializers.Default<TValue>());
     }
 
     public IRecordProcessor CreateProcessor<TKey, TValue>(
@@ -38,9 +39,11 @@ internal sealed class ArusClient(
         ConsumerOptions chosen = options.Consumer with { EnableAutoCommit = true };
         var core = new ConsumerCore(grains, retry, chosen, time, loggers.CreateLogger("Arus.Client.Processor"));
         return new RecordProcessor<TKey, TValue>(
-            options, core, groups, topics, handler, keySerializer ?? Serializers.Default<TKey>(), valueSerializer ?? Serializers.Default<TValue>(),
+            options, core, groups, _topics, handler, keySerializer ?? Serializers.Default<TKey>(),
+            valueSerializer ?? Serializers.Default<TValue>(),
             options.OnFailure == FailureAction.DeadLetter
-                ? CreateProducer<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?>(new ProducerOptions { ClientId = chosen.ClientId, Linger = TimeSpan.Zero })
+                ? CreateProducer<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?>(
+                    new ProducerOptions { ClientId = chosen.ClientId, Linger = TimeSpan.Zero })
                 : null);
     }
 

@@ -6,12 +6,12 @@ public sealed class ArusClientOptions
     /// <summary>Named to the cluster, in member ids and descriptions of groups (<c>client.id</c>).</summary>
     public string ClientId { get; set; } = "arus";
 
-    /// <summary>How long one operation may take with all its repetitions, in milliseconds (<c>default.api.timeout.ms</c>).</summary>
-    public int DefaultApiTimeoutMs { get; set; } = 60_000;
+    /// <summary><c>default.api.timeout.ms</c>: how long one operation may take, retries included.</summary>
+    public TimeSpan DefaultApiTimeout { get; set; } = TimeSpan.FromSeconds(60);
 
-    /// <summary>The pause before the first repetition, in milliseconds; it doubles each time (<c>retry.backoff.ms</c>).</summary>
-    public int RetryBackoffMs { get; set; } = 50;
+    /// <summary><c>retry.backoff.ms</c>: the pause before the first retry; it doubles up to <see cref="RetryBackoffMax"/>.</summary>
+    public TimeSpan RetryBackoff { get; set; } = TimeSpan.FromMilliseconds(50);
 
-    /// <summary>The longest pause between repetitions, in milliseconds (<c>retry.backoff.max.ms</c>).</summary>
-    public int RetryBackoffMaxMs { get; set; } = 1_000;
+    /// <summary><c>retry.backoff.max.ms</c>.</summary>
+    public TimeSpan RetryBackoffMax { get; set; } = TimeSpan.FromSeconds(1);
 }

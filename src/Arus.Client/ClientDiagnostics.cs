@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using System.Globalization;
 using System.Text;
 
 namespace Arus.Client;
@@ -95,12 +96,16 @@ public static class ClientDiagnostics
             return null;
         }
 
-        ActivityContext.TryParse(headers.FindText(TraceParentHeader), headers.FindText(TraceStateHeader), isRemote: true, out ActivityContext parent);
+        ActivityContext.TryParse(
+            headers.FindText(TraceParentHeader), headers.FindText(TraceStateHeader), isRemote: true, out ActivityContext parent);
         Activity? activity = Source.StartActivity($"process {partition.Topic}", ActivityKind.Consumer, parent);
-        activity?.SetTag("messaging.system", System).SetTag("messaging.operation.name", "process").SetTag("messaging.operation.type", "process")
+        activity?.SetTag("messaging.system", System)
+            .SetTag("messaging.operation.name", "process")
+            .SetTag("messaging.operation.type", "process")
             .SetTag("messaging.destination.name", partition.Topic)
-            .SetTag("messaging.destination.partition.id", partition.Partition.ToString(global::System.Globalization.CultureInfo.InvariantCulture))
-            .SetTag("messaging.kafka.offset", offset).SetTag("messaging.consumer.group.name", groupId);
+            .SetTag("messaging.destination.partition.id", Text(partition.Partition))
+            .SetTag("messaging.kafka.offset", offset)
+            .SetTag("messaging.consumer.group.name", groupId);
         return activity;
     }
 
@@ -122,8 +127,8 @@ public static class ClientDiagnostics
     }
 
     internal static void SetDelivered(Activity? activity, DeliveryResult result) =>
-        activity?.SetTag("messaging.kafka.offset", result.Offset).SetTag(
-            "messaging.destination.partition.id", result.Partition.Partition.ToString(global::System.Globalization.CultureInfo.InvariantCulture));
+        activity?.SetTag("messaging.kafka.offset", result.Offset)
+            .SetTag("messaging.destination.partition.id", Text(result.Partition.Partition));
 
     /// <summary>Always false, so that it can stand in an exception filter and leave the exception alone.</summary>
     internal static bool SetFailed(Activity? activity, Exception failure)
@@ -132,6 +137,8 @@ public static class ClientDiagnostics
         activity?.SetTag("error.type", failure is ArusException known ? known.Code.ToString() : failure.GetType().Name);
         return false;
     }
+
+    private static string Text(int partition) => partition.ToString(CultureInfo.InvariantCulture);
 
     private static TagList Tags(TopicPartition partition, string operation, string? error)
     {

@@ -14,39 +14,41 @@ internal sealed class GrainRetry(ArusClientOptions options, TimeProvider time)
     /// <summary>Calls until an answer comes that repetition would not change, or the time is up.</summary>
     /// <param name="call">Safe to repeat, even where an earlier try took effect.</param>
     /// <param name="errorOf">The error that an answer carries.</param>
-    /// <exception cref="ArusException">The last failure, once <see cref="ArusClientOptions.DefaultApiTimeoutMs"/> is over.</exception>
+    /// <exception cref="ArusException">The last failure, once <see cref="ArusClientOptions.DefaultApiTimeout"/> is over.</exception>
     public async Task<T> CallAsync<T>(Func<Task<T>> call, Func<T, ErrorCode>? errorOf, CancellationToken cancellationToken)
     {
         long start = time.GetTimestamp();
-        TimeSpan backoff = TimeSpan.FromMilliseconds(options.RetryBackoffMs);
-        while (true)
+        var backoff = new ExponentialBackoff(options.RetryBackoff, options.RetryBackoffMax);
+        for (int attempt = 1; ; attempt++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            bool late = time.GetElapsedTime(start) + backoff >= TimeSpan.FromMilliseconds(options.DefaultApiTimeoutMs);
+            TimeSpan left = options.DefaultApiTimeout - time.GetElapsedTime(start);
+            bool isLast = left <= backoff.Of(attempt);
             try
             {
-                TimeSpan left = TimeSpan.FromMilliseconds(options.DefaultApiTimeoutMs) - time.GetElapsedTime(start);
-                T answer = await call().WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, time, cancellationToken).ConfigureAwait(false);
-                if (late || errorOf is null || !errorOf(answer).IsRetriable())
+                T answer = await call().WaitAsync(
+                    left > TimeSpan.Zero ? left : TimeSpan.Zero, time, cancellationToken).ConfigureAwait(false);
+                if (isLast || errorOf is null || !errorOf(answer).IsRetriable())
                 {
                     return answer;
                 }
             }
             catch (Exception failure) when (IsTransient(failure))
             {
-                if (late)
+                if (isLast)
                 {
-                    throw new ArusException(ErrorCode.RequestTimedOut, $"No answer within {options.DefaultApiTimeoutMs} ms: {failure.Message}", failure);
+                    throw new ArusException(
+                        ErrorCode.RequestTimedOut, $"No answer within {options.DefaultApiTimeout}: {failure.Message}", failure);
                 }
             }
 
-            await Task.Delay(backoff, time, cancellationToken).ConfigureAwait(false);
-            backoff = TimeSpan.FromMilliseconds(Math.Min(backoff.TotalMilliseconds * 2, options.RetryBackoffMaxMs));
+            await Task.Delay(backoff.Of(attempt), time, cancellationToken).ConfigureAwait(false);
         }
     }
 
     /// <inheritdoc cref="CallAsync{T}(Func{Task{T}}, Func{T, ErrorCode}?, CancellationToken)"/>
-    public Task<T> CallAsync<T>(Func<Task<T>> call, CancellationToken cancellationToken) => CallAsync(call, errorOf: null, cancellationToken);
+    public Task<T> CallAsync<T>(Func<Task<T>> call, CancellationToken cancellationToken) =>
+        CallAsync(call, errorOf: null, cancellationToken);
 
     /// <summary>Whether a failure says nothing of the request itself, so that the same request may succeed a moment later.</summary>
     public static bool IsTransient(Exception failure) => failure switch

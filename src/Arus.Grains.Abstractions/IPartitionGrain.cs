@@ -93,12 +93,6 @@ public readonly record struct AppendEntryResult(
 [GenerateSerializer, Immutable, Alias("arus.RecordError")]
 public readonly record struct RecordError(int BatchIndex, string? Message);
 
-public enum IsolationLevel : byte
-{
-    ReadUncommitted = 0,
-    ReadCommitted = 1,
-}
-
 /// <param name="Offset">The first offset wanted; the first batch of the answer may begin before it.</param>
 /// <param name="CurrentLeaderEpoch">The epoch that the caller believes in, checked; -1 to skip the check.</param>
 /// <param name="MaxBytes">No more than this, except that a first batch is returned whole when <paramref name="MinOneBatch"/>.</param>

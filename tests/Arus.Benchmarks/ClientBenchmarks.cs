@@ -6,7 +6,9 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Arus.Benchmarks;
 
-/// <summary>What the native client allocates, and how long it works, for a batch and for a record: alone, against fakes of the grains.</summary>
+/// <summary>
+/// What the native client allocates, and how long it works, for a batch and for a record: alone, against fakes of the grains.
+/// </summary>
 internal static class ClientBenchmarks
 {
     private const int BatchBytes = 256 * 1024;
@@ -67,7 +69,8 @@ internal static class ClientBenchmarks
         double allocated = GC.GetTotalAllocatedBytes(precise: true) - before - (partition.Allocated - own);
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"| {name} | {size} B | {records:N0} | {nanoseconds / records:N0} | {allocated / (partition.Batches - batches):N0} | {allocated / records:N2} |"));
+            $"| {name} | {size} B | {records:N0} | {nanoseconds / records:N0} | "
+            + $"{allocated / (partition.Batches - batches):N0} | {allocated / records:N2} |"));
     }
 
     private static async Task EnqueueAllAsync(IProducer<byte[], byte[]> producer, byte[] value, int records)

@@ -42,8 +42,8 @@ internal sealed class FakeGrains
 
     private object Grain(string type) => type switch
     {
-        nameof(ITopicGrain) => InterfaceProxy.Of<ITopicGrain>((_, _) => Task.FromResult<TopicDescription?>(
-            new TopicDescription(Topic, Guid.Empty, [new PartitionAssignment(0, 1, 0, [1], [1])], [], 1, IsInternal: false))),
+        nameof(ITopicGrain) => InterfaceProxy.Of<ITopicGrain>((_, _) => Task.FromResult<Grains.TopicDescription?>(
+            new Grains.TopicDescription(Topic, Guid.Empty, [new PartitionAssignment(0, 1, 0, [1], [1])], [], 1, IsInternal: false))),
         nameof(IProducerIdGrain) => InterfaceProxy.Of<IProducerIdGrain>((_, _) => Task.FromResult(1L)),
         nameof(IPartitionGrain) => InterfaceProxy.Of<IPartitionGrain>((method, arguments) => method.Name switch
         {
@@ -114,7 +114,8 @@ internal sealed class FakePartition(ReadOnlyMemory<byte>[] log)
         return answer.Task;
     }
 
-    private sealed class LateAnswer<T>(T response) : TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously), IThreadPoolWorkItem
+    private sealed class LateAnswer<T>(T response) : TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously),
+    IThreadPoolWorkItem
     {
         public void Execute() => SetResult(response);
     }

@@ -58,7 +58,8 @@ public class CodecBenchmarks
         using var builder = new RecordBatchBuilder(2 * bytes);
         while (builder.SizeInBytes < bytes + 1024)
         {
-            string value = $"{{\"id\":{random.Next(1_000_000)},\"user\":\"user-{random.Next(5_000)}\",\"action\":\"{actions[random.Next(4)]}\","
+            string value = $"{{\"id\":{random.Next(1_000_000)},\"user\":\"user-{random.Next(5_000)}\","
+                + $"\"action\":\"{actions[random.Next(4)]}\","
                 + $"\"amount\":{random.NextDouble():F4},\"tag\":\"{random.Next():X8}\"}}";
             builder.Append(builder.Count, Encoding.UTF8.GetBytes($"key-{random.Next(1_000)}"), Encoding.UTF8.GetBytes(value));
         }

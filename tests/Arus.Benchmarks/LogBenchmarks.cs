@@ -17,7 +17,8 @@ internal static class LogBenchmarks
     {
         string root = args.Length > 0 ? args[0] : Path.Combine(Path.GetTempPath(), $"arus-bench-{Environment.ProcessId}");
         Directory.CreateDirectory(root);
-        Console.WriteLine($"{"flush",-7} {"record",7} {"batch",8} {"total",7} | {"plain MB/s",10} {"append MB/s",11} {"ratio",6} {"B/batch",8} | " +
+        Console.WriteLine(
+            $"{"flush",-7} {"record",7} {"batch",8} {"total",7} | {"plain MB/s",10} {"append MB/s",11} {"ratio",6} {"B/batch",8} | " +
             $"{"plain MB/s",10} {"cold MB/s",9} {"ratio",6} {"B/batch",8} | {"tail MB/s",9} {"B/batch",8}");
         try
         {
@@ -86,8 +87,10 @@ internal static class LogBenchmarks
         int batches = perCommit * commits;
         Console.WriteLine(
             $"{flush,-7} {recordSize,7} {batchSize / 1024,4} KiB {commits * (long)perCommit * batch.Length >> 20,3} MiB | " +
-            $"{Median(writes.Select(w => w.Plain)),10:F0} {Median(writes.Select(w => w.Log)),11:F0} {Median(writes.Select(w => w.Log / w.Plain)),6:F2} {allocated.append / batches,8} | " +
-            $"{Median(reads.Select(r => r.Plain)),10:F0} {Median(reads.Select(r => r.Log)),9:F0} {Median(reads.Select(r => r.Log / r.Plain)),6:F2} {allocated.cold / batches,8} | " +
+            $"{Median(writes.Select(w => w.Plain)),10:F0} {Median(writes.Select(w => w.Log)),11:F0} " +
+            $"{Median(writes.Select(w => w.Log / w.Plain)),6:F2} {allocated.append / batches,8} | " +
+            $"{Median(reads.Select(r => r.Plain)),10:F0} {Median(reads.Select(r => r.Log)),9:F0} " +
+            $"{Median(reads.Select(r => r.Log / r.Plain)),6:F2} {allocated.cold / batches,8} | " +
             $"{Median(tails),9:F0} {allocated.tail / batches,8}");
     }
 
@@ -139,7 +142,8 @@ internal static class LogBenchmarks
         string directory, FlushPolicy flush, byte[] batch, int perCommit, int commits)
     {
         var options = new LogProviderOptions { Directory = directory, Flush = flush, CacheBytes = 64L << 20 };
-        TopicConfig config = TopicConfig.Resolve(new Dictionary<string, string> { ["max.message.bytes"] = "10000000" }, BrokerConfig.Default);
+        TopicConfig config = TopicConfig.Resolve(
+            new Dictionary<string, string> { ["max.message.bytes"] = "10000000" }, BrokerConfig.Default);
         var partition = new TopicPartition("bench", 0);
         long bytes = (long)commits * perCommit * batch.Length;
         double write;

@@ -2,7 +2,7 @@ namespace Arus.Benchmarks;
 
 internal static class Program
 {
-    private static readonly Dictionary<string, Func<string[], Task>> s_benchmarks = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, Func<string[], Task>> Benchmarks = new(StringComparer.Ordinal)
     {
         ["log"] = LogBenchmarks.RunAsync,
         ["log-idle"] = LogBenchmarks.IdleAsync,
@@ -13,9 +13,10 @@ internal static class Program
 
     private static async Task<int> Main(string[] args)
     {
-        if (args.Length == 0 || !s_benchmarks.TryGetValue(args[0], out Func<string[], Task>? benchmark))
+        if (args.Length == 0 || !Benchmarks.TryGetValue(args[0], out Func<string[], Task>? benchmark))
         {
-            Console.Error.WriteLine($"Usage: dotnet run -c Release --project tests/Arus.Benchmarks -- <{string.Join('|', s_benchmarks.Keys)}> [options]");
+            Console.Error.WriteLine(
+                $"Usage: dotnet run -c Release --project tests/Arus.Benchmarks -- <{string.Join('|', Benchmarks.Keys)}> [options]");
             return 2;
         }
 

@@ -67,7 +67,8 @@ internal static class TopicBenchmarks
         long started = Stopwatch.GetTimestamp();
         TopicListing[][] shards = await Task.WhenAll(
             Enumerable.Range(0, TopicCatalog.Shards).Select(shard => grains.GetGrain<ITopicCatalogGrain>(shard).ListAsync()));
-        Console.WriteLine($"list {shards.Sum(shard => shard.Length):N0} topics: {Stopwatch.GetElapsedTime(started).TotalMilliseconds:N0} ms");
+        Console.WriteLine(
+            $"list {shards.Sum(shard => shard.Length):N0} topics: {Stopwatch.GetElapsedTime(started).TotalMilliseconds:N0} ms");
     }
 
     private static async Task ProduceToRandomAsync(IGrainFactory grains, int topics)
@@ -87,7 +88,8 @@ internal static class TopicBenchmarks
 
             times.Sort();
             Console.WriteLine(
-                $"{kind} append to each of {keys.Length} random topics, one after the other: p50 {times[times.Count / 2]:F1} ms, p99 {times[times.Count * 99 / 100]:F1} ms");
+                $"{kind} append to each of {keys.Length} random topics, one after the other: "
+                + $"p50 {times[times.Count / 2]:F1} ms, p99 {times[times.Count * 99 / 100]:F1} ms");
         }
     }
 
@@ -95,7 +97,8 @@ internal static class TopicBenchmarks
     {
         string topic = $"wide-{Guid.NewGuid():n}";
         await grains.GetGrain<ITopicGrain>(topic).CreateAsync(new TopicSpec(partitions, -1, null, [], false));
-        IPartitionGrain[] all = [.. Enumerable.Range(0, partitions).Select(i => grains.GetGrain<IPartitionGrain>(PartitionKey.Format(topic, i)))];
+        IPartitionGrain[] all =
+            [.. Enumerable.Range(0, partitions).Select(i => grains.GetGrain<IPartitionGrain>(PartitionKey.Format(topic, i)))];
         PartitionAppend request = Request();
         for (int round = 0; round <= Rounds; round++)
         {
@@ -105,7 +108,8 @@ internal static class TopicBenchmarks
             Array.ForEach(responses, Check);
             if (round is 0 or 1 or Rounds)
             {
-                Console.WriteLine($"one batch to each of {partitions:N0} partitions at once, round {round}: {took.TotalMilliseconds:N0} ms");
+                Console.WriteLine(
+                    $"one batch to each of {partitions:N0} partitions at once, round {round}: {took.TotalMilliseconds:N0} ms");
             }
         }
     }

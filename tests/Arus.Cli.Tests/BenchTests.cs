@@ -10,7 +10,8 @@ public sealed class BenchTests
         var cluster = new FakeCluster { Loopback = new Loopback() };
         await cluster.RunAsync("topic", "create", "t");
         cluster.Logs[new TopicPartition("t", 0)] = (0, 0);
-        var (code, output, _) = await cluster.RunAsync("bench", "latency", "t", "--rate", "10", "--seconds", "1", "--warmup", "1", "--json");
+        var (code, output, _) = await cluster.RunAsync(
+            "bench", "latency", "t", "--rate", "10", "--seconds", "1", "--warmup", "1", "--json");
         Assert.Equal(ExitCode.Success, code);
         using JsonDocument document = JsonDocument.Parse(output);
         int measured = document.RootElement.GetProperty("records").GetInt32();

@@ -1,5 +1,5 @@
+using Arus.Client;
 using System.Text.Json;
-using Arus.Grains;
 
 namespace Arus.Cli.Tests;
 
@@ -12,7 +12,7 @@ public sealed class CommandTests
         var (code, output, _) = await cluster.RunAsync("topic", "create", "visits", "--partitions", "6", "--config", "retention.ms=1000");
         Assert.Equal(ExitCode.Success, code);
         Assert.Contains("visits", output);
-        Assert.Equal(6, cluster.Topics["visits"].Partitions.Length);
+        Assert.Equal(6, cluster.Topics["visits"].Partitions.Count);
         Assert.Equal("1000", cluster.Topics["visits"].Configs["retention.ms"]);
     }
 
@@ -66,7 +66,8 @@ public sealed class CommandTests
         var cluster = new FakeCluster();
         await cluster.RunAsync("topic", "alter", "visits", "--config", "retention.ms=5", "--unset", "segment.bytes");
         Assert.Equal(
-            [new ConfigChange("retention.ms", ConfigOperation.Set, "5"), new ConfigChange("segment.bytes", ConfigOperation.Delete, null)], cluster.Changes);
+            [new ConfigChange("retention.ms", ConfigOperation.Set, "5"), new ConfigChange("segment.bytes", ConfigOperation.Delete, null)],
+            cluster.Changes);
     }
 
     [Theory]
@@ -92,7 +93,8 @@ public sealed class CommandTests
         var cluster = new FakeCluster();
         await cluster.RunAsync("topic", "create", "visits");
         cluster.Logs[new TopicPartition("visits", 0)] = (10, 90);
-        var (_, output, _) = await cluster.RunAsync("group", "reset-offsets", "readers", "--topic", "visits", "--to", "latest", "--dry-run");
+        var (_, output, _) = await cluster.RunAsync(
+            "group", "reset-offsets", "readers", "--topic", "visits", "--to", "latest", "--dry-run");
         Assert.Contains("90", output);
         Assert.Empty(cluster.Committed);
     }

@@ -1,6 +1,5 @@
 using System.Text;
 using Arus.Client;
-using Arus.Grains;
 
 namespace Arus.Cli.Tests;
 
@@ -39,70 +38,86 @@ internal sealed class FakeCluster : IConnector, IConnection, IArusClient, IArusA
 
     public Task<TopicDescription> CreateTopicAsync(NewTopic topic, CancellationToken cancellationToken = default)
     {
-        PartitionAssignment[] partitions = [.. Enumerable.Range(0, Math.Max(1, topic.Partitions)).Select(p => new PartitionAssignment(p, 1, 0, [1], [1]))];
-        var created = new TopicDescription(topic.Name, Guid.Empty, partitions, new(topic.Configs), 1, IsInternal: false);
+        TopicPartitionInfo[] partitions =
+            [.. Enumerable.Range(0, Math.Max(1, topic.Partitions)).Select(p => new TopicPartitionInfo(p, 1, 0, [1], [1]))];
+        var created = new TopicDescription(topic.Name, Guid.Empty, partitions, topic.Configs, IsInternal: false);
         return Topics.TryAdd(topic.Name, created)
             ? Task.FromResult(created)
             : throw new ArusException(ErrorCode.TopicAlreadyExists, $"Topic '{topic.Name}' exists already.");
     }
 
     public Task<IReadOnlyList<TopicListing>> ListTopicsAsync(bool includeInternal = false, CancellationToken cancellationToken = default) =>
-        Task.FromResult<IReadOnlyList<TopicListing>>([.. Topics.Values.Select(t => new TopicListing(t.Name, t.Id, t.Partitions.Length, t.IsInternal))]);
+        Task.FromResult<IReadOnlyList<TopicListing>>(
+            [.. Topics.Values.Select(t => new TopicListing(t.Name, t.Id, t.Partitions.Count, t.IsInternal))]);
 
     public Task<TopicDescription> DescribeTopicAsync(string topic, CancellationToken cancellationToken = default) =>
         Topics.TryGetValue(topic, out TopicDescription? found)
             ? Task.FromResult(found)
             : throw new ArusException(ErrorCode.UnknownTopicOrPartition, $"There is no topic '{topic}'.");
 
-    public Task AlterTopicConfigsAsync(string topic, IReadOnlyCollection<ConfigChange> changes, CancellationToken cancellationToken = default)
+    public Task AlterTopicConfigsAsync(
+        string topic, IReadOnlyCollection<ConfigChange> changes, CancellationToken cancellationToken = default)
     {
         Changes.AddRange(changes);
         return Task.CompletedTask;
     }
 
-    public Task<ListOffsetResponse> ListOffsetAsync(TopicPartition partition, long timestamp, CancellationToken cancellationToken = default)
+    public Task<OffsetAndTimestamp> ListOffsetAsync(
+        TopicPartition partition, OffsetSpec spec, CancellationToken cancellationToken = default)
     {
         (long first, long end) = Logs[partition];
-        long offset = timestamp switch { ListOffsetRequest.Earliest => first, ListOffsetRequest.Latest => end, _ => -1 };
-        return Task.FromResult(new ListOffsetResponse(ErrorCode.None, offset, -1, 0));
+        long offset = spec == OffsetSpec.Earliest ? first : spec == OffsetSpec.Latest ? end : -1;
+        return Task.FromResult(new OffsetAndTimestamp(offset, -1, 0));
     }
 
-    public Task AlterGroupOffsetsAsync(string groupId, IReadOnlyCollection<CommittedOffset> offsets, CancellationToken cancellationToken = default)
+    public Task AlterGroupOffsetsAsync(
+        string groupId, IReadOnlyCollection<CommittedOffset> offsets, CancellationToken cancellationToken = default)
     {
         Committed.AddRange(offsets);
         return Task.CompletedTask;
     }
 
     public Task<ClusterDescription> DescribeClusterAsync(CancellationToken cancellationToken = default) =>
-        Task.FromResult(new ClusterDescription("c", 1, [new BrokerRegistration(1, "broker-1", [new BrokerEndpoint("PLAINTEXT", "localhost", 9092)], null)]));
+        Task.FromResult(
+            new ClusterDescription(
+                "c", 1, [new BrokerDescription(1, "broker-1", [new BrokerEndpoint("PLAINTEXT", "localhost", 9092)], null)]));
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
     // What no test of a command reaches.
-    public Task<IReadOnlyList<PartitionDescription>> DescribePartitionsAsync(string topic, CancellationToken cancellationToken = default) => throw new NotSupportedException();
+    public Task<IReadOnlyList<PartitionDescription>> DescribePartitionsAsync(
+        string topic, CancellationToken cancellationToken = default) => throw new NotSupportedException();
 
     public Task DeleteTopicAsync(string topic, CancellationToken cancellationToken = default) => throw new NotSupportedException();
 
-    public Task<TopicDescription> CreatePartitionsAsync(string topic, int totalCount, CancellationToken cancellationToken = default) => throw new NotSupportedException();
+    public Task<TopicDescription> CreatePartitionsAsync(string topic, int totalCount, CancellationToken cancellationToken = default) =>
+        throw new NotSupportedException();
 
-    public Task<long> DeleteRecordsAsync(TopicPartition partition, long beforeOffset, CancellationToken cancellationToken = default) => throw new NotSupportedException();
+    public Task<long> DeleteRecordsAsync(TopicPartition partition, long beforeOffset, CancellationToken cancellationToken = default) =>
+        throw new NotSupportedException();
 
     public Task<IReadOnlyList<string>> ListGroupsAsync(CancellationToken cancellationToken = default) => throw new NotSupportedException();
 
-    public Task<GroupDescription> DescribeGroupAsync(string groupId, CancellationToken cancellationToken = default) => throw new NotSupportedException();
+    public Task<GroupDescription> DescribeGroupAsync(string groupId, CancellationToken cancellationToken = default) =>
+        throw new NotSupportedException();
 
-    public Task<IReadOnlyList<CommittedOffset>> ListGroupOffsetsAsync(string groupId, CancellationToken cancellationToken = default) => throw new NotSupportedException();
+    public Task<IReadOnlyList<CommittedOffset>> ListGroupOffsetsAsync(string groupId, CancellationToken cancellationToken = default) =>
+        throw new NotSupportedException();
 
-    public Task DeleteGroupOffsetsAsync(string groupId, IReadOnlyCollection<TopicPartition> partitions, CancellationToken cancellationToken = default) => throw new NotSupportedException();
+    public Task DeleteGroupOffsetsAsync(
+        string groupId, IReadOnlyCollection<TopicPartition> partitions,
+        CancellationToken cancellationToken = default) => throw new NotSupportedException();
 
     public Task DeleteGroupAsync(string groupId, CancellationToken cancellationToken = default) => throw new NotSupportedException();
 
     public IProducer<TKey, TValue> CreateProducer<TKey, TValue>(
-        ProducerOptions? options = null, IRecordSerializer<TKey>? keySerializer = null, IRecordSerializer<TValue>? valueSerializer = null) =>
+        ProducerOptions? options = null, IRecordSerializer<TKey>? keySerializer = null,
+        IRecordSerializer<TValue>? valueSerializer = null) =>
         Loopback?.Producer<TKey, TValue>() ?? throw new NotSupportedException();
 
     public IConsumer<TKey, TValue> CreateConsumer<TKey, TValue>(
-        ConsumerOptions? options = null, IRecordSerializer<TKey>? keySerializer = null, IRecordSerializer<TValue>? valueSerializer = null) =>
+        ConsumerOptions? options = null, IRecordSerializer<TKey>? keySerializer = null,
+        IRecordSerializer<TValue>? valueSerializer = null) =>
         Loopback?.Consumer<TKey, TValue>(options) ?? throw new NotSupportedException();
 
     public IRecordProcessor CreateProcessor<TKey, TValue>(

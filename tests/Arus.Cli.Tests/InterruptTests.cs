@@ -21,7 +21,9 @@ public sealed class InterruptTests
         using var silo = new TcpListener(IPAddress.Loopback, 0);
         silo.Start();
         string gateway = $"127.0.0.1:{((IPEndPoint)silo.LocalEndpoint).Port}";
-        using Process arus = Start("dotnet", Path.Combine(AppContext.BaseDirectory, "arus.dll"), "topic", "list", "--gateway", gateway, "--connect-timeout", "300");
+        using Process arus = Start(
+            "dotnet", Path.Combine(AppContext.BaseDirectory, "arus.dll"), "topic", "list", "--gateway", gateway, "--connect-timeout",
+            "300");
         try
         {
             using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));

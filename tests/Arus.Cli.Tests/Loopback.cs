@@ -26,10 +26,12 @@ internal sealed class Loopback
         _ => throw new NotSupportedException(method),
     });
 
-    public IConsumer<TKey, TValue> Consumer<TKey, TValue>(ConsumerOptions? options) => Stub<IConsumer<TKey, TValue>>.Make((method, arguments) => method switch
+    public IConsumer<TKey, TValue> Consumer<TKey, TValue>(ConsumerOptions? options) => Stub<IConsumer<TKey,
+    TValue>>.Make((method, arguments) => method switch
     {
         "Assign" => null,
-        "PollAsync" => PollAsync<TKey, TValue>(Math.Min(MaxPollRecords, options?.MaxPollRecords ?? MaxPollRecords), (CancellationToken)arguments[1]!),
+        "PollAsync" =>
+            PollAsync<TKey, TValue>(Math.Min(MaxPollRecords, options?.MaxPollRecords ?? MaxPollRecords), (CancellationToken)arguments[1]!),
         "DisposeAsync" => ValueTask.CompletedTask,
         _ => throw new NotSupportedException(method),
     });
@@ -41,7 +43,8 @@ internal sealed class Loopback
         return default;
     }
 
-    private async ValueTask<IReadOnlyList<ConsumeResult<TKey, TValue>>> PollAsync<TKey, TValue>(int most, CancellationToken cancellationToken)
+    private async ValueTask<IReadOnlyList<ConsumeResult<TKey, TValue>>> PollAsync<TKey,
+    TValue>(int most, CancellationToken cancellationToken)
     {
         var results = new List<ConsumeResult<TKey, TValue>>();
         if (EndsWhenEmpty && _records.Reader.Count == 0)

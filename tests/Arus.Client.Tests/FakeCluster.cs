@@ -9,11 +9,11 @@ namespace Arus.Client.Tests;
 /// <summary>A cluster in memory: topics, partitions that check what Kafka's leaders check, and the faults that a test asks for.</summary>
 internal sealed class FakeCluster
 {
-    private readonly Dictionary<string, TopicDescription> topics = [];
-    private readonly Dictionary<TopicPartition, FakePartition> partitions = [];
-    private readonly Dictionary<TopicPartition, CommittedOffset> committed = [];
-    private readonly Lock gate = new();
-    private long nextProducerId = 1000;
+    private readonly Dictionary<string, Grains.TopicDescription> _topics = [];
+    private readonly Dictionary<TopicPartition, FakePartition> _partitions = [];
+    private readonly Dictionary<TopicPartition, CommittedOffset> _committed = [];
+    private readonly Lock _gate = new();
+    private long _nextProducerId = 1000;
 
     public FakeCluster(TimeProvider? time = null)
     {
@@ -43,35 +43,35 @@ internal sealed class FakeCluster
     public void AddTopic(string name, int count, bool isInternal = false)
     {
         PartitionAssignment[] map = [.. Enumerable.Range(0, count).Select(p => new PartitionAssignment(p, 1, 0, [1], [1]))];
-        lock (gate)
+        lock (_gate)
         {
-            topics[name] = new TopicDescription(name, Guid.Empty, map, [], 1, isInternal);
+            _topics[name] = new Grains.TopicDescription(name, Guid.Empty, map, [], 1, isInternal);
         }
     }
 
     public FakePartition Partition(string topic, int partition)
     {
-        lock (gate)
+        lock (_gate)
         {
             var key = new TopicPartition(topic, partition);
-            return partitions.TryGetValue(key, out FakePartition? found) ? found : partitions[key] = new FakePartition(Time);
+            return _partitions.TryGetValue(key, out FakePartition? found) ? found : _partitions[key] = new FakePartition(Time);
         }
     }
 
     public long CommittedOffset(string topic, int partition)
     {
-        lock (gate)
+        lock (_gate)
         {
-            return committed.TryGetValue(new TopicPartition(topic, partition), out CommittedOffset found) ? found.Offset : -1;
+            return _committed.TryGetValue(new TopicPartition(topic, partition), out CommittedOffset found) ? found.Offset : -1;
         }
     }
 
     public void Commit(string topic, int partition, long offset)
     {
-        lock (gate)
+        lock (_gate)
         {
             var key = new TopicPartition(topic, partition);
-            committed[key] = new CommittedOffset(key, offset, -1, "");
+            _committed[key] = new CommittedOffset(key, offset, -1, "");
         }
     }
 
@@ -82,25 +82,26 @@ internal sealed class FakeCluster
             : throw new NotSupportedException(method.Name)),
         nameof(ITopicCatalogGrain) => Fake.Of<ITopicCatalogGrain>((_, _) => Task.FromResult(List((long)key))),
         nameof(IPartitionGrain) => PartitionGrain(PartitionKey.Parse((string)key)),
-        nameof(IProducerIdGrain) => Fake.Of<IProducerIdGrain>((_, arguments) => Task.FromResult(Interlocked.Add(ref nextProducerId, (int)arguments[0]!))),
+        nameof(IProducerIdGrain) =>
+            Fake.Of<IProducerIdGrain>((_, arguments) => Task.FromResult(Interlocked.Add(ref _nextProducerId, (int)arguments[0]!))),
         nameof(IGroupGrain) => Fake.Of<IGroupGrain>(CallGroup),
         _ => throw new NotSupportedException(type.Name),
     };
 
-    private TopicDescription? Describe(string name)
+    private Grains.TopicDescription? Describe(string name)
     {
-        lock (gate)
+        lock (_gate)
         {
-            return topics.GetValueOrDefault(name);
+            return _topics.GetValueOrDefault(name);
         }
     }
 
-    private TopicListing[] List(long shard)
+    private Grains.TopicListing[] List(long shard)
     {
-        lock (gate)
+        lock (_gate)
         {
-            return [.. topics.Values.Where(t => TopicCatalog.ShardOf(t.Name) == shard)
-                .Select(t => new TopicListing(t.Name, t.Id, t.Partitions.Length, t.IsInternal))];
+            return [.. _topics.Values.Where(t => TopicCatalog.ShardOf(t.Name) == shard)
+                .Select(t => new Grains.TopicListing(t.Name, t.Id, t.Partitions.Length, t.IsInternal))];
         }
     }
 
@@ -129,7 +130,7 @@ internal sealed class FakeCluster
 
     private object CallGroup(MethodInfo method, object?[] arguments)
     {
-        lock (gate)
+        lock (_gate)
         {
             switch (method.Name)
             {
@@ -142,7 +143,8 @@ internal sealed class FakeCluster
 
                     return Task.FromResult(new OffsetCommitResponse
                     {
-                        Topics = Array.ConvertAll(((OffsetCommitRequest)arguments[0]!).Topics, topic => new OffsetCommitResponse.OffsetCommitResponseTopic
+                        Topics = Array.ConvertAll(
+                            ((OffsetCommitRequest)arguments[0]!).Topics, topic => new OffsetCommitResponse.OffsetCommitResponseTopic
                         {
                             Name = topic.Name,
                             Partitions = Array.ConvertAll(topic.Partitions, partition => Commit(topic.Name, partition)),
@@ -152,13 +154,15 @@ internal sealed class FakeCluster
                     OffsetFetchRequest.OffsetFetchRequestGroup wanted = ((OffsetFetchRequest)arguments[0]!).Groups[0];
                     return Task.FromResult(new OffsetFetchResponse
                     {
-                        Groups = [new() { Topics = Array.ConvertAll(wanted.Topics!, topic => new OffsetFetchResponse.OffsetFetchResponseTopics
+                        Groups =
+                            [new() { Topics = Array.ConvertAll(wanted.Topics!, topic => new OffsetFetchResponse.OffsetFetchResponseTopics
                         {
                             Name = topic.Name,
-                            Partitions = Array.ConvertAll(topic.PartitionIndexes, partition => new OffsetFetchResponse.OffsetFetchResponsePartitions
+                            Partitions = Array.ConvertAll(
+                                topic.PartitionIndexes, partition => new OffsetFetchResponse.OffsetFetchResponsePartitions
                             {
                                 PartitionIndex = partition,
-                                CommittedOffset = committed.TryGetValue(new(topic.Name, partition), out CommittedOffset c) ? c.Offset : -1,
+                                CommittedOffset = _committed.TryGetValue(new(topic.Name, partition), out CommittedOffset c) ? c.Offset : -1,
                             }),
                         }) }],
                     });
@@ -174,21 +178,21 @@ internal sealed class FakeCluster
 internal class Fake : DispatchProxy
 #pragma warning restore CA1852
 {
-    private Func<MethodInfo, object?[], object> handler = null!;
+    private Func<MethodInfo, object?[], object> _handler = null!;
 
     public static T Of<T>(Func<MethodInfo, object?[], object> handler) where T : class
     {
         T proxy = Create<T, Fake>();
-        ((Fake)(object)proxy).handler = handler;
+        ((Fake)(object)proxy)._handler = handler;
         return proxy;
     }
 
-    protected override object? Invoke(MethodInfo? targetMethod, object?[]? args) => handler(targetMethod!, args ?? []);
+    protected override object? Invoke(MethodInfo? targetMethod, object?[]? args) => _handler(targetMethod!, args ?? []);
 }
 
 internal sealed class FakeMembership(GroupMembershipOptions options, IGroupRebalanceHandler handler) : IGroupMembership
 {
-    private readonly TaskCompletionSource completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public GroupMembershipOptions Options => options;
 
@@ -207,7 +211,7 @@ internal sealed class FakeMembership(GroupMembershipOptions options, IGroupRebal
 
     public bool HasLeft { get; private set; }
 
-    public Task Completion => completion.Task;
+    public Task Completion => _completion.Task;
 
     public void Subscribe(IReadOnlyCollection<string> topics)
     {
@@ -225,7 +229,7 @@ internal sealed class FakeMembership(GroupMembershipOptions options, IGroupRebal
 
     public void ReportCommitError(ErrorCode error) => ReportedErrors.Add(error);
 
-    public void End(Exception e) => completion.TrySetException(e);
+    public void End(Exception e) => _completion.TrySetException(e);
 
     public async Task AssignAsync(params TopicPartition[] partitions)
     {
@@ -243,7 +247,7 @@ internal sealed class FakeMembership(GroupMembershipOptions options, IGroupRebal
     {
         HasLeft = true;
         await RevokeAsync([.. Assignment]);
-        completion.TrySetResult();
+        _completion.TrySetResult();
     }
 
     public ValueTask DisposeAsync() => default;

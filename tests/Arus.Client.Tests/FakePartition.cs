@@ -10,14 +10,14 @@ namespace Arus.Client.Tests;
 /// </summary>
 internal sealed class FakePartition(TimeProvider time)
 {
-    private readonly Lock gate = new();
-    private readonly List<byte[]> batches = [];
-    private readonly Dictionary<long, (short Epoch, int LastSequence, List<(int First, int Last, long Offset)> Recent)> producers = [];
-    private readonly List<TaskCompletionSource> fetchers = [];
-    private readonly List<TaskCompletionSource> arrivals = [];
-    private TaskCompletionSource? hold;
-    private long end;
-    private int underWay;
+    private readonly Lock _gate = new();
+    private readonly List<byte[]> _batches = [];
+    private readonly Dictionary<long, (short Epoch, int LastSequence, List<(int First, int Last, long Offset)> Recent)> _producers = [];
+    private readonly List<TaskCompletionSource> _fetchers = [];
+    private readonly List<TaskCompletionSource> _arrivals = [];
+    private TaskCompletionSource? _hold;
+    private long _end;
+    private int _underWay;
 
     public long LogStart { get; set; }
 
@@ -52,60 +52,60 @@ internal sealed class FakePartition(TimeProvider time)
     {
         get
         {
-            lock (gate)
+            lock (_gate)
             {
-                return end;
+                return _end;
             }
         }
     }
 
     /// <summary>From now on appends wait until <see cref="Release"/>.</summary>
-    public void Hold() => hold = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+    public void Hold() => _hold = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public void Release()
     {
-        TaskCompletionSource? held = hold;
-        hold = null;
+        TaskCompletionSource? held = _hold;
+        _hold = null;
         held?.SetResult();
     }
 
     /// <summary>Completes at the next append call.</summary>
     public Task NextCallAsync()
     {
-        lock (gate)
+        lock (_gate)
         {
             var source = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            arrivals.Add(source);
+            _arrivals.Add(source);
             return source.Task;
         }
     }
 
     public async Task<PartitionAppendResult> AppendAsync(PartitionAppend request)
     {
-        if (Interlocked.Increment(ref underWay) != 1)
+        if (Interlocked.Increment(ref _underWay) != 1)
         {
             throw new InvalidOperationException("Two appends to one partition were under way at once.");
         }
 
         try
         {
-            lock (gate)
+            lock (_gate)
             {
                 Calls++;
                 Requests.Add(request);
-                arrivals.ForEach(a => a.TrySetResult());
-                arrivals.Clear();
+                _arrivals.ForEach(a => a.TrySetResult());
+                _arrivals.Clear();
             }
 
             if (LoseNextCall)
             {
                 LoseNextCall = false;
-                Interlocked.Decrement(ref underWay);
+                Interlocked.Decrement(ref _underWay);
                 await new TaskCompletionSource().Task;
             }
 
             await Task.Yield();
-            if (hold is { } held)
+            if (_hold is { } held)
             {
                 await held.Task;
             }
@@ -120,14 +120,14 @@ internal sealed class FakePartition(TimeProvider time)
         }
         finally
         {
-            Interlocked.Decrement(ref underWay);
+            Interlocked.Decrement(ref _underWay);
         }
     }
 
     public async Task<PartitionReadResult> FetchAsync(PartitionRead request)
     {
         await Task.Yield();
-        lock (gate)
+        lock (_gate)
         {
             Fetches++;
         }
@@ -143,25 +143,25 @@ internal sealed class FakePartition(TimeProvider time)
         }
 
         Task arrival;
-        lock (gate)
+        lock (_gate)
         {
-            if (request.Offset < LogStart || request.Offset > end)
+            if (request.Offset < LogStart || request.Offset > _end)
             {
                 return new PartitionReadResult(ErrorCode.OffsetOutOfRange, 0, -1, -1, LogStart, []);
             }
 
-            if (request.Offset < end || request.MaxWaitMs == 0)
+            if (request.Offset < _end || request.MaxWaitMs == 0)
             {
                 return Read(request);
             }
 
             var source = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            fetchers.Add(source);
+            _fetchers.Add(source);
             arrival = source.Task;
         }
 
         await Task.WhenAny(arrival, Task.Delay(TimeSpan.FromMilliseconds(request.MaxWaitMs), time));
-        lock (gate)
+        lock (_gate)
         {
             return Read(request);
         }
@@ -169,13 +169,14 @@ internal sealed class FakePartition(TimeProvider time)
 
     public ListOffsetResponse ListOffset(ListOffsetRequest request)
     {
-        lock (gate)
+        lock (_gate)
         {
             long offset = request.Timestamp switch
             {
                 ListOffsetRequest.Earliest => LogStart,
-                ListOffsetRequest.Latest => end,
-                _ => batches.Select(b => new { Offset = new RecordBatchHeader(b).BaseOffset, Time = new RecordBatchHeader(b).MaxTimestamp })
+                ListOffsetRequest.Latest => _end,
+                _ => _batches.Select(
+                    b => new { Offset = new RecordBatchHeader(b).BaseOffset, Time = new RecordBatchHeader(b).MaxTimestamp })
                     .FirstOrDefault(b => b.Time >= request.Timestamp)?.Offset ?? -1,
             };
             return new ListOffsetResponse(ErrorCode.None, offset, -1, 0);
@@ -186,13 +187,13 @@ internal sealed class FakePartition(TimeProvider time)
     public void AppendRaw(ReadOnlySpan<byte> batch)
     {
         byte[] copy = batch.ToArray();
-        lock (gate)
+        lock (_gate)
         {
-            RecordBatches.SetBaseOffset(copy, end);
-            batches.Add(copy);
-            end = new RecordBatchHeader(copy).NextOffset;
-            fetchers.ForEach(f => f.TrySetResult());
-            fetchers.Clear();
+            RecordBatches.SetBaseOffset(copy, _end);
+            _batches.Add(copy);
+            _end = new RecordBatchHeader(copy).NextOffset;
+            _fetchers.ForEach(f => f.TrySetResult());
+            _fetchers.Clear();
         }
     }
 
@@ -212,9 +213,9 @@ internal sealed class FakePartition(TimeProvider time)
     {
         var records = new List<(long, string?, string?)>();
         using var scratch = new PooledBufferWriter();
-        lock (gate)
+        lock (_gate)
         {
-            foreach (byte[] batch in batches)
+            foreach (byte[] batch in _batches)
             {
                 var header = new RecordBatchHeader(batch);
                 Assert.True(RecordBatchPayload.TryOpen(batch, scratch, out ReadOnlyMemory<byte> payload).IsOk);
@@ -235,7 +236,7 @@ internal sealed class FakePartition(TimeProvider time)
     {
         var found = new List<ReadOnlyMemory<byte>>();
         int size = 0;
-        foreach (byte[] batch in batches.Where(b => new RecordBatchHeader(b).NextOffset > request.Offset))
+        foreach (byte[] batch in _batches.Where(b => new RecordBatchHeader(b).NextOffset > request.Offset))
         {
             if (size > 0 && size + batch.Length > request.MaxBytes)
             {
@@ -246,7 +247,7 @@ internal sealed class FakePartition(TimeProvider time)
             size += batch.Length;
         }
 
-        return new PartitionReadResult(ErrorCode.None, 0, end, end, LogStart, [.. found]);
+        return new PartitionReadResult(ErrorCode.None, 0, _end, _end, LogStart, [.. found]);
     }
 
     private AppendEntryResult Append(ReadOnlyMemory<byte> entry)
@@ -254,10 +255,12 @@ internal sealed class FakePartition(TimeProvider time)
         Assert.Equal(ValidationResult.Ok, RecordBatches.Validate(entry.Span));
         Assert.Equal(ValidationResult.Ok, RecordBatches.ValidateForAppend(new RecordBatchHeader(entry.Span)));
         var header = new RecordBatchHeader(entry.Span);
-        var info = new RecordBatchInfo(header.ProducerId, header.ProducerEpoch, header.BaseSequence, header.LastSequence, header.Count, header.Compression);
+        var info = new RecordBatchInfo(
+            header.ProducerId, header.ProducerEpoch, header.BaseSequence, header.LastSequence, header.Count, header.Compression);
         if (entry.Length > MaxBatchBytes)
         {
-            return new AppendEntryResult(ErrorCode.MessageTooLarge, -1, -1, $"The batch has {entry.Length} bytes; the limit is {MaxBatchBytes}.");
+            return new AppendEntryResult(
+                ErrorCode.MessageTooLarge, -1, -1, $"The batch has {entry.Length} bytes; the limit is {MaxBatchBytes}.");
         }
 
         long duplicateOf = -1;
@@ -278,10 +281,11 @@ internal sealed class FakePartition(TimeProvider time)
         AppendRaw(entry.Span);
         if (info.ProducerId >= 0)
         {
-            List<(int, int, long)> recent = producers.TryGetValue(info.ProducerId, out var state) && state.Epoch == info.Epoch ? state.Recent : [];
+            List<(int, int, long)> recent = _producers.TryGetValue(info.ProducerId, out var state) && state.Epoch == info.Epoch
+                ? state.Recent : [];
             recent.Add((info.BaseSequence, info.LastSequence, offset));
             recent.RemoveRange(0, Math.Max(0, recent.Count - 5));
-            producers[info.ProducerId] = (info.Epoch, info.LastSequence, recent);
+            _producers[info.ProducerId] = (info.Epoch, info.LastSequence, recent);
         }
 
         return new AppendEntryResult(ErrorCode.None, offset, -1);
@@ -290,7 +294,7 @@ internal sealed class FakePartition(TimeProvider time)
     private ErrorCode CheckSequence(RecordBatchInfo info, out long duplicateOf)
     {
         duplicateOf = -1;
-        if (!producers.TryGetValue(info.ProducerId, out var state) || info.Epoch > state.Epoch)
+        if (!_producers.TryGetValue(info.ProducerId, out var state) || info.Epoch > state.Epoch)
         {
             return info.BaseSequence == 0 ? ErrorCode.None : ErrorCode.OutOfOrderSequenceNumber;
         }
@@ -311,4 +315,5 @@ internal sealed class FakePartition(TimeProvider time)
     }
 }
 
-internal sealed record RecordBatchInfo(long ProducerId, short Epoch, int BaseSequence, int LastSequence, int Count, CompressionType Compression);
+internal sealed record RecordBatchInfo(
+    long ProducerId, short Epoch, int BaseSequence, int LastSequence, int Count, CompressionType Compression);

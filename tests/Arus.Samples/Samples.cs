@@ -91,7 +91,7 @@ internal static class Samples
         await processor.RunAsync(stop.Token);
         // end
         Expect(done.Count == Orders, $"shipped {done.Count} of {Orders}");
-        long dead = (await arus.Admin.ListOffsetAsync(new("orders.DLT", 0), Grains.ListOffsetRequest.Latest)).Offset;
+        long dead = (await arus.Admin.ListOffsetAsync(new("orders.DLT", 0), OffsetSpec.Latest)).Offset;
         Expect(dead == 1, $"{dead} records in the dead-letter topic");
     }
 

@@ -2,7 +2,6 @@ using System.Buffers.Binary;
 using System.CommandLine;
 using System.Globalization;
 using Arus.Client;
-using Arus.Grains;
 
 namespace Arus.Cli.Commands;
 
@@ -16,11 +15,16 @@ internal static class BenchCommands
     private const int MaxPollRecords = 10_000;
 
     private static readonly Argument<string> Topic = new("topic") { Description = "an existing topic" };
-    private static readonly Option<int> Records = new("--records", "-n") { Description = "how many records", DefaultValueFactory = _ => 1_000_000 };
-    private static readonly Option<int> Size = new("--size", "-s") { Description = "bytes of a record's value", DefaultValueFactory = _ => 100 };
-    private static readonly Option<CompressionType> Codec = new("--compression", "-z") { HelpName = "codec", Description = "none, gzip, snappy, lz4 or zstd" };
-    private static readonly Option<int> Linger = new("--linger") { Description = "milliseconds that a batch waits to fill", DefaultValueFactory = _ => 5 };
-    private static readonly Option<int> BatchBytes = new("--batch-bytes") { Description = "bytes of a batch", DefaultValueFactory = _ => 256 * 1024 };
+    private static readonly Option<int> Records =
+        new("--records", "-n") { Description = "how many records", DefaultValueFactory = _ => 1_000_000 };
+    private static readonly Option<int> Size =
+        new("--size", "-s") { Description = "bytes of a record's value", DefaultValueFactory = _ => 100 };
+    private static readonly Option<CompressionType> Codec =
+        new("--compression", "-z") { HelpName = "codec", Description = "none, gzip, snappy, lz4 or zstd" };
+    private static readonly Option<int> Linger =
+        new("--linger") { Description = "milliseconds that a batch waits to fill", DefaultValueFactory = _ => 5 };
+    private static readonly Option<int> BatchBytes =
+        new("--batch-bytes") { Description = "bytes of a batch", DefaultValueFactory = _ => 256 * 1024 };
     private static readonly Option<int> Rate = new("--rate") { Description = "records a second", DefaultValueFactory = _ => 1_000 };
     private static readonly Option<int> Seconds = new("--seconds") { Description = "how long", DefaultValueFactory = _ => 10 };
 
@@ -51,7 +55,8 @@ internal static class BenchCommands
 
     private static Command Produce(Application application) =>
         application.Connected(
-            new Command("produce", "Append random records as fast as it goes.") { Topic, Records, WarmupRecords, Size, Codec, Linger, BatchBytes },
+            new Command(
+                "produce", "Append random records as fast as it goes.") { Topic, Records, WarmupRecords, Size, Codec, Linger, BatchBytes },
             async (connection, arguments, cancellationToken) =>
             {
                 byte[][] payloads = RandomPayloads(arguments.GetValue(Size));
@@ -60,10 +65,14 @@ internal static class BenchCommands
                 IProducer<byte[], byte[]> producer = connection.Client.CreateProducer<byte[], byte[]>(Options(arguments));
                 await using (producer.ConfigureAwait(false))
                 {
-                    await AppendAsync(producer, topic, payloads, arguments.GetValue(WarmupRecords), counter: null, cancellationToken).ConfigureAwait(false);
+                    await AppendAsync(
+                        producer, topic, payloads, arguments.GetValue(WarmupRecords), counter: null,
+                        cancellationToken).ConfigureAwait(false);
                     counter = new LiveCounter(application.Terminal, TimeProvider.System);
                     await counter.ShowAsync(
-                        "produced", () => AppendAsync(producer, topic, payloads, arguments.GetValue(Records), counter, cancellationToken)).ConfigureAwait(false);
+                        "produced", () =>
+                            AppendAsync(
+                                producer, topic, payloads, arguments.GetValue(Records), counter, cancellationToken)).ConfigureAwait(false);
                 }
 
                 Report(application, arguments, counter, "produced");
@@ -71,7 +80,8 @@ internal static class BenchCommands
             });
 
     private static async Task<bool> AppendAsync(
-        IProducer<byte[], byte[]> producer, string topic, byte[][] payloads, int records, LiveCounter? counter, CancellationToken cancellationToken)
+        IProducer<byte[], byte[]> producer, string topic, byte[][] payloads, int records, LiveCounter? counter,
+        CancellationToken cancellationToken)
     {
         for (int i = 0; i < records; i++)
         {
@@ -103,11 +113,13 @@ internal static class BenchCommands
                 IConsumer<byte[], ReadOnlyMemory<byte>> consumer = connection.Client.CreateConsumer<byte[], ReadOnlyMemory<byte>>(options);
                 await using (consumer.ConfigureAwait(false))
                 {
-                    consumer.Assign([.. description.Partitions.Select(p => new TopicPartitionOffset(topic, p.Partition, TopicPartitionOffset.Beginning))]);
+                    consumer.Assign([.. description.Partitions.Select(
+                        p => new TopicPartitionOffset(topic, p.Partition, TopicPartitionOffset.Beginning))]);
                     int read = await ReadAsync(consumer, warmup, counter: null, cancellationToken).ConfigureAwait(false);
                     int wanted = LeftToMeasure(application.Terminal, topic, records, warmup, read);
                     counter = new LiveCounter(application.Terminal, TimeProvider.System);
-                    await counter.ShowAsync("consumed", () => ReadAsync(consumer, wanted, counter, cancellationToken)).ConfigureAwait(false);
+                    await counter.ShowAsync(
+                        "consumed", () => ReadAsync(consumer, wanted, counter, cancellationToken)).ConfigureAwait(false);
                 }
 
                 Report(application, arguments, counter, "consumed");
@@ -167,17 +179,17 @@ internal static class BenchCommands
             },
             async (connection, arguments, cancellationToken) =>
             {
-                LatencyMeter meter = await MeasureLatencyAsync(connection.Client, arguments, application.Terminal, cancellationToken).ConfigureAwait(false);
-                LatencyHistogram histogram = meter.Histogram;
+                LatencyMeter meter = await MeasureLatencyAsync(
+                    connection.Client, arguments, application.Terminal, cancellationToken).ConfigureAwait(false);
                 var result = new
                 {
-                    Records = histogram.Count,
+                    Records = meter.MeasuredRecords,
                     WarmupSeconds = arguments.GetValue(WarmupSeconds),
                     WarmupRecords = meter.WarmupRecords,
-                    P50Ms = histogram.Percentile(0.5).TotalMilliseconds,
-                    P99Ms = histogram.Percentile(0.99).TotalMilliseconds,
-                    P999Ms = histogram.Percentile(0.999).TotalMilliseconds,
-                    MaxMs = histogram.Max.TotalMilliseconds,
+                    P50Ms = meter.Percentile(50).TotalMilliseconds,
+                    P99Ms = meter.Percentile(99).TotalMilliseconds,
+                    P999Ms = meter.Percentile(99.9).TotalMilliseconds,
+                    MaxMs = meter.Max.TotalMilliseconds,
                 };
                 if (arguments.GetValue(GlobalOptions.Json))
                 {
@@ -187,7 +199,8 @@ internal static class BenchCommands
                 {
                     application.Terminal.WriteLine(string.Create(
                         CultureInfo.InvariantCulture,
-                        $"{result.Records:N0} records after {result.WarmupSeconds} s of warm-up: p50 {result.P50Ms:N2} ms, p99 {result.P99Ms:N2} ms, p99.9 {result.P999Ms:N2} ms, max {result.MaxMs:N2} ms"));
+                        $"{result.Records:N0} records after {result.WarmupSeconds} s of warm-up: p50 {result.P50Ms:N2} ms, "
+                        + $"p99 {result.P99Ms:N2} ms, p99.9 {result.P999Ms:N2} ms, max {result.MaxMs:N2} ms"));
                 }
 
                 return ExitCode.Success;
@@ -202,7 +215,8 @@ internal static class BenchCommands
         int total = rate * (warmup + arguments.GetValue(Seconds));
         TopicDescription description = await client.Admin.DescribeTopicAsync(topic, cancellationToken).ConfigureAwait(false);
         TopicPartition[] partitions = [.. description.Partitions.Select(p => new TopicPartition(topic, p.Partition))];
-        TopicPartitionOffset[] ends = await client.Admin.ListOffsetsAsync(partitions, ListOffsetRequest.Latest, cancellationToken).ConfigureAwait(false);
+        TopicPartitionOffset[] ends = await client.Admin.ListOffsetsAsync(
+            partitions, OffsetSpec.Latest, cancellationToken).ConfigureAwait(false);
         IConsumer<byte[], byte[]> consumer = client.CreateConsumer<byte[], byte[]>(new ConsumerOptions { MaxPollRecords = MaxPollRecords });
         IProducer<byte[], byte[]> producer = client.CreateProducer<byte[], byte[]>(Options(arguments));
         await using (consumer.ConfigureAwait(false))
@@ -218,7 +232,8 @@ internal static class BenchCommands
                 Task sending = SendAsync(producer, topic, RandomPayloads(arguments.GetValue(Size)), total, throttle, cancellationToken);
                 while (meter.Count < total)
                 {
-                    foreach (ConsumeResult<byte[], byte[]> record in await consumer.PollAsync(TimeSpan.FromSeconds(1), cancellationToken).ConfigureAwait(false))
+                    foreach (ConsumeResult<byte[],
+                        byte[]> record in await consumer.PollAsync(TimeSpan.FromSeconds(1), cancellationToken).ConfigureAwait(false))
                     {
                         var due = new TimeSpan(BinaryPrimitives.ReadInt64LittleEndian(record.Value));
                         meter.Record(due, TimeProvider.System.GetElapsedTime(start));
@@ -239,7 +254,8 @@ internal static class BenchCommands
     }
 
     private static async Task SendAsync(
-        IProducer<byte[], byte[]> producer, string topic, byte[][] payloads, int total, Throttle throttle, CancellationToken cancellationToken)
+        IProducer<byte[], byte[]> producer, string topic, byte[][] payloads, int total, Throttle throttle,
+        CancellationToken cancellationToken)
     {
         for (int i = 0; i < total; i++)
         {
@@ -259,7 +275,9 @@ internal static class BenchCommands
         BatchSize = arguments.GetValue(BatchBytes),
     };
 
-    /// <summary>Random, so that compression has as little to gain as with data that somebody else compressed; seeded, so that runs compare.</summary>
+    /// <summary>
+    /// Random, so that compression has as little to gain as with data that somebody else compressed; seeded, so that runs compare.
+    /// </summary>
     private static byte[][] RandomPayloads(int size)
     {
         var random = new Random(Seed: 42);

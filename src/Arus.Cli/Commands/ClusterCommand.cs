@@ -1,5 +1,5 @@
 using System.CommandLine;
-using Arus.Grains;
+using Arus.Client;
 
 namespace Arus.Cli.Commands;
 
@@ -7,7 +7,8 @@ namespace Arus.Cli.Commands;
 internal static class ClusterCommand
 {
     public static Command Build(Application application) =>
-        application.Connected(new Command("cluster", "Show the brokers that are alive."), async (connection, arguments, cancellationToken) =>
+        application.Connected(
+            new Command("cluster", "Show the brokers that are alive."), async (connection, arguments, cancellationToken) =>
         {
             ClusterDescription cluster = await connection.Admin.DescribeClusterAsync(cancellationToken).ConfigureAwait(false);
             if (arguments.GetValue(GlobalOptions.Json))
@@ -21,7 +22,8 @@ internal static class ClusterCommand
                 ["BROKER", "SILO", "ENDPOINTS", "RACK"],
                 cluster.Brokers.OrderBy(b => b.BrokerId).Select(b => new[]
                 {
-                    $"{b.BrokerId}", b.SiloName, string.Join(' ', b.Endpoints.Select(e => $"{e.Listener}://{e.Host}:{e.Port}")), b.Rack ?? "-",
+                    $"{b.BrokerId}", b.SiloName, string.Join(' ', b.Endpoints.Select(e => $"{e.Listener}://{e.Host}:{e.Port}")),
+                    b.Rack ?? "-",
                 }));
             return ExitCode.Success;
         });

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.RegularExpressions;
 using Arus.Client;
-using Arus.Grains;
 
 namespace Arus.Cli.Commands;
 
@@ -16,16 +15,24 @@ internal static class ConsumeCommand
     private static readonly TimeSpan FilterTimeout = TimeSpan.FromSeconds(1);
 
     private static readonly Argument<string> Topic = new("topic") { Description = "the topic's name" };
-    private static readonly Option<string?> Group = new("--group", "-G") { Description = "read as a member of this group, and commit what was written out" };
-    private static readonly Option<bool> FromBeginning = new("--from-beginning") { Description = "begin with the first record; in a group, where it has committed nothing" };
-    private static readonly Option<string?> From = new("--from") { Description = "begin at an offset, or at a time such as 2026-11-22T10:00:00Z" };
-    private static readonly Option<int[]> Partitions = new("--partition") { Description = "only these partitions; may be repeated", DefaultValueFactory = _ => [] };
+    private static readonly Option<string?> Group =
+        new("--group", "-G") { Description = "read as a member of this group, and commit what was written out" };
+    private static readonly Option<bool> FromBeginning =
+        new("--from-beginning") { Description = "begin with the first record; in a group, where it has committed nothing" };
+    private static readonly Option<string?> From =
+        new("--from") { Description = "begin at an offset, or at a time such as 2026-11-22T10:00:00Z" };
+    private static readonly Option<int[]> Partitions =
+        new("--partition") { Description = "only these partitions; may be repeated", DefaultValueFactory = _ => [] };
     private static readonly Option<long?> Count = new("--count", "-n") { Description = "stop after so many records" };
-    private static readonly Option<bool> ExitAtEnd = new("--exit-at-end", "-e") { Description = "stop at the end, as it is when the command starts" };
+    private static readonly Option<bool> ExitAtEnd =
+        new("--exit-at-end", "-e") { Description = "stop at the end, as it is when the command starts" };
     private static readonly Option<RecordFormat> Format = new("--format") { HelpName = "format", Description = "value, key-value or json" };
-    private static readonly Option<string> KeySeparator = new("--key-separator", "-K") { Description = "between key and value", DefaultValueFactory = _ => "\t" };
-    private static readonly Option<string?> KeyFilter = new("--key-filter") { Description = "only records whose key matches this regular expression" };
-    private static readonly Option<string?> ValueFilter = new("--value-filter") { Description = "only records whose value matches this regular expression" };
+    private static readonly Option<string> KeySeparator =
+        new("--key-separator", "-K") { Description = "between key and value", DefaultValueFactory = _ => "\t" };
+    private static readonly Option<string?> KeyFilter =
+        new("--key-filter") { Description = "only records whose key matches this regular expression" };
+    private static readonly Option<string?> ValueFilter =
+        new("--value-filter") { Description = "only records whose value matches this regular expression" };
 
     static ConsumeCommand()
     {
@@ -50,14 +57,17 @@ internal static class ConsumeCommand
         };
         command.Validators.Add(result =>
         {
-            if (result.GetValue(Group) is not null && (result.GetValue(ExitAtEnd) || result.GetValue(From) is not null || result.GetValue(Partitions)!.Length > 0))
+            if (result.GetValue(Group) is not null
+                && (result.GetValue(ExitAtEnd) || result.GetValue(From) is not null || result.GetValue(Partitions)!.Length > 0))
             {
-                result.AddError("A group decides itself what its members read: --group goes with neither --from, --partition nor --exit-at-end.");
+                result.AddError(
+                    "A group decides itself what its members read: --group goes with neither --from, --partition nor --exit-at-end.");
             }
         });
         return application.Connected(command, async (connection, arguments, cancellationToken) =>
         {
-            var run = new ConsumeRun(arguments.GetValue(Count) ?? long.MaxValue, Writer(application.Terminal, arguments), Filter(arguments));
+            var run = new ConsumeRun(
+                arguments.GetValue(Count) ?? long.MaxValue, Writer(application.Terminal, arguments), Filter(arguments));
             if (arguments.GetValue(Group) is { } group)
             {
                 await InGroupAsync(connection.Client, group, arguments, run, cancellationToken).ConfigureAwait(false);
@@ -98,14 +108,16 @@ internal static class ConsumeCommand
         string topic = arguments.GetRequiredValue(Topic);
         TopicDescription description = await client.Admin.DescribeTopicAsync(topic, cancellationToken).ConfigureAwait(false);
         int[] chosen = arguments.GetValue(Partitions)!;
-        TopicPartition[] partitions = [.. (chosen.Length > 0 ? chosen : Enumerable.Range(0, description.Partitions.Length)).Select(p => new TopicPartition(topic, p))];
+        TopicPartition[] partitions =
+            [.. (chosen.Length > 0 ? chosen : Enumerable.Range(0, description.Partitions.Count)).Select(p => new TopicPartition(topic, p))];
         TopicPartitionOffset[] starts = await StartsAsync(client.Admin, partitions, arguments, cancellationToken).ConfigureAwait(false);
         if (arguments.GetValue(ExitAtEnd))
         {
-            run.StopAt(await client.Admin.ListOffsetsAsync(partitions, ListOffsetRequest.Latest, cancellationToken).ConfigureAwait(false));
+            run.StopAt(await client.Admin.ListOffsetsAsync(partitions, OffsetSpec.Latest, cancellationToken).ConfigureAwait(false));
         }
 
-        IConsumer<byte[], byte[]> consumer = client.CreateConsumer<byte[], byte[]>(new ConsumerOptions { ClientId = "arus-cli", AutoOffsetReset = AutoOffsetReset.Earliest });
+        IConsumer<byte[], byte[]> consumer = client.CreateConsumer<byte[],
+        byte[]>(new ConsumerOptions { ClientId = "arus-cli", AutoOffsetReset = AutoOffsetReset.Earliest });
         await using (consumer.ConfigureAwait(false))
         {
             consumer.Assign(starts);
@@ -135,13 +147,14 @@ internal static class ConsumeCommand
             throw new FormatException($"'{from}' is neither an offset nor a time such as 2026-11-22T10:00:00Z.");
         }
 
-        return await admin.ListOffsetsAsync(partitions, Math.Max(0, time.ToUnixTimeMilliseconds()), cancellationToken).ConfigureAwait(false);
+        return await admin.ListOffsetsAsync(partitions, OffsetSpec.ForTime(time), cancellationToken).ConfigureAwait(false);
     }
 
     private static RecordWriter Writer(Terminal terminal, ParseResult arguments) =>
         new(terminal.Output, arguments.GetValue(Format), arguments.GetValue(GlobalOptions.Json), arguments.GetValue(KeySeparator)!);
 
-    private static RecordFilter Filter(ParseResult arguments) => new(Pattern(arguments.GetValue(KeyFilter)), Pattern(arguments.GetValue(ValueFilter)));
+    private static RecordFilter Filter(ParseResult arguments) =>
+        new(Pattern(arguments.GetValue(KeyFilter)), Pattern(arguments.GetValue(ValueFilter)));
 
     private static Regex? Pattern(string? text)
     {

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
 using Arus.Client;
-using Arus.Grains;
 
 namespace Arus.Cli.Commands;
 
@@ -34,7 +33,8 @@ internal static class GroupCommands
         });
 
     private static Command Describe(Application application) =>
-        application.Connected(new Command("describe", "Show a group's members, offsets and lag.") { Id }, async (connection, arguments, cancellationToken) =>
+        application.Connected(
+            new Command("describe", "Show a group's members, offsets and lag.") { Id }, async (connection, arguments, cancellationToken) =>
         {
             string id = arguments.GetRequiredValue(Id);
             GroupDescription group = await connection.Admin.DescribeGroupAsync(id, cancellationToken).ConfigureAwait(false);
@@ -44,13 +44,15 @@ internal static class GroupCommands
                 application.Terminal.WriteJson(new
                 {
                     group.GroupId, group.State, group.GenerationId, group.ProtocolName, group.CoordinatorBrokerId,
-                    Members = group.Members.Select(m => new { m.MemberId, m.GroupInstanceId, m.ClientId, m.ClientHost }), Offsets = progress,
+                    Members = group.Members.Select(m => new { m.MemberId, m.GroupInstanceId, m.ClientId, m.ClientHost }),
+                    Offsets = progress,
                 });
                 return ExitCode.Success;
             }
 
             application.Terminal.WriteLine(
-                $"Group {group.GroupId}: {group.State}, generation {group.GenerationId}, protocol {(group.ProtocolName.Length == 0 ? "-" : group.ProtocolName)}, coordinator {group.CoordinatorBrokerId}");
+                $"Group {group.GroupId}: {group.State}, generation {group.GenerationId}, "
+                + $"protocol {(group.ProtocolName.Length == 0 ? "-" : group.ProtocolName)}, coordinator {group.CoordinatorBrokerId}");
             application.Terminal.WriteTable(
                 ["TOPIC", "PARTITION", "OFFSET", "END", "LAG"],
                 progress.Select(p => new[] { p.Topic, $"{p.Partition}", $"{p.Offset}", Shown(p.End), Shown(p.Lag) }));
@@ -61,7 +63,9 @@ internal static class GroupCommands
         });
 
     private static Command Delete(Application application) =>
-        application.Connected(new Command("delete", "Delete a group that has no members, with its offsets.") { Id }, async (connection, arguments, cancellationToken) =>
+        application.Connected(
+            new Command("delete", "Delete a group that has no members, with its offsets.") { Id },
+            async (connection, arguments, cancellationToken) =>
         {
             string id = arguments.GetRequiredValue(Id);
             await connection.Admin.DeleteGroupAsync(id, cancellationToken).ConfigureAwait(false);
@@ -72,8 +76,10 @@ internal static class GroupCommands
     private static Command ResetOffsets(Application application)
     {
         Option<string> topic = new("--topic", "-t") { Description = "the topic whose offsets are set", Required = true };
-        Option<int[]> partitions = new("--partition") { Description = "only these partitions; may be repeated", DefaultValueFactory = _ => [] };
-        Option<string> to = new("--to") { Description = "earliest, latest, an offset, or a time such as 2026-11-22T10:00:00Z", Required = true };
+        Option<int[]> partitions =
+            new("--partition") { Description = "only these partitions; may be repeated", DefaultValueFactory = _ => [] };
+        Option<string> to =
+            new("--to") { Description = "earliest, latest, an offset, or a time such as 2026-11-22T10:00:00Z", Required = true };
         Option<bool> dryRun = new("--dry-run") { Description = "show what would be set; set nothing" };
         to.Validators.Add(result =>
         {
@@ -90,7 +96,8 @@ internal static class GroupCommands
                 cancellationToken).ConfigureAwait(false);
             if (!arguments.GetValue(dryRun))
             {
-                await connection.Admin.AlterGroupOffsetsAsync(arguments.GetRequiredValue(Id), offsets, cancellationToken).ConfigureAwait(false);
+                await connection.Admin.AlterGroupOffsetsAsync(
+                    arguments.GetRequiredValue(Id), offsets, cancellationToken).ConfigureAwait(false);
             }
 
             if (arguments.GetValue(GlobalOptions.Json))
@@ -100,7 +107,8 @@ internal static class GroupCommands
             else
             {
                 application.Terminal.WriteTable(
-                    ["TOPIC", "PARTITION", "OFFSET"], offsets.Select(o => new[] { o.Partition.Topic, $"{o.Partition.Partition}", $"{o.Offset}" }));
+                    ["TOPIC", "PARTITION", "OFFSET"], offsets.Select(
+                        o => new[] { o.Partition.Topic, $"{o.Partition.Partition}", $"{o.Offset}" }));
             }
 
             return ExitCode.Success;
@@ -110,20 +118,20 @@ internal static class GroupCommands
     private static async Task<CommittedOffset[]> TargetsAsync(
         IArusAdmin admin, string topic, int[] partitions, string target, CancellationToken cancellationToken)
     {
-        TryParseTarget(target, out long? offset, out long timestamp);
+        TryParseTarget(target, out long? offset, out OffsetSpec spec);
         if (partitions.Length == 0)
         {
             TopicDescription description = await admin.DescribeTopicAsync(topic, cancellationToken).ConfigureAwait(false);
-            partitions = [.. Enumerable.Range(0, description.Partitions.Length)];
+            partitions = [.. Enumerable.Range(0, description.Partitions.Count)];
         }
 
         var offsets = new List<CommittedOffset>();
         foreach (int partition in partitions)
         {
             var at = new TopicPartition(topic, partition);
-            long first = (await admin.ListOffsetAsync(at, ListOffsetRequest.Earliest, cancellationToken).ConfigureAwait(false)).Offset;
-            long end = (await admin.ListOffsetAsync(at, ListOffsetRequest.Latest, cancellationToken).ConfigureAwait(false)).Offset;
-            long found = offset ?? (await admin.ListOffsetAsync(at, timestamp, cancellationToken).ConfigureAwait(false)).Offset;
+            long first = (await admin.ListOffsetAsync(at, OffsetSpec.Earliest, cancellationToken).ConfigureAwait(false)).Offset;
+            long end = (await admin.ListOffsetAsync(at, OffsetSpec.Latest, cancellationToken).ConfigureAwait(false)).Offset;
+            long found = offset ?? (await admin.ListOffsetAsync(at, spec, cancellationToken).ConfigureAwait(false)).Offset;
             // No record as late as asked: go on at the end. An offset outside the log would only be reset by the consumer.
             offsets.Add(new CommittedOffset(at, found < 0 ? end : Math.Clamp(found, first, end), LeaderEpoch: -1, Metadata: ""));
         }
@@ -131,11 +139,11 @@ internal static class GroupCommands
         return [.. offsets];
     }
 
-    private static bool TryParseTarget(string text, out long? offset, out long timestamp)
+    private static bool TryParseTarget(string text, out long? offset, out OffsetSpec spec)
     {
         offset = null;
-        timestamp = text switch { "earliest" => ListOffsetRequest.Earliest, "latest" => ListOffsetRequest.Latest, _ => 0 };
-        if (timestamp != 0)
+        spec = text == "earliest" ? OffsetSpec.Earliest : OffsetSpec.Latest;
+        if (text is "earliest" or "latest")
         {
             return true;
         }
@@ -147,7 +155,7 @@ internal static class GroupCommands
         }
 
         bool isTime = DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset time);
-        timestamp = time.ToUnixTimeMilliseconds();
+        spec = OffsetSpec.ForTime(time);
         return isTime;
     }
 
@@ -155,19 +163,21 @@ internal static class GroupCommands
     {
         IReadOnlyList<CommittedOffset> offsets = await admin.ListGroupOffsetsAsync(group, cancellationToken).ConfigureAwait(false);
         var progress = new List<Progress>();
-        foreach (CommittedOffset committed in offsets.OrderBy(o => o.Partition.Topic, StringComparer.Ordinal).ThenBy(o => o.Partition.Partition))
+        foreach (CommittedOffset committed in offsets.OrderBy(o => o.Partition.Topic,
+            StringComparer.Ordinal).ThenBy(o => o.Partition.Partition))
         {
             long? end = null;
             try
             {
-                end = (await admin.ListOffsetAsync(committed.Partition, ListOffsetRequest.Latest, cancellationToken).ConfigureAwait(false)).Offset;
+                end = (await admin.ListOffsetAsync(committed.Partition, OffsetSpec.Latest, cancellationToken).ConfigureAwait(false)).Offset;
             }
             catch (ArusException gone) when (gone.Code == ErrorCode.UnknownTopicOrPartition)
             {
                 // The topic was deleted; its offsets stay until they expire.
             }
 
-            progress.Add(new Progress(committed.Partition.Topic, committed.Partition.Partition, committed.Offset, end, end - committed.Offset));
+            progress.Add(
+                new Progress(committed.Partition.Topic, committed.Partition.Partition, committed.Offset, end, end - committed.Offset));
         }
 
         return [.. progress];

@@ -17,12 +17,16 @@ internal static class ProduceCommand
     private const int MaxUnacknowledged = 100_000;
 
     private static readonly Argument<string> Topic = new("topic") { Description = "the topic's name" };
-    private static readonly Option<FileInfo?> File = new("--file", "-f") { Description = "read records from this file instead of standard input" };
-    private static readonly Option<string?> KeySeparator = new("--key-separator", "-K") { Description = "what stands before it in a line is the key" };
-    private static readonly Option<string[]> Headers = new("--header", "-H") { Description = "a header for every record, name=value; may be repeated", DefaultValueFactory = _ => [] };
+    private static readonly Option<FileInfo?> File =
+        new("--file", "-f") { Description = "read records from this file instead of standard input" };
+    private static readonly Option<string?> KeySeparator =
+        new("--key-separator", "-K") { Description = "what stands before it in a line is the key" };
+    private static readonly Option<string[]> Headers =
+        new("--header", "-H") { Description = "a header for every record, name=value; may be repeated", DefaultValueFactory = _ => [] };
     private static readonly Option<int?> Partition = new("--partition") { Description = "put every record into this partition" };
     private static readonly Option<int?> Rate = new("--rate") { Description = "at most so many records a second" };
-    private static readonly Option<CompressionType> Codec = new("--compression", "-z") { HelpName = "codec", Description = "none, gzip, snappy, lz4 or zstd" };
+    private static readonly Option<CompressionType> Codec =
+        new("--compression", "-z") { HelpName = "codec", Description = "none, gzip, snappy, lz4 or zstd" };
     private static readonly Option<string> Acks = new("--acks") { Description = "0, 1 or all", DefaultValueFactory = _ => "all" };
 
     static ProduceCommand() => Acks.AcceptOnlyFromAmong("0", "1", "all");
@@ -37,7 +41,8 @@ internal static class ProduceCommand
         {
             var counter = new LiveCounter(application.Terminal, TimeProvider.System);
             string? failure = await counter.ShowAsync(
-                "acknowledged", () => RunAsync(connection.Client, arguments, application.Terminal, counter, cancellationToken)).ConfigureAwait(false);
+                "acknowledged", () =>
+                    RunAsync(connection.Client, arguments, application.Terminal, counter, cancellationToken)).ConfigureAwait(false);
             application.Terminal.Error.WriteLine(counter.Describe("acknowledged"));
             if (failure is not null)
             {
@@ -67,7 +72,8 @@ internal static class ProduceCommand
             Task<string?> acknowledging = AcknowledgeAsync(waiting.Reader, counter);
             try
             {
-                await ReadAsync(input, Template(arguments), producer, Pace(arguments), waiting.Writer, cancellationToken).ConfigureAwait(false);
+                await ReadAsync(
+                    input, Template(arguments), producer, Pace(arguments), waiting.Writer, cancellationToken).ConfigureAwait(false);
             }
             finally
             {

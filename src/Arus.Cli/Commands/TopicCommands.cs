@@ -1,6 +1,5 @@
 using System.CommandLine;
 using Arus.Client;
-using Arus.Grains;
 
 namespace Arus.Cli.Commands;
 
@@ -16,8 +15,10 @@ internal static class TopicCommands
 
     private static Command Create(Application application)
     {
-        Option<int> partitions = new("--partitions", "-p") { Description = "how many; the brokers' num.partitions unless given", DefaultValueFactory = _ => -1 };
-        Option<short> replicas = new("--replication-factor", "-r") { Description = "copies of each partition", DefaultValueFactory = _ => -1 };
+        Option<int> partitions =
+            new("--partitions", "-p") { Description = "how many; the brokers' num.partitions unless given", DefaultValueFactory = _ => -1 };
+        Option<short> replicas =
+            new("--replication-factor", "-r") { Description = "copies of each partition", DefaultValueFactory = _ => -1 };
         Option<string[]> configs = ConfigOption("a configuration key, key=value; may be repeated");
         Option<bool> validateOnly = new("--validate-only") { Description = "check only; create nothing" };
         var command = new Command("create", "Create a topic.") { Name, partitions, replicas, configs, validateOnly };
@@ -36,7 +37,8 @@ internal static class TopicCommands
             else
             {
                 string done = topic.ValidateOnly ? "can be created" : "created";
-                application.Terminal.WriteLine($"Topic {created.Name} {done}: {created.Partitions.Length} partitions, id {KafkaUuid.Format(created.Id)}");
+                application.Terminal.WriteLine(
+                    $"Topic {created.Name} {done}: {created.Partitions.Count} partitions, id {KafkaUuid.Format(created.Id)}");
             }
 
             return ExitCode.Success;
@@ -48,7 +50,8 @@ internal static class TopicCommands
         Option<bool> all = new("--all") { Description = "internal topics too" };
         return application.Connected(new Command("list", "List topics.") { all }, async (connection, arguments, cancellationToken) =>
         {
-            IReadOnlyList<TopicListing> topics = await connection.Admin.ListTopicsAsync(arguments.GetValue(all), cancellationToken).ConfigureAwait(false);
+            IReadOnlyList<TopicListing> topics = await connection.Admin.ListTopicsAsync(
+                arguments.GetValue(all), cancellationToken).ConfigureAwait(false);
             if (arguments.GetValue(GlobalOptions.Json))
             {
                 application.Terminal.WriteJson(topics);
@@ -63,11 +66,14 @@ internal static class TopicCommands
     }
 
     private static Command Describe(Application application) =>
-        application.Connected(new Command("describe", "Show a topic, its configuration and its partitions.") { Name }, async (connection, arguments, cancellationToken) =>
+        application.Connected(
+            new Command("describe", "Show a topic, its configuration and its partitions.") { Name },
+            async (connection, arguments, cancellationToken) =>
         {
             string name = arguments.GetRequiredValue(Name);
             TopicDescription topic = await connection.Admin.DescribeTopicAsync(name, cancellationToken).ConfigureAwait(false);
-            IReadOnlyList<PartitionDescription> logs = await connection.Admin.DescribePartitionsAsync(name, cancellationToken).ConfigureAwait(false);
+            IReadOnlyList<PartitionDescription> logs = await connection.Admin.DescribePartitionsAsync(
+                name, cancellationToken).ConfigureAwait(false);
             if (arguments.GetValue(GlobalOptions.Json))
             {
                 application.Terminal.WriteJson(new { topic.Name, Id = KafkaUuid.Format(topic.Id), topic.Configs, Partitions = logs });
@@ -84,7 +90,8 @@ internal static class TopicCommands
                 ["PARTITION", "LEADER", "EPOCH", "START", "END", "BYTES", "SEGMENTS", "ERROR"],
                 logs.Select((log, partition) => new[]
                 {
-                    $"{partition}", $"{log.Leader}", $"{log.LeaderEpoch}", $"{log.LogStartOffset}", $"{log.HighWatermark}", $"{log.SizeBytes}",
+                    $"{partition}", $"{log.Leader}", $"{log.LeaderEpoch}", $"{log.LogStartOffset}", $"{log.HighWatermark}",
+                    $"{log.SizeBytes}",
                     $"{log.Segments}", log.Error == ErrorCode.None ? "" : $"{log.Error}",
                 }));
             return ExitCode.Success;
@@ -93,12 +100,15 @@ internal static class TopicCommands
     private static Command Alter(Application application)
     {
         Option<string[]> configs = ConfigOption("set a configuration key, key=value; may be repeated");
-        Option<string[]> unset = new("--unset") { Description = "return a configuration key to its default; may be repeated", DefaultValueFactory = _ => [] };
+        Option<string[]> unset =
+            new("--unset") { Description = "return a configuration key to its default; may be repeated", DefaultValueFactory = _ => [] };
         Option<int> partitions = new("--partitions", "-p") { Description = "raise the number of partitions to this" };
-        var command = new Command("alter", "Change a topic's configuration, or raise its number of partitions.") { Name, configs, unset, partitions };
+        var command = new Command(
+            "alter", "Change a topic's configuration, or raise its number of partitions.") { Name, configs, unset, partitions };
         command.Validators.Add(result =>
         {
-            if (result.GetResult(partitions) is null && result.GetResult(configs) is not { Implicit: false } && result.GetResult(unset) is not { Implicit: false })
+            if (result.GetResult(partitions) is null
+                && result.GetResult(configs) is not { Implicit: false } && result.GetResult(unset) is not { Implicit: false })
             {
                 result.AddError("Nothing to alter: give --config, --unset or --partitions.");
             }
@@ -127,7 +137,8 @@ internal static class TopicCommands
     }
 
     private static Command Delete(Application application) =>
-        application.Connected(new Command("delete", "Delete a topic and its records.") { Name }, async (connection, arguments, cancellationToken) =>
+        application.Connected(
+            new Command("delete", "Delete a topic and its records.") { Name }, async (connection, arguments, cancellationToken) =>
         {
             string name = arguments.GetRequiredValue(Name);
             await connection.Admin.DeleteTopicAsync(name, cancellationToken).ConfigureAwait(false);

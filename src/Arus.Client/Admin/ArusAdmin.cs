@@ -9,34 +9,46 @@ internal sealed class ArusAdmin(IGrainFactory grains, GrainRetry retry) : IArusA
     /// <summary>How many grain calls one operation has under way at once.</summary>
     private const int MaxParallelCalls = 64;
 
-    public Task<TopicDescription> CreateTopicAsync(NewTopic topic, CancellationToken cancellationToken = default)
+    public async Task<TopicDescription> CreateTopicAsync(NewTopic topic, CancellationToken cancellationToken = default)
     {
         var spec = new TopicSpec(
-            topic.Partitions, topic.ReplicationFactor, Assignments: null, new Dictionary<string, string>(topic.Configs), topic.ValidateOnly);
-        return ChangeAsync(Topic(topic.Name).CreateAsync(spec), cancellationToken);
+            topic.Partitions, topic.ReplicationFactor, Assignments: null, new Dictionary<string, string>(topic.Configs),
+            topic.ValidateOnly);
+        return ToPublic(await ChangeAsync(Topic(topic.Name).CreateAsync(spec), cancellationToken).ConfigureAwait(false));
     }
 
-    public async Task<IReadOnlyList<TopicListing>> ListTopicsAsync(bool includeInternal = false, CancellationToken cancellationToken = default)
+    public async Task<IReadOnlyList<TopicListing>> ListTopicsAsync(
+        bool includeInternal = false, CancellationToken cancellationToken = default)
     {
-        TopicListing[][] shards = await Task.WhenAll(Enumerable.Range(0, TopicCatalog.Shards).Select(
-            shard => retry.CallAsync(() => grains.GetGrain<ITopicCatalogGrain>(shard).ListAsync(), cancellationToken))).ConfigureAwait(false);
-        return [.. shards.SelectMany(topics => topics).Where(t => includeInternal || !t.IsInternal).OrderBy(t => t.Name, StringComparer.Ordinal)];
+        Grains.TopicListing[][] shards = await Task.WhenAll(Enumerable.Range(0, TopicCatalog.Shards).Select(
+            shard => retry.CallAsync(
+                () => grains.GetGrain<ITopicCatalogGrain>(shard).ListAsync(), cancellationToken))).ConfigureAwait(false);
+        return [.. shards.SelectMany(topics => topics)
+            .Where(t => includeInternal || !t.IsInternal)
+            .OrderBy(t => t.Name, StringComparer.Ordinal)
+            .Select(t => new TopicListing(t.Name, t.Id, t.Partitions, t.IsInternal))];
     }
 
     public async Task<TopicDescription> DescribeTopicAsync(string topic, CancellationToken cancellationToken = default) =>
-        await retry.CallAsync(() => Topic(topic).DescribeAsync(), cancellationToken).ConfigureAwait(false)
-            ?? throw new ArusException(ErrorCode.UnknownTopicOrPartition, $"There is no topic '{topic}'.");
+        await retry.CallAsync(() => Topic(topic).DescribeAsync(), cancellationToken).ConfigureAwait(false) is { } description
+            ? ToPublic(description)
+            : throw new ArusException(ErrorCode.UnknownTopicOrPartition, $"There is no topic '{topic}'.");
 
-    public async Task<IReadOnlyList<PartitionDescription>> DescribePartitionsAsync(string topic, CancellationToken cancellationToken = default)
+    public async Task<IReadOnlyList<PartitionDescription>> DescribePartitionsAsync(
+        string topic, CancellationToken cancellationToken = default)
     {
         TopicDescription description = await DescribeTopicAsync(topic, cancellationToken).ConfigureAwait(false);
-        var answers = new PartitionDescription[description.Partitions.Length];
+        var answers = new PartitionDescription[description.Partitions.Count];
         var limits = new ParallelOptions { MaxDegreeOfParallelism = MaxParallelCalls, CancellationToken = cancellationToken };
         await Parallel.ForAsync(0, answers.Length, limits, async (partition, token) =>
         {
             try
             {
-                answers[partition] = await Partition(new(topic, partition)).DescribeAsync().WaitAsync(token).ConfigureAwait(false);
+                Grains.PartitionDescription log =
+                    await Partition(new(topic, partition)).DescribeAsync().WaitAsync(token).ConfigureAwait(false);
+                answers[partition] = new PartitionDescription(
+                    log.Error, log.Leader, log.LeaderEpoch, log.LogStartOffset, log.HighWatermark, log.LogEndOffset, log.SizeBytes,
+                    log.Segments);
             }
             catch (Exception failure) when (GrainRetry.IsTransient(failure))
             {
@@ -50,12 +62,19 @@ internal sealed class ArusAdmin(IGrainFactory grains, GrainRetry retry) : IArusA
     public Task DeleteTopicAsync(string topic, CancellationToken cancellationToken = default) =>
         ChangeAsync(Topic(topic).DeleteAsync(), cancellationToken);
 
-    public Task<TopicDescription> CreatePartitionsAsync(string topic, int totalCount, CancellationToken cancellationToken = default) =>
-        ChangeAsync(Topic(topic).CreatePartitionsAsync(totalCount, assignments: null, validateOnly: false), cancellationToken);
+    public async Task<TopicDescription> CreatePartitionsAsync(
+        string topic, int totalCount, CancellationToken cancellationToken = default) =>
+        ToPublic(await ChangeAsync(
+            Topic(topic).CreatePartitionsAsync(totalCount, assignments: null, validateOnly: false),
+            cancellationToken).ConfigureAwait(false));
 
     public Task AlterTopicConfigsAsync(
         string topic, IReadOnlyCollection<ConfigChange> changes, CancellationToken cancellationToken = default) =>
-        ChangeAsync(Topic(topic).AlterConfigsAsync([.. changes], validateOnly: false), cancellationToken);
+        ChangeAsync(
+            Topic(topic).AlterConfigsAsync(
+                [.. changes.Select(c => new Grains.ConfigChange(c.Key, (Grains.ConfigOperation)c.Operation, c.Value))],
+                validateOnly: false),
+            cancellationToken);
 
     public async Task<long> DeleteRecordsAsync(TopicPartition partition, long beforeOffset, CancellationToken cancellationToken = default)
     {
@@ -66,26 +85,29 @@ internal sealed class ArusAdmin(IGrainFactory grains, GrainRetry retry) : IArusA
         return answer.LogStartOffset;
     }
 
-    public async Task<ListOffsetResponse> ListOffsetAsync(TopicPartition partition, long timestamp, CancellationToken cancellationToken = default)
+    public async Task<OffsetAndTimestamp> ListOffsetAsync(
+        TopicPartition partition, OffsetSpec spec, CancellationToken cancellationToken = default)
     {
-        var request = new ListOffsetRequest(timestamp, CurrentLeaderEpoch: -1, IsolationLevel.ReadUncommitted);
+        var request = new ListOffsetRequest(spec.Timestamp, CurrentLeaderEpoch: -1, IsolationLevel.ReadUncommitted);
         ListOffsetResponse answer = await retry.CallAsync(
             () => Partition(partition).ListOffsetAsync(request), a => a.Error, cancellationToken).ConfigureAwait(false);
         answer.Error.ThrowIfError($"Looking up an offset of {partition}");
-        return answer;
+        return new OffsetAndTimestamp(answer.Offset, answer.Timestamp, answer.LeaderEpoch);
     }
 
     public async Task<IReadOnlyList<string>> ListGroupsAsync(CancellationToken cancellationToken = default)
     {
         string[][] shards = await Task.WhenAll(Enumerable.Range(0, TopicCatalog.Shards).Select(
-            shard => retry.CallAsync(() => grains.GetGrain<IGroupCatalogGrain>(shard).ListAsync(), cancellationToken))).ConfigureAwait(false);
+            shard => retry.CallAsync(
+                () => grains.GetGrain<IGroupCatalogGrain>(shard).ListAsync(), cancellationToken))).ConfigureAwait(false);
         return [.. shards.SelectMany(ids => ids).Order(StringComparer.Ordinal)];
     }
 
     public Task<GroupDescription> DescribeGroupAsync(string groupId, CancellationToken cancellationToken = default) =>
         retry.CallAsync(() => Group(groupId).DescribeAsync(groupId), cancellationToken);
 
-    public async Task<IReadOnlyList<CommittedOffset>> ListGroupOffsetsAsync(string groupId, CancellationToken cancellationToken = default) =>
+    public async Task<IReadOnlyList<CommittedOffset>> ListGroupOffsetsAsync(
+        string groupId, CancellationToken cancellationToken = default) =>
         await retry.CallAsync(() => Group(groupId).FetchOffsetsAsync(groupId, partitions: null), cancellationToken).ConfigureAwait(false);
 
     public async Task AlterGroupOffsetsAsync(
@@ -111,8 +133,18 @@ internal sealed class ArusAdmin(IGrainFactory grains, GrainRetry retry) : IArusA
         response.Results[0].ErrorCode.ThrowIfError($"Deleting the group '{groupId}'");
     }
 
-    public Task<ClusterDescription> DescribeClusterAsync(CancellationToken cancellationToken = default) =>
-        retry.CallAsync(() => grains.GetGrain<IClusterGrain>(0).DescribeAsync(), cancellationToken);
+    public async Task<ClusterDescription> DescribeClusterAsync(CancellationToken cancellationToken = default)
+    {
+        Grains.ClusterDescription cluster =
+            await retry.CallAsync(() => grains.GetGrain<IClusterGrain>(0).DescribeAsync(), cancellationToken).ConfigureAwait(false);
+        return new ClusterDescription(cluster.ClusterId, cluster.ControllerId, [.. cluster.Brokers.Select(b => new BrokerDescription(
+            b.BrokerId, b.SiloName, [.. b.Endpoints.Select(e => new BrokerEndpoint(e.Listener, e.Host, e.Port))], b.Rack))]);
+    }
+
+    private static TopicDescription ToPublic(Grains.TopicDescription topic) => new(
+        topic.Name, topic.Id,
+        [.. topic.Partitions.Select(p => new TopicPartitionInfo(p.Partition, p.Leader, p.LeaderEpoch, p.Replicas, p.Isr))],
+        topic.Configs, topic.IsInternal);
 
     private ITopicGrain Topic(string name) => grains.GetGrain<ITopicGrain>(name);
 

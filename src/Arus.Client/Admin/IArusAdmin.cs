@@ -12,7 +12,9 @@ public interface IArusAdmin
     /// <summary>Creates a topic; it is durable when the call returns.</summary>
     Task<TopicDescription> CreateTopicAsync(NewTopic topic, CancellationToken cancellationToken = default);
 
-    /// <summary>The cluster's topics by name. Internal ones (their names begin with two underscores) are left out unless asked for.</summary>
+    /// <summary>
+    /// The cluster's topics by name. Internal ones (their names begin with two underscores) are left out unless asked for.
+    /// </summary>
     Task<IReadOnlyList<TopicListing>> ListTopicsAsync(bool includeInternal = false, CancellationToken cancellationToken = default);
 
     /// <exception cref="ArusException"><see cref="ErrorCode.UnknownTopicOrPartition"/>.</exception>
@@ -32,9 +34,8 @@ public interface IArusAdmin
     /// <summary>Removes a partition's records before an offset; -1 for all. Returns the new first offset.</summary>
     Task<long> DeleteRecordsAsync(TopicPartition partition, long beforeOffset, CancellationToken cancellationToken = default);
 
-    /// <summary>The offset of the first record at or after a time, or where the log begins or ends.</summary>
-    /// <param name="timestamp">Unix milliseconds, or a constant of <see cref="ListOffsetRequest"/>.</param>
-    Task<ListOffsetResponse> ListOffsetAsync(TopicPartition partition, long timestamp, CancellationToken cancellationToken = default);
+    /// <summary>Looks up an offset: where the log begins or ends, or of the first record at or after a time.</summary>
+    Task<OffsetAndTimestamp> ListOffsetAsync(TopicPartition partition, OffsetSpec spec, CancellationToken cancellationToken = default);
 
     Task<IReadOnlyList<string>> ListGroupsAsync(CancellationToken cancellationToken = default);
 
@@ -46,10 +47,12 @@ public interface IArusAdmin
 
     /// <summary>Sets committed offsets of a group that has no members.</summary>
     /// <exception cref="ArusException"><see cref="ErrorCode.UnknownMemberId"/> when the group has members.</exception>
-    Task AlterGroupOffsetsAsync(string groupId, IReadOnlyCollection<CommittedOffset> offsets, CancellationToken cancellationToken = default);
+    Task AlterGroupOffsetsAsync(
+        string groupId, IReadOnlyCollection<CommittedOffset> offsets, CancellationToken cancellationToken = default);
 
     /// <summary>Forgets committed offsets of topics that no member reads.</summary>
-    Task DeleteGroupOffsetsAsync(string groupId, IReadOnlyCollection<TopicPartition> partitions, CancellationToken cancellationToken = default);
+    Task DeleteGroupOffsetsAsync(
+        string groupId, IReadOnlyCollection<TopicPartition> partitions, CancellationToken cancellationToken = default);
 
     /// <summary>Deletes a group that has no members, with its offsets.</summary>
     Task DeleteGroupAsync(string groupId, CancellationToken cancellationToken = default);

@@ -3,7 +3,9 @@ namespace Arus.Client;
 /// <summary>Kafka's assignors.</summary>
 public static class PartitionAssignors
 {
-    /// <summary>Per topic, neighbouring partitions to neighbouring members. Members of the same index get the same partitions of every topic.</summary>
+    /// <summary>
+    /// Per topic, neighbouring partitions to neighbouring members. Members of the same index get the same partitions of every topic.
+    /// </summary>
     public static IPartitionAssignor Range { get; } = new RangeAssignor();
 
     /// <summary>All partitions in turn to all members.</summary>
@@ -29,7 +31,8 @@ internal sealed class RangeAssignor : IPartitionAssignor
 
     public RebalanceProtocol Protocol => RebalanceProtocol.Eager;
 
-    public ReadOnlyMemory<byte> GetUserData(IReadOnlyCollection<string> topics, IReadOnlyCollection<TopicPartition> owned, int generation) => default;
+    public ReadOnlyMemory<byte> GetUserData(
+        IReadOnlyCollection<string> topics, IReadOnlyCollection<TopicPartition> owned, int generation) => default;
 
     public IReadOnlyDictionary<string, IReadOnlyList<TopicPartition>> Assign(
         IReadOnlyDictionary<string, int> partitionCounts, IReadOnlyList<MemberSubscription> members)
@@ -59,7 +62,8 @@ internal sealed class RoundRobinAssignor : IPartitionAssignor
 
     public RebalanceProtocol Protocol => RebalanceProtocol.Eager;
 
-    public ReadOnlyMemory<byte> GetUserData(IReadOnlyCollection<string> topics, IReadOnlyCollection<TopicPartition> owned, int generation) => default;
+    public ReadOnlyMemory<byte> GetUserData(
+        IReadOnlyCollection<string> topics, IReadOnlyCollection<TopicPartition> owned, int generation) => default;
 
     public IReadOnlyDictionary<string, IReadOnlyList<TopicPartition>> Assign(
         IReadOnlyDictionary<string, int> partitionCounts, IReadOnlyList<MemberSubscription> members)

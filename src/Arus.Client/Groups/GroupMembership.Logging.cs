@@ -13,7 +13,9 @@ public sealed partial class GroupMembership
     [LoggerMessage(LogLevel.Warning, "Group {Group}: member {Member} has lost its place ({Error}).")]
     private partial void LogLost(string group, string member, ErrorCode error);
 
-    [LoggerMessage(LogLevel.Warning, "Group {Group}: no poll within max.poll.interval.ms={Milliseconds}; the member gives up its place until the next.")]
+    [LoggerMessage(
+        LogLevel.Warning,
+        "Group {Group}: no poll within max.poll.interval.ms={Milliseconds}; the member gives up its place until the next.")]
     private partial void LogPollExpired(string group, int milliseconds);
 
     [LoggerMessage(LogLevel.Warning, "Group {Group}: {Call} failed and is repeated: {Message}")]

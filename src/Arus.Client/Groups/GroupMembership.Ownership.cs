@@ -89,7 +89,7 @@ public sealed partial class GroupMembership
             {
                 GroupId = _options.GroupId, Members = [new() { MemberId = self.MemberId, Reason = reason }],
             };
-            await _group.LeaveAsync(request).WaitAsync(s_leaveTimeout, _time);
+            await _group.LeaveAsync(request).WaitAsync(LeaveTimeout, _time);
         }
         catch (Exception failure) when (GrainRetry.IsTransient(failure))
         {

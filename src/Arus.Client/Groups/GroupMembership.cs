@@ -10,7 +10,7 @@ namespace Arus.Client;
 /// </remarks>
 public sealed partial class GroupMembership : IGroupMembership
 {
-    private static readonly TimeSpan s_leaveTimeout = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan LeaveTimeout = TimeSpan.FromSeconds(5);
 
     private readonly IGroupGrain _group;
     private readonly GroupMembershipOptions _options;
@@ -48,7 +48,8 @@ public sealed partial class GroupMembership : IGroupMembership
     /// <param name="logger">Gets one line for each rebalance.</param>
     /// <exception cref="ArgumentException">An option is out of its range; the message names its key.</exception>
     public GroupMembership(
-        IGroupGrain group, GroupMembershipOptions options, IGroupRebalanceHandler handler, ITopicPartitionSource partitions, TimeProvider time,
+        IGroupGrain group, GroupMembershipOptions options, IGroupRebalanceHandler handler, ITopicPartitionSource partitions,
+        TimeProvider time,
         ILogger logger)
     {
         _group = group;
@@ -115,7 +116,8 @@ public sealed partial class GroupMembership : IGroupMembership
 
     public void ReportCommitError(ErrorCode error)
     {
-        if (error is ErrorCode.UnknownMemberId or ErrorCode.IllegalGeneration or ErrorCode.FencedInstanceId or ErrorCode.RebalanceInProgress)
+        if (error is ErrorCode.UnknownMemberId or ErrorCode.IllegalGeneration
+            or ErrorCode.FencedInstanceId or ErrorCode.RebalanceInProgress)
         {
             // The commit may have been of an older generation. A heartbeat tells how things stand with this one.
             lock (_gate)
@@ -224,7 +226,8 @@ public sealed partial class GroupMembership : IGroupMembership
             if (_lostBy == ErrorCode.FencedInstanceId)
             {
                 throw new ArusException(
-                    ErrorCode.FencedInstanceId, $"Another member of group '{_options.GroupId}' has taken group.instance.id '{_options.GroupInstanceId}'.");
+                    ErrorCode.FencedInstanceId,
+                        $"Another member of group '{_options.GroupId}' has taken group.instance.id '{_options.GroupInstanceId}'.");
             }
 
             if (_pollExpired)

@@ -69,7 +69,8 @@ public interface IGroupRebalanceHandler
 public interface ITopicPartitionSource
 {
     /// <summary>The partition count of each topic that exists; others are left out.</summary>
-    ValueTask<IReadOnlyDictionary<string, int>> GetPartitionCountsAsync(IReadOnlyCollection<string> topics, CancellationToken cancellationToken);
+    ValueTask<IReadOnlyDictionary<string, int>> GetPartitionCountsAsync(
+        IReadOnlyCollection<string> topics, CancellationToken cancellationToken);
 }
 
 /// <summary>What a member tells the coordinator. Names and defaults are those of Kafka's consumer.</summary>
@@ -95,7 +96,9 @@ public sealed record GroupMembershipOptions
     /// <summary><c>max.poll.interval.ms</c>; also how long a rebalance waits for this member.</summary>
     public int MaxPollIntervalMs { get; init; } = 300_000;
 
-    /// <summary>How long a rebalance waits for this member to finish its work and join again; <see cref="MaxPollIntervalMs"/>, as in Kafka.</summary>
+    /// <summary>
+    /// How long a rebalance waits for this member to finish its work and join again; <see cref="MaxPollIntervalMs"/>, as in Kafka.
+    /// </summary>
     public int RebalanceTimeoutMs => MaxPollIntervalMs;
 
     /// <summary><c>retry.backoff.ms</c>: the first pause after a call that failed; doubles up to <see cref="RetryBackoffMaxMs"/>.</summary>
@@ -104,6 +107,8 @@ public sealed record GroupMembershipOptions
     /// <summary><c>retry.backoff.max.ms</c>.</summary>
     public int RetryBackoffMaxMs { get; init; } = 1_000;
 
-    /// <summary><c>partition.assignment.strategy</c>, in order of preference. Null for Kafka's default: range, then cooperative-sticky.</summary>
+    /// <summary>
+    /// <c>partition.assignment.strategy</c>, in order of preference. Null for Kafka's default: range, then cooperative-sticky.
+    /// </summary>
     public IReadOnlyList<IPartitionAssignor>? Assignors { get; init; }
 }

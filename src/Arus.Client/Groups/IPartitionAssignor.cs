@@ -20,7 +20,9 @@ public enum RebalanceProtocol : byte
 /// </remarks>
 public interface IPartitionAssignor
 {
-    /// <summary>The name by which members agree on it: Kafka's <c>range</c>, <c>roundrobin</c>, <c>sticky</c>, <c>cooperative-sticky</c>.</summary>
+    /// <summary>
+    /// The name by which members agree on it: Kafka's <c>range</c>, <c>roundrobin</c>, <c>sticky</c>, <c>cooperative-sticky</c>.
+    /// </summary>
     string Name { get; }
 
     RebalanceProtocol Protocol { get; }
@@ -48,8 +50,11 @@ public sealed record MemberSubscription(string MemberId, string? GroupInstanceId
 /// <summary>The contents of Kafka's <c>ConsumerProtocolSubscription</c>.</summary>
 /// <param name="Topics">The topics the member is subscribed to.</param>
 /// <param name="UserData">The assignor's own; empty for none.</param>
-/// <param name="Owned">Version 1 and up: what the member owns now. Empty before a member's first assignment and under eager assignors.</param>
+/// <param name="Owned">
+/// Version 1 and up: what the member owns now. Empty before a member's first assignment and under eager assignors.
+/// </param>
 /// <param name="Generation">Version 2 and up: the generation of <paramref name="Owned"/>; -1 for unknown.</param>
 /// <param name="RackId">Version 3 and up; null for none.</param>
 public sealed record ConsumerSubscription(
-    IReadOnlyList<string> Topics, ReadOnlyMemory<byte> UserData, IReadOnlyList<TopicPartition> Owned, int Generation = -1, string? RackId = null);
+    IReadOnlyList<string> Topics, ReadOnlyMemory<byte> UserData, IReadOnlyList<TopicPartition> Owned, int Generation = -1,
+    string? RackId = null);

@@ -7,7 +7,9 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Arus.Client.Tests.Groups;
 
-/// <summary>The member's side against the real state machine of the coordinator. Tests wait for what handlers are told, never for a time.</summary>
+/// <summary>
+/// The member's side against the real state machine of the coordinator. Tests wait for what handlers are told, never for a time.
+/// </summary>
 public sealed class GroupMembershipTests : IAsyncLifetime
 {
     private readonly InMemoryGroup _group = new();
@@ -214,7 +216,8 @@ public sealed class GroupMembershipTests : IAsyncLifetime
         var options = new GroupMembershipOptions { GroupId = "g", HeartbeatIntervalMs = 10, SessionTimeoutMs = 10 };
 
         ArgumentException refused = Assert.Throws<ArgumentException>(() =>
-            new GroupMembership(_group, options, new TestMember("a", _owners, false), new Topics(), TimeProvider.System, NullLogger.Instance));
+            new GroupMembership(
+                _group, options, new TestMember("a", _owners, false), new Topics(), TimeProvider.System, NullLogger.Instance));
         Assert.Contains("heartbeat.interval.ms", refused.Message);
     }
 
@@ -249,12 +252,14 @@ public sealed class GroupMembershipTests : IAsyncLifetime
 
     private sealed class Topics : ITopicPartitionSource
     {
-        public ValueTask<IReadOnlyDictionary<string, int>> GetPartitionCountsAsync(IReadOnlyCollection<string> topics, CancellationToken cancellationToken) =>
+        public ValueTask<IReadOnlyDictionary<string,
+        int>> GetPartitionCountsAsync(IReadOnlyCollection<string> topics, CancellationToken cancellationToken) =>
             new(new Dictionary<string, int> { ["t"] = 4, ["u"] = 1 });
     }
 
     /// <summary>Checks that nobody is given what another has not let go.</summary>
-    private sealed class TestMember(string name, ConcurrentDictionary<TopicPartition, string> owners, bool failOnAssigned) : IGroupRebalanceHandler
+    private sealed class TestMember(string name, ConcurrentDictionary<TopicPartition, string> owners, bool failOnAssigned)
+        : IGroupRebalanceHandler
     {
         private readonly Channel<string> _events = Channel.CreateUnbounded<string>();
 

@@ -1,0 +1,253 @@
+using System.Runtime.CompilerServices;
+
+namespace Arus.Client;
+
+/// <content>Polling and enumerating: how buffered records become the application's.</content>
+internal sealed partial class Consumer<TKey, TValue> : IRecordSink
+{
+    private readonly List<PartitionFetcher> _touched = [];
+    private readonly Action<PartitionFetcher> _makeRoom;
+    private List<ConsumeResult<TKey, TValue>> _records = [];
+    private RecordSerializationException? _unreadable;
+    private int _room;
+    private int _isPolling;
+
+    int IRecordSink.Room => _unreadable is null ? _room - _records.Count : 0;
+
+    public async ValueTask<IReadOnlyList<ConsumeResult<TKey,
+    TValue>>> PollAsync(TimeSpan timeout, CancellationToken cancellationToken = default)
+    {
+        EnterPoll();
+        try
+        {
+            MarkProcessed();
+            List<ConsumeResult<TKey, TValue>> result = await ReadAsync(timeout, null, cancellationToken).ConfigureAwait(false);
+            _records = [];
+            return result;
+        }
+        finally
+        {
+            Volatile.Write(ref _isPolling, 0);
+        }
+    }
+
+    public async IAsyncEnumerable<ConsumeResult<TKey,
+    TValue>> ConsumeAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        EnterPoll();
+        var runs = new List<Run>();
+        int given = 0;
+        try
+        {
+            while (true)
+            {
+                MarkProcessed();
+                runs.Clear();
+                List<ConsumeResult<TKey, TValue>> batch = await ReadAsync(
+                    Timeout.InfiniteTimeSpan, runs, cancellationToken).ConfigureAwait(false);
+                int next = given = 0;
+                foreach (Run run in runs)
+                {
+                    for (; next < run.End && run.Fetcher.TryDeliver(batch[next].Offset, run.Version); next++)
+                    {
+                        given = next + 1;
+                        yield return batch[next];
+                        _session.RecordLife();
+                        if (cancellationToken.IsCancellationRequested)
+                        {
+                            run.Fetcher.MarkProcessed();
+                            _session.RecordPoll();
+                            throw new OperationCanceledException(cancellationToken);
+                        }
+                    }
+
+                    run.Fetcher.MarkProcessed();
+                    if (next == run.End)
+                    {
+                        run.Fetcher.MarkDelivered(run.Position, run.Version);
+                    }
+
+                    _session.RecordPoll();
+                    next = run.End;
+                }
+
+                batch.Clear();
+            }
+        }
+        finally
+        {
+            TakeBack(runs, given);
+            Volatile.Write(ref _isPolling, 0);
+        }
+    }
+
+    bool IRecordSink.TryAdd(TopicPartition partition, RecordBatchHeader batch, RecordView record, ReadOnlyMemory<byte> payload)
+    {
+        long offset = batch.BaseOffset + record.OffsetDelta;
+        try
+        {
+            TKey? key = record.IsKeyNull ? default : _keySerializer.Deserialize(payload.Slice(record.KeyOffset, record.KeyLength));
+            TValue? value = record.IsValueNull ? default
+                : _valueSerializer.Deserialize(payload.Slice(record.ValueOffset, record.ValueLength));
+            long timestamp = batch.TimestampType == TimestampType.LogAppendTime ? batch.MaxTimestamp
+                : batch.BaseTimestamp + record.TimestampDelta;
+            _records.Add(new ConsumeResult<TKey, TValue>(
+                partition, offset, batch.PartitionLeaderEpoch, timestamp, batch.TimestampType, key, value,
+                new RecordHeaders(payload, record.HeadersOffset, record.HeaderCount)));
+            return true;
+        }
+        catch (Exception e)
+        {
+            if (_records.Count > 0)
+            {
+                // Those before it first; this one is the first of the next poll.
+                _room = _records.Count;
+                return false;
+            }
+
+            _unreadable = new RecordSerializationException(
+                $"The record at offset {offset} of {partition} could not be deserialized to {typeof(TKey)} and {typeof(TValue)}: "
+                + e.Message,
+                e)
+            {
+                Partition = partition,
+                Offset = offset,
+            };
+            return true;
+        }
+    }
+
+    /// <summary>Whoever leaves an enumeration is given the rest of its records by the next poll.</summary>
+    private void TakeBack(List<Run> runs, int given)
+    {
+        int start = 0;
+        foreach (Run run in runs)
+        {
+            int first = Math.Max(start, given);
+            if (first < run.End && first < _records.Count)
+            {
+                _core.TakeBack(run.Fetcher, _records[first].Offset, run.Version);
+            }
+
+            start = run.End;
+        }
+
+        _records.Clear();
+    }
+
+    private void EnterPoll()
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        if (Interlocked.Exchange(ref _isPolling, 1) != 0)
+        {
+            throw new InvalidOperationException(
+                "A consumer is polled by one thread at a time, and another poll or enumeration is under way.");
+        }
+    }
+
+    private void MarkProcessed()
+    {
+        foreach (PartitionFetcher fetcher in _touched)
+        {
+            fetcher.MarkProcessed();
+        }
+
+        _touched.Clear();
+        _session.RecordPoll();
+    }
+
+    private async ValueTask<List<ConsumeResult<TKey,
+    TValue>>> ReadAsync(TimeSpan timeout, List<Run>? runs, CancellationToken cancellationToken)
+    {
+        long start = _core.Time.GetTimestamp();
+        while (true)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            ObjectDisposedException.ThrowIf(_isDisposed, this);
+            await _session.ThrowIfEndedAsync().ConfigureAwait(false);
+            Drain(runs);
+            if (_records.Count > 0)
+            {
+                return _records;
+            }
+
+            if (_unreadable is { } e)
+            {
+                _unreadable = null;
+                throw e;
+            }
+
+            if (_core.FirstFailure() is { } failure)
+            {
+                throw failure;
+            }
+
+            TimeSpan left = timeout == Timeout.InfiniteTimeSpan ? timeout : timeout - _core.Time.GetElapsedTime(start);
+            if (timeout != Timeout.InfiniteTimeSpan && left <= TimeSpan.Zero)
+            {
+                return _records;
+            }
+
+            // Waiting is polling: a quiet topic is no reason to lose one's partitions.
+            TimeSpan alive = _core.Options.MaxPollInterval / 3;
+            await _core.WaitForDataAsync(
+                left == Timeout.InfiniteTimeSpan || left > alive ? alive : left, cancellationToken).ConfigureAwait(false);
+            _session.RecordPoll();
+        }
+    }
+
+    private void Drain(List<Run>? runs)
+    {
+        _room = _core.Options.MaxPollRecords;
+        int before = 0;
+        while (((IRecordSink)this).Room > 0 && _core.DrainNext(this, _makeRoom, out int version) is { } fetcher)
+        {
+            long position = fetcher.Position;
+            _touched.Add(fetcher);
+            ClientDiagnostics.RecordConsumed(fetcher.Partition, _records.Count - before);
+            if (runs is not null && _records.Count > before)
+            {
+                runs.Add(new Run(fetcher, version, _records.Count, position));
+            }
+            else if (runs is null || !TryExtend(runs, fetcher, version, position))
+            {
+                fetcher.MarkDelivered(position, version);
+            }
+
+            before = _records.Count;
+        }
+    }
+
+    /// <summary>
+    /// What has no records is behind the application once it has been given those before, which may be of the same poll: a partition is
+    /// read again when more of it arrives meanwhile. False when there are none before.
+    /// </summary>
+    private static bool TryExtend(List<Run> runs, PartitionFetcher fetcher, int version, long position)
+    {
+        for (int i = runs.Count - 1; i >= 0; i--)
+        {
+            if (runs[i].Fetcher == fetcher && runs[i].Version == version)
+            {
+                runs[i] = runs[i] with { Position = position };
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>The list is the application's for good, so it is made as large as it will be, and no larger.</summary>
+    private void MakeRoom(PartitionFetcher fetcher)
+    {
+        int wanted = Math.Min(_room, _records.Count + fetcher.BufferedRecords);
+        if (wanted > _records.Capacity)
+        {
+            _records.Capacity = wanted;
+        }
+    }
+
+    /// <summary>Records that follow each other in a poll and are of one partition.</summary>
+    /// <param name="End">The index after the last.</param>
+    /// <param name="Position">The partition's position after the last.</param>
+    private readonly record struct Run(PartitionFetcher Fetcher, int Version, int End, long Position);
+}

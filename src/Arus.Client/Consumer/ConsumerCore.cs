@@ -1,0 +1,245 @@
+using Arus.Grains;
+using Microsoft.Extensions.Logging;
+
+namespace Arus.Client;
+
+/// <summary>The partitions of one consumer, whatever its keys and values are. Thread-safe, but for one poll at a time.</summary>
+internal sealed class ConsumerCore
+{
+    private readonly Lock _gate = new();
+    private readonly Dictionary<TopicPartition, (PartitionFetcher Fetcher, FetchLoop Loop)> _partitions = [];
+    private readonly Queue<PartitionFetcher> _ready = new();
+    private readonly AsyncSignal _dataReady;
+    private readonly IGrainFactory _grains;
+    private readonly GrainRetry _retry;
+    private IReadOnlyList<TopicPartition>? _assignment;
+    private long _bufferedBytes;
+
+    public ConsumerCore(IGrainFactory grains, GrainRetry retry, ConsumerOptions options, TimeProvider time, ILogger logger)
+    {
+        _grains = grains;
+        _retry = retry;
+        Options = options;
+        Time = time;
+        Logger = logger;
+        _dataReady = new AsyncSignal(time);
+    }
+
+    public ConsumerOptions Options { get; }
+
+    public TimeProvider Time { get; }
+
+    public ILogger Logger { get; }
+
+    public bool IsBufferFull => Interlocked.Read(ref _bufferedBytes) >= Options.FetchMaxBytes;
+
+    public IReadOnlyList<TopicPartition> Assignment
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _assignment ??= [.. _partitions.Keys];
+            }
+        }
+    }
+
+    public void Add(IEnumerable<TopicPartitionOffset> added)
+    {
+        lock (_gate)
+        {
+            foreach (TopicPartitionOffset place in added)
+            {
+                if (!_partitions.ContainsKey(place.Partition))
+                {
+                    var fetcher = new PartitionFetcher(place.Partition, place.Offset);
+                    var loop = new FetchLoop(this, _grains, fetcher);
+                    _partitions.Add(place.Partition, (fetcher, loop));
+                    loop.Start();
+                }
+            }
+
+            _assignment = null;
+        }
+    }
+
+    /// <summary>Stops reading; the loops end by themselves.</summary>
+    /// <param name="removed">Null for all.</param>
+    public void Remove(IEnumerable<TopicPartition>? removed)
+    {
+        lock (_gate)
+        {
+            foreach (TopicPartition partition in (removed ?? _partitions.Keys).ToArray())
+            {
+                if (_partitions.Remove(partition, out (PartitionFetcher Fetcher, FetchLoop Loop) entry))
+                {
+                    entry.Fetcher.BeginRevoke();
+                    entry.Loop.Stop();
+                    Interlocked.Add(ref _bufferedBytes, -entry.Fetcher.Seek(0));
+                }
+            }
+
+            _assignment = null;
+        }
+
+        WakeLoops();
+    }
+
+    public PartitionFetcher? Find(TopicPartition partition)
+    {
+        lock (_gate)
+        {
+            return _partitions.TryGetValue(partition, out (PartitionFetcher Fetcher, FetchLoop Loop) entry) ? entry.Fetcher : null;
+        }
+    }
+
+    public PartitionFetcher Get(TopicPartition partition) =>
+        Find(partition) ?? throw new InvalidOperationException($"Partition {partition} is not assigned to this consumer.");
+
+    public PartitionFetcher[] All()
+    {
+        lock (_gate)
+        {
+            return [.. _partitions.Values.Select(entry => entry.Fetcher)];
+        }
+    }
+
+    public void Seek(TopicPartition partition, long offset)
+    {
+        Interlocked.Add(ref _bufferedBytes, -Get(partition).Seek(offset));
+        WakeLoops();
+    }
+
+    /// <inheritdoc cref="PartitionFetcher.TakeBack"/>
+    public void TakeBack(PartitionFetcher fetcher, long offset, int version)
+    {
+        Interlocked.Add(ref _bufferedBytes, -fetcher.TakeBack(offset, version));
+        WakeLoops();
+    }
+
+    public void SetPaused(IEnumerable<TopicPartition> which, bool paused)
+    {
+        foreach (PartitionFetcher fetcher in which.Select(Get))
+        {
+            fetcher.SetPaused(paused);
+            Enqueue(fetcher);
+        }
+    }
+
+    /// <summary>Takes in what a loop fetched.</summary>
+    public void Accept(PartitionFetcher fetcher, PartitionReadResult response, int version)
+    {
+        int bytes = fetcher.Accept(response, version);
+        Interlocked.Add(ref _bufferedBytes, bytes);
+        Enqueue(fetcher);
+    }
+
+    public void SignalPoll() => _dataReady.Set();
+
+    /// <summary>Hands out records from one partition that has some, and answers which; null when none has.</summary>
+    /// <param name="prepare">Told of the partition before its records come.</param>
+    public PartitionFetcher? DrainNext(IRecordSink sink, Action<PartitionFetcher> prepare, out int version)
+    {
+        version = 0;
+        PartitionFetcher? fetcher;
+        lock (_gate)
+        {
+            if (!_ready.TryDequeue(out fetcher))
+            {
+                return null;
+            }
+
+            fetcher.IsQueued = false;
+        }
+
+        prepare(fetcher);
+        int released = fetcher.Drain(sink, Options.CheckCrcs, out bool hasMore, out version);
+        long after = Interlocked.Add(ref _bufferedBytes, -released);
+        if (hasMore)
+        {
+            Enqueue(fetcher);
+        }
+
+        // Whoever takes the buffer below the limit wakes those who wait for it; a loop may have filled it during the drain.
+        if (after < Options.FetchMaxBytes && after + released >= Options.FetchMaxBytes)
+        {
+            WakeLoops();
+        }
+
+        return fetcher;
+    }
+
+    /// <summary>What keeps a partition from being read on, if anything does.</summary>
+    public ArusException? FirstFailure() => All().Select(fetcher => fetcher.Failure).FirstOrDefault(e => e is not null);
+
+    public Task WaitForDataAsync(TimeSpan timeout, CancellationToken cancellationToken) => _dataReady.WaitAsync(timeout, cancellationToken);
+
+    /// <summary>Where <c>auto.offset.reset</c> says to begin.</summary>
+    /// <exception cref="ConsumeException">It says nowhere.</exception>
+    public long ResetOffset(TopicPartition partition, long offset) => Options.AutoOffsetReset switch
+    {
+        AutoOffsetReset.Earliest => TopicPartitionOffset.Beginning,
+        AutoOffsetReset.Latest => TopicPartitionOffset.End,
+        _ => throw new ConsumeException(
+            ErrorCode.OffsetOutOfRange, partition, offset,
+            $"{partition} has no offset to begin at, and auto.offset.reset is none: seek to one, or choose earliest or latest."),
+    };
+
+    /// <summary>-1 when no record is as late.</summary>
+    public async Task<long> OffsetForTimeAsync(TopicPartition partition, long timestampMs, CancellationToken cancellationToken)
+    {
+        IPartitionGrain grain = _grains.GetGrain<IPartitionGrain>(PartitionKey.Format(partition.Topic, partition.Partition));
+        var request = new ListOffsetRequest(timestampMs, CurrentLeaderEpoch: -1, Options.IsolationLevel);
+        ListOffsetResponse answer =
+            await _retry.CallAsync(() => grain.ListOffsetAsync(request), a => a.Error, cancellationToken).ConfigureAwait(false);
+        answer.Error.ThrowIfError($"Looking up an offset of {partition}");
+        return answer.Offset;
+    }
+
+    public async Task<long> FetchCommittedAsync(TopicPartition partition, CancellationToken cancellationToken) =>
+        Options.GroupId is null ? -1 : (await FetchCommittedAsync([partition], cancellationToken).ConfigureAwait(false))[0].Offset;
+
+    public Task<CommittedOffset[]> FetchCommittedAsync(TopicPartition[] which, CancellationToken cancellationToken)
+    {
+        string group = Options.GroupId ?? throw new InvalidOperationException("Committed offsets need a consumer with group.id.");
+        return _retry.CallAsync(() => _grains.GetGrain<IGroupGrain>(group).FetchOffsetsAsync(group, which), cancellationToken);
+    }
+
+    /// <summary>Commits, and answers an error for each offset; what may pass was tried again.</summary>
+    public Task<ErrorCode[]> CommitAsync(MemberIdentity member, CommittedOffset[] offsets, CancellationToken cancellationToken)
+    {
+        string group = Options.GroupId ?? throw new InvalidOperationException("Committing needs a consumer with group.id.");
+        return _retry.CallAsync(
+            () => _grains.GetGrain<IGroupGrain>(group).CommitOffsetsAsync(group, member, offsets),
+            errors => errors.FirstOrDefault(e => e.IsRetriable()), cancellationToken);
+    }
+
+    public ExponentialBackoff Backoff => new(Options.RetryBackoff, Options.RetryBackoffMax);
+
+    private void Enqueue(PartitionFetcher fetcher)
+    {
+        lock (_gate)
+        {
+            if (fetcher.IsQueued || !fetcher.HasBuffered)
+            {
+                return;
+            }
+
+            fetcher.IsQueued = true;
+            _ready.Enqueue(fetcher);
+        }
+
+        _dataReady.Set();
+    }
+
+    private void WakeLoops()
+    {
+        lock (_gate)
+        {
+            foreach ((_, FetchLoop loop) in _partitions.Values)
+            {
+                loop.Wake();
+            }
+        }
+    }
+}

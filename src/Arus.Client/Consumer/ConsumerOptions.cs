@@ -1,0 +1,130 @@
+namespace Arus.Client;
+
+/// <summary>Where to begin when the group has committed nothing, or what it has is gone (Kafka's <c>auto.offset.reset</c>).</summary>
+public enum AutoOffsetReset : byte
+{
+    /// <summary>With what is appended from now on.</summary>
+    Latest = 0,
+
+    /// <summary>With the first record that there is.</summary>
+    Earliest = 1,
+
+    /// <summary>Nowhere: polling throws.</summary>
+    None = 2,
+}
+
+/// <summary>How a consumer works. Names and meanings are those of Kafka's consumer; each property names its key.</summary>
+public sealed record ConsumerOptions
+{
+    /// <summary><c>group.id</c>; null for a consumer without a group, which can neither subscribe nor commit.</summary>
+    public string? GroupId { get; init; }
+
+    /// <summary><c>client.id</c>.</summary>
+    public string ClientId { get; init; } = "arus-consumer";
+
+    /// <summary><c>group.instance.id</c>: a static member, which keeps its partitions through a restart (KIP-345).</summary>
+    public string? GroupInstanceId { get; init; }
+
+    /// <summary><c>auto.offset.reset</c>.</summary>
+    public AutoOffsetReset AutoOffsetReset { get; init; } = AutoOffsetReset.Latest;
+
+    /// <summary>
+    /// <c>enable.auto.commit</c>: in the background, every <see cref="AutoCommitInterval"/>, before a rebalance and at the end. Needs a
+    /// group.
+    /// </summary>
+    public bool EnableAutoCommit { get; init; } = true;
+
+    /// <summary><c>auto.commit.interval.ms</c>.</summary>
+    public TimeSpan AutoCommitInterval { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary><c>max.poll.records</c>.</summary>
+    public int MaxPollRecords { get; init; } = 500;
+
+    /// <summary><c>max.poll.interval.ms</c>: a member that does not poll for so long loses its partitions.</summary>
+    public TimeSpan MaxPollInterval { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary><c>session.timeout.ms</c>.</summary>
+    public TimeSpan SessionTimeout { get; init; } = TimeSpan.FromSeconds(45);
+
+    /// <summary><c>heartbeat.interval.ms</c>.</summary>
+    public TimeSpan HeartbeatInterval { get; init; } = TimeSpan.FromSeconds(3);
+
+    /// <summary><c>fetch.max.wait.ms</c>: how long a fetch at the end of a partition waits for records.</summary>
+    public TimeSpan FetchMaxWait { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>
+    /// <c>fetch.max.bytes</c>: of records fetched and not delivered yet, over all partitions; exceeded by one fetch at most.
+    /// </summary>
+    public int FetchMaxBytes { get; init; } = 50 * 1024 * 1024;
+
+    /// <summary><c>max.partition.fetch.bytes</c>: of one fetch. A larger batch is fetched all the same, alone.</summary>
+    public int MaxPartitionFetchBytes { get; init; } = 1024 * 1024;
+
+    /// <summary><c>isolation.level</c>.</summary>
+    public IsolationLevel IsolationLevel { get; init; } = IsolationLevel.ReadUncommitted;
+
+    /// <summary><c>check.crcs</c>: verify every batch that arrives.</summary>
+    public bool CheckCrcs { get; init; } = true;
+
+    /// <summary><c>retry.backoff.ms</c>: the first pause; it doubles up to <see cref="RetryBackoffMax"/>.</summary>
+    public TimeSpan RetryBackoff { get; init; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary><c>retry.backoff.max.ms</c>.</summary>
+    public TimeSpan RetryBackoffMax { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary><c>default.api.timeout.ms</c>: of commits and look-ups, retries included.</summary>
+    public TimeSpan DefaultApiTimeout { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>
+    /// <c>metadata.max.age.ms</c>: how soon new partitions of a subscribed topic, and new topics that match a pattern, are noticed.
+    /// </summary>
+    public TimeSpan MetadataMaxAge { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary><c>partition.assignment.strategy</c>, in order of preference; null for Kafka's default.</summary>
+    public IReadOnlyList<IPartitionAssignor>? PartitionAssignmentStrategy { get; init; }
+
+    /// <summary>Told, in the background, of partitions that come and go; null for none.</summary>
+    public IConsumerRebalanceListener? RebalanceListener { get; init; }
+
+    /// <exception cref="ArgumentException">The message names the option.</exception>
+    internal void Validate()
+    {
+        Check(GroupId is null || Arus.GroupId.IsValid(GroupId), "group.id", "null or not blank");
+        Check(GroupInstanceId is null || GroupId is not null, "group.instance.id", "null without group.id");
+        Check(MaxPollRecords > 0, "max.poll.records", "greater than 0");
+        Check(FetchMaxBytes > 0, "fetch.max.bytes", "greater than 0");
+        Check(MaxPartitionFetchBytes > 0, "max.partition.fetch.bytes", "greater than 0");
+        Check(FetchMaxWait >= TimeSpan.Zero, "fetch.max.wait.ms", "0 or more");
+        Check(AutoCommitInterval > TimeSpan.Zero, "auto.commit.interval.ms", "greater than 0");
+        Check(
+            HeartbeatInterval > TimeSpan.Zero && HeartbeatInterval < SessionTimeout, "heartbeat.interval.ms",
+            "less than session.timeout.ms");
+        Check(MaxPollInterval > TimeSpan.Zero, "max.poll.interval.ms", "greater than 0");
+        Check(RetryBackoff >= TimeSpan.Zero && RetryBackoffMax >= RetryBackoff, "retry.backoff.max.ms", "no less than retry.backoff.ms");
+        Check(DefaultApiTimeout > TimeSpan.Zero, "default.api.timeout.ms", "greater than 0");
+    }
+
+    private static void Check(bool condition, string key, string range)
+    {
+        if (!condition)
+        {
+            throw new ArgumentException($"Consumer option {key} must be {range}.");
+        }
+    }
+}
+
+/// <summary>
+/// Told of partitions that come and go. Calls come one at a time, from the group's background work, while no poll delivers records
+/// of the partitions concerned; the rebalance waits for them.
+/// </summary>
+public interface IConsumerRebalanceListener
+{
+    /// <summary>Gained; records follow when this returns.</summary>
+    ValueTask OnPartitionsAssignedAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellationToken) => default;
+
+    /// <summary>To be given up: the last moment to commit.</summary>
+    ValueTask OnPartitionsRevokedAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellationToken) => default;
+
+    /// <summary>Gone already: others may own them.</summary>
+    ValueTask OnPartitionsLostAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellationToken) => default;
+}

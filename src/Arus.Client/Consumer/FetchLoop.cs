@@ -1,0 +1,162 @@
+using Arus.Grains;
+using Microsoft.Extensions.Logging;
+
+namespace Arus.Client;
+
+/// <summary>Keeps one partition's buffer filled: at most one fetch under way, and none while enough is buffered.</summary>
+internal sealed class FetchLoop
+{
+    /// <summary>How much longer than the wait that was asked for an answer may take, before the call counts as lost.</summary>
+    private static readonly TimeSpan ResponseGrace = TimeSpan.FromSeconds(5);
+
+    private readonly ConsumerCore _core;
+    private readonly PartitionFetcher _fetcher;
+    private readonly IPartitionGrain _grain;
+    private readonly AsyncSignal _wake;
+    private readonly CancellationTokenSource _stop = new();
+    private int _failures;
+
+    public FetchLoop(ConsumerCore core, IGrainFactory grains, PartitionFetcher fetcher)
+    {
+        _core = core;
+        _fetcher = fetcher;
+        _grain = grains.GetGrain<IPartitionGrain>(PartitionKey.Format(fetcher.Partition.Topic, fetcher.Partition.Partition));
+        _wake = new AsyncSignal(core.Time);
+        fetcher.Changed = _wake.Set;
+    }
+
+    /// <summary>Ends in success once stopped.</summary>
+    public Task Completion { get; private set; } = Task.CompletedTask;
+
+    public void Start() => Completion = Task.Run(RunAsync);
+
+    public void Wake() => _wake.Set();
+
+    public void Stop() => _stop.Cancel();
+
+    private async Task RunAsync()
+    {
+        while (!_stop.IsCancellationRequested)
+        {
+            if (!_fetcher.TryBeginFetch(out long offset, out int version, out CancellationToken interrupted) || _core.IsBufferFull)
+            {
+                await _wake.WaitAsync(Timeout.InfiniteTimeSpan, _stop.Token).ConfigureAwait(false);
+                continue;
+            }
+
+            using var end = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, interrupted);
+            try
+            {
+                if (offset < 0)
+                {
+                    _fetcher.Resolve(await ResolveAsync(offset, end.Token).ConfigureAwait(false), version);
+                }
+                else
+                {
+                    await FetchAsync(offset, version, end.Token).ConfigureAwait(false);
+                }
+            }
+            catch (OperationCanceledException) when (end.IsCancellationRequested)
+            {
+                // A seek or the end: what was asked for is not wanted any more.
+            }
+            catch (Exception e)
+            {
+                await FailAsync(e, offset, version, end.Token).ConfigureAwait(false);
+            }
+        }
+    }
+
+    private async Task FetchAsync(long offset, int version, CancellationToken cancellationToken)
+    {
+        ConsumerOptions options = _core.Options;
+        var request = new PartitionRead(
+            offset, CurrentLeaderEpoch: -1, options.MaxPartitionFetchBytes, MinOneBatch: true, (int)options.FetchMaxWait.TotalMilliseconds,
+            options.IsolationLevel);
+        long start = _core.Time.GetTimestamp();
+        PartitionReadResult response = await _grain.FetchAsync(request)
+            .WaitAsync(options.FetchMaxWait + ResponseGrace, _core.Time, cancellationToken).ConfigureAwait(false);
+        ClientDiagnostics.RecordFetch(
+            _fetcher.Partition, _core.Time.GetElapsedTime(start), response.Error == ErrorCode.None ? null : response.Error.ToString());
+        switch (response.Error)
+        {
+            case ErrorCode.None:
+                _failures = 0;
+                _core.Accept(_fetcher, response, version);
+                break;
+            case ErrorCode.OffsetOutOfRange when !_fetcher.MayReset(version):
+                break;
+            case ErrorCode.OffsetOutOfRange:
+                _core.Logger.LogInformation(
+                    "{Partition}: offset {Offset} is out of range, resetting by auto.offset.reset={Reset}", _fetcher.Partition, offset,
+                    options.AutoOffsetReset);
+                _fetcher.Resolve(
+                    await LookUpAsync(_core.ResetOffset(_fetcher.Partition, offset), cancellationToken).ConfigureAwait(false), version);
+                break;
+            default:
+                throw new ArusException(response.Error, $"Reading {_fetcher.Partition} at offset {offset}: {response.Error}");
+        }
+    }
+
+    private async Task<long> ResolveAsync(long marker, CancellationToken cancellationToken)
+    {
+        if (marker == TopicPartitionOffset.Stored)
+        {
+            long committed = await _core.FetchCommittedAsync(_fetcher.Partition, cancellationToken).ConfigureAwait(false);
+            _fetcher.Committed = committed;
+            if (committed >= 0)
+            {
+                return committed;
+            }
+
+            marker = _core.ResetOffset(_fetcher.Partition, marker);
+        }
+
+        return await LookUpAsync(marker, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task<long> LookUpAsync(long marker, CancellationToken cancellationToken)
+    {
+        long timestamp = marker switch
+        {
+            TopicPartitionOffset.Beginning => ListOffsetRequest.Earliest,
+            TopicPartitionOffset.End => ListOffsetRequest.Latest,
+            _ => throw new ArgumentOutOfRangeException(
+                nameof(marker), marker, "An offset is 0 or more, or one of the constants of TopicPartitionOffset."),
+        };
+        ListOffsetResponse response = await _grain.ListOffsetAsync(
+            new ListOffsetRequest(timestamp, CurrentLeaderEpoch: -1, _core.Options.IsolationLevel))
+            .WaitAsync(_core.Options.FetchMaxWait + ResponseGrace, _core.Time, cancellationToken).ConfigureAwait(false);
+        return response.Error == ErrorCode.None
+            ? response.Offset
+            : throw new ArusException(response.Error, $"Looking up an offset of {_fetcher.Partition}: {response.Error}");
+    }
+
+    /// <summary>What may pass is tried again after a pause; what will not is for the application, at its next poll.</summary>
+    private async Task FailAsync(Exception e, long offset, int version, CancellationToken cancellationToken)
+    {
+        ClientDiagnostics.RecordFetch(_fetcher.Partition, TimeSpan.Zero, e.GetType().Name);
+        bool isTransient = GrainRetry.IsTransient(e) || e is ArusException { Code: ErrorCode.UnknownTopicOrPartition };
+        if (!isTransient)
+        {
+            _core.Logger.LogError(e, "Reading {Partition} at offset {Offset} failed", _fetcher.Partition, offset);
+            _fetcher.Fail(
+                e as ConsumeException ?? new ConsumeException(
+                    e is ArusException known ? known.Code : ErrorCode.UnknownServerError, _fetcher.Partition, offset, e.Message, e),
+                version);
+            _core.SignalPoll();
+            return;
+        }
+
+        _failures++;
+        _core.Logger.LogDebug(e, "Reading {Partition} at offset {Offset} failed, attempt {Attempt}", _fetcher.Partition, offset, _failures);
+        try
+        {
+            await Task.Delay(_core.Backoff.Of(_failures), _core.Time, cancellationToken).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // A seek or the end makes the pause pointless.
+        }
+    }
+}

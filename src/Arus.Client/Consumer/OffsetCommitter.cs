@@ -1,0 +1,110 @@
+using Arus.Grains;
+using Microsoft.Extensions.Logging;
+
+namespace Arus.Client;
+
+/// <summary>Commits offsets of one consumer, by hand and in the background, one commit at a time. Thread-safe.</summary>
+/// <param name="membership">The place in the group; null outside of it.</param>
+internal sealed class OffsetCommitter(ConsumerCore core, Func<IGroupMembership?> membership) : IAsyncDisposable
+{
+    private readonly SemaphoreSlim _committing = new(1, 1);
+    private readonly CancellationTokenSource _stop = new();
+    private Task _autoCommit = Task.CompletedTask;
+
+    private ConsumerOptions Options => core.Options;
+
+    /// <summary>Begins to commit in the background, where that is wanted.</summary>
+    public void StartAutoCommit()
+    {
+        if (Options is { EnableAutoCommit: true, GroupId: not null } && _autoCommit.IsCompleted && !_stop.IsCancellationRequested)
+        {
+            _autoCommit = AutoCommitAsync();
+        }
+    }
+
+    /// <summary>Commits the application's own offsets, and throws unless all of them were accepted.</summary>
+    public Task CommitAsync(IEnumerable<CommittedOffset> offsets, CancellationToken cancellationToken) => CommitAsync(
+        [.. offsets.Select(o => core.Find(o.Partition) is { } fetcher
+            ? new OffsetToCommit(o, fetcher, fetcher.Version)
+            : new OffsetToCommit(o, null, 0))],
+        cancellationToken);
+
+    /// <summary>Commits all that the application was given of these partitions and the group does not know yet.</summary>
+    public Task CommitDeliveredAsync(IEnumerable<PartitionFetcher> fetchers, CancellationToken cancellationToken) =>
+        CommitAsync([.. fetchers.Select(f => f.NextCommit(unfinished: true)).OfType<OffsetToCommit>()], cancellationToken);
+
+    /// <summary>Commits what the application has finished of these partitions and the group does not know yet.</summary>
+    public Task CommitProcessedAsync(IEnumerable<PartitionFetcher> fetchers, CancellationToken cancellationToken) =>
+        CommitAsync([.. fetchers.Select(f => f.NextCommit(unfinished: false)).OfType<OffsetToCommit>()], cancellationToken);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync().ConfigureAwait(false);
+        await _autoCommit.ConfigureAwait(false);
+    }
+
+    private async Task CommitAsync(OffsetToCommit[] offsets, CancellationToken cancellationToken)
+    {
+        if (offsets.Length == 0)
+        {
+            return;
+        }
+
+        // One at a time: an older commit that arrives after a newer one would take the group back.
+        await _committing.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            MemberIdentity member = membership()?.Identity ?? GroupMessages.NoMember;
+            ErrorCode[] errors = await core.CommitAsync(
+                member, Array.ConvertAll(offsets, o => o.Offset), cancellationToken).ConfigureAwait(false);
+            for (int i = 0; i < offsets.Length && i < errors.Length; i++)
+            {
+                if (errors[i] == ErrorCode.None)
+                {
+                    offsets[i].Fetcher?.MarkCommitted(offsets[i].Offset.Offset, offsets[i].Version);
+                }
+            }
+
+            ErrorCode error = errors.FirstOrDefault(e => e != ErrorCode.None);
+            if (error != ErrorCode.None)
+            {
+                membership()?.ReportCommitError(error);
+                throw new CommitFailedException(error, $"Group '{Options.GroupId}' did not accept the offsets: {Explain(error)}");
+            }
+        }
+        finally
+        {
+            _committing.Release();
+        }
+    }
+
+    private static string Explain(ErrorCode error) => error switch
+    {
+        ErrorCode.UnknownMemberId or ErrorCode.IllegalGeneration or ErrorCode.RebalanceInProgress =>
+            $"{error}: the group has rebalanced, and the partitions may belong to others. Poll more often, take fewer records at a time "
+            + "(max.poll.records), or allow more time (max.poll.interval.ms).",
+        ErrorCode.FencedInstanceId => $"{error}: another consumer has the same group.instance.id.",
+        _ => error.ToString(),
+    };
+
+    private async Task AutoCommitAsync()
+    {
+        while (!_stop.IsCancellationRequested)
+        {
+            try
+            {
+                await Task.Delay(Options.AutoCommitInterval, core.Time, _stop.Token).ConfigureAwait(false);
+                await CommitProcessedAsync(core.All(), _stop.Token).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e)
+            {
+                // Whatever it was, the next interval tries again, with what is then processed: commits must not end unnoticed.
+                core.Logger.LogWarning(e, "Auto-commit of group {Group} failed", Options.GroupId);
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+using Arus.Grains;
+
+namespace Arus.Client;
+
+/// <content>How far the application is. Everywhere an offset is the next one: all before it are done with.</content>
+internal sealed partial class PartitionFetcher
+{
+    private long _position = startOffset;
+    private long _delivered = startOffset;
+    private long _processed = startOffset;
+    private long _committed = -1;
+    private int _rewinds;
+    private int _leaderEpoch = -1;
+
+    /// <summary>The next offset to hand out; negative while it is not determined.</summary>
+    public long Position => Read(ref _position);
+
+    /// <summary>The next offset after what the application was given.</summary>
+    public long Delivered => Read(ref _delivered);
+
+    /// <summary>The next offset after what the application has finished.</summary>
+    public long Processed => Read(ref _processed);
+
+    /// <summary>How often a reset went back, to offsets that were read before: the log was cut, or its topic created anew.</summary>
+    public int Rewinds => Read(ref _rewinds);
+
+    /// <summary>What the group has committed; -1 for unknown.</summary>
+    public long Committed
+    {
+        get => Read(ref _committed);
+        set
+        {
+            lock (_gate)
+            {
+                _committed = value;
+            }
+        }
+    }
+
+    public long? Lag
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _highWatermark < 0 || _delivered < 0 ? null : Math.Max(0, _highWatermark - _delivered);
+            }
+        }
+    }
+
+    /// <summary>The application has records that it has not finished.</summary>
+    public bool HasUnprocessed
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _delivered > _processed;
+            }
+        }
+    }
+
+    /// <summary>
+    /// The application asks for a record that was handed out at a version, and so is done with the one before. False when the record is
+    /// not to be delivered any more.
+    /// </summary>
+    public bool TryDeliver(long offset, int atVersion)
+    {
+        lock (_gate)
+        {
+            _processed = _delivered;
+            if (atVersion != _version || _state == DeliveryState.Revoking)
+            {
+                return false;
+            }
+
+            _delivered = offset + 1;
+            return true;
+        }
+    }
+
+    /// <summary>The application has been given everything before <paramref name="offset"/>.</summary>
+    public void MarkDelivered(long offset, int atVersion)
+    {
+        bool mayFetch;
+        lock (_gate)
+        {
+            _delivered = atVersion == _version ? offset : _delivered;
+            mayFetch = _isResetPending && IsDrained;
+        }
+
+        if (mayFetch)
+        {
+            Changed?.Invoke();
+        }
+    }
+
+    /// <summary>The application is done with what it was given.</summary>
+    public void MarkProcessed()
+    {
+        lock (_gate)
+        {
+            _processed = _delivered;
+        }
+    }
+
+    /// <summary>The application is done with everything before <paramref name="offset"/>, unless the log has gone back meanwhile.</summary>
+    public void AdvanceProcessed(long offset, int atRewinds)
+    {
+        lock (_gate)
+        {
+            _processed = atRewinds == _rewinds ? Math.Max(_processed, offset) : _processed;
+        }
+    }
+
+    /// <summary>What the group is to know of this partition; null when it knows it, or when there is nothing to know.</summary>
+    /// <param name="unfinished">Including what the application was given and has not finished.</param>
+    public OffsetToCommit? NextCommit(bool unfinished)
+    {
+        lock (_gate)
+        {
+            long offset = unfinished ? _delivered : _processed;
+            return offset >= 0 && offset != _committed
+                ? new OffsetToCommit(new CommittedOffset(Partition, offset, _leaderEpoch, ""), this, _version)
+                : null;
+        }
+    }
+
+    /// <summary>
+    /// The group has this offset now. What the application commits it is done with, so that no later auto-commit takes it back, unless
+    /// there was a seek or a reset meanwhile: then the offset says nothing of what the application works on.
+    /// </summary>
+    /// <param name="atVersion">The version when the offset was committed.</param>
+    public void MarkCommitted(long offset, int atVersion)
+    {
+        lock (_gate)
+        {
+            _committed = offset;
+            _processed = atVersion == _version ? Math.Max(_processed, Math.Min(offset, _delivered)) : _processed;
+        }
+    }
+
+    private T Read<T>(ref T field)
+    {
+        lock (_gate)
+        {
+            return field;
+        }
+    }
+}

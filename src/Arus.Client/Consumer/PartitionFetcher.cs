@@ -1,0 +1,257 @@
+using Arus.Grains;
+
+namespace Arus.Client;
+
+/// <summary>
+/// One partition that is read: what was fetched and not delivered yet, and (in the other part) how far the application is. The
+/// fetching itself is <see cref="FetchLoop"/>'s. Thread-safe.
+/// </summary>
+internal sealed partial class PartitionFetcher(TopicPartition partition, long startOffset)
+{
+    private readonly Lock _gate = new();
+    private readonly FetchedBatches _batches = new();
+    private CancellationTokenSource _interrupt = new();
+    private long _fetchOffset = startOffset;
+    private long _highWatermark = -1;
+    private int _version;
+    private DeliveryState _state;
+
+    /// <summary>The position is to be reset: nothing is fetched until the application has been given what was fetched before.</summary>
+    private bool _isResetPending;
+
+    /// <summary>Of the record at <see cref="Position"/>.</summary>
+    private ArusException? _failure;
+
+    /// <summary>Of what would follow what is buffered.</summary>
+    private ArusException? _fetchFailure;
+
+    public TopicPartition Partition { get; } = partition;
+
+    /// <summary>Wakes the fetch loop.</summary>
+    public Action? Changed { get; set; }
+
+    /// <summary>What a processor keeps with the partition; null otherwise.</summary>
+    public object? Work { get; set; }
+
+    /// <summary>Stands in the queue of partitions that have something to deliver. Guarded by the core.</summary>
+    public bool IsQueued { get; set; }
+
+    /// <summary>Grows when a seek or a reset makes worthless what was handed out before.</summary>
+    public int Version => Read(ref _version);
+
+    /// <summary>Why nothing can be handed out any more; null while something can.</summary>
+    public ArusException? Failure
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return IsIdle ? null : _failure ?? (_batches.IsEmpty ? _fetchFailure : null);
+            }
+        }
+    }
+
+    public bool HasBuffered
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return !IsIdle && !_batches.IsEmpty;
+            }
+        }
+    }
+
+    /// <summary>An upper bound of the records that are buffered, as their batches say.</summary>
+    public int BufferedRecords
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _batches.Count;
+            }
+        }
+    }
+
+    private bool IsIdle => _state != DeliveryState.Active;
+
+    /// <summary>The application has been given everything that was fetched.</summary>
+    private bool IsDrained => _batches.IsEmpty && _delivered >= _position;
+
+    /// <summary>What a fetch may begin with; a negative offset is to be resolved first.</summary>
+    public bool TryBeginFetch(out long offset, out int atVersion, out CancellationToken interrupted)
+    {
+        lock (_gate)
+        {
+            offset = _fetchOffset;
+            atVersion = _version;
+            interrupted = _interrupt.Token;
+            _isResetPending &= !IsDrained;
+            return !IsIdle && !_isResetPending && _failure is null && _fetchFailure is null && !_batches.IsFull;
+        }
+    }
+
+    /// <summary>
+    /// Whether the position may be reset now, because the offset after what was fetched is gone. Before, the application is given what
+    /// was fetched; then that offset is asked for again.
+    /// </summary>
+    public bool MayReset(int atVersion)
+    {
+        lock (_gate)
+        {
+            _isResetPending = atVersion == _version && !IsDrained;
+            return atVersion == _version && !_isResetPending;
+        }
+    }
+
+    /// <summary>Sets the offset that a fetch found to begin at, unless there was a seek meanwhile.</summary>
+    public void Resolve(long offset, int atVersion)
+    {
+        lock (_gate)
+        {
+            if (atVersion == _version)
+            {
+                // What the application still works on is not processed because the log has moved on; what comes again is not either.
+                _rewinds += offset < _position ? 1 : 0;
+                _processed = _delivered > _processed ? Math.Min(_processed, offset) : offset;
+                _fetchOffset = _position = _delivered = offset;
+                _version++;
+            }
+        }
+    }
+
+    /// <summary>Takes in what was fetched, unless there was a seek meanwhile. Answers the bytes that are buffered by it.</summary>
+    public int Accept(PartitionReadResult response, int atVersion)
+    {
+        lock (_gate)
+        {
+            if (atVersion != _version)
+            {
+                return 0;
+            }
+
+            _highWatermark = response.HighWatermark;
+            int bytes = _batches.Add(response, ref _fetchOffset, out ValidationResult problem);
+            _fetchFailure = problem.IsOk ? null : Unreadable(_fetchOffset, problem);
+            return bytes;
+        }
+    }
+
+    /// <summary>Nothing more can be fetched; what was fetched is still handed out.</summary>
+    public void Fail(ArusException e, int atVersion)
+    {
+        lock (_gate)
+        {
+            _fetchFailure = atVersion == _version ? e : _fetchFailure;
+        }
+    }
+
+    /// <summary>Hands out records until the sink is full or none is left. Answers the bytes that are not buffered any more.</summary>
+    /// <param name="checkCrcs">Verify each batch before its first record.</param>
+    /// <param name="hasMore">There is more to hand out.</param>
+    /// <param name="atVersion">The version that what was handed out belongs to.</param>
+    public int Drain(IRecordSink sink, bool checkCrcs, out bool hasMore, out int atVersion)
+    {
+        int released;
+        lock (_gate)
+        {
+            atVersion = _version;
+            hasMore = false;
+            if (IsIdle || _failure is not null)
+            {
+                return 0;
+            }
+
+            long position = _position;
+            int leaderEpoch = _leaderEpoch;
+            released = _batches.Read(Partition, sink, checkCrcs, ref position, ref leaderEpoch, out ValidationResult problem);
+            (_position, _leaderEpoch) = (position, leaderEpoch);
+            _failure = problem.IsOk ? null : Unreadable(position, problem);
+            hasMore = problem.IsOk && !_batches.IsEmpty;
+        }
+
+        Changed?.Invoke();
+        return released;
+    }
+
+    /// <summary>Goes on elsewhere. Answers the bytes that are not buffered any more.</summary>
+    public int Seek(long offset)
+    {
+        CancellationTokenSource old;
+        int released;
+        lock (_gate)
+        {
+            _delivered = _processed = offset;
+            (released, old) = Restart(offset);
+        }
+
+        Interrupt(old);
+        return released;
+    }
+
+    /// <summary>
+    /// Takes back what was handed out from <paramref name="offset"/> on, because the application has not been given it, unless there was a
+    /// seek meanwhile. What it was given before stays delivered. Answers the bytes that are not buffered any more.
+    /// </summary>
+    public int TakeBack(long offset, int atVersion)
+    {
+        CancellationTokenSource old;
+        int released;
+        lock (_gate)
+        {
+            if (atVersion != _version || _state == DeliveryState.Revoking)
+            {
+                return 0;
+            }
+
+            // Between what it was given and here there are no records.
+            _processed = _processed < _delivered ? _processed : offset;
+            _delivered = offset;
+            (released, old) = Restart(offset);
+        }
+
+        Interrupt(old);
+        return released;
+    }
+
+    public void SetPaused(bool paused)
+    {
+        lock (_gate)
+        {
+            _state = _state == DeliveryState.Revoking ? _state : paused ? DeliveryState.Paused : DeliveryState.Active;
+        }
+
+        Changed?.Invoke();
+    }
+
+    /// <summary>Hands out nothing more: the partition is about to be given up.</summary>
+    public void BeginRevoke()
+    {
+        lock (_gate)
+        {
+            _state = DeliveryState.Revoking;
+        }
+    }
+
+    private ConsumeException Unreadable(long offset, in ValidationResult problem) =>
+        new(problem.Error, Partition, offset, $"{Partition} at offset {offset}: {problem.Message}");
+
+    private (int Released, CancellationTokenSource Old) Restart(long offset)
+    {
+        _version++;
+        _fetchOffset = _position = offset;
+        _failure = _fetchFailure = null;
+        _isResetPending = false;
+        CancellationTokenSource old = _interrupt;
+        _interrupt = new CancellationTokenSource();
+        return (_batches.Clear(), old);
+    }
+
+    private void Interrupt(CancellationTokenSource old)
+    {
+        old.Cancel();
+        old.Dispose();
+        Changed?.Invoke();
+    }
+}

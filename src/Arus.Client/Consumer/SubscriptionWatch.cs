@@ -1,0 +1,142 @@
+using System.Text.RegularExpressions;
+using Microsoft.Extensions.Logging;
+
+namespace Arus.Client;
+
+/// <summary>
+/// Looks after what a member is subscribed to, every <see cref="ConsumerOptions.MetadataMaxAge"/>: topics that begin to match a pattern,
+/// and partitions that subscribed topics have got, which belong to nobody until the group divides them. Thread-safe.
+/// </summary>
+/// <param name="membership">The place in the group; null once it was left.</param>
+internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics, Func<IGroupMembership?> membership) : IAsyncDisposable
+{
+    private readonly Lock _gate = new();
+    private readonly AsyncSignal _changed = new(core.Time);
+    private readonly CancellationTokenSource _stop = new();
+    private Task _loop = Task.CompletedTask;
+    private Regex? _pattern;
+    private IReadOnlyCollection<string> _subscribed = [];
+
+    /// <summary>What is subscribed to is of a subscription that the pattern has replaced.</summary>
+    private bool _isReplaced;
+
+    /// <exception cref="ArgumentException">There is no topic.</exception>
+    public void Watch(IReadOnlyCollection<string> wanted)
+    {
+        if (wanted.Count == 0)
+        {
+            throw new ArgumentException("A subscription names at least one topic; to end it, leave the group.", nameof(wanted));
+        }
+
+        lock (_gate)
+        {
+            _pattern = null;
+            _subscribed = wanted;
+            membership()?.Subscribe(wanted);
+            Start();
+        }
+    }
+
+    public void Watch(Regex wanted)
+    {
+        lock (_gate)
+        {
+            _pattern = wanted;
+            _isReplaced = true;
+            Start();
+        }
+    }
+
+    public void Clear()
+    {
+        lock (_gate)
+        {
+            _pattern = null;
+            _subscribed = [];
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync().ConfigureAwait(false);
+        await _loop.ConfigureAwait(false);
+    }
+
+    private void Start()
+    {
+        if (_loop.IsCompleted && !_stop.IsCancellationRequested)
+        {
+            _loop = Task.Run(RunAsync);
+        }
+        else
+        {
+            _changed.Set();
+        }
+    }
+
+    private async Task RunAsync()
+    {
+        IReadOnlyDictionary<string, int>? known = null;
+        while (!_stop.IsCancellationRequested)
+        {
+            try
+            {
+                IReadOnlyCollection<string> watched = await MatchAsync().ConfigureAwait(false);
+                IReadOnlyDictionary<string, int> now = await topics.GetPartitionCountsAsync(watched, _stop.Token).ConfigureAwait(false);
+                if (known is not null && now.Any(topic => known.GetValueOrDefault(topic.Key) != topic.Value))
+                {
+                    membership()?.RequestRejoin("the partitions of a subscribed topic have changed");
+                }
+
+                known = now;
+            }
+            catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e)
+            {
+                // Whatever it was, the next look may succeed.
+                core.Logger.LogWarning(e, "Group {Group}: its topics and their partitions could not be read", core.Options.GroupId);
+            }
+
+            await _changed.WaitAsync(core.Options.MetadataMaxAge, _stop.Token).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Subscribes to what the pattern matches now, if there is one, and answers what is subscribed to.</summary>
+    private async ValueTask<IReadOnlyCollection<string>> MatchAsync()
+    {
+        Regex? wanted;
+        lock (_gate)
+        {
+            wanted = _pattern;
+        }
+
+        string[]? matching = null;
+        if (wanted is not null)
+        {
+            IReadOnlyList<string> all = await topics.ListAsync(_stop.Token).ConfigureAwait(false);
+            matching = [.. all.Where(topic => wanted.IsMatch(topic)).Order(StringComparer.Ordinal)];
+        }
+
+        lock (_gate)
+        {
+            if (matching is null || !ReferenceEquals(_pattern, wanted))
+            {
+                return _subscribed;
+            }
+
+            // When the last topic that matched is deleted the subscription stays, and the member with it: it has no partitions. Topics of
+            // an earlier subscription are given up even when none takes their place; who had none joins when there is one.
+            if ((matching.Length > 0 || _isReplaced) && !matching.SequenceEqual(_subscribed))
+            {
+                _subscribed = matching;
+                membership()?.Subscribe(matching);
+            }
+
+            _isReplaced = false;
+            return _subscribed;
+        }
+    }
+}

@@ -1,0 +1,148 @@
+using System.Diagnostics;
+using Microsoft.Extensions.Logging;
+
+namespace Arus.Client;
+
+/// <content>What the workers do with a record: the handler, its repetitions, and the end of those that fail for good.</content>
+internal sealed partial class RecordProcessor<TKey, TValue>
+{
+    private async Task WorkAsync()
+    {
+        await foreach (WorkLanes<WorkItem>.Lane lane in _lanes.Ready.ReadAllAsync().ConfigureAwait(false))
+        {
+            WorkItem item = _lanes.First(lane);
+            if (_failed.IsCancellationRequested || !item.Partition.TryBegin())
+            {
+                Finish(lane);
+                continue;
+            }
+
+            lane.Attempts++;
+            bool finished = false;
+            TimeSpan? retryIn = null;
+            try
+            {
+                retryIn = await AttemptAsync(item.Record, lane.Attempts).ConfigureAwait(false);
+                finished = retryIn is null;
+            }
+            catch (Exception e)
+            {
+                // The first failure is the one that is told.
+                Interlocked.CompareExchange(ref _failure, e, null);
+                await _failed.CancelAsync().ConfigureAwait(false);
+            }
+            finally
+            {
+                item.Partition.End(finished ? item.Sequence : null);
+            }
+
+            if (retryIn is { } pause)
+            {
+                _ = RetryLaterAsync(lane, pause);
+            }
+            else
+            {
+                Finish(lane);
+            }
+        }
+    }
+
+    private void Finish(WorkLanes<WorkItem>.Lane lane)
+    {
+        _lanes.Finish(lane);
+        Interlocked.Decrement(ref _pending);
+        _roomSignal.Set();
+    }
+
+    private async Task RetryLaterAsync(WorkLanes<WorkItem>.Lane lane, TimeSpan pause)
+    {
+        await Task.Delay(pause, _core.Time, _failed.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _lanes.Again(lane);
+    }
+
+    /// <summary>Null when the record is finished, one way or the other; otherwise how long to wait before it is tried again.</summary>
+    private async ValueTask<TimeSpan?> AttemptAsync(ConsumeResult<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?> raw, int attempt)
+    {
+        using Activity? activity = ClientDiagnostics.StartProcess(raw.Partition, raw.Offset, _core.Options.GroupId, raw.Headers);
+        long start = _core.Time.GetTimestamp();
+        try
+        {
+            await _handler(Deserialize(raw), _abort.Token).ConfigureAwait(false);
+            ClientDiagnostics.RecordProcessed(raw.Partition, _core.Time.GetElapsedTime(start), error: null);
+            return null;
+        }
+        catch (Exception e) when (!(e is OperationCanceledException && _abort.IsCancellationRequested))
+        {
+            ClientDiagnostics.SetFailed(activity, e);
+            ClientDiagnostics.RecordProcessed(raw.Partition, _core.Time.GetElapsedTime(start), e.GetType().Name);
+            bool mayPass = e is not RecordSerializationException && _options.IsRetriable?.Invoke(e) != false;
+            if (mayPass && attempt < _options.MaxAttempts)
+            {
+                _core.Logger.LogWarning(e, "Attempt {Attempt} at {Partition} offset {Offset} failed", attempt, raw.Partition, raw.Offset);
+                return TimeSpan.FromTicks(
+                    (long)Math.Min(_options.RetryBackoff.Ticks * Math.Pow(2, Math.Min(30, attempt - 1)), _options.RetryBackoffMax.Ticks));
+            }
+
+            await GiveUpAsync(raw, e, attempt).ConfigureAwait(false);
+            return null;
+        }
+    }
+
+    private async ValueTask GiveUpAsync(ConsumeResult<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?> raw, Exception cause, int attempts)
+    {
+        _core.Logger.LogError(
+            cause, "{Partition} offset {Offset} failed after {Attempts} attempts: {Action}", raw.Partition, raw.Offset, attempts,
+            _options.OnFailure);
+        switch (_options.OnFailure)
+        {
+            case FailureAction.Skip:
+                return;
+            case FailureAction.DeadLetter:
+                string topic = _options.DeadLetterTopic?.Invoke(raw.Topic) ?? raw.Topic + ".DLT";
+                try
+                {
+                    await _deadLetters!.ProduceAsync(
+                        DeadLetters.Make(topic, raw, _core.Options.GroupId, cause), _abort.Token).ConfigureAwait(false);
+                    return;
+                }
+                catch (ArusException e)
+                {
+                    throw new RecordProcessingException(
+                        raw.Partition, raw.Offset,
+                        $"The record at offset {raw.Offset} of {raw.Partition} failed ({cause.Message}) and could not go to the topic "
+                        + $"'{topic}': {e.Message}", e);
+                }
+
+            default:
+                throw new RecordProcessingException(
+                    raw.Partition, raw.Offset,
+                        $"The record at offset {raw.Offset} of {raw.Partition} failed after {attempts} attempts: {cause.Message}", cause);
+        }
+    }
+
+    private ConsumeResult<TKey, TValue> Deserialize(in ConsumeResult<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?> raw)
+    {
+        try
+        {
+            return new ConsumeResult<TKey, TValue>(
+                raw.Partition, raw.Offset, raw.LeaderEpoch, raw.TimestampMs, raw.TimestampType,
+                raw.Key is { } key ? _keySerializer.Deserialize(key) : default,
+                raw.Value is { } value ? _valueSerializer.Deserialize(value) : default,
+                raw.Headers);
+        }
+        catch (Exception e)
+        {
+            throw new RecordSerializationException(
+                $"The record at offset {raw.Offset} of {raw.Partition} could not be deserialized to {typeof(TKey)} and {typeof(TValue)}: "
+                + e.Message,
+                e)
+            {
+                Partition = raw.Partition,
+                Offset = raw.Offset,
+            };
+        }
+    }
+
+    private readonly record struct WorkItem(
+        PartitionWork Partition, long Sequence, ConsumeResult<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?> Record);
+}

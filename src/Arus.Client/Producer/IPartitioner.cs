@@ -1,0 +1,70 @@
+namespace Arus.Client;
+
+/// <summary>What a partitioner knows of a record.</summary>
+public readonly ref struct PartitionRequest
+{
+    public PartitionRequest(string topic, int partitionCount, ReadOnlySpan<byte> key, bool isKeyNull, ReadOnlySpan<byte> value)
+    {
+        Topic = topic;
+        PartitionCount = partitionCount;
+        Key = key;
+        IsKeyNull = isKeyNull;
+        Value = value;
+    }
+
+    public string Topic { get; }
+
+    /// <summary>1 or more; it can grow while a producer runs.</summary>
+    public int PartitionCount { get; }
+
+    /// <summary>Serialized; empty for a null key.</summary>
+    public ReadOnlySpan<byte> Key { get; }
+
+    public bool IsKeyNull { get; }
+
+    /// <summary>Serialized; empty for a null value.</summary>
+    public ReadOnlySpan<byte> Value { get; }
+}
+
+/// <summary>Chooses the partition of a record that names none. Implementations are safe for concurrent use.</summary>
+public interface IPartitioner
+{
+    /// <summary>The answer by which a partitioner leaves the choice to the producer, which then fills one batch after another.</summary>
+    const int AnyPartition = -1;
+
+    /// <summary>From 0 to the partition count minus 1, or <see cref="AnyPartition"/>.</summary>
+    int Select(in PartitionRequest request);
+}
+
+/// <summary>A partitioner as a function.</summary>
+public delegate int PartitionSelector(in PartitionRequest request);
+
+/// <summary>The built-in partitioners.</summary>
+public static class Partitioners
+{
+    /// <summary>Kafka's default: murmur2 of the key; without a key, sticky (KIP-794).</summary>
+    public static IPartitioner Default { get; } = From(
+        static (in PartitionRequest r) => r.IsKeyNull ? IPartitioner.AnyPartition : Murmur2.Partition(r.Key, r.PartitionCount));
+
+    /// <summary>One after another, whatever the key. Batches are filled poorly; prefer the default.</summary>
+    public static IPartitioner RoundRobin() => new RoundRobinPartitioner();
+
+    /// <summary>
+    /// A partitioner of one's own. By the first letter of a user name:
+    /// <c>Partitioners.From((in PartitionRequest r) =&gt; r.Key.IsEmpty ? 0 : char.ToLowerInvariant((char)r.Key[0]) %
+    /// r.PartitionCount)</c>.
+    /// </summary>
+    public static IPartitioner From(PartitionSelector selector) => new DelegatePartitioner(selector);
+
+    private sealed class DelegatePartitioner(PartitionSelector selector) : IPartitioner
+    {
+        public int Select(in PartitionRequest request) => selector(request);
+    }
+
+    private sealed class RoundRobinPartitioner : IPartitioner
+    {
+        private int _next = -1;
+
+        public int Select(in PartitionRequest request) => (Interlocked.Increment(ref _next) & int.MaxValue) % request.PartitionCount;
+    }
+}

@@ -1,0 +1,176 @@
+using Arus.Grains;
+using Microsoft.Extensions.Logging;
+
+namespace Arus.Client;
+
+/// <summary>
+/// Sends batches to one partition, one call at a time, until each is answered. With idempotence every batch has a sequence number, which
+/// its repetitions keep, so that the leader recognises them.
+/// </summary>
+/// <remarks>
+/// A batch that is too large for the leader is halved, as often as it takes (KIP-126).
+/// </remarks>
+internal sealed partial class PartitionSender(ProducerCore core, TopicPartition partition)
+{
+    /// <summary>How much longer than <c>request.timeout.ms</c> an answer may take, before the call counts as lost.</summary>
+    private static readonly TimeSpan ResponseGrace = TimeSpan.FromSeconds(5);
+
+    private readonly IPartitionGrain _grain = core.Grains.GetGrain<IPartitionGrain>(
+        PartitionKey.Format(partition.Topic, partition.Partition));
+    private readonly PartitionSequence _sequence = new();
+    private bool _topicIsDoubtful;
+
+    /// <summary>Answers every batch, one way or the other, and never throws.</summary>
+    public async Task SendAsync(List<ProducerBatch> batches)
+    {
+        List<ProducerBatch> pending = [.. batches];
+        try
+        {
+            int attempt = 0;
+            while (pending.Count > 0)
+            {
+                bool goesOn = await AttemptAsync(pending, attempt).ConfigureAwait(false);
+                if (!goesOn && pending.Count > 0)
+                {
+                    attempt++;
+                    await Task.Delay(core.Backoff.Of(attempt), core.Time).ConfigureAwait(false);
+                }
+            }
+        }
+        catch (Exception e)
+        {
+            // A failure that no rule foresees, such as a codec's: these batches fail, later ones get their own chance.
+            core.Logger.LogError(e, "Producing to {Partition} failed", partition);
+            pending.ForEach(b => b.MarkUnanswered());
+            ErrorCode code = e is ArusException known ? known.Code : ErrorCode.UnknownServerError;
+            FailAll(pending, code, $"Producing to {partition} failed: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Sends what there is. False when what is to be sent again should wait a little.</summary>
+    private async Task<bool> AttemptAsync(List<ProducerBatch> pending, int attempt)
+    {
+        Expire(pending);
+        if (pending.Count == 0)
+        {
+            return true;
+        }
+
+        int count = await PrepareAsync(pending).ConfigureAwait(false);
+        var entries = new ReadOnlyMemory<byte>[count];
+        for (int i = 0; i < entries.Length; i++)
+        {
+            entries[i] = pending[i].ToBytes(core.Options.Compression);
+            pending[i].MarkSent();
+        }
+
+        var request = new PartitionAppend((short)core.Options.Acks, (int)core.Options.RequestTimeout.TotalMilliseconds, entries);
+        long start = core.Time.GetTimestamp();
+        bool goesOn = false;
+        try
+        {
+            Task<PartitionAppendResult> call = _grain.AppendAsync(request);
+            if (core.Options.Acks == Acks.None)
+            {
+                SucceedUnseen(pending);
+            }
+
+            // Should the call be under way still when it is repeated, then the sequence keeps it from taking effect twice.
+            PartitionAppendResult response =
+                await call.WaitAsync(core.Options.RequestTimeout + ResponseGrace, core.Time).ConfigureAwait(false);
+            ClientDiagnostics.RecordSend(partition, core.Time.GetElapsedTime(start), error: null);
+            goesOn = Settle(pending, count, response, attempt);
+        }
+        catch (Exception e) when (GrainRetry.IsTransient(e))
+        {
+            ClientDiagnostics.RecordSend(partition, core.Time.GetElapsedTime(start), e.GetType().Name);
+            core.Logger.LogDebug(e, "Appending to {Partition} failed, attempt {Attempt}", partition, attempt + 1);
+            pending.GetRange(0, Math.Min(count, pending.Count)).ForEach(b => b.MarkUnanswered());
+            if (attempt >= core.Options.Retries)
+            {
+                FailAll(
+                    pending, ErrorCode.RequestTimedOut, $"Producing to {partition} failed after {attempt + 1} attempts: {e.Message}", e);
+            }
+        }
+
+        await CheckTopicAsync(pending).ConfigureAwait(false);
+        return goesOn;
+    }
+
+    /// <summary>With acks=0 nobody looks at the answer; it still is awaited, because it keeps the order.</summary>
+    private void SucceedUnseen(List<ProducerBatch> pending)
+    {
+        foreach (ProducerBatch batch in pending)
+        {
+            batch.MarkUnanswered();
+            Finish(batch);
+            batch.Outcome.Succeed(-1, -1);
+        }
+
+        pending.Clear();
+    }
+
+    /// <summary>Gives batches their sequences, and answers how many of them may be sent now.</summary>
+    private async ValueTask<int> PrepareAsync(List<ProducerBatch> pending)
+    {
+        if (!core.Options.IsIdempotent)
+        {
+            return pending.Count;
+        }
+
+        if (!_sequence.TryGoOn(pending, out int count))
+        {
+            return count;
+        }
+
+        if (_sequence.NeedsProducerId)
+        {
+            _sequence.SetProducerId(await core.AllocateProducerIdAsync(fresh: _sequence.IsExhausted).ConfigureAwait(false));
+        }
+
+        return _sequence.Assign(pending, core.Options.Compression);
+    }
+
+    /// <summary>Topics are created and deleted by one grain, so one look tells whether waiting is of any use.</summary>
+    private async ValueTask CheckTopicAsync(List<ProducerBatch> pending)
+    {
+        if (!_topicIsDoubtful)
+        {
+            return;
+        }
+
+        _topicIsDoubtful = false;
+        Grains.TopicDescription? topic = await core.Topics.ReadAsync(partition.Topic, CancellationToken.None).ConfigureAwait(false);
+        if (topic is null || topic.Partitions.Length <= partition.Partition)
+        {
+            FailAll(pending, ErrorCode.UnknownTopicOrPartition, $"There is no partition {partition}; was the topic deleted?", cause: null);
+        }
+    }
+
+    private void Expire(List<ProducerBatch> pending)
+    {
+        bool anyExpired = pending.Exists(IsExpired);
+        if (!anyExpired)
+        {
+            return;
+        }
+
+        // Batches whose fate is not known fail with it: given a new sequence, they might be appended a second time.
+        foreach (ProducerBatch batch in pending.Where(b => IsExpired(b) || b.MayHaveBeenAppended).ToArray())
+        {
+            pending.Remove(batch);
+            Fail(
+                batch, ErrorCode.RequestTimedOut,
+                $"A batch for {partition} was not acknowledged within delivery.timeout.ms"
+                + $" ({core.Options.DeliveryTimeout.TotalMilliseconds:0}).",
+                cause: null);
+        }
+
+        if (_sequence.IsBroken)
+        {
+            pending.ForEach(b => b.ForgetSequence());
+        }
+    }
+
+    private bool IsExpired(ProducerBatch batch) => core.Time.GetElapsedTime(batch.CreatedAt) >= core.Options.DeliveryTimeout;
+}

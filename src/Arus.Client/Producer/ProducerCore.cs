@@ -1,0 +1,111 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
+using Arus.Compression;
+using Arus.Grains;
+using Microsoft.Extensions.Logging;
+
+namespace Arus.Client;
+
+/// <summary>What the partitions of one producer share. Thread-safe.</summary>
+internal sealed class ProducerCore
+{
+    private readonly ConcurrentDictionary<string, TopicAccumulator> _topics = new(StringComparer.Ordinal);
+    private readonly ConcurrentBag<RecordBatchBuilder> _builders = [];
+    private readonly Lock _gate = new();
+    private readonly GrainRetry _retry;
+    private readonly int _maxPooledBuilders;
+    private int _pooledBuilders;
+    private Task<long>? _producerId;
+
+    public ProducerCore(
+        IGrainFactory grains, GrainRetry retry, TopicMetadata metadata, ProducerOptions options, TimeProvider time, ILogger logger)
+    {
+        Grains = grains;
+        Topics = metadata;
+        Options = options;
+        Time = time;
+        Logger = logger;
+        _retry = retry;
+        Budget = new ByteBudget(options.BufferMemory, time);
+        _maxPooledBuilders = (int)Math.Clamp(options.BufferMemory / options.BatchSize, 1, 4096);
+    }
+
+    public IGrainFactory Grains { get; }
+
+    public TopicMetadata Topics { get; }
+
+    public ProducerOptions Options { get; }
+
+    public TimeProvider Time { get; }
+
+    public ILogger Logger { get; }
+
+    public ByteBudget Budget { get; }
+
+    /// <summary>The topic, unless it was last seen missing. How old that knowledge is, is looked at for each batch.</summary>
+    public bool TryGetTopic(string name, [NotNullWhen(true)] out TopicAccumulator? topic) =>
+        _topics.TryGetValue(name, out topic) && topic.IsKnown;
+
+    public async ValueTask<TopicAccumulator> GetTopicAsync(string name, CancellationToken cancellationToken)
+    {
+        Grains.TopicDescription description = await Topics.GetAsync(name, Options.MetadataMaxAge, cancellationToken).ConfigureAwait(false);
+        TopicAccumulator topic = _topics.GetOrAdd(name, static (n, self) => new TopicAccumulator(self, n), this);
+        topic.Grow(description.Partitions.Length);
+        return topic;
+    }
+
+    /// <summary>One id for the producer; a fresh one for a partition that has used up all epochs.</summary>
+    public Task<long> AllocateProducerIdAsync(bool fresh)
+    {
+        lock (_gate)
+        {
+            // A failed allocation is not kept: the next batch tries again.
+            if (fresh || _producerId is null || _producerId.IsFaulted || _producerId.IsCanceled)
+            {
+                _producerId = _retry.CallAsync(() => Grains.GetGrain<IProducerIdGrain>(0).AllocateBlockAsync(1), CancellationToken.None);
+            }
+
+            return _producerId;
+        }
+    }
+
+    public ExponentialBackoff Backoff => new(Options.RetryBackoff, Options.RetryBackoffMax);
+
+    public RecordBatchBuilder RentBuilder()
+    {
+        if (!_builders.TryTake(out RecordBatchBuilder? builder))
+        {
+            return new RecordBatchBuilder();
+        }
+
+        Interlocked.Decrement(ref _pooledBuilders);
+        builder.Reset();
+        return builder;
+    }
+
+    /// <summary>Only for a builder whose batch nobody reads any more.</summary>
+    public void ReturnBuilder(RecordBatchBuilder builder)
+    {
+        if (Interlocked.Increment(ref _pooledBuilders) <= _maxPooledBuilders)
+        {
+            _builders.Add(builder);
+        }
+        else
+        {
+            Interlocked.Decrement(ref _pooledBuilders);
+            builder.Dispose();
+        }
+    }
+
+    /// <summary>A number below <paramref name="limit"/>, by chance.</summary>
+    public int Draw(int limit) => Random.Shared.Next(limit);
+
+    /// <summary>Sends without lingering what there is now.</summary>
+    public void Flush(List<Task>? outcomes)
+    {
+        foreach (TopicAccumulator topic in _topics.Values)
+        {
+            topic.Flush(outcomes);
+        }
+    }
+}

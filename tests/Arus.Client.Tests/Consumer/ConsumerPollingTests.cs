@@ -1,0 +1,157 @@
+using System.Text;
+using Arus.Compression;
+
+namespace Arus.Client.Tests;
+
+public sealed class ConsumerPollingTests : ConsumerTestBase
+{
+    [Fact]
+    public async Task Reads_from_the_beginning_and_knows_where_it_is()
+    {
+        var cluster = new FakeCluster();
+        FakePartition partition = cluster.Partition("t", 0);
+        partition.Append("a", "b");
+        partition.Append("c");
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
+        consumer.Assign(new TopicPartitionOffset("t", 0, TopicPartitionOffset.Beginning));
+        var read = new List<ConsumeResult<string, string>>();
+        while (read.Count < 3)
+        {
+            read.AddRange(await consumer.PollAsync(Forever, Bound));
+        }
+
+        Assert.Equal([(0L, "ka", "a"), (1L, "kb", "b"), (2L, "kc", "c")], read.Select(r => (r.Offset, r.Key, r.Value)));
+        Assert.Equal(1_000, read[0].TimestampMs);
+        Assert.Equal(3, consumer.Position(new("t", 0)));
+        Assert.Equal(0, consumer.Lag(new("t", 0)));
+        Assert.Empty(await consumer.PollAsync(TimeSpan.Zero));
+        Task<IReadOnlyList<ConsumeResult<string, string>>> waiting = consumer.PollAsync(Forever, Bound).AsTask();
+        partition.Append("d");
+        Assert.Equal("d", Assert.Single(await waiting).Value);
+    }
+
+    [Theory]
+    [InlineData(CompressionType.Gzip)]
+    [InlineData(CompressionType.Zstd)]
+    public async Task Gives_no_more_records_than_asked_for_and_reads_headers(CompressionType codec)
+    {
+        var cluster = new FakeCluster();
+        using var builder = new RecordBatchBuilder();
+        for (int i = 0; i < 10; i++)
+        {
+            builder.Append(i, null, Encoding.UTF8.GetBytes($"{i}"), [new("h", Encoding.UTF8.GetBytes($"x{i}")), new("null", null)]);
+        }
+
+        cluster.Partition("t", 0).AppendRaw(builder.Build(new RecordBatchOptions { Compression = codec }).Span);
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain with { MaxPollRecords = 4 });
+        consumer.Assign(new TopicPartitionOffset("t", 0, 0));
+        var sizes = new List<int>();
+        int next = 0;
+        while (next < 10)
+        {
+            IReadOnlyList<ConsumeResult<string, string>> records = await consumer.PollAsync(Forever, Bound);
+            sizes.Add(records.Count);
+            foreach (ConsumeResult<string, string> record in records)
+            {
+                Assert.Null(record.Key);
+                Assert.Equal($"{next}", record.Value);
+                Assert.Equal($"x{next++}", record.Headers.FindText("h"));
+                Assert.Null(record.Headers.FindText("null"));
+                Assert.Equal(2, record.Headers.Count);
+            }
+        }
+
+        Assert.Equal([4, 4, 2], sizes);
+    }
+
+    [Fact]
+    public async Task Seeks_without_waiting_for_the_fetch_that_is_under_way()
+    {
+        var cluster = new FakeCluster();
+        FakePartition partition = cluster.Partition("t", 0);
+        partition.Append("a", "b", "c");
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
+        consumer.Assign(new TopicPartitionOffset("t", 0, TopicPartitionOffset.End));
+        Task<IReadOnlyList<ConsumeResult<string, string>>> waiting = consumer.PollAsync(Forever, Bound).AsTask();
+        consumer.Seek(new("t", 0), 1);
+        Assert.Equal(["b", "c"], (await waiting).Select(r => r.Value));
+        consumer.Seek(new("t", 0), TopicPartitionOffset.Beginning);
+        Assert.Equal(["a", "b", "c"], (await consumer.PollAsync(Forever, Bound)).Select(r => r.Value));
+        Assert.Throws<ArgumentOutOfRangeException>(() => consumer.Seek(new("t", 0), -5));
+        Assert.Throws<InvalidOperationException>(() => consumer.Seek(new("t", 1), 0));
+    }
+
+    [Fact]
+    public async Task Delivers_nothing_of_a_paused_partition()
+    {
+        var cluster = new FakeCluster();
+        cluster.Partition("t", 0).Append("a");
+        cluster.Partition("t", 1).Append("b");
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
+        consumer.Assign(new TopicPartitionOffset("t", 0, 0), new TopicPartitionOffset("t", 1, 0));
+        consumer.Pause(new TopicPartition("t", 0));
+        Assert.Equal("b", Assert.Single(await consumer.PollAsync(Forever, Bound)).Value);
+        Assert.Empty(await consumer.PollAsync(TimeSpan.Zero));
+        consumer.Resume(new TopicPartition("t", 0));
+        Assert.Equal("a", Assert.Single(await consumer.PollAsync(Forever, Bound)).Value);
+    }
+
+    [Fact]
+    public async Task Polls_one_at_a_time()
+    {
+        var cluster = new FakeCluster();
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
+        using var stop = new CancellationTokenSource();
+        Task<IReadOnlyList<ConsumeResult<string, string>>> waiting = consumer.PollAsync(Forever, stop.Token).AsTask();
+        await Assert.ThrowsAsync<InvalidOperationException>(() => consumer.PollAsync(TimeSpan.Zero).AsTask());
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
+    }
+
+    [Fact]
+    public async Task Finds_offsets_by_time()
+    {
+        var cluster = new FakeCluster();
+        cluster.Partition("t", 0).Append("a", "b");
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
+        IReadOnlyList<TopicPartitionOffset> found =
+            await consumer.OffsetsForTimeAsync([new("t", 0)], DateTimeOffset.FromUnixTimeMilliseconds(500));
+        Assert.Equal([new TopicPartitionOffset("t", 0, 0)], found);
+        Assert.Equal(
+            TopicPartitionOffset.End, (await consumer.OffsetsForTimeAsync([new("t", 0)], DateTimeOffset.UnixEpoch.AddYears(60)))[0].Offset);
+    }
+
+    [Fact]
+    public async Task Assigns_or_subscribes_but_not_both()
+    {
+        var cluster = new FakeCluster();
+        await using IConsumer<string, string> alone = cluster.Client.CreateConsumer<string, string>(Plain);
+        Assert.Throws<InvalidOperationException>(() => alone.Subscribe("t"));
+        await using IConsumer<string, string> member = cluster.Client.CreateConsumer<string, string>(Grouped);
+        member.Subscribe("t");
+        Assert.Throws<InvalidOperationException>(() => member.Assign(new TopicPartitionOffset("t", 0, 0)));
+        Assert.Throws<ArgumentException>(() => cluster.Client.CreateConsumer<string, string>(Plain with { GroupInstanceId = "i" }));
+    }
+
+    [Fact]
+    public async Task Fetches_no_more_than_the_buffer_allows()
+    {
+        var cluster = new FakeCluster();
+        FakePartition partition = cluster.Partition("t", 0);
+        for (int i = 0; i < 100; i++)
+        {
+            partition.Append(new string('x', 1000));
+        }
+
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(
+            Plain with { FetchMaxBytes = 3_000, MaxPartitionFetchBytes = 2_000, MaxPollRecords = 1 });
+        consumer.Assign(new TopicPartitionOffset("t", 0, 0));
+        Assert.Single(await consumer.PollAsync(Forever, Bound));
+        int read = 1;
+        while (read < 100)
+        {
+            read += (await consumer.PollAsync(Forever, Bound)).Count;
+            Assert.InRange(partition.Fetches, 0, read + 4);
+        }
+    }
+}
