@@ -1,5 +1,6 @@
 using Arus.Grains;
 using Arus.Storage;
+using Arus.Storage.Rows;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Orleans.Storage;

@@ -4,7 +4,7 @@ namespace Arus.Storage;
 
 public enum FlushMode
 {
-    /// <summary>fsync with every group commit, before it is acknowledged: a crash of process or machine loses nothing acknowledged.</summary>
+    /// <summary>fsync with every group commit, before it is acknowledged: no crash loses anything acknowledged.</summary>
     Always = 0,
 
     /// <summary>

@@ -44,7 +44,9 @@ public interface IPartitionLog : IAsyncDisposable
     /// one or more whole batches, which are appended together or not at all; entries are accepted or refused one by one.
     /// </summary>
     /// <param name="entries">Left alone by the caller until the task completes.</param>
-    /// <param name="leaderEpoch">Written into the batches. Below <see cref="LatestEpoch"/>: all are refused, <see cref="ErrorCode.FencedLeaderEpoch"/>.</param>
+    /// <param name="leaderEpoch">
+    /// Written into the batches. Below <see cref="LatestEpoch"/> all are refused, with <see cref="ErrorCode.FencedLeaderEpoch"/>.
+    /// </param>
     /// <param name="origin">Decides what is validated and who gives the offsets.</param>
     /// <returns>One result for each entry, in their order.</returns>
     ValueTask<LogAppendResult[]> AppendAsync(ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin = AppendOrigin.Client);
@@ -98,8 +100,8 @@ public interface IPartitionLog : IAsyncDisposable
     ValueTask FlushAsync();
 
     /// <summary>
-    /// Closes the log and deletes everything it holds. A log that was closed before, since a newer activation opened it again, is deleted
-    /// all the same: see <see cref="IPartitionLogProvider.DeleteAsync"/>.
+    /// Closes the log and deletes everything it holds, also when the log was closed before because a newer activation opened it again:
+    /// see <see cref="IPartitionLogProvider.DeleteAsync"/>.
     /// </summary>
     ValueTask DeleteAsync();
 }
@@ -112,11 +114,12 @@ public interface IPartitionLogProvider : IAsyncDisposable
     /// Tells a topic from an earlier one of the same name: a log found with another id is set aside, not served. Empty: not checked.
     /// </param>
     /// <param name="leaderEpoch">
-    /// Whose leader opens it. A log in shared storage tells every other leader at once; without it (-1) such a log can be read, and
-    /// changed only after the first append, which brings one.
+    /// The epoch of the leader that opens it. A log in shared storage fences every older leader at once; without an epoch (-1) such a log
+    /// can be read, and changed only after the first append, which brings one.
     /// </param>
     /// <exception cref="LogException">
-    /// The log cannot be opened, the message names the file and the reason; or <see cref="ErrorCode.FencedLeaderEpoch"/>: a newer leader has it.
+    /// The log cannot be opened, and the message names the file and the reason; or, with <see cref="ErrorCode.FencedLeaderEpoch"/>, a
+    /// newer leader has it.
     /// </exception>
     ValueTask<IPartitionLog> OpenAsync(
         TopicPartition partition, Guid topicId, TopicConfig config, int leaderEpoch = -1, CancellationToken cancellationToken = default);
@@ -143,7 +146,7 @@ public enum AppendOrigin
     Replica = 2,
 }
 
-/// <param name="BaseOffset">The first offset given; -1 on error. For a duplicate of an idempotent producer: the first time's offset.</param>
+/// <param name="BaseOffset">The first offset given, to a duplicate of an idempotent producer the first time; -1 on error.</param>
 /// <param name="LogAppendTimeMs">Unix milliseconds under <c>message.timestamp.type=LogAppendTime</c>; otherwise -1.</param>
 /// <param name="Message">What was wrong, for a person; null without error.</param>
 /// <param name="RecordErrors">Which records were at fault, where that is known.</param>
@@ -176,7 +179,8 @@ public readonly record struct LogMaintenanceResult(int SegmentsDeleted, int Segm
 
 /// <summary>A log cannot be opened or has failed; the message names the file.</summary>
 /// <param name="error">What a client is told.</param>
-public sealed class LogException(string message, Exception? inner = null, ErrorCode error = ErrorCode.KafkaStorageError) : Exception(message, inner)
+public sealed class LogException(string message, Exception? inner = null, ErrorCode error = ErrorCode.KafkaStorageError)
+    : Exception(message, inner)
 {
     public ErrorCode Error { get; } = error;
 }

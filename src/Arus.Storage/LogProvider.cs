@@ -11,7 +11,7 @@ namespace Arus.Storage;
 public sealed class LogProvider : IPartitionLogProvider, ILogOwner
 {
     private readonly Lock _lock = new();
-    private readonly Dictionary<TopicPartition, Entry> _open = [];
+    private readonly Dictionary<TopicPartition, TaskCompletionSource<PartitionLog?>> _open = [];
     private readonly LogShared _shared;
     private readonly IDisposable _directoryLock;
     private readonly bool _ownsScheduler;
@@ -70,7 +70,8 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
         TopicPartition partition, Guid topicId, TopicConfig config, int leaderEpoch = -1, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(config);
-        PartitionLog? log = await ReplaceAsync(partition, affinity => Open(partition, topicId, affinity, config), "opened").ConfigureAwait(false);
+        PartitionLog? log =
+            await ReplaceAsync(partition, affinity => Open(partition, topicId, affinity, config), "opened").ConfigureAwait(false);
         return log!;
     }
 
@@ -91,8 +92,8 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
     /// </summary>
     private async Task<PartitionLog?> ReplaceAsync(TopicPartition partition, Func<int, PartitionLog?> replacement, string purpose)
     {
-        var entry = new Entry();
-        Entry? before;
+        var entry = new TaskCompletionSource<PartitionLog?>(TaskCreationOptions.RunContinuationsAsynchronously);
+        TaskCompletionSource<PartitionLog?>? before;
         int affinity;
         lock (_lock)
         {
@@ -107,7 +108,7 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
         {
             if (before is not null)
             {
-                await before.CloseAsync().ConfigureAwait(false);
+                await CloseAsync(before).ConfigureAwait(false);
             }
 
             var work = new LogTask<PartitionLog?>(
@@ -118,17 +119,17 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
         }
         finally
         {
-            entry.Opened(log);
+            entry.SetResult(log);
             if (log is null)
             {
-                Forget(partition, entry);
+                Forget(partition, found => found == entry);
             }
         }
     }
 
     public async ValueTask DisposeAsync()
     {
-        Entry[] open;
+        TaskCompletionSource<PartitionLog?>[] open;
         lock (_lock)
         {
             if (_disposed)
@@ -140,7 +141,7 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
             open = [.. _open.Values];
         }
 
-        await Task.WhenAll(open.Select(entry => entry.CloseAsync())).ConfigureAwait(false);
+        await Task.WhenAll(open.Select(CloseAsync)).ConfigureAwait(false);
         if (_ownsScheduler)
         {
             await _shared.Scheduler.DisposeAsync().ConfigureAwait(false);
@@ -168,24 +169,24 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
         }
     }
 
-    private void Forget(TopicPartition partition, Entry entry)
+    void ILogOwner.OnClosed(PartitionLog log) =>
+        Forget(log.Partition, entry => entry.Task is { IsCompletedSuccessfully: true } opened && opened.Result == log);
+
+    private static async Task CloseAsync(TaskCompletionSource<PartitionLog?> entry)
     {
-        lock (_lock)
+        if (await entry.Task.ConfigureAwait(false) is { } log)
         {
-            if (_open.GetValueOrDefault(partition) == entry)
-            {
-                _open.Remove(partition);
-            }
+            await log.DisposeAsync().ConfigureAwait(false);
         }
     }
 
-    void ILogOwner.OnClosed(PartitionLog log)
+    private void Forget(TopicPartition partition, Func<TaskCompletionSource<PartitionLog?>, bool> isGone)
     {
         lock (_lock)
         {
-            if (_open.GetValueOrDefault(log.Partition) is { } entry && entry.Is(log))
+            if (_open.GetValueOrDefault(partition) is { } entry && isGone(entry))
             {
-                _open.Remove(log.Partition);
+                _open.Remove(partition);
             }
         }
     }
@@ -216,7 +217,7 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
             ? checkpoint
             : null;
 
-    /// <summary>A directory that another topic of the same name left behind is not this topic's, but somebody's records.</summary>
+    /// <summary>Keeps the directory that an earlier topic of the same name left behind under another name.</summary>
     private void SetStrayAside(TopicPartition partition, Guid topicId, string directory)
     {
         if (FindOther(topicId, directory) is not { } checkpoint)
@@ -231,22 +232,5 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
             LogEventKind.SetAside, partition, directory,
             $"{directory} belongs to topic id {checkpoint.TopicId}, not {topicId}; it was renamed to {Path.GetFileName(stray)}. "
             + "Delete it when its records are not needed.");
-    }
-
-    private sealed class Entry
-    {
-        private readonly TaskCompletionSource<PartitionLog?> _log = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-        public void Opened(PartitionLog? log) => _log.TrySetResult(log);
-
-        public bool Is(PartitionLog log) => _log.Task is { IsCompletedSuccessfully: true } task && task.Result == log;
-
-        public async Task CloseAsync()
-        {
-            if (await _log.Task.ConfigureAwait(false) is { } log)
-            {
-                await log.DisposeAsync().ConfigureAwait(false);
-            }
-        }
     }
 }

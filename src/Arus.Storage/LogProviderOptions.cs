@@ -52,7 +52,10 @@ public enum LogEventKind
 }
 
 /// <param name="File">The file or directory.</param>
-/// <param name="FromOffset">Of <see cref="LogEventKind.TailTruncated"/>: the log end after the cut; of <see cref="LogEventKind.TailMissing"/>: the first offset that is lost; otherwise -1.</param>
+/// <param name="FromOffset">
+/// Of <see cref="LogEventKind.TailTruncated"/> the log end after the cut, of <see cref="LogEventKind.TailMissing"/> the first offset that
+/// is lost; otherwise -1.
+/// </param>
 /// <param name="Bytes">Of <see cref="LogEventKind.TailTruncated"/>: how many were cut; otherwise 0.</param>
 /// <param name="Message">One sentence for a log line.</param>
 public sealed record LogEvent(

@@ -48,5 +48,7 @@ public static class StoredLogs
     }
 }
 
-/// <param name="OldestSegmentWritten">When the segment that was written longest ago was last written: no record in it was appended later.</param>
+/// <param name="OldestSegmentWritten">
+/// When the segment that was written longest ago was last written: no record in it was appended later.
+/// </param>
 public readonly record struct StoredLog(TopicPartition Partition, DateTimeOffset OldestSegmentWritten);

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Arus.Grains;
 using Arus.Storage;
+using Arus.Storage.Rows;
 using Arus.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using Orleans.Configuration;

@@ -14,7 +14,8 @@ public sealed class AbandonedCallerTests
     {
         await using var threads = new LogThreads(1);
         var provider = new LogProvider(new LogProviderOptions { Directory = "/logs" }, new MemoryFileSystem(), threads);
-        await AbandonAsync(threads, LogLane.Read, () => provider.OpenAsync(LogFixture.Partition, Guid.Empty, LogExtensions.Config()).AsTask());
+        await AbandonAsync(
+            threads, LogLane.Read, () => provider.OpenAsync(LogFixture.Partition, Guid.Empty, LogExtensions.Config()).AsTask());
         await provider.DisposeAsync().AsTask().WaitAsync(Limit);
         Assert.Equal(0, provider.OpenLogs);
     }
@@ -35,7 +36,8 @@ public sealed class AbandonedCallerTests
     {
         await using var threads = new LogThreads(1);
         var provider = new LogProvider(new LogProviderOptions { Directory = "/logs" }, new MemoryFileSystem(), threads);
-        await AbandonAsync(threads, LogLane.Read, () => provider.OpenAsync(LogFixture.Partition, Guid.Empty, LogExtensions.Config()).AsTask());
+        await AbandonAsync(
+            threads, LogLane.Read, () => provider.OpenAsync(LogFixture.Partition, Guid.Empty, LogExtensions.Config()).AsTask());
         IPartitionLog log = await provider.OpenAsync(LogFixture.Partition, Guid.Empty, LogExtensions.Config()).AsTask().WaitAsync(Limit);
         Assert.Equal(0, await log.MustAppendAsync(Batches.Of("a")));
         await provider.DisposeAsync();
@@ -58,7 +60,9 @@ public sealed class AbandonedCallerTests
         await provider.DisposeAsync();
     }
 
-    /// <summary>Begins an action in a grain's turn while the lane that it needs is held up, and goes on only after the grain is gone.</summary>
+    /// <summary>
+    /// Begins an action in a grain's turn while the lane that it needs is held up, and goes on only after the grain is gone.
+    /// </summary>
     /// <returns>The action's task, which nothing in the grain completes any more.</returns>
     private static async Task<Task> AbandonAsync(LogThreads threads, LogLane lane, Func<Task> action)
     {

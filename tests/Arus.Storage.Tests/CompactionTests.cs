@@ -1,4 +1,5 @@
 using Arus.Compression;
+using Arus.Testing;
 
 namespace Arus.Storage.Tests;
 
@@ -25,108 +26,13 @@ public sealed class CompactionTests
         return await log.MaintainAsync();
     }
 
-    [Theory]
-    [InlineData(CompressionType.None)]
-    [InlineData(CompressionType.Gzip)]
-    public async Task The_last_record_of_each_key_stays_at_its_offset(CompressionType compression)
-    {
-        await using var fixture = new LogFixture();
-        IPartitionLog log = await fixture.OpenAsync(Compacted());
-        for (int i = 0; i < 100; i++)
-        {
-            await log.MustAppendAsync(Batches.Build(
-                [($"k{i % 7}", $"{i} first"), ($"k{i % 5}", $"{i} second")], new RecordBatchOptions { Compression = compression }));
-        }
-
-        await SealAsync(log);
-        var before = await log.ReadAllAsync();
-        Dictionary<string, string?> latest = await LatestAsync(log);
-        LogMaintenanceResult result = await CompactAsync(log);
-        Assert.True(result.SegmentsCompacted > 3 && result.BytesFreed > 0, $"{result}");
-
-        log = await fixture.ReopenAsync(Compacted());
-        Assert.Empty(fixture.Events);
-        var after = await log.ReadAllAsync();
-        Assert.True(after.Count < before.Count / 3);
-        Assert.Equal(latest, await LatestAsync(log));
-        Assert.Subset(before.ToHashSet(), after.ToHashSet());
-        Assert.Equal(0, log.LogStartOffset);
-        foreach (long offset in before.Select(record => record.Offset))
-        {
-            LogReadResult read = await log.ReadAsync(offset, 1, true);
-            Assert.Equal(ErrorCode.None, read.Error);
-            Assert.NotEmpty(read.Records);
-        }
-    }
-
-    [Fact]
-    public async Task The_log_start_stays_when_compaction_leaves_nothing_of_the_first_segment()
-    {
-        await using var fixture = new LogFixture();
-        IPartitionLog log = await fixture.OpenAsync(Compacted());
-        for (int i = 0; i < 60; i++)
-        {
-            await log.MustAppendAsync(Batches.Keyed(("k", $"{i} {new string('v', 80)}")));
-        }
-
-        await SealAsync(log);
-        await CompactAsync(log);
-        await CompactAsync(log);
-        Assert.Equal(0, log.LogStartOffset);
-        log = await fixture.ReopenAsync(Compacted());
-        await CompactAsync(log);
-        Assert.Equal(0, log.LogStartOffset);
-        LogReadResult read = await log.ReadAsync(1, 1 << 20, true);
-        Assert.Equal(ErrorCode.None, read.Error);
-        Assert.Equal(59, Batches.Records(read.Records)[0].Offset);
-    }
-
-    [Fact]
-    public async Task A_tombstone_stays_for_its_retention_and_goes_then()
-    {
-        await using var fixture = new LogFixture();
-        IPartitionLog log = await fixture.OpenAsync(Compacted(("delete.retention.ms", "60000")));
-        await log.MustAppendAsync(Batches.Keyed(("k", "v")));
-        await log.MustAppendAsync(Batches.Keyed(("k", null)));
-        await SealAsync(log);
-        await CompactAsync(log);
-        log = await fixture.ReopenAsync(Compacted(("delete.retention.ms", "60000"))); // What is cached may be what it was before.
-        Assert.Equal([null], (await log.ReadAllAsync()).Where(record => record.Key == "k").Select(record => record.Value));
-        fixture.Time.Advance(TimeSpan.FromMilliseconds(59_999));
-        await CompactAsync(log);
-        Assert.Contains("k", (await ColdAsync(fixture)).Keys);
-        fixture.Time.Advance(TimeSpan.FromMilliseconds(1));
-        log = await fixture.OpenAsync(Compacted(("delete.retention.ms", "60000")));
-        await SealAsync(log);
-        await CompactAsync(log);
-        Assert.DoesNotContain("k", (await ColdAsync(fixture)).Keys);
-
-        static async Task<Dictionary<string, string?>> ColdAsync(LogFixture fixture) => await LatestAsync(await fixture.ReopenAsync(Compacted()));
-    }
-
-    [Fact]
-    public async Task A_record_younger_than_the_lag_is_left_alone()
-    {
-        await using var fixture = new LogFixture();
-        TopicConfig config = Compacted(("min.compaction.lag.ms", "60000"));
-        IPartitionLog log = await fixture.OpenAsync(config);
-        for (int i = 0; i < 30; i++)
-        {
-            await log.MustAppendAsync(Batches.Keyed(("k", $"{i}")));
-        }
-
-        await SealAsync(log);
-        Assert.Equal(0, (await CompactAsync(log)).SegmentsCompacted);
-        fixture.Time.Advance(TimeSpan.FromMinutes(1));
-        Assert.NotEqual(0, (await CompactAsync(log)).SegmentsCompacted);
-    }
-
     [Fact]
     public async Task The_dirty_ratio_and_the_greatest_lag_decide_when()
     {
         await using var fixture = new LogFixture();
         TopicConfig config = LogExtensions.Config(
-            ("cleanup.policy", "compact"), ("segment.bytes", "1024"), ("min.cleanable.dirty.ratio", "1"), ("max.compaction.lag.ms", "60000"));
+            ("cleanup.policy", "compact"), ("segment.bytes", "1024"), ("min.cleanable.dirty.ratio", "1"),
+            ("max.compaction.lag.ms", "60000"));
         IPartitionLog log = await fixture.OpenAsync(config);
         await log.MustAppendAsync(Batches.Keyed(("a", "1")));
         await SealAsync(log);
@@ -174,7 +80,8 @@ public sealed class CompactionTests
         await fixture.CloseAsync();
 
         // Without checkpoint and snapshots, the log itself must tell.
-        foreach (string name in fixture.FileSystem.ListFiles(fixture.Directory).Where(name => !name.EndsWith(".log", StringComparison.Ordinal)))
+        IEnumerable<string> names = fixture.FileSystem.ListFiles(fixture.Directory);
+        foreach (string name in names.Where(name => !name.EndsWith(".log", StringComparison.Ordinal)))
         {
             fixture.FileSystem.DeleteFile(Path.Combine(fixture.Directory, name));
         }
@@ -189,20 +96,7 @@ public sealed class CompactionTests
     }
 
     [Fact]
-    public async Task A_crash_at_any_point_leaves_the_old_segments_or_the_new()
-    {
-        for (int seed = 0; seed < 100; seed++)
-        {
-            try
-            {
-                await CrashAsync(new Random(seed));
-            }
-            catch (Exception error)
-            {
-                throw new InvalidOperationException($"Seed {seed}: {error.Message}", error);
-            }
-        }
-    }
+    public Task A_crash_at_any_point_leaves_the_old_segments_or_the_new() => Seeds.RunAsync(100, seed => CrashAsync(new Random(seed)));
 
     private static async Task CrashAsync(Random random)
     {
@@ -219,14 +113,7 @@ public sealed class CompactionTests
             }
 
             Task<LogMaintenanceResult> pass = log.MaintainAsync().AsTask();
-            for (int i = random.Next(25); i >= 0 && !pass.IsCompleted; i--)
-            {
-                if (!machine.Scheduler.RunOne(random))
-                {
-                    await Task.Yield();
-                }
-            }
-
+            await machine.Scheduler.RunUntilAsync(pass, random, steps: 1 + random.Next(25));
             if (random.Next(3) == 0)
             {
                 machine.Kill();

@@ -1,4 +1,5 @@
 using Arus.Compression;
+using Arus.Testing;
 
 namespace Arus.Storage.Tests;
 
@@ -8,27 +9,10 @@ namespace Arus.Storage.Tests;
 /// </summary>
 public sealed class FaultTests
 {
-    private const int SeedsPerCase = 25;
     private const int Steps = 60;
 
-    public static TheoryData<int> Cases => [.. Enumerable.Range(0, 8)];
-
-    [Theory]
-    [MemberData(nameof(Cases))]
-    public async Task Acknowledged_records_survive_crashes(int testCase)
-    {
-        for (int seed = testCase * SeedsPerCase; seed < (testCase + 1) * SeedsPerCase; seed++)
-        {
-            try
-            {
-                await new Run(seed).ExecuteAsync();
-            }
-            catch (Exception error)
-            {
-                throw new InvalidOperationException($"Seed {seed}: {error.Message}", error);
-            }
-        }
-    }
+    [Fact]
+    public Task Acknowledged_records_survive_crashes() => Seeds.RunAsync(200, seed => new Run(seed).ExecuteAsync());
 
     private sealed class Run(int seed)
     {
@@ -211,7 +195,8 @@ public sealed class FaultTests
                 Assert.Equal(value, found.GetValueOrDefault(offset));
             }
 
-            Assert.True(_acknowledged.Count == 0 || _acknowledged.Keys.Max() < _log.HighWatermark, "An acknowledged record is missing at the end.");
+            Assert.True(
+                _acknowledged.Count == 0 || _acknowledged.Keys.Max() < _log.HighWatermark, "An acknowledged record is missing at the end.");
         }
     }
 }

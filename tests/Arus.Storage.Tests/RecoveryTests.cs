@@ -7,6 +7,9 @@ public sealed class RecoveryTests
 {
     private static string FirstLog(Machine machine) => Path.Combine(machine.Directory, "00000000000000000000.log");
 
+    private static string LastLog(Machine machine) =>
+        machine.Disk.ListFiles(machine.Directory).Where(name => name.EndsWith(".log", StringComparison.Ordinal)).Max()!;
+
     private static async Task<IPartitionLog> FilledAsync(Machine machine, int count, TopicConfig? config = null)
     {
         IPartitionLog log = await machine.OpenAsync(config);
@@ -99,7 +102,7 @@ public sealed class RecoveryTests
         TopicConfig config = LogExtensions.Config(("segment.bytes", "1024"));
         var machine = new Machine();
         await machine.RestartAsync(await FilledAsync(machine, 40, config));
-        string last = machine.Disk.ListFiles(machine.Directory).Where(name => name.EndsWith(".log", StringComparison.Ordinal)).Max()!;
+        string last = LastLog(machine);
         string path = Path.Combine(machine.Directory, last);
         byte[] content = machine.Disk.Content(path);
         int batch = new RecordBatchHeader(content).SizeInBytes;
@@ -123,7 +126,7 @@ public sealed class RecoveryTests
         // A torn tail in what is written now lies before the old recovery point, and is cut as any other.
         await machine.Scheduler.RunAsync(log.AppendAsync([Batches.Of("again")], 2));
         machine.Kill();
-        path = Path.Combine(machine.Directory, machine.Disk.ListFiles(machine.Directory).Where(name => name.EndsWith(".log", StringComparison.Ordinal)).Max()!);
+        path = Path.Combine(machine.Directory, LastLog(machine));
         machine.Disk.Replace(path, [.. machine.Disk.Content(path), 1, 2, 3]);
         log = await machine.OpenAsync(config);
         Assert.Equal(found + 1, log.LogEndOffset);

@@ -1,4 +1,5 @@
 using Arus.Compression;
+using Arus.Storage.Rows;
 using Arus.Testing;
 using static Arus.Storage.Tests.RowLogs;
 
@@ -150,31 +151,13 @@ public sealed class RowPartitionLogChangeTests
     });
 
     [Fact]
-    public void A_tombstone_stays_for_its_retention_and_goes_then() => OnOwnThread(() =>
-    {
-        var time = new ManualTimeProvider();
-        var store = new SimulatedRowStore { Faulty = false };
-        RowPartitionLog log = Open(store, epoch: 1, config: Compacted(("delete.retention.ms", "60000")), options: Small with { Time = time });
-        Append(store, log, 1, Batches.Keyed(("k", "v")));
-        Append(store, log, 1, Batches.Keyed(("k", null)));
-        Append(store, log, 1, Batches.Keyed(("other", "1")));
-        Do(store, log.MaintainAsync().AsTask());
-        Assert.Equal([("k", null), ("other", "1")], ReadAll(store, log).Select(record => (record.Key, record.Value)));
-        time.Advance(TimeSpan.FromMilliseconds(59_999));
-        Do(store, log.MaintainAsync().AsTask());
-        Assert.Equal(2, ReadAll(store, log).Count);
-        time.Advance(TimeSpan.FromMilliseconds(1));
-        Do(store, log.MaintainAsync().AsTask());
-        Assert.Equal([("other", "1")], ReadAll(store, log).Select(record => (record.Key, record.Value)));
-    });
-
-    [Fact]
     public void The_lags_decide_what_is_compacted_and_when() => OnOwnThread(() =>
     {
         var time = new ManualTimeProvider();
         var store = new SimulatedRowStore { Faulty = false };
         TopicConfig config = LogExtensions.Config(
-            ("cleanup.policy", "compact"), ("min.compaction.lag.ms", "60000"), ("max.compaction.lag.ms", "120000"), ("min.cleanable.dirty.ratio", "1"));
+            ("cleanup.policy", "compact"), ("min.compaction.lag.ms", "60000"), ("max.compaction.lag.ms", "120000"),
+            ("min.cleanable.dirty.ratio", "1"));
         RowPartitionLog log = Open(store, epoch: 1, config: config, options: Small with { Time = time, MergeRows = 100 });
         for (int i = 0; i < 4; i++)
         {

@@ -1,3 +1,4 @@
+using Arus.Storage.Rows;
 using Arus.Testing;
 using static Arus.Storage.Tests.RowLogs;
 
@@ -6,9 +7,7 @@ namespace Arus.Storage.Tests;
 public sealed class RowPartitionLogTests
 {
     [Fact]
-    public void Records_survive_reopening_merging_and_retention() => OnOwnThread(Records);
-
-    private static void Records()
+    public void Records_survive_reopening_merging_and_retention() => OnOwnThread(() =>
     {
         var store = new SimulatedRowStore { Faulty = false };
         RowPartitionLog log = Open(store);
@@ -36,12 +35,10 @@ public sealed class RowPartitionLogTests
         Assert.Equal((0, false), (store.Rows, store.HasHead));
 
         void Check(RowPartitionLog opened) => Assert.Equal(Enumerable.Range(0, 50).Select(i => $"{i}"), Values(store, opened));
-    }
+    });
 
     [Fact]
-    public void Readers_at_the_end_are_not_sent_back_while_a_leader_claims_the_log() => OnOwnThread(Claim);
-
-    private static void Claim()
+    public void Readers_at_the_end_are_not_sent_back_while_a_leader_claims_the_log() => OnOwnThread(() =>
     {
         var store = new SimulatedRowStore { Faulty = false };
         RowPartitionLog log = Open(store, epoch: 1);
@@ -59,12 +56,10 @@ public sealed class RowPartitionLogTests
         }
 
         Assert.Equal(3, log.HighWatermark);
-    }
+    });
 
     [Fact]
-    public void Appends_that_wait_share_a_row_and_duplicates_are_told() => OnOwnThread(Appends);
-
-    private static void Appends()
+    public void Appends_that_wait_share_a_row_and_duplicates_are_told() => OnOwnThread(() =>
     {
         var store = new SimulatedRowStore { Faulty = false };
         RowPartitionLog log = Open(store, epoch: 1);
@@ -77,12 +72,10 @@ public sealed class RowPartitionLogTests
         log = Open(store, epoch: 2);
         Assert.Equal(2, Do(store, log.AppendAsync([Batches.Idempotent(3, 0, 2)], 2).AsTask())[0].BaseOffset);
         Assert.Equal(3, log.LogEndOffset);
-    }
+    });
 
     [Fact]
-    public void A_leader_whose_time_is_over_finds_out_by_appends_that_write_nothing() => OnOwnThread(Overtaken);
-
-    private static void Overtaken()
+    public void A_leader_whose_time_is_over_finds_out_by_appends_that_write_nothing() => OnOwnThread(() =>
     {
         var store = new SimulatedRowStore { Faulty = false };
         RowPartitionLog old = Open(store, epoch: 1);
@@ -93,12 +86,10 @@ public sealed class RowPartitionLogTests
         // To the old leader, which knows one batch, the third is out of order.
         Assert.Equal(ErrorCode.FencedLeaderEpoch, Do(store, old.AppendAsync([Batches.Idempotent(3, 0, 2)], 1).AsTask())[0].Error);
         Assert.Equal(2, Do(store, current.AppendAsync([Batches.Idempotent(3, 0, 2)], 2).AsTask())[0].BaseOffset);
-    }
+    });
 
     [Fact]
-    public void A_head_that_cannot_be_written_fails_the_log_and_changes_nothing() => OnOwnThread(Headless);
-
-    private static void Headless()
+    public void A_head_that_cannot_be_written_fails_the_log_and_changes_nothing() => OnOwnThread(() =>
     {
         var store = new SimulatedRowStore { Faulty = false };
         RowPartitionLog log = Open(store, epoch: 1);
@@ -110,16 +101,15 @@ public sealed class RowPartitionLogTests
         Assert.Equal(ErrorCode.KafkaStorageError, Do(store, log.AppendAsync([Batches.Of("lost")], 1).AsTask())[0].Error);
         store.RefusesHeads = false;
         Assert.Equal(["0", "1"], Values(store, Open(store, epoch: 2)));
-    }
+    });
 
     [Fact]
-    public void Retention_deletes_whole_rows() => OnOwnThread(Retention);
-
-    private static void Retention()
+    public void Retention_deletes_whole_rows() => OnOwnThread(() =>
     {
         var time = new ManualTimeProvider();
         var store = new SimulatedRowStore { Faulty = false };
-        RowPartitionLog log = Open(store, epoch: 1, config: LogExtensions.Config(("retention.ms", "60000")), options: Small with { Time = time, MergeRows = 100 });
+        RowPartitionLog log = Open(
+            store, epoch: 1, config: LogExtensions.Config(("retention.ms", "60000")), options: Small with { Time = time, MergeRows = 100 });
         for (int i = 0; i < 10; i++)
         {
             ReadOnlyMemory<byte> batch = Batches.Sized(100, time.GetUtcNow().ToUnixTimeMilliseconds());
@@ -129,7 +119,7 @@ public sealed class RowPartitionLogTests
 
         Assert.Equal(4, Do(store, log.MaintainAsync().AsTask()).SegmentsDeleted);
         Assert.Equal((4, 6), (log.LogStartOffset, store.Rows));
-    }
+    });
 
     [Fact]
     public void The_formats_of_row_and_head()

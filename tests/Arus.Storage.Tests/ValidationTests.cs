@@ -58,7 +58,8 @@ public sealed class ValidationTests
     [Fact]
     public async Task Records_that_do_not_fit_their_batch_are_refused()
     {
-        Assert.Equal(ErrorCode.InvalidRecord, (await TryAsync(Changed(batch => BinaryPrimitives.WriteInt32BigEndian(batch.AsSpan(57), 1)))).Error);
+        byte[] fewer = Changed(batch => BinaryPrimitives.WriteInt32BigEndian(batch.AsSpan(57), 1));
+        Assert.Equal(ErrorCode.InvalidRecord, (await TryAsync(fewer)).Error);
         LogAppendResult result = await TryAsync(Changed(batch => batch[RecordBatchHeader.Size + 3] = 8));
         Assert.Equal(ErrorCode.InvalidRecord, result.Error);
         Assert.Equal(0, Assert.Single(result.RecordErrors!).RecordIndex);
@@ -80,7 +81,8 @@ public sealed class ValidationTests
     public async Task Timestamps_too_far_from_the_clock_are_refused()
     {
         // The fixture's clock shows Batches.Time.
-        ReadOnlyMemory<byte> At(long delta) => Batches.Build([(null, "a"), (null, "b")], new RecordBatchOptions(), i => Batches.Time + (i * delta));
+        ReadOnlyMemory<byte> At(long delta) =>
+            Batches.Build([(null, "a"), (null, "b")], new RecordBatchOptions(), i => Batches.Time + (i * delta));
         Assert.Equal(ErrorCode.None, (await TryAsync(At(3_600_000))).Error);
         LogAppendResult result = await TryAsync(At(3_600_001));
         Assert.Equal(ErrorCode.InvalidTimestamp, result.Error);

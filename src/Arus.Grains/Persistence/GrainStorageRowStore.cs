@@ -1,5 +1,6 @@
 using System.Globalization;
 using Arus.Storage;
+using Arus.Storage.Rows;
 using Orleans.Runtime;
 using Orleans.Storage;
 

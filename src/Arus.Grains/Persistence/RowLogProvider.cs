@@ -1,4 +1,5 @@
 using Arus.Storage;
+using Arus.Storage.Rows;
 using Orleans.Storage;
 
 namespace Arus.Grains;

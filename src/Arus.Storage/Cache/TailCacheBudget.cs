@@ -32,7 +32,7 @@ internal sealed class TailCacheBudget(long limitBytes)
         return GC.AllocateUninitializedArray<byte>(capacity);
     }
 
-    /// <summary>Takes memory back of which nobody holds a slice.</summary>
+    /// <summary>Takes memory back that was never handed to a reader.</summary>
     public void Recycle(byte[] bytes)
     {
         const int MaxFree = 16;

@@ -6,7 +6,8 @@ namespace Arus.Storage;
 /// Decides what compaction keeps of a batch, and rewrites it when that is not all: the same offsets, producer and codec, fewer
 /// records. Tombstones are kept until their delete horizon (KIP-534), which the first pass that finds one sets.
 /// </summary>
-internal sealed class BatchCleaner(OffsetMap map, IReadOnlySet<long> lastOffsetsOfProducers, long nowMs, long deleteRetentionMs) : IDisposable
+internal sealed class BatchCleaner(OffsetMap map, IReadOnlySet<long> lastOffsetsOfProducers, long nowMs, long deleteRetentionMs)
+    : IDisposable
 {
     private readonly PooledBufferWriter _scratch = new();
     private readonly RecordBatchBuilder _builder = new();
@@ -114,7 +115,7 @@ internal static class CompactionKeys
                 $"The batch at offset {new RecordBatchHeader(batch.Span).BaseOffset} cannot be compacted: {opened.Message}");
     }
 
-    /// <summary>Notes the keys of a segment's records, from an offset on, until the map is full.</summary>
+    /// <summary>Adds the keys of a segment's records to the map, from an offset on, until the map is full.</summary>
     public static void Add(OffsetMap map, Segment segment, int size, long fromOffset)
     {
         using var scratch = new PooledBufferWriter();
@@ -124,7 +125,7 @@ internal static class CompactionKeys
         }
     }
 
-    /// <summary>Notes the keys of a batch's records, unless it lies before an offset; false when the map is full.</summary>
+    /// <summary>Adds the keys of a batch's records to the map, unless it lies before an offset; false when the map is full.</summary>
     public static bool TryAdd(OffsetMap map, ReadOnlyMemory<byte> batch, long fromOffset, PooledBufferWriter scratch)
     {
         var header = new RecordBatchHeader(batch.Span);

@@ -19,12 +19,14 @@ internal static class CompactionRules
     /// <param name="cleanable">What may be cleaned, in offset order.</param>
     /// <param name="cleanedOffset">Everything before it was cleaned in an earlier pass.</param>
     /// <param name="nextHorizonMs">When the next tombstone may go.</param>
-    public static bool IsDue(TopicConfig config, IReadOnlyList<CompactionPiece> cleanable, long cleanedOffset, long nextHorizonMs, long nowMs)
+    public static bool IsDue(
+        TopicConfig config, IReadOnlyList<CompactionPiece> cleanable, long cleanedOffset, long nextHorizonMs, long nowMs)
     {
         CompactionPiece[] dirty = [.. cleanable.Where(piece => piece.NextOffset > cleanedOffset && piece.Size > 0)];
         long total = cleanable.Sum(piece => piece.Size);
         bool worthIt = dirty.Length > 0 && dirty.Sum(piece => piece.Size) >= config.MinCleanableDirtyRatio * total;
-        bool overdue = config.MaxCompactionLagMs < long.MaxValue && Array.Exists(dirty, piece => nowMs - piece.FirstMs > config.MaxCompactionLagMs);
+        bool overdue = config.MaxCompactionLagMs < long.MaxValue
+            && Array.Exists(dirty, piece => nowMs - piece.FirstMs > config.MaxCompactionLagMs);
         bool tombstonesDue = cleanable.Count > 0 && nowMs >= nextHorizonMs;
         return total > 0 && (worthIt || overdue || tombstonesDue);
     }

@@ -24,7 +24,8 @@ internal static class CompactionSwap
             {
                 Complete(shared.FileSystem, directory, baseOffset, nextOffset);
                 shared.Report(
-                    LogEventKind.Rebuilt, partition, Path.Combine(directory, name), $"The compaction of {directory}, offsets {baseOffset} to {nextOffset}, was finished.");
+                    LogEventKind.Rebuilt, partition, Path.Combine(directory, name),
+                    $"The compaction of {directory}, offsets {baseOffset} to {nextOffset}, was finished.");
             }
         }
     }

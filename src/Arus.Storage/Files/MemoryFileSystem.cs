@@ -12,121 +12,52 @@ public sealed class MemoryFileSystem(TimeProvider? time = null) : ILogFileSystem
     private readonly Dictionary<string, MemoryFile> _files = new(StringComparer.Ordinal);
     private readonly HashSet<string> _directories = new(StringComparer.Ordinal);
 
-    public ILogFile Open(string path, bool create)
-    {
-        lock (_lock)
+    public ILogFile Open(string path, bool create) =>
+        Locked(() =>
         {
             if (!_files.TryGetValue(path, out MemoryFile? file))
             {
-                if (!create)
-                {
-                    throw new FileNotFoundException($"{path} does not exist.", path);
-                }
-
-                _files.Add(path, file = new MemoryFile(_time));
+                file = create ? new MemoryFile(_time) : throw new FileNotFoundException($"{path} does not exist.", path);
+                _files.Add(path, file);
             }
 
             return file;
-        }
-    }
+        });
 
-    public bool FileExists(string path)
-    {
-        lock (_lock)
-        {
-            return _files.ContainsKey(path);
-        }
-    }
+    public bool FileExists(string path) => Locked(() => _files.ContainsKey(path));
 
-    public LogFileInfo? GetInfo(string path)
-    {
-        lock (_lock)
-        {
-            return _files.TryGetValue(path, out MemoryFile? file) ? new LogFileInfo(file.Length, file.LastWritten) : null;
-        }
-    }
+    public LogFileInfo? GetInfo(string path) =>
+        Locked(() => _files.TryGetValue(path, out MemoryFile? file) ? new LogFileInfo(file.Length, file.LastWritten) : (LogFileInfo?)null);
 
-    public bool DirectoryExists(string path)
-    {
-        lock (_lock)
-        {
-            return _directories.Contains(path);
-        }
-    }
+    public bool DirectoryExists(string path) => Locked(() => _directories.Contains(path));
 
-    public IReadOnlyList<string> ListFiles(string directory)
-    {
-        lock (_lock)
-        {
-            return [.. _files.Keys.Where(path => Path.GetDirectoryName(path) == directory).Select(path => Path.GetFileName(path))];
-        }
-    }
+    public IReadOnlyList<string> ListFiles(string directory) => Locked(() => NamesIn(_files.Keys, directory));
 
-    public IReadOnlyList<string> ListDirectories(string directory)
-    {
-        lock (_lock)
-        {
-            return [.. _directories.Where(path => Path.GetDirectoryName(path) == directory).Select(path => Path.GetFileName(path))];
-        }
-    }
+    public IReadOnlyList<string> ListDirectories(string directory) => Locked(() => NamesIn(_directories, directory));
 
-    public void CreateDirectory(string directory)
-    {
-        lock (_lock)
+    public void CreateDirectory(string directory) =>
+        Locked(() =>
         {
-            for (string? path = directory; !string.IsNullOrEmpty(path); path = Path.GetDirectoryName(path))
+            string? path = directory;
+            while (!string.IsNullOrEmpty(path) && _directories.Add(path))
             {
-                _directories.Add(path);
-            }
-        }
-    }
-
-    public void DeleteFile(string path)
-    {
-        lock (_lock)
-        {
-            _files.Remove(path);
-        }
-    }
-
-    public void RenameFile(string path, string newPath)
-    {
-        lock (_lock)
-        {
-            if (!_files.Remove(path, out MemoryFile? file))
-            {
-                throw new FileNotFoundException($"{path} does not exist.", path);
+                path = Path.GetDirectoryName(path);
             }
 
-            _files[newPath] = file;
-        }
-    }
+            return true;
+        });
 
-    public void RenameDirectory(string path, string newPath)
-    {
-        lock (_lock)
-        {
-            _directories.Remove(path);
-            _directories.Add(newPath);
-            foreach (string file in _files.Keys.Where(file => Path.GetDirectoryName(file) == path).ToArray())
-            {
-                _files.Remove(file, out MemoryFile? moved);
-                _files.Add(Path.Combine(newPath, Path.GetFileName(file)), moved!);
-            }
-        }
-    }
+    public void DeleteFile(string path) => Locked(() => _files.Remove(path));
 
-    public void DeleteDirectory(string path)
-    {
-        lock (_lock)
-        {
-            _directories.Remove(path);
-            foreach (string file in _files.Keys.Where(file => Path.GetDirectoryName(file) == path).ToArray())
-            {
-                _files.Remove(file);
-            }
-        }
-    }
+    public void RenameFile(string path, string newPath) =>
+        Locked(() =>
+            _files[newPath] = _files.Remove(path, out MemoryFile? file)
+                ? file
+                : throw new FileNotFoundException($"{path} does not exist.", path));
+
+    public void RenameDirectory(string path, string newPath) => MoveDirectory(path, newPath);
+
+    public void DeleteDirectory(string path) => MoveDirectory(path, null);
 
     public void SyncDirectory(string directory)
     {
@@ -134,6 +65,33 @@ public sealed class MemoryFileSystem(TimeProvider? time = null) : ILogFileSystem
 
     /// <summary>Does nothing: no other process can reach the object.</summary>
     public IDisposable LockDirectory(string directory) => new MemoryFile(_time);
+
+    private static string[] NamesIn(IEnumerable<string> paths, string directory) =>
+        [.. paths.Where(path => Path.GetDirectoryName(path) == directory).Select(path => Path.GetFileName(path))];
+
+    /// <summary>Renames a directory and the files in it, or deletes both (null).</summary>
+    private void MoveDirectory(string path, string? newPath) =>
+        Locked(() =>
+        {
+            foreach (string name in NamesIn(_files.Keys, path))
+            {
+                _files.Remove(Path.Combine(path, name), out MemoryFile? file);
+                if (newPath is not null)
+                {
+                    _files.Add(Path.Combine(newPath, name), file!);
+                }
+            }
+
+            return _directories.Remove(path) && newPath is not null && _directories.Add(newPath);
+        });
+
+    private T Locked<T>(Func<T> action)
+    {
+        lock (_lock)
+        {
+            return action();
+        }
+    }
 
     /// <summary>Blocks of a fixed size, so that growing copies nothing.</summary>
     private sealed class MemoryFile(TimeProvider time) : ILogFile
@@ -146,16 +104,7 @@ public sealed class MemoryFileSystem(TimeProvider? time = null) : ILogFileSystem
 
         public DateTimeOffset LastWritten { get; private set; } = time.GetUtcNow();
 
-        public long Length
-        {
-            get
-            {
-                lock (_lock)
-                {
-                    return _length;
-                }
-            }
-        }
+        public long Length => Interlocked.Read(ref _length);
 
         public int Read(long position, Span<byte> buffer)
         {

@@ -40,7 +40,7 @@ internal readonly struct LogLock(LockRank rank)
     private void AssertOrder(ref LockRank before)
     {
         before = t_held;
-        Debug.Assert(before < rank || _lock.IsHeldByCurrentThread, $"A lock of rank {rank} is taken by a thread that holds one of rank {before}.");
+        Debug.Assert(before < rank || _lock.IsHeldByCurrentThread, $"A lock of rank {rank} is taken behind one of rank {before}.");
         t_held = rank > before ? rank : before;
     }
 

@@ -39,10 +39,11 @@ internal sealed class LogAction(Action action, Action<Exception> onError) : ILog
     }
 }
 
-/// <summary>A result that is waited for once, in one object. Continuations run on the thread pool.</summary>
-internal abstract class ValueTaskSource<T> : IValueTaskSource<T>
+/// <summary>A result that is waited for once, in one object.</summary>
+/// <param name="inline">Whether the continuation runs where the result is set; otherwise it runs on the thread pool.</param>
+internal abstract class ValueTaskSource<T>(bool inline = false) : IValueTaskSource<T>
 {
-    private ManualResetValueTaskSourceCore<T> _core = new() { RunContinuationsAsynchronously = true };
+    private ManualResetValueTaskSourceCore<T> _core = new() { RunContinuationsAsynchronously = !inline };
 
     public ValueTask<T> AsValueTask() => new(this, _core.Version);
 

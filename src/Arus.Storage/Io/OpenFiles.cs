@@ -74,18 +74,16 @@ internal sealed class OpenFiles(ILogFileSystem fileSystem, int limit)
 /// <summary>A file that is opened when it is needed and may be closed between two uses.</summary>
 internal sealed class SharedFile
 {
-    private readonly OpenFiles _files;
-
     public SharedFile(OpenFiles files, string path)
     {
-        _files = files;
+        Files = files;
         Path = path;
         Node = new LinkedListNode<SharedFile>(this);
     }
 
-    public string Path { get; }
+    public OpenFiles Files { get; }
 
-    public OpenFiles Files => _files;
+    public string Path { get; }
 
     public LinkedListNode<SharedFile> Node { get; }
 
@@ -98,47 +96,35 @@ internal sealed class SharedFile
     /// <summary>Guarded by <see cref="OpenFiles"/>.</summary>
     public bool Retired { get; set; }
 
-    public long Length => Use(static (file, _) => file.Length, 0);
+    public long Length
+    {
+        get
+        {
+            long length = 0;
+            Use((file, _) => length = file.Length, 0);
+            return length;
+        }
+    }
 
-    public void Create() => _files.Acquire(this, create: true);
+    public void Create() => Files.Acquire(this, create: true);
 
     public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> buffers) =>
-        Use(
-            static (file, state) =>
-            {
-                file.Write(state.position, state.buffers);
-                return true;
-            },
-            (position, buffers));
+        Use(static (file, state) => file.Write(state.position, state.buffers), (position, buffers));
 
-    public void SetLength(long length) =>
-        Use(
-            static (file, value) =>
-            {
-                file.SetLength(value);
-                return true;
-            },
-            length);
+    public void SetLength(long length) => Use(static (file, value) => file.SetLength(value), length);
 
-    public void Flush() =>
-        Use(
-            static (file, _) =>
-            {
-                file.Flush();
-                return true;
-            },
-            0);
+    public void Flush() => Use(static (file, _) => file.Flush(), 0);
 
-    public void Close() => _files.Close(this, retire: false);
+    public void Close() => Files.Close(this, retire: false);
 
     /// <summary>Closes it for good: its segment was deleted or rewritten, and its name may soon mean another file.</summary>
-    public void Retire() => _files.Close(this, retire: true);
+    public void Retire() => Files.Close(this, retire: true);
 
     public int Read(long position, Span<byte> buffer)
     {
         while (true)
         {
-            ILogFile file = _files.Acquire(this, create: false);
+            ILogFile file = Files.Acquire(this, create: false);
             try
             {
                 return file.Read(position, buffer);
@@ -150,14 +136,15 @@ internal sealed class SharedFile
         }
     }
 
-    private TResult Use<TState, TResult>(Func<ILogFile, TState, TResult> action, TState state)
+    private void Use<TState>(Action<ILogFile, TState> action, TState state)
     {
         while (true)
         {
-            ILogFile file = _files.Acquire(this, create: false);
+            ILogFile file = Files.Acquire(this, create: false);
             try
             {
-                return action(file, state);
+                action(file, state);
+                return;
             }
             catch (ObjectDisposedException)
             {

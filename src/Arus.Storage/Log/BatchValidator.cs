@@ -2,7 +2,9 @@ using Arus.Compression;
 
 namespace Arus.Storage;
 
-/// <summary>What a leader checks of the batches that somebody wants to append. Not thread-safe: it keeps a buffer to decompress into.</summary>
+/// <summary>
+/// What a leader checks of the batches that are to be appended. Not thread-safe: it keeps a buffer to decompress into.
+/// </summary>
 internal sealed class BatchValidator
 {
     private readonly PooledBufferWriter _scratch = new();
@@ -22,12 +24,14 @@ internal sealed class BatchValidator
         ReadOnlyMemory<byte> rest = entry;
         while (!rest.IsEmpty)
         {
-            BatchReadStatus status = RecordBatches.TryReadNext(ref rest, maxBatch, out ReadOnlyMemory<byte> batch, out ValidationResult problem);
+            BatchReadStatus status = RecordBatches.TryReadNext(
+                ref rest, maxBatch, out ReadOnlyMemory<byte> batch, out ValidationResult problem);
             if (status != BatchReadStatus.Batch)
             {
                 return status == BatchReadStatus.Invalid
                     ? problem
-                    : new ValidationResult(ErrorCode.CorruptMessage, $"A batch is cut off: {rest.Length} bytes are left, and it says it has more.");
+                    : new ValidationResult(
+                        ErrorCode.CorruptMessage, $"A batch is cut off: {rest.Length} bytes are left, and it says it has more.");
             }
 
             problem = ValidateBatch(batch, config, origin, nowMs, firstRecord, out recordErrors);
@@ -42,12 +46,14 @@ internal sealed class BatchValidator
         return entry.Length > config.SegmentBytes
             ? new ValidationResult(
                 ErrorCode.RecordListTooLarge,
-                $"The batches have {entry.Length} bytes; they must fit into one segment ({TopicConfigs.SegmentBytes}={config.SegmentBytes}).")
+                $"The batches have {entry.Length} bytes; they must fit into one segment "
+                + $"({TopicConfigs.SegmentBytes}={config.SegmentBytes}).")
             : ValidationResult.Ok;
     }
 
     private ValidationResult ValidateBatch(
-        ReadOnlyMemory<byte> batch, TopicConfig config, AppendOrigin origin, long nowMs, int firstRecord, out LogRecordError[]? recordErrors)
+        ReadOnlyMemory<byte> batch, TopicConfig config, AppendOrigin origin, long nowMs, int firstRecord,
+        out LogRecordError[]? recordErrors)
     {
         recordErrors = null;
         ValidationResult result = RecordBatches.Validate(batch.Span);
@@ -65,7 +71,8 @@ internal sealed class BatchValidator
 
         if (header.IsTransactional)
         {
-            return new ValidationResult(ErrorCode.InvalidTxnState, "Transactional batches are not supported yet; produce without transactional.id.");
+            return new ValidationResult(
+                ErrorCode.InvalidTxnState, "Transactional batches are not supported yet; produce without transactional.id.");
         }
 
         if (!config.LogAppendTime)

@@ -23,7 +23,7 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
     private long _sinceCheckpoint;
 
     /// <summary>Keeps its capacity from one append to the next.</summary>
-    private List<PendingBatch> _batches = [];
+    private List<PendingBatch>? _batches;
     private Queue<PendingAppend>? _waiting;
 
     /// <summary>Tells the I/O thread without the lock whether appends wait.</summary>
@@ -117,7 +117,7 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
         return append.AsValueTask();
     }
 
-    /// <summary>Like <see cref="TryAppend"/>. An exception has failed the log and has no caller to go to, so it becomes the result.</summary>
+    /// <summary>Like <see cref="TryAppend"/>. An exception has no caller to go to and becomes the result.</summary>
     private bool TryAppendWaiting(PendingAppend append)
     {
         try
@@ -148,6 +148,7 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
             return false;
         }
 
+        List<PendingBatch> batches = _batches ??= [];
         bool any = false;
         long nowMs = log.Shared.NowMs;
         try
@@ -156,7 +157,7 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
             {
                 if (append.Results[i].Error == ErrorCode.None)
                 {
-                    append.Results[i] = AppendEntry(append.Entries[i], append, nowMs, _batches);
+                    append.Results[i] = AppendEntry(append.Entries[i], append, nowMs, batches);
                     any |= append.Results[i].Error == ErrorCode.None;
                 }
             }
@@ -170,12 +171,12 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
 
         if (any)
         {
-            writer.Publish(append, _batches);
+            writer.Publish(append, batches);
         }
 
         const int KeptCapacity = 256;
-        _batches.Clear();
-        _batches = _batches.Capacity > KeptCapacity ? [] : _batches;
+        batches.Clear();
+        _batches = batches.Capacity > KeptCapacity ? null : batches;
         return any;
     }
 
@@ -226,22 +227,11 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
             long baseOffset = isReplica ? source.BaseOffset : segments.LogEndOffset;
             int epoch = isReplica ? source.PartitionLeaderEpoch : append.LeaderEpoch;
             (TailChunk chunk, int start) = segments.Tail.Reserve(length, baseOffset);
-            Span<byte> batch = chunk.Bytes.AsSpan(start, length);
-            entry[..length].CopyTo(batch);
+            Memory<byte> batch = chunk.Bytes.AsMemory(start, length);
+            entry[..length].CopyTo(batch.Span);
             entry = entry[length..];
-            RecordBatches.SetBaseOffset(batch, baseOffset);
-            RecordBatches.SetPartitionLeaderEpoch(batch, epoch);
-            if (logAppendTime)
-            {
-                RecordBatches.SetLogAppendTime(batch, nowMs);
-            }
-            else if (append.Origin == AppendOrigin.Client && source.MaxTimestamp < source.BaseTimestamp)
-            {
-                // Some producers leave the field unset (sarama 1.22); without it the records could not be found by time.
-                RecordBatches.SetMaxTimestamp(batch, BatchTimestamps.Max(chunk.Bytes.AsMemory(start, length)));
-            }
-
-            var header = new RecordBatchHeader(batch);
+            BatchStamp.Write(batch, baseOffset, epoch, append.Origin, logAppendTime ? nowMs : null);
+            var header = new RecordBatchHeader(batch.Span);
             batches.Add(new PendingBatch(chunk, start, length, baseOffset, header.NextOffset, header.MaxTimestamp, nowMs, roll));
             _active = _active.Size == 0 ? new ActiveSegment(baseOffset, length, nowMs) : _active with { Size = _active.Size + length };
             _sinceCheckpoint += length;

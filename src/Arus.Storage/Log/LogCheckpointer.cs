@@ -65,8 +65,8 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
     /// <summary>The checkpoint of a log that has no segment yet: a crash may leave it out.</summary>
     public void WriteFirst(long baseOffset) =>
         Write(
-            new RecoveryPoint(baseOffset, baseOffset, 0), Math.Max(segments.LogStartOffset, baseOffset), [], ProducerSnapshot.Serialize(new()),
-            durable: false);
+            new RecoveryPoint(baseOffset, baseOffset, 0), Math.Max(segments.LogStartOffset, baseOffset), [],
+            ProducerSnapshot.Serialize(new()), durable: false);
 
     /// <summary>Syncs a full segment and writes its index, unless that was done.</summary>
     public void SyncSealed(Segment segment)
@@ -100,16 +100,7 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
             }));
     }
 
-    public IEnumerable<long> ListSnapshots()
-    {
-        foreach (string name in FileSystem.ListFiles(log.Directory))
-        {
-            if (Segment.TryParse(name, Segment.SnapshotSuffix, out long offset))
-            {
-                yield return offset;
-            }
-        }
-    }
+    public IEnumerable<long> ListSnapshots() => Segment.ListOffsets(FileSystem, log.Directory, Segment.SnapshotSuffix);
 
     public void DeleteSnapshots(IEnumerable<long> offsets)
     {
@@ -162,7 +153,7 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
     {
         Debug.Assert(point.Offset <= segments.LogEndOffset && point.Segment <= point.Offset, "The recovery point lies in the log.");
         FileSystem.CreateDirectory(log.Directory);
-        Write(point, segments.LogStartOffset, segments.Epochs(), snapshot, durable: true);
+        Write(point, segments.LogStartOffset, segments.Epochs, snapshot, durable: true);
         if (!log.Shared.Syncs)
         {
             FileSystem.SyncDirectory(Path.GetDirectoryName(log.Directory)!); // Not done when the directory was made.

@@ -7,31 +7,20 @@ internal enum LogPhase
     Closed = 2,
 }
 
-/// <summary>What the roles of one log have in common: its identity, its configuration, and whether it is open or has failed.</summary>
+/// <summary>What the roles of one log in files have in common.</summary>
 /// <param name="io">The log's turn on its I/O thread.</param>
 internal sealed class LogContext(
     LogShared shared, TopicPartition partition, string directory, Guid topicId, int affinity, TopicConfig config, ILogWork io)
+    : LogState(partition, config, shared.Options.Time)
 {
-    private TopicConfig _config = config;
-    private Exception? _failure;
     private int _phase;
     private int _ioScheduled;
 
     public LogShared Shared { get; } = shared;
 
-    public TopicPartition Partition { get; } = partition;
-
     public string Directory { get; } = directory;
 
     public Guid TopicId { get; } = topicId;
-
-    public OffsetWaiters Waiters { get; } = new(shared.Options.Time);
-
-    public TopicConfig Config
-    {
-        get => Volatile.Read(ref _config);
-        set => Volatile.Write(ref _config, value);
-    }
 
     public LogPhase Phase
     {
@@ -39,39 +28,14 @@ internal sealed class LogContext(
         set => Volatile.Write(ref _phase, (int)value);
     }
 
-    public Exception? Failure => Volatile.Read(ref _failure);
+    public override bool IsClosing => Phase != LogPhase.Open;
 
-    /// <summary>The answer to an append when the log takes none; null while it does.</summary>
-    public LogAppendResult? Refusal =>
-        Failure is { } failure ? LogAppendResult.Refused(ErrorCode.KafkaStorageError, DescribeFailure(failure))
-        : Phase != LogPhase.Open ? LogAppendResult.Refused(ErrorCode.NotLeaderOrFollower, $"The log of {Partition} is closed.")
-        : null;
-
-    public string DescribeFailure(Exception failure) => $"The log of {Partition} failed: {failure.Message}";
-
-    /// <exception cref="LogException">The log has failed or is closed.</exception>
-    public void ThrowIfUnusable()
-    {
-        if (Failure is { } failure)
-        {
-            throw new LogException(DescribeFailure(failure), failure);
-        }
-
-        if (Phase == LogPhase.Closed)
-        {
-            throw new LogException($"The log of {Partition} is closed.");
-        }
-    }
-
-    /// <summary>Poisons the log: nothing under way is acknowledged any more.</summary>
     public void Fail(Exception error)
     {
-        if (Interlocked.CompareExchange(ref _failure, error, null) is null)
+        if (TryFail(error))
         {
             Report(LogEventKind.Failed, Directory, $"The log in {Directory} failed and is closed: {error.Message}", error);
         }
-
-        Waiters.Close();
     }
 
     public void Report(LogEventKind kind, string file, string message, Exception? error = null) =>

@@ -36,7 +36,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
 
         CompactionSwap.Finish(shared, partition, directory);
         RemoveLeftovers();
-        List<long> bases = ListSegments();
+        long[] bases = [.. Segment.ListOffsets(FileSystem, directory, Segment.LogSuffix).Order()];
         ReadCheckpoint(bases);
         bool cut = false;
         foreach (long baseOffset in bases)
@@ -56,21 +56,6 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         return _log;
     }
 
-    private List<long> ListSegments()
-    {
-        var bases = new List<long>();
-        foreach (string name in FileSystem.ListFiles(directory))
-        {
-            if (Segment.TryParse(name, Segment.LogSuffix, out long offset))
-            {
-                bases.Add(offset);
-            }
-        }
-
-        bases.Sort();
-        return bases;
-    }
-
     private void RemoveLeftovers()
     {
         foreach (string name in FileSystem.ListFiles(directory))
@@ -84,13 +69,13 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         }
     }
 
-    private void ReadCheckpoint(List<long> bases)
+    private void ReadCheckpoint(long[] bases)
     {
         LogCheckpoint? checkpoint = LogCheckpoint.Read(FileSystem, directory, out string? problem);
         ProducerStateManager? producers = checkpoint is null ? null : ProducerSnapshot.Deserialize(checkpoint.Producers);
         if (checkpoint is null || producers is null)
         {
-            if (bases.Count > 0)
+            if (bases.Length > 0)
             {
                 Rebuilt(Path.Combine(directory, LogCheckpoint.FileName), problem ?? "its producers cannot be read");
             }
@@ -144,8 +129,8 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         if (segment.Size != end)
         {
             throw new LogException(
-                $"{segment.File.Path} is damaged at byte {segment.Size} (offset {segment.NextOffset}), in a part that was on stable storage. " +
-                "Restore the file from a copy, or delete the partition's directory to lose its records.");
+                $"{segment.File.Path} is damaged at byte {segment.Size} (offset {segment.NextOffset}), in a part that was on stable "
+                + "storage. Restore the file from a copy, or delete the partition's directory to lose its records.");
         }
     }
 
@@ -180,7 +165,8 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         segment.File.Flush();
         shared.Report(
             LogEventKind.TailTruncated, partition, segment.File.Path,
-            $"{segment.File.Path} ended in {cut} bytes that are no whole, valid batch; they were cut, and the log ends at offset {segment.NextOffset}.",
+            $"{segment.File.Path} ended in {cut} bytes that are no whole, valid batch; they were cut, and the log ends at offset "
+            + $"{segment.NextOffset}.",
             segment.NextOffset, cut);
         return false;
     }
@@ -219,8 +205,8 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
     }
 
     /// <summary>
-    /// Says so when the log ends before the recovery point, which only a disk or a person that took files away can bring about (or a crash
-    /// in the middle of a truncation). The recovery point moves back, or the next recovery would take what is appended now for synced.
+    /// Reports a log that ends before its recovery point, because files were lost or removed (or a crash came in the middle of a
+    /// truncation). The recovery point moves back, or the next recovery would take what is appended now for synced.
     /// </summary>
     private void ReportMissing(long found)
     {
@@ -231,9 +217,9 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
 
         shared.Report(
             LogEventKind.TailMissing, partition, directory,
-            $"{directory} holds the log of {partition} up to offset {found} only, but offsets up to {checkpoint.RecoveryOffset} were on stable "
-            + $"storage when its checkpoint was written: the records from {found} to {checkpoint.RecoveryOffset - 1} are lost, unless they were "
-            + $"being truncated when the broker went down. The log goes on from offset {_log.LogEndOffset}; "
+            $"{directory} holds the log of {partition} up to offset {found} only, but offsets up to {checkpoint.RecoveryOffset} were on "
+            + $"stable storage when its checkpoint was written: the records from {found} to {checkpoint.RecoveryOffset - 1} are lost, "
+            + $"unless they were being truncated when the broker went down. The log goes on from offset {_log.LogEndOffset}; "
             + "restore the directory from a copy if the records are needed.",
             found);
         _log.Checkpoint = checkpoint with
@@ -250,7 +236,8 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
     }
 
     private bool IsRecoveryPoint(Segment segment) =>
-        _log.Checkpoint is { } checkpoint && checkpoint.RecoverySegment == segment.BaseOffset && checkpoint.RecoveryPosition == segment.Size;
+        _log.Checkpoint is { } checkpoint
+        && checkpoint.RecoverySegment == segment.BaseOffset && checkpoint.RecoveryPosition == segment.Size;
 
     private void SetAside(long baseOffset)
     {

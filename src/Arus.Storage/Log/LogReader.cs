@@ -28,7 +28,7 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
             return new ValueTask<LogReadResult>(Answer(segments.Tail.Read(chunk, offset, maxBytes, minOneBatch)));
         }
 
-        var read = new ColdRead(this, offset, maxBytes, minOneBatch);
+        var read = new ColdRead(this, log, offset, maxBytes, minOneBatch);
         log.Queue(LogLane.Read, read);
         return read.AsValueTask();
     }
@@ -105,7 +105,8 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
 
     private sealed record Cursor(Segment Segment, long Offset, int Position);
 
-    private sealed class ColdRead(LogReader reader, long offset, int maxBytes, bool minOneBatch) : ValueTaskSource<LogReadResult>, ILogWork
+    private sealed class ColdRead(LogReader reader, LogContext log, long offset, int maxBytes, bool minOneBatch)
+        : ValueTaskSource<LogReadResult>, ILogWork
     {
         public void Execute()
         {
@@ -113,18 +114,14 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
             {
                 SetResult(reader.ReadFile(offset, maxBytes, minOneBatch));
             }
-            catch (Exception error) when (reader.IsClosing && error is (IOException or LogException))
+            catch (Exception error) when (log.Phase != LogPhase.Open && error is (IOException or LogException))
             {
                 SetResult(reader.Answer([], ErrorCode.NotLeaderOrFollower));
             }
             catch (Exception error)
             {
-                SetException(reader.ReadError(error));
+                SetException(log.ReadError(error));
             }
         }
     }
-
-    private bool IsClosing => log.Phase != LogPhase.Open;
-
-    private LogException ReadError(Exception error) => log.ReadError(error);
 }

@@ -63,7 +63,8 @@ internal sealed class LogRetention(
         int count = all.TakeWhile((segment, i) => segment.BaseOffset < start && segment.NextOffset <= start && MayGo(segment, i)).Count();
         if (config.Delete && config.RetentionMs >= 0)
         {
-            count = Math.Max(count, all.TakeWhile((segment, i) => MayGo(segment, i) && nowMs - segment.LatestMs > config.RetentionMs).Count());
+            count = Math.Max(
+                count, all.TakeWhile((segment, i) => MayGo(segment, i) && nowMs - segment.LatestMs > config.RetentionMs).Count());
         }
 
         if (config.Delete && config.RetentionBytes >= 0)

@@ -23,12 +23,14 @@ internal sealed class LogShared(LogProviderOptions options, ILogFileSystem fileS
     public long NowMs => Options.Time.GetUtcNow().ToUnixTimeMilliseconds();
 
     public void Report(
-        LogEventKind kind, TopicPartition partition, string file, string message, long fromOffset = -1, long bytes = 0, Exception? error = null) =>
+        LogEventKind kind, TopicPartition partition, string file, string message, long fromOffset = -1, long bytes = 0,
+        Exception? error = null) =>
         Options.OnEvent?.Invoke(new LogEvent(kind, partition, file, fromOffset, bytes, message, error));
 
     /// <summary>Deletes a file or directory that no log uses any more; a large one takes time, so the clean thread does it.</summary>
     public void DeleteLater(TopicPartition partition, string path, Action<ILogFileSystem, string> delete) =>
         Scheduler.Queue(LogLane.Clean, 0, new LogAction(
             () => delete(FileSystem, path),
-            error => Report(LogEventKind.Failed, partition, path, $"{path} cannot be deleted and takes up space: {error.Message}", error: error)));
+            error => Report(
+                LogEventKind.Failed, partition, path, $"{path} cannot be deleted and takes up space: {error.Message}", error: error)));
 }

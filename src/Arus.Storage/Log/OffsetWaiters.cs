@@ -64,7 +64,9 @@ internal sealed class OffsetWaiters(TimeProvider time)
                 }
             }
 
-            Debug.Assert(_waiters is null || _waiters.TrueForAll(waiter => waiter.Offset >= highWatermark), "Waits are for what is not readable yet.");
+            Debug.Assert(
+                _waiters is null || _waiters.TrueForAll(waiter => waiter.Offset >= highWatermark),
+                "Waits are for what is not readable yet.");
         }
 
         released?.ForEach(waiter => waiter.TryComplete(true));

@@ -16,7 +16,6 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
     private readonly ProducerStateManager _producers;
     private readonly ILogOwner _owner;
     private LogCleaner? _cleaner;
-    private int _maintaining;
 
     /// <summary>The closing of the log once it has begun, guarded by the appender's lock.</summary>
     private Task? _closed;
@@ -58,6 +57,8 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
     public int LatestEpoch => _segments.LatestEpoch;
 
     public Exception? Failure => _log.Failure;
+
+    private LogCleaner Cleaner => _cleaner ??= new(_log, _segments, _producers, _checkpointer, _operations, Retention);
 
     private LogRetention Retention => new(_log, _segments, _producers, _checkpointer, _writer);
 
@@ -101,34 +102,9 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
 
     public void Reconfigure(TopicConfig config) => _log.Config = config;
 
-    public async ValueTask<LogMaintenanceResult> MaintainAsync(CancellationToken cancellationToken = default)
-    {
-        if (Interlocked.Exchange(ref _maintaining, 1) != 0)
-        {
-            return default;
-        }
-
-        try
-        {
-            LogMaintenanceResult result = await _operations.RunAsync(Retention.Apply).ConfigureAwait(false);
-            if (Config.Compact && !cancellationToken.IsCancellationRequested)
-            {
-                _cleaner ??= new LogCleaner(_log, _segments, _producers, _checkpointer, _operations, Retention);
-                (int segments, long bytes) = await _cleaner.CleanAsync(cancellationToken).ConfigureAwait(false);
-                result = result with { SegmentsCompacted = segments, BytesFreed = result.BytesFreed + bytes };
-            }
-
-            return result;
-        }
-        catch (LogException) when (_log.Phase != LogPhase.Open)
-        {
-            return default; // The log was closed during the pass.
-        }
-        finally
-        {
-            Volatile.Write(ref _maintaining, 0);
-        }
-    }
+    public ValueTask<LogMaintenanceResult> MaintainAsync(CancellationToken cancellationToken = default) =>
+        _log.MaintainAsync(
+            () => _operations.RunAsync(Retention.Apply), () => Cleaner.CleanAsync(cancellationToken), cancellationToken);
 
     public ValueTask FlushAsync() =>
         new(_operations.RunAsync(() =>

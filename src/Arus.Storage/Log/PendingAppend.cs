@@ -1,7 +1,9 @@
 namespace Arus.Storage;
 
 /// <summary>One call of AppendAsync on its way to the disk.</summary>
-internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin) : ValueTaskSource<LogAppendResult[]>
+/// <param name="inline">Whether the caller goes on where the call is completed, not on the pool.</param>
+internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin, bool inline = false)
+    : ValueTaskSource<LogAppendResult[]>(inline)
 {
     [ThreadStatic]
     private static BatchValidator? t_validator;
@@ -11,6 +13,8 @@ internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEp
     public int LeaderEpoch { get; } = leaderEpoch;
 
     public AppendOrigin Origin { get; } = origin;
+
+    public long Bytes => Entries.Sum(entry => (long)entry.Length);
 
     public LogAppendResult[] Results { get; } = new LogAppendResult[entries.Length];
 
@@ -38,7 +42,7 @@ internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEp
     /// <summary>Completes the call with the results as they stand.</summary>
     public void Complete() => SetResult(Results);
 
-    /// <summary>The same result for every entry, for a call that nobody waits for yet.</summary>
+    /// <summary>The same result for every entry, for a call that has not returned yet.</summary>
     public ValueTask<LogAppendResult[]> RefuseAll(LogAppendResult refusal)
     {
         Array.Fill(Results, refusal);
@@ -73,7 +77,7 @@ internal readonly record struct PendingBatch(
     public ReadOnlyMemory<byte> Bytes => Chunk.Bytes.AsMemory(Start, Length);
 }
 
-/// <summary>What the writer does before it writes a batch, as the appender decided: it rolls the segment, or only takes a checkpoint.</summary>
+/// <summary>What the writer does before a batch, as the appender decided: it rolls the segment, or only takes a checkpoint.</summary>
 /// <param name="NewSegment">Whether the batch begins a new segment.</param>
 /// <param name="Producers">The producer state before the batch (<see cref="ProducerSnapshot"/>).</param>
 internal sealed record SegmentRoll(bool NewSegment, byte[] Producers);

@@ -48,32 +48,11 @@ internal sealed class SegmentList
     /// <summary>Grows when the log is truncated: what was planned for an earlier generation is void.</summary>
     public int Generation => Volatile.Read(ref _generation);
 
-    public int LatestEpoch
-    {
-        get
-        {
-            using (_lock.Enter())
-            {
-                return _epochs.Latest;
-            }
-        }
-    }
+    public int LatestEpoch => Locked(static (list, _) => list._epochs.Latest, 0);
 
-    public EpochStart[] Epochs()
-    {
-        using (_lock.Enter())
-        {
-            return _epochs.Entries.ToArray();
-        }
-    }
+    public EpochStart[] Epochs => Locked(static (list, _) => list._epochs.Entries.ToArray(), 0);
 
-    public LogEpochEnd EpochEnd(int leaderEpoch)
-    {
-        using (_lock.Enter())
-        {
-            return _epochs.End(leaderEpoch, _logEnd);
-        }
-    }
+    public LogEpochEnd EpochEnd(int leaderEpoch) => Locked(static (list, epoch) => list._epochs.End(epoch, list._logEnd), leaderEpoch);
 
     /// <summary>What an append at the log's end will occupy once it is written.</summary>
     public void AssignOffsets(int epoch, long baseOffset, long nextOffset)
@@ -100,7 +79,9 @@ internal sealed class SegmentList
                 size += batch.Length;
             }
 
-            Debug.Assert(batches[0].BaseOffset >= _highWatermark && batches[^1].NextOffset <= _logEnd, "What is written follows the high watermark.");
+            Debug.Assert(
+                batches[0].BaseOffset >= _highWatermark && batches[^1].NextOffset <= _logEnd,
+                "What is written follows the high watermark.");
             Volatile.Write(ref _sizeBytes, size);
             Volatile.Write(ref _highWatermark, batches[^1].NextOffset);
         }
@@ -114,7 +95,7 @@ internal sealed class SegmentList
         }
     }
 
-    /// <summary>Puts a segment in the place of others, or removes those (null). What remains may begin later, and the log with it.</summary>
+    /// <summary>Puts a segment in the place of others, or removes those (null); the log may start later then.</summary>
     public void Replace(int first, int count, Segment? replacement)
     {
         using (_lock.Enter())
@@ -152,13 +133,7 @@ internal sealed class SegmentList
     }
 
     /// <summary>Whether a segment is full and not on stable storage yet.</summary>
-    public bool NeedsSync(Segment segment)
-    {
-        using (_lock.Enter())
-        {
-            return !segment.Synced && segment != _segments[^1];
-        }
-    }
+    public bool NeedsSync(Segment segment) => Locked(static (list, found) => !found.Synced && found != list._segments[^1], segment);
 
     /// <summary>A full segment and its index are written; from here on the index is in memory only while the file is open.</summary>
     public void MarkSynced(Segment segment)
@@ -172,7 +147,9 @@ internal sealed class SegmentList
     }
 
     /// <summary>Looks an offset up for a reader.</summary>
-    /// <param name="chunk">With <see cref="OffsetLookup.Readable"/>: the part of the tail cache that holds the offset; null when the disk does.</param>
+    /// <param name="chunk">
+    /// With <see cref="OffsetLookup.Readable"/>: the part of the tail cache that holds the offset; null when only the disk does.
+    /// </param>
     public OffsetLookup Find(long offset, out TailChunk? chunk)
     {
         using (_lock.Enter())
@@ -207,21 +184,27 @@ internal sealed class SegmentList
 
             return offset < _logStart || index == _segments.Length
                 ? null
-                : Position(_segments[index], offset - _segments[index].BaseOffset, static (found, relative) => found.FloorByOffset(relative));
+                : Position(
+                    _segments[index], offset - _segments[index].BaseOffset, static (found, relative) => found.FloorByOffset(relative));
         }
     }
 
     /// <summary>The size of a segment, and a position at or before its first batch that is as late as a timestamp.</summary>
-    public SegmentPosition LocateByTimestamp(Segment segment, long timestamp)
-    {
-        using (_lock.Enter())
-        {
-            return Position(segment, timestamp, static (index, value) => index.FloorByTimestamp(value));
-        }
-    }
+    public SegmentPosition LocateByTimestamp(Segment segment, long timestamp) =>
+        Locked(
+            static (_, key) => Position(key.segment, key.timestamp, static (index, time) => index.FloorByTimestamp(time)),
+            (segment, timestamp));
 
     private static SegmentPosition Position(Segment segment, long key, Func<SegmentIndex, long, int> floor) =>
         new(segment, segment.Size, (segment.Index ?? segment.File.Index) is { } index ? floor(index, key) : -1);
+
+    private TResult Locked<TArgument, TResult>(Func<SegmentList, TArgument, TResult> read, TArgument argument)
+    {
+        using (_lock.Enter())
+        {
+            return read(this, argument);
+        }
+    }
 
     private void SetSegments(Segment[] segments)
     {
@@ -242,9 +225,10 @@ internal sealed class SegmentList
         Debug.Assert(_highWatermark <= _logEnd, "The high watermark is at or before the log's end.");
         for (int i = 0; i < _segments.Length; i++)
         {
-            Debug.Assert(_segments[i].NextOffset >= _segments[i].BaseOffset, "A segment ends at or behind its beginning.");
-            Debug.Assert(i == 0 || _segments[i - 1].NextOffset <= _segments[i].BaseOffset, "Segments are in offset order and do not overlap.");
-            Debug.Assert(i == _segments.Length - 1 || _segments[i].Size == 0 || _segments[i].NextOffset <= _highWatermark, "Full segments are published.");
+            Segment segment = _segments[i];
+            Debug.Assert(segment.NextOffset >= segment.BaseOffset, "A segment ends at or behind its beginning.");
+            Debug.Assert(i == 0 || _segments[i - 1].NextOffset <= segment.BaseOffset, "Segments are in offset order and do not overlap.");
+            Debug.Assert(segment == _segments[^1] || segment.NextOffset <= _highWatermark, "Full segments are published.");
         }
     }
 }

@@ -52,7 +52,7 @@ internal static class ProducerSnapshot
 
     private static ProducerStateManager? ToManager(Format snapshot)
     {
-        // The bytes are in the order of ids; the sort is stable, so that the order of use is the same whoever reads them.
+        // The bytes are in the order of ids; the sort is stable, so that every reader gets the same order of use.
         var producers = new ProducerStateManager();
         foreach (Format.Producer producer in snapshot.Producers.OrderBy(producer => producer.LastAppendMs))
         {

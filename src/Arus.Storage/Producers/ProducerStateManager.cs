@@ -1,13 +1,5 @@
 namespace Arus.Storage;
 
-internal enum SequenceVerdict
-{
-    Accept = 0,
-    Duplicate = 1,
-    InvalidEpoch = 2,
-    OutOfOrder = 3,
-}
-
 /// <summary>
 /// The idempotent producers of one log (KIP-98, KIP-360): which batch may come next, and which came before. It covers every batch
 /// that was taken in, durable or not. Not thread-safe: the appender's lock guards it.
@@ -75,41 +67,6 @@ internal sealed class ProducerStateManager
         }
 
         return null;
-    }
-
-    /// <summary>Judges a batch of a client.</summary>
-    /// <param name="duplicate">With <see cref="SequenceVerdict.Duplicate"/>: what the batch was the first time.</param>
-    public SequenceVerdict Check(RecordBatchHeader header, out ProducerBatch duplicate, out string? message)
-    {
-        (duplicate, message) = (default, null);
-        long id = header.ProducerId;
-        if (Find(id) is not { } state)
-        {
-            // Its records may have been deleted; any sequence may be the first one (KIP-360).
-            return SequenceVerdict.Accept;
-        }
-
-        short epoch = header.ProducerEpoch;
-        if (state.TryFindDuplicate(epoch, header.BaseSequence, header.LastSequence, out duplicate))
-        {
-            return SequenceVerdict.Duplicate;
-        }
-
-        if (epoch < state.Epoch)
-        {
-            message = $"Producer {id} has epoch {epoch}; a producer with epoch {state.Epoch} wrote here.";
-            return SequenceVerdict.InvalidEpoch;
-        }
-
-        int expected = epoch != state.Epoch || state.Count == 0 ? 0 : ProducerSequence.Add(state.LastSequence, 1);
-        bool fits = header.BaseSequence == expected || (epoch == state.Epoch && state.Count == 0);
-        if (!fits)
-        {
-            message = $"Producer {id}, epoch {epoch}, sent sequence {header.BaseSequence}; {expected} comes next.";
-            return SequenceVerdict.OutOfOrder;
-        }
-
-        return SequenceVerdict.Accept;
     }
 
     /// <summary>Adds a batch that was accepted.</summary>
@@ -186,15 +143,33 @@ internal sealed class ProducerStateManager
         return expired.Length;
     }
 
-    private LogAppendResult? CheckSequence(RecordBatchHeader header, bool logAppendTime) =>
-        Check(header, out ProducerBatch duplicate, out string? message) switch
+    private LogAppendResult? CheckSequence(RecordBatchHeader header, bool logAppendTime)
+    {
+        (long id, short epoch) = (header.ProducerId, header.ProducerEpoch);
+        if (Find(id) is not { } state)
         {
-            SequenceVerdict.Accept => null,
-            SequenceVerdict.Duplicate => new LogAppendResult(
-                ErrorCode.None, duplicate.FirstOffset, logAppendTime ? duplicate.Timestamp : -1),
-            SequenceVerdict.InvalidEpoch => LogAppendResult.Refused(ErrorCode.InvalidProducerEpoch, message!),
-            _ => LogAppendResult.Refused(ErrorCode.OutOfOrderSequenceNumber, message!),
-        };
+            return null; // Its records may have been deleted; any sequence may be the first one (KIP-360).
+        }
+
+        if (state.TryFindDuplicate(epoch, header.BaseSequence, header.LastSequence, out ProducerBatch duplicate))
+        {
+            return new LogAppendResult(ErrorCode.None, duplicate.FirstOffset, logAppendTime ? duplicate.Timestamp : -1);
+        }
+
+        if (epoch < state.Epoch)
+        {
+            return LogAppendResult.Refused(
+                ErrorCode.InvalidProducerEpoch, $"Producer {id} has epoch {epoch}; a producer with epoch {state.Epoch} wrote here.");
+        }
+
+        int expected = epoch != state.Epoch || state.Count == 0 ? 0 : ProducerSequence.Add(state.LastSequence, 1);
+        bool fits = header.BaseSequence == expected || (epoch == state.Epoch && state.Count == 0);
+        return fits
+            ? null
+            : LogAppendResult.Refused(
+                ErrorCode.OutOfOrderSequenceNumber,
+                $"Producer {id}, epoch {epoch}, sent sequence {header.BaseSequence}; {expected} comes next.");
+    }
 
     private void Remove(long id)
     {

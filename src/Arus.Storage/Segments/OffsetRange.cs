@@ -21,7 +21,7 @@ internal static class OffsetRange
         where T : IOffsetRange =>
         ~ranges.BinarySearch(new EndsAfter<T>(offset));
 
-    /// <summary>The index of the last item for which the condition holds, where it holds for all before it; -1 when it holds for none.</summary>
+    /// <summary>The index of the last item for which a condition holds that holds for all before it; -1 when it holds for none.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static int LastWhere<T, TCondition>(ReadOnlySpan<T> items, TCondition condition)
         where TCondition : struct, IComparable<T> =>

@@ -5,7 +5,7 @@ namespace Arus.Storage;
 
 /// <summary>
 /// One segment: a file of batches named by the offset of the first. Guarded by the <see cref="SegmentList"/>'s lock, once it is in the
-/// list, and describes committed bytes only; a group commit under way has written more, which nobody reads.
+/// list, and describes committed bytes only; a group commit under way has written more, which is not read yet.
 /// </summary>
 internal sealed class Segment(string directory, long baseOffset, OpenFiles files, SegmentIndex? index) : IOffsetRange
 {
@@ -35,13 +35,15 @@ internal sealed class Segment(string directory, long baseOffset, OpenFiles files
     /// <summary>Where the first batch with that timestamp begins.</summary>
     public int MaxTimestampPosition { get; set; }
 
-    /// <summary>When the first batch was appended, Unix milliseconds; after a restart, that batch's own timestamp. -1 while there is none.</summary>
+    /// <summary>
+    /// When the first batch was appended, Unix milliseconds; after a restart, that batch's own timestamp. -1 while there is none.
+    /// </summary>
     public long FirstAppendMs { get; set; } = -1;
 
     /// <summary>When the last batch was appended, in the same way.</summary>
     public long LastAppendMs { get; set; } = -1;
 
-    /// <summary>The age of the segment by its records' own timestamps; without any, by the time of the last append. Unix milliseconds.</summary>
+    /// <summary>The greatest timestamp of its records; without any, the time of the last append. Unix milliseconds.</summary>
     public long LatestMs => MaxTimestamp >= 0 ? MaxTimestamp : LastAppendMs;
 
     /// <summary>Whether all of it is on stable storage; only a full segment can be.</summary>
@@ -58,6 +60,18 @@ internal sealed class Segment(string directory, long baseOffset, OpenFiles files
         offset = 0;
         return name.Length == 20 + suffix.Length && name.EndsWith(suffix, StringComparison.Ordinal)
             && long.TryParse(name.AsSpan(0, 20), NumberStyles.None, CultureInfo.InvariantCulture, out offset);
+    }
+
+    /// <summary>The offsets in the names of a directory's files that end in a suffix, in no order.</summary>
+    public static IEnumerable<long> ListOffsets(ILogFileSystem fileSystem, string directory, string suffix)
+    {
+        foreach (string name in fileSystem.ListFiles(directory))
+        {
+            if (TryParse(name, suffix, out long offset))
+            {
+                yield return offset;
+            }
+        }
     }
 
     /// <summary>Adds a batch that was written at <see cref="Size"/>.</summary>

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Arus.Storage;
 
 /// <param name="RelativeOffset">Of the batch's base offset to the segment's.</param>
@@ -10,61 +12,37 @@ internal readonly record struct IndexEntry(int RelativeOffset, int Position, lon
 /// thins itself when it is full: every second entry goes and the interval doubles. Guarded by the
 /// <see cref="SegmentList"/>'s lock.
 /// </summary>
-internal sealed class SegmentIndex
+internal sealed class SegmentIndex(int intervalBytes, int maxEntries = SegmentIndex.MaxEntries)
 {
     /// <summary>256 KiB of entries, one for each 64 KiB of a segment of 1 GiB.</summary>
     public const int MaxEntries = 16 * 1024;
 
-    private readonly int _maxEntries;
-    private IndexEntry[] _entries = [];
+    private readonly List<IndexEntry> _entries = [];
     private long _lastPosition = long.MinValue / 2;
-    private long _interval;
-
-    public SegmentIndex(int intervalBytes, int maxEntries = MaxEntries)
-    {
-        _interval = intervalBytes;
-        _maxEntries = maxEntries;
-    }
+    private long _interval = intervalBytes;
 
     public SegmentIndex(int intervalBytes, IndexEntry[] entries)
         : this(intervalBytes)
     {
-        _entries = entries;
-        Count = entries.Length;
-        if (Count > 0)
-        {
-            _lastPosition = entries[^1].Position;
-        }
+        _entries.AddRange(entries);
+        _lastPosition = entries is [.., var last] ? last.Position : _lastPosition;
     }
 
-    public int Count { get; private set; }
+    public ReadOnlySpan<IndexEntry> Entries => CollectionsMarshal.AsSpan(_entries);
 
-    public ReadOnlySpan<IndexEntry> Entries => _entries.AsSpan(0, Count);
-
-    /// <summary>Notes a batch when the last one noted lies far enough back.</summary>
+    /// <summary>Adds an entry for a batch when the last entry lies far enough back.</summary>
     public void Add(int relativeOffset, int position, long maxTimestampBefore)
     {
-        if (position - _lastPosition < _interval)
-        {
-            return;
-        }
-
-        if (Count == _maxEntries)
+        if (_entries.Count == maxEntries && position - _lastPosition >= _interval)
         {
             Thin();
-            if (position - _lastPosition < _interval)
-            {
-                return;
-            }
         }
 
-        if (Count == _entries.Length)
+        if (position - _lastPosition >= _interval)
         {
-            Array.Resize(ref _entries, Math.Min(_maxEntries, Math.Max(4, Count * 2)));
+            _entries.Add(new IndexEntry(relativeOffset, position, maxTimestampBefore));
+            _lastPosition = position;
         }
-
-        _entries[Count++] = new IndexEntry(relativeOffset, position, maxTimestampBefore);
-        _lastPosition = position;
     }
 
     /// <summary>The position from which to look for an offset: that of a batch which begins at or before it.</summary>
@@ -77,15 +55,14 @@ internal sealed class SegmentIndex
 
     private void Thin()
     {
-        int kept = 0;
-        for (int i = 0; i < Count; i += 2)
+        for (int i = 0; i * 2 < maxEntries; i++)
         {
-            _entries[kept++] = _entries[i];
+            _entries[i] = _entries[i * 2];
         }
 
-        Count = kept;
+        _entries.RemoveRange((maxEntries + 1) / 2, maxEntries / 2);
         _interval = Math.Max(1, _interval * 2);
-        _lastPosition = _entries[kept - 1].Position;
+        _lastPosition = _entries[^1].Position;
     }
 
     private readonly struct BeginsAtOrBefore(long relativeOffset) : IComparable<IndexEntry>

@@ -22,9 +22,6 @@ internal sealed class SegmentScanner : IDisposable
         _end = end;
     }
 
-    /// <summary>Where the next batch begins.</summary>
-    public long Position => _bufferAt + _start;
-
     /// <summary>Takes the next batch; its contents are not checked. False at the end, and at bytes that are no whole batch.</summary>
     /// <param name="batch">Valid until the next call, as its header is.</param>
     public bool TryNext(out RecordBatchHeader header, out ReadOnlyMemory<byte> batch)
@@ -35,7 +32,6 @@ internal sealed class SegmentScanner : IDisposable
     }
 
     /// <param name="batch">Valid until the next call.</param>
-    /// <returns><see cref="BatchReadStatus.Incomplete"/> at the end (<see cref="Position"/> is the end then) or within a cut-off batch.</returns>
     private BatchReadStatus Next(out ReadOnlyMemory<byte> batch)
     {
         while (true)

@@ -1,6 +1,7 @@
 using System.Text;
 using Arus.Compression;
 using Arus.Storage;
+using Arus.Storage.Rows;
 
 namespace Arus.Grains.Tests;
 

@@ -8,7 +8,8 @@ internal static class Batches
 {
     public const long Time = 1_735_689_600_000;
 
-    public static ReadOnlyMemory<byte> Of(params string?[] values) => Build(values.Select(value => ((string?)null, value)), new RecordBatchOptions());
+    public static ReadOnlyMemory<byte> Of(params string?[] values) =>
+        Build(values.Select(value => ((string?)null, value)), new RecordBatchOptions());
 
     public static ReadOnlyMemory<byte> Keyed(params (string? Key, string? Value)[] records) => Build(records, new RecordBatchOptions());
 
@@ -56,7 +57,8 @@ internal static class Batches
             ReadOnlyMemory<byte> rest = slice;
             while (!rest.IsEmpty)
             {
-                Assert.Equal(BatchReadStatus.Batch, RecordBatches.TryReadNext(ref rest, int.MaxValue, out ReadOnlyMemory<byte> batch, out _));
+                BatchReadStatus status = RecordBatches.TryReadNext(ref rest, int.MaxValue, out ReadOnlyMemory<byte> batch, out _);
+                Assert.Equal(BatchReadStatus.Batch, status);
                 Assert.True(RecordBatches.Validate(batch.Span).IsOk);
                 Assert.True(RecordBatchPayload.TryOpen(batch, scratch, out ReadOnlyMemory<byte> payload).IsOk);
                 var header = new RecordBatchHeader(batch.Span);

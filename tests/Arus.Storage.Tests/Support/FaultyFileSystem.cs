@@ -92,10 +92,10 @@ internal sealed class FaultyFileSystem : ILogFileSystem
     public bool DirectoryExists(string path) => _directories.Contains(path);
 
     public IReadOnlyList<string> ListFiles(string directory) =>
-        [.. _files.Keys.Where(path => Path.GetDirectoryName(path) == directory).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
+        NamesIn(_files.Keys, directory);
 
     public IReadOnlyList<string> ListDirectories(string directory) =>
-        [.. _directories.Where(path => Path.GetDirectoryName(path) == directory).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
+        NamesIn(_directories, directory);
 
     public void CreateDirectory(string directory)
     {
@@ -175,6 +175,12 @@ internal sealed class FaultyFileSystem : ILogFileSystem
 
         _journal.RemoveAll(change => change.Directory == directory);
     }
+
+    private static IReadOnlyList<string> NamesIn(IEnumerable<string> paths, string directory) =>
+        [
+            .. paths.Where(path => Path.GetDirectoryName(path) == directory).Select(path => Path.GetFileName(path)!)
+                .Order(StringComparer.Ordinal),
+        ];
 
     public IDisposable LockDirectory(string directory) => new MemoryStream();
 

@@ -1,3 +1,5 @@
+using Arus.Testing;
+
 namespace Arus.Storage.Tests;
 
 /// <summary>Runs the log's work when a test says so, on the test's thread, in an order that a seed decides.</summary>
@@ -6,6 +8,7 @@ internal sealed class ManualScheduler : ILogScheduler
     /// <summary>What a piece of work wakes may go on in the thread pool, and queue more.</summary>
     private readonly Lock _lock = new();
     private readonly SortedDictionary<(LogLane Lane, int Affinity), Queue<ILogWork>> _queues = [];
+    private TaskCompletionSource _queued = NewSignal();
     private bool _stopped;
 
     public void Queue(LogLane lane, int affinity, ILogWork work)
@@ -23,10 +26,25 @@ internal sealed class ManualScheduler : ILogScheduler
             }
 
             queue.Enqueue(work);
+            _queued.TrySetResult();
         }
     }
 
     public bool RunOne(Random random) => Run(Take(ready => random.Next(ready)));
+
+    /// <summary>Runs what is queued in any order until the task is done; what the work wakes goes on in the pool and queues more.</summary>
+    /// <param name="steps">No more pieces of work, or waits for one, than these.</param>
+    public async Task RunUntilAsync(Task task, Random random, int steps = int.MaxValue)
+    {
+        for (int step = 0; step < steps && !task.IsCompleted; step++)
+        {
+            Task queued = WhenQueued();
+            if (!RunOne(random))
+            {
+                await Task.WhenAny(task, queued).WaitAsync(TestTimeout.Value);
+            }
+        }
+    }
 
     public void RunAll()
     {
@@ -55,6 +73,18 @@ internal sealed class ManualScheduler : ILogScheduler
     }
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>Completes when work is queued from now on.</summary>
+    private Task WhenQueued()
+    {
+        lock (_lock)
+        {
+            _queued = _queued.Task.IsCompleted ? NewSignal() : _queued;
+            return _queued.Task;
+        }
+    }
 
     private static bool Run(ILogWork? work)
     {

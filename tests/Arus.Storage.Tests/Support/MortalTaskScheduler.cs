@@ -1,6 +1,8 @@
 namespace Arus.Storage.Tests;
 
-/// <summary>A grain's task scheduler, as a killed silo leaves it: until <see cref="Halt"/> it runs tasks one at a time, then none ever again.</summary>
+/// <summary>
+/// A grain's task scheduler, as a killed silo leaves it: until <see cref="Halt"/> it runs tasks one at a time, then none ever again.
+/// </summary>
 internal sealed class MortalTaskScheduler : TaskScheduler
 {
     private readonly ConcurrentExclusiveSchedulerPair _turns = new();
@@ -11,7 +13,8 @@ internal sealed class MortalTaskScheduler : TaskScheduler
     public void Halt() => _halted = true;
 
     /// <summary>Begins something in a turn; completes when that turn is over, whatever it awaits.</summary>
-    public Task<Task> BeginAsync(Func<Task> action) => Task.Factory.StartNew(action, CancellationToken.None, TaskCreationOptions.None, this);
+    public Task<Task> BeginAsync(Func<Task> action) =>
+        Task.Factory.StartNew(action, CancellationToken.None, TaskCreationOptions.None, this);
 
     protected override void QueueTask(Task task) =>
         Task.Factory.StartNew(

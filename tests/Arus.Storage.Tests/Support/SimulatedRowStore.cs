@@ -1,3 +1,5 @@
+using Arus.Storage.Rows;
+
 namespace Arus.Storage.Tests;
 
 /// <summary>

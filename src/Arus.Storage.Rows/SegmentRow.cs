@@ -3,7 +3,7 @@ using System.Text;
 using Arus.Protocol;
 using HeadFormat = Arus.Protocol.RowLogHead;
 
-namespace Arus.Storage;
+namespace Arus.Storage.Rows;
 
 /// <summary>What the head knows of a row.</summary>
 /// <param name="MergedEpoch">The epoch of the leader that made it from other rows; -1 for the row of a group commit.</param>
@@ -11,7 +11,8 @@ namespace Arus.Storage;
 /// <param name="Number">
 /// Of a group commit's row: the log's generation. Of one made from others: what tells it from other rows of that leader and range.
 /// </param>
-internal readonly record struct RowInfo(long BaseOffset, long NextOffset, long MaxTimestamp, int Size, int MergedEpoch, int Number = 0)
+internal readonly record struct RowInfo(
+    long BaseOffset, long NextOffset, long MaxTimestamp, int Size, int MergedEpoch, int Number = 0) : IOffsetRange
 {
     /// <summary>A group commit's row is found by where the log ended; one made from others by what it covers and who made it.</summary>
     public string Key => MergedEpoch < 0 ? KeyOf(BaseOffset, Number)

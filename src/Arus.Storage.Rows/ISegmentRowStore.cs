@@ -1,4 +1,4 @@
-namespace Arus.Storage;
+namespace Arus.Storage.Rows;
 
 /// <summary>
 /// Where a <see cref="RowPartitionLog"/> keeps one partition: rows that are written once, and one head. Thread-safe. Any error may
@@ -19,7 +19,7 @@ public interface ISegmentRowStore
     ValueTask<StoredHead?> ReadHeadAsync();
 
     /// <summary>Replaces the head if it is still the one of <paramref name="etag"/> (null: if there is none).</summary>
-    /// <returns>The new ETag; null when somebody else has written it.</returns>
+    /// <returns>The new ETag; null when another writer has changed it.</returns>
     ValueTask<string?> TryWriteHeadAsync(ReadOnlyMemory<byte> head, string? etag);
 
     ValueTask DeleteHeadAsync();
@@ -59,6 +59,6 @@ public sealed record RowLogOptions
     /// <summary>See <see cref="LogProviderOptions.ProducerExpiration"/>.</summary>
     public TimeSpan ProducerExpiration { get; init; } = TimeSpan.FromDays(1);
 
-    /// <summary>For simulations: what waits for an operation goes on where the store answers, not in the pool, so that a seed replays it.</summary>
+    /// <summary>For simulations: continuations run where the store answers, not on the pool, so that a seed replays everything.</summary>
     internal bool ContinuesInline { get; init; }
 }

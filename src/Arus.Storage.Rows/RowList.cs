@@ -1,0 +1,191 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
+namespace Arus.Storage.Rows;
+
+/// <summary>
+/// What is known of a log's rows: the rows, the epochs, the offsets, and the garbage. The only owner of the rows and of the lock that
+/// guards them for readers. Thread-safe; it is changed inside operations only, which therefore read it without the lock.
+/// </summary>
+internal sealed class RowList
+{
+    private readonly LogLock _lock = new(LockRank.Leaf);
+    private List<RowInfo> _rows = [];
+    private List<string> _garbage = [];
+    private LeaderEpochs _epochs = new();
+    private long _logStart;
+    private long _next;
+    private long _end;
+    private long _sizeBytes;
+
+    public long LogStartOffset => Volatile.Read(ref _logStart);
+
+    /// <summary>The log's end for readers. <see cref="NextOffset"/> is less while a leader claims the log and reads rows again.</summary>
+    public long EndOffset => Volatile.Read(ref _end);
+
+    /// <summary>Where the next row begins.</summary>
+    public long NextOffset => Volatile.Read(ref _next);
+
+    public long SizeBytes => Volatile.Read(ref _sizeBytes);
+
+    /// <summary>How often the log was truncated; part of the keys of its rows.</summary>
+    public int Generation { get; private set; }
+
+    /// <summary>Compaction has been through everything before it.</summary>
+    public long CleanedOffset { get; set; }
+
+    /// <summary>In offset order. Used inside operations.</summary>
+    public IReadOnlyList<RowInfo> All => _rows;
+
+    /// <summary>Keys of rows that are not part of the log any more and may still exist. Used inside operations.</summary>
+    public IReadOnlyList<string> Garbage => _garbage;
+
+    public int Count
+    {
+        get
+        {
+            using (_lock.Enter())
+            {
+                return _rows.Count;
+            }
+        }
+    }
+
+    public int LatestEpoch
+    {
+        get
+        {
+            using (_lock.Enter())
+            {
+                return _epochs.Latest;
+            }
+        }
+    }
+
+    public LogEpochEnd EpochEnd(int leaderEpoch)
+    {
+        using (_lock.Enter())
+        {
+            return _epochs.End(leaderEpoch, _end);
+        }
+    }
+
+    /// <summary>The row that a reader goes on with.</summary>
+    /// <param name="offset">What the reader asked for.</param>
+    /// <param name="from">Behind the rows that it has looked at.</param>
+    /// <returns>Whether the offset lies in the log, and the row, if there is one.</returns>
+    public (bool InRange, RowInfo? Row) Find(long offset, long from)
+    {
+        using (_lock.Enter())
+        {
+            int index = IndexOf(from);
+            return (offset >= _logStart && offset <= _end, index < _rows.Count ? _rows[index] : null);
+        }
+    }
+
+    /// <summary>The rows that may hold a record that is as late as a timestamp.</summary>
+    public RowInfo[] FindByTimestamp(long timestamp)
+    {
+        using (_lock.Enter())
+        {
+            return [.. _rows.Where(row => row.MaxTimestamp >= timestamp && row.NextOffset > _logStart)];
+        }
+    }
+
+    /// <summary>The index of the first row that ends behind an offset; the number of rows when there is none.</summary>
+    public int IndexOf(long offset) => OffsetRange.FirstEndingAfter<RowInfo>(CollectionsMarshal.AsSpan(_rows), offset);
+
+    /// <summary>Takes over what a head says.</summary>
+    public void Load(RowLogHead head)
+    {
+        using (_lock.Enter())
+        {
+            _epochs = new LeaderEpochs(head.Epochs);
+            _garbage = [.. head.Garbage];
+            bool truncatedByOther = Generation != head.Generation;
+            (Generation, CleanedOffset) = (head.Generation, head.CleanedOffset);
+            Volatile.Write(ref _logStart, head.LogStartOffset);
+            Volatile.Write(ref _end, truncatedByOther ? head.NextOffset : Math.Max(_end, head.NextOffset));
+            Volatile.Write(ref _next, head.NextOffset);
+            SetRows([.. head.Rows]);
+        }
+    }
+
+    public RowLogHead ToHead(int leaderEpoch, ProducerStateManager producers) =>
+        new(
+            leaderEpoch, _logStart, _next, Generation, CleanedOffset, [.. _rows], _epochs.Entries.ToArray(), [.. _garbage],
+            ProducerSnapshot.Serialize(producers));
+
+    /// <summary>Adds the row that follows the log's end.</summary>
+    public void Add(RowInfo info, int leaderEpoch)
+    {
+        using (_lock.Enter())
+        {
+            Debug.Assert(info.BaseOffset == _next && info.NextOffset > _next, "A group commit's row begins where the log ends.");
+            _rows.Add(info);
+            _epochs.Add(leaderEpoch, info.BaseOffset);
+            Volatile.Write(ref _sizeBytes, _sizeBytes + info.Size);
+            Volatile.Write(ref _next, info.NextOffset);
+            Volatile.Write(ref _end, Math.Max(_end, info.NextOffset));
+        }
+    }
+
+    /// <summary>Puts a row in the place of others, or nothing. They are garbage once the head is written.</summary>
+    public void Replace(int first, int count, RowInfo? replacement)
+    {
+        using (_lock.Enter())
+        {
+            _garbage.AddRange(_rows.GetRange(first, count).Select(row => row.Key));
+            SetRows([.. _rows[..first], .. replacement is { } row ? [row] : Array.Empty<RowInfo>(), .. _rows[(first + count)..]]);
+        }
+    }
+
+    /// <summary>Moves the log start forward. The rows before it are garbage once the head is written.</summary>
+    public void AdvanceStart(long start)
+    {
+        using (_lock.Enter())
+        {
+            Volatile.Write(ref _logStart, Math.Max(_logStart, start));
+            _epochs.AdvanceStart(_logStart);
+            int gone = IndexOf(_logStart);
+            _garbage.AddRange(_rows[..gone].Select(row => row.Key));
+            SetRows(_rows[gone..]);
+        }
+    }
+
+    /// <summary>Ends the log earlier: the first rows stay, and a row that was cut may follow them.</summary>
+    public void TruncateTo(long end, int kept, RowInfo? cut)
+    {
+        using (_lock.Enter())
+        {
+            _garbage.AddRange(_rows[kept..].Select(row => row.Key));
+            _epochs.TruncateTo(end);
+            Generation++;
+            CleanedOffset = Math.Min(CleanedOffset, end);
+            Volatile.Write(ref _logStart, Math.Min(_logStart, end));
+            Volatile.Write(ref _next, end);
+            Volatile.Write(ref _end, end);
+            SetRows([.. _rows[..kept], .. cut is { } row ? [row] : Array.Empty<RowInfo>()]);
+        }
+    }
+
+    public void ClearGarbage() => _garbage = [];
+
+    private void SetRows(List<RowInfo> rows)
+    {
+        _rows = rows;
+        Volatile.Write(ref _sizeBytes, rows.Sum(row => (long)row.Size));
+        AssertInvariants();
+    }
+
+    [Conditional("DEBUG")]
+    private void AssertInvariants()
+    {
+        Debug.Assert(_logStart <= _next && _next <= _end, "The log starts at or before its end, and readers know no less than that.");
+        for (int i = 0; i < _rows.Count; i++)
+        {
+            Debug.Assert(_rows[i].NextOffset > _rows[i].BaseOffset && _rows[i].NextOffset <= _next, "A row lies within the log.");
+            Debug.Assert(i == 0 || _rows[i - 1].NextOffset <= _rows[i].BaseOffset, "Rows are in offset order and do not overlap.");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+namespace Arus.Storage.Rows;
+
+/// <summary>
+/// The log over rows of a shared store. A group commit is one row, inserted under the offset at which the log ends: of two leaders
+/// that are active at once, one loses that insert, reads what the other wrote, and goes on behind it, or stops when the other's
+/// epoch is newer. Any silo can take over any partition.
+/// </summary>
+/// <remarks>
+/// <para>A leader claims its epoch in the head before it writes, and looks at the head again after every insert, before it
+/// acknowledges. So the rows of an older leader are either seen by the newer one when it claims, or not acknowledged; and rows may be
+/// merged and deleted although an older leader may still try to insert where they were.</para>
+/// <para>Rows are never changed. Merging, compaction and truncation write new ones beside them; then the head, in one step, lists these
+/// and counts those as garbage; then the garbage is deleted. A truncation besides begins a new generation of keys: what an older leader
+/// still inserts into the old one is never looked for.</para>
+/// <para>The last row is left alone by compaction, as the active segment of a log in files is.</para>
+/// </remarks>
+public sealed class RowPartitionLog : IPartitionLog
+{
+    private readonly RowLogContext _log;
+    private readonly RowStore _store;
+    private readonly RowList _rows = new();
+    private readonly RowLeadership _leadership;
+    private readonly RowOperations _operations;
+    private readonly RowAppender _appender;
+    private readonly RowReader _reader;
+    private readonly RowRetention _retention;
+    private readonly RowTruncation _truncation;
+    private readonly RowCleaner _cleaner;
+
+    private RowPartitionLog(TopicPartition partition, ISegmentRowStore store, TopicConfig config, RowLogOptions options)
+    {
+        var producers = new ProducerStateManager();
+        _log = new RowLogContext(partition, options, config);
+        _store = new RowStore(partition, store, options);
+        _leadership = new RowLeadership(_log, _store, _rows, producers);
+        _operations = new RowOperations(_log);
+        _appender = new RowAppender(_log, _store, _rows, _leadership, producers, _operations);
+        _reader = new RowReader(_log, _store, _rows, _leadership);
+        var merger = new RowMerger(_log, _store, _rows, _leadership);
+        _retention = new RowRetention(_log, _rows, _leadership, producers, merger);
+        _truncation = new RowTruncation(_log, _store, _rows, _leadership, producers, merger);
+        _cleaner = new RowCleaner(_log, _store, _rows, _leadership, producers, _operations, merger);
+    }
+
+    public TopicPartition Partition => _log.Partition;
+
+    public TopicConfig Config => _log.Config;
+
+    public long LogStartOffset => _rows.LogStartOffset;
+
+    /// <summary>The same as <see cref="HighWatermark"/>: offsets are given when a row is written.</summary>
+    public long LogEndOffset => _rows.EndOffset;
+
+    public long HighWatermark => _rows.EndOffset;
+
+    public long SizeBytes => _rows.SizeBytes;
+
+    public int SegmentCount => _rows.Count;
+
+    public int LatestEpoch => _rows.LatestEpoch;
+
+    public Exception? Failure => _log.Failure;
+
+    /// <summary>Opens a partition's log: reads the head, then the rows behind it.</summary>
+    /// <param name="leaderEpoch">The epoch to claim at once; -1 to read only until the first append, which brings one.</param>
+    /// <exception cref="LogException">The store fails, or holds something damaged, or a newer leader has claimed the log.</exception>
+    public static async Task<RowPartitionLog> OpenAsync(
+        TopicPartition partition, ISegmentRowStore store, TopicConfig config, RowLogOptions options, int leaderEpoch = -1)
+    {
+        var log = new RowPartitionLog(partition, store, config, options);
+        await log._leadership.LoadAsync().ConfigureAwait(false);
+        if (leaderEpoch >= 0 && await log._leadership.ClaimAsync(leaderEpoch).ConfigureAwait(false) is { } fenced)
+        {
+            throw new LogException(fenced, error: ErrorCode.FencedLeaderEpoch);
+        }
+
+        return log;
+    }
+
+    public ValueTask<LogAppendResult[]> AppendAsync(
+        ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin = AppendOrigin.Client)
+    {
+        ArgumentNullException.ThrowIfNull(entries);
+        return _appender.AppendAsync(entries, leaderEpoch, origin);
+    }
+
+    public ValueTask<LogReadResult> ReadAsync(long offset, int maxBytes, bool minOneBatch) =>
+        _reader.ReadAsync(offset, maxBytes, minOneBatch);
+
+    public ValueTask<bool> WaitForAsync(long offset, TimeSpan timeout, CancellationToken cancellationToken = default) =>
+        _log.Waiters.WaitAsync(this, offset, timeout, cancellationToken);
+
+    public ValueTask<LogTimestamp?> FindByTimestampAsync(long timestamp) => _reader.FindByTimestampAsync(timestamp);
+
+    public ValueTask<LogTimestamp?> FindMaxTimestampAsync() => _reader.FindMaxTimestampAsync();
+
+    public LogEpochEnd EpochEnd(int leaderEpoch) => _rows.EpochEnd(leaderEpoch);
+
+    /// <exception cref="LogException">This log does not lead, or another leader was faster; then nothing has changed.</exception>
+    public ValueTask TruncateToAsync(long offset)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        return new ValueTask(_operations.RunAsync(() => _truncation.TruncateToAsync(offset)));
+    }
+
+    public ValueTask<LogDeleteResult> DeleteRecordsAsync(long beforeOffset) =>
+        new(_operations.RunAsync(() => _retention.DeleteRecordsAsync(beforeOffset)));
+
+    public void Reconfigure(TopicConfig config) => _log.Config = config;
+
+    public ValueTask<LogMaintenanceResult> MaintainAsync(CancellationToken cancellationToken = default) =>
+        _log.MaintainAsync(
+            () => _operations.RunAsync(_retention.ApplyAsync), () => _cleaner.CleanAsync(cancellationToken), cancellationToken);
+
+    /// <summary>Nothing to do: what is acknowledged is in the store.</summary>
+    public ValueTask FlushAsync() => ValueTask.CompletedTask;
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_log.TryClose())
+        {
+            await _operations.RunAnywayAsync(async () =>
+                _log.Failure is null && _leadership.NeedsCheckpoint && await _leadership.TryCheckpointAsync().ConfigureAwait(false))
+                .ConfigureAwait(false);
+            _log.Waiters.Close();
+        }
+    }
+
+    public async ValueTask DeleteAsync()
+    {
+        _log.TryClose();
+        await _operations.RunAnywayAsync(DeleteRowsAsync).ConfigureAwait(false);
+        _log.Waiters.Close();
+    }
+
+    private async Task<bool> DeleteRowsAsync()
+    {
+        // Every leader finds an epoch above its own; and the head tells what the last leader left.
+        if (await _leadership.ClaimAsync(RowLeadership.DeletedEpoch).ConfigureAwait(false) is { } refused)
+        {
+            throw new LogException(refused);
+        }
+
+        _rows.AdvanceStart(_rows.NextOffset);
+        await _leadership.CollectGarbageAsync().ConfigureAwait(false);
+        return await _store.DeleteHeadAsync().ConfigureAwait(false);
+    }
+}

@@ -1,0 +1,77 @@
+namespace Arus.Storage.Rows;
+
+/// <summary>Retention by time and size, and DeleteRecords. Used inside operations.</summary>
+internal sealed class RowRetention(
+    RowLogContext log, RowList rows, RowLeadership leadership, ProducerStateManager producers, RowMerger merger)
+{
+    public async Task<LogDeleteResult> DeleteRecordsAsync(long beforeOffset)
+    {
+        long target = beforeOffset == -1 ? rows.NextOffset : beforeOffset;
+        if (target < 0 || target > rows.NextOffset)
+        {
+            return new LogDeleteResult(ErrorCode.OffsetOutOfRange, -1);
+        }
+
+        if (!leadership.IsLeader)
+        {
+            return new LogDeleteResult(ErrorCode.NotLeaderOrFollower, -1);
+        }
+
+        if (target > rows.LogStartOffset)
+        {
+            rows.AdvanceStart(target);
+            if (!await leadership.TryCheckpointAndCollectAsync().ConfigureAwait(false))
+            {
+                return new LogDeleteResult(ErrorCode.NotLeaderOrFollower, -1);
+            }
+        }
+
+        return new LogDeleteResult(ErrorCode.None, rows.LogStartOffset);
+    }
+
+    /// <summary>One pass of retention, merging, and expiry of producers. Only a leader changes what is stored.</summary>
+    public async Task<LogMaintenanceResult> ApplyAsync()
+    {
+        int expired = producers.Expire(log.NowMs - (long)log.Options.ProducerExpiration.TotalMilliseconds);
+        if (!leadership.IsLeader)
+        {
+            return new LogMaintenanceResult(0, 0, 0, expired);
+        }
+
+        (long before, int count) = (rows.SizeBytes, rows.Count);
+        if (log.Config.Delete)
+        {
+            rows.AdvanceStart(RetentionStart(log.Config));
+        }
+
+        int deleted = count - rows.Count;
+        int merged = await merger.MergeAsync().ConfigureAwait(false);
+        if (deleted > 0 || merged > 0 || leadership.NeedsCheckpoint || rows.Garbage.Count > 0)
+        {
+            await leadership.TryCheckpointAndCollectAsync().ConfigureAwait(false);
+        }
+
+        return new LogMaintenanceResult(deleted, merged, before - rows.SizeBytes, expired);
+    }
+
+    /// <summary>Where the log starts by <c>retention.ms</c> and <c>retention.bytes</c>.</summary>
+    private long RetentionStart(TopicConfig config)
+    {
+        long excess = config.RetentionBytes < 0 ? -1 : rows.SizeBytes - config.RetentionBytes;
+        long start = rows.LogStartOffset;
+        foreach (RowInfo row in rows.All)
+        {
+            bool tooOld = config.RetentionMs >= 0 && row.MaxTimestamp >= 0 && log.NowMs - row.MaxTimestamp > config.RetentionMs;
+            bool tooMuch = config.RetentionBytes >= 0 && excess - row.Size >= 0 && row.NextOffset < rows.NextOffset;
+            if (!tooOld && !tooMuch)
+            {
+                break;
+            }
+
+            excess -= row.Size;
+            start = row.NextOffset;
+        }
+
+        return start;
+    }
+}
