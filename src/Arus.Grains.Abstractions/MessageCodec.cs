@@ -21,7 +21,7 @@ public sealed class MessageCodec<T> : IFieldCodec<T>, IDeepCopier<T>
     /// <summary>The last version of OffsetCommit and OffsetFetch that names topics; later ones have their ids alone.</summary>
     private const short LastWithTopicNames = 9;
 
-    private static readonly short s_version =
+    private static readonly short Version =
         T.Descriptor.Key is ApiKey.OffsetCommit or ApiKey.OffsetFetch ? LastWithTopicNames : T.Descriptor.MaxVersion;
 
     /// <inheritdoc/>
@@ -35,8 +35,8 @@ public sealed class MessageCodec<T> : IFieldCodec<T>, IDeepCopier<T>
 
         var bytes = new ArrayBufferWriter<byte>();
         var wire = new WireWriter(bytes);
-        wire.WriteInt16(s_version);
-        value!.Write(ref wire, s_version);
+        wire.WriteInt16(Version);
+        value!.Write(ref wire, Version);
         wire.Flush();
         writer.WriteFieldHeader(fieldIdDelta, expectedType, typeof(T), WireType.LengthPrefixed);
         writer.WriteVarUInt32((uint)bytes.WrittenCount);

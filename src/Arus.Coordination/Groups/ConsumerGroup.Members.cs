@@ -36,12 +36,9 @@ public sealed partial class ConsumerGroup
             ? ErrorCode.InvalidSessionTimeout
         : !_exists && request.MemberId.Length > 0 ? ErrorCode.UnknownMemberId
         : !_members.HaveRoomFor(request, _state, _options.MaxSize) ? ErrorCode.GroupMaxSizeReached
-        : !SupportsAnyProtocol(request) ? ErrorCode.InconsistentGroupProtocol
+        : request.ProtocolType.Length == 0 || !_members.HaveInCommon(request.Protocols)
+            || (_members.Count > 0 && request.ProtocolType != _protocolType) ? ErrorCode.InconsistentGroupProtocol
         : ErrorCode.None;
-
-    private bool SupportsAnyProtocol(JoinGroupRequest request) =>
-        request.ProtocolType.Length > 0 && request.Protocols.Length > 0
-        && (_members.Count == 0 || (request.ProtocolType == _protocolType && _members.HaveInCommon(request.Protocols)));
 
     private void JoinNew(long call, JoinGroupRequest request, Caller caller, long nowMs)
     {
@@ -264,4 +261,38 @@ public sealed partial class ConsumerGroup
 
         return error;
     }
+
+    /// <summary>Stores offsets, for a member or, without member id and generation, for a consumer without a group or a tool.</summary>
+    private void CommitOffsets(long call, OffsetCommitRequest request, long nowMs)
+    {
+        ErrorCode error = _members.CheckCommit(request, State, _generation, out GroupMember? member);
+        if (error != ErrorCode.None)
+        {
+            _replies.Send(call, CommittedOffsets.CommitResponse(request, (_, _) => error));
+            return;
+        }
+
+        if (member is not null)
+        {
+            Touch(member, nowMs);
+        }
+
+        OffsetCommitResponse response = _offsets.Commit(request, nowMs);
+        if (!_stored && _offsets.HasChanges)
+        {
+            _emptySinceMs = _members.Count == 0 ? nowMs : -1;
+            NoteMetadataChange();
+            ScheduleRetentionCheck(nowMs);
+        }
+
+        _replies.SendWhenDurable(call, response);
+    }
+
+    /// <summary>Forgets offsets of topics that no member is subscribed to (KIP-496).</summary>
+    private void DeleteOffsets(long call, OffsetDeleteRequest request) => _replies.SendWhenDurable(call, _exists
+        ? _offsets.Delete(request, topic => _members.Count == 0 ? ErrorCode.None
+            : _protocolType != ConsumerProtocolType ? ErrorCode.NonEmptyGroup
+            : IsSubscribed(topic) ? ErrorCode.GroupSubscribedToTopic
+            : ErrorCode.None)
+        : new OffsetDeleteResponse { ErrorCode = ErrorCode.GroupIdNotFound });
 }

@@ -7,6 +7,7 @@ namespace Arus.Coordination;
 /// <content>Rebalances, and what happens when time passes.</content>
 public sealed partial class ConsumerGroup
 {
+    private long _nextRetentionCheck;
     private long _rebalanceDeadline = GroupMember.Never;
     private long _syncDeadline = GroupMember.Never;
     private bool _inInitialDelay;
@@ -166,7 +167,7 @@ public sealed partial class ConsumerGroup
 
     private void AdvanceRebalance(long nowMs)
     {
-        if (_state == GroupState.PreparingRebalance && nowMs >= _rebalanceDeadline)
+        if (nowMs >= _rebalanceDeadline)
         {
             EndJoinPhase(nowMs);
         }
@@ -213,22 +214,6 @@ public sealed partial class ConsumerGroup
         }
     }
 
-    private void ExpirePendingMembers(long nowMs)
-    {
-        foreach ((string memberId, long deadline) in _pendingMembers)
-        {
-            if (deadline <= nowMs)
-            {
-                // Removing from a Dictionary does not disturb its enumeration.
-                _pendingMembers.Remove(memberId);
-            }
-        }
-
-        TryCompleteJoin(nowMs);
-    }
-
-    private void ExpireSessions(long nowMs) => RemoveAndRebalance(member => member.SessionDeadline <= nowMs, nowMs);
-
     /// <summary>All at once, so that one rebalance does for all that go.</summary>
     private void RemoveAndRebalance(Func<GroupMember, bool> which, long nowMs)
     {
@@ -259,4 +244,58 @@ public sealed partial class ConsumerGroup
         EndWaits(member, error);
         _members.Remove(member);
     }
+
+    private void ScheduleRetentionCheck(long nowMs)
+    {
+        _nextRetentionCheck = nowMs + _options.OffsetsRetentionCheckIntervalMs;
+        Arm(_nextRetentionCheck);
+    }
+
+    private void ExpireOffsets(long nowMs)
+    {
+        if (nowMs < _nextRetentionCheck)
+        {
+            return;
+        }
+
+        ScheduleRetentionCheck(nowMs);
+        if (!_exists)
+        {
+            return;
+        }
+
+        _offsets.Forget((partition, offset) => IsExpired(partition, offset, nowMs));
+
+        // Not at once: generations begin anew with the next group of the name, and members of the last one may not know yet.
+        bool settled = nowMs - _emptySinceMs >= _options.OffsetsRetentionCheckIntervalMs;
+        if (_offsets.Count == 0 && _state == GroupState.Empty && _pendingMembers.Count == 0 && settled)
+        {
+            Vanish();
+        }
+    }
+
+    /// <summary>
+    /// KIP-211: offsets of a group without members age from the moment the last one left, those of a consumer without a group from
+    /// their commit, and those of a topic that a living group no longer reads from their commit as well.
+    /// </summary>
+    private bool IsExpired(TopicPartition partition, StoredOffset offset, long nowMs)
+    {
+        bool abandoned = _members.Count == 0 && _state == GroupState.Empty;
+        bool unsubscribed = _state == GroupState.Stable && _protocolType == ConsumerProtocolType && !IsSubscribed(partition.Topic);
+        if (!abandoned && !unsubscribed)
+        {
+            return false;
+        }
+
+        if (offset.ExpireAtMs >= 0)
+        {
+            return nowMs >= offset.ExpireAtMs;
+        }
+
+        // A tool may have set the offset after the group became empty: the later of the two counts.
+        long since = abandoned && _protocolType.Length > 0 ? Math.Max(_emptySinceMs, offset.CommittedAtMs) : offset.CommittedAtMs;
+        return nowMs - since >= _options.OffsetsRetentionMs;
+    }
+
+    private bool IsSubscribed(string topic) => _subscribedTopics is null || _subscribedTopics.Contains(topic);
 }

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using Arus.Protocol;
-using MemberProtocol = Arus.Protocol.JoinGroupRequest.JoinGroupRequestProtocol;
 
 namespace Arus.Coordination;
 
@@ -38,6 +37,9 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
     private string _protocolName = "";
     private long _emptySinceMs = -1;
 
+    /// <summary>The topics that members are subscribed to; null when that is not known, which stands for all.</summary>
+    private HashSet<string>? _subscribedTopics = [];
+
     private bool _clear;
     private bool _metadataChanged;
     private long _nextDeadline = GroupMember.Never;
@@ -45,11 +47,11 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
     /// <param name="options">The broker's settings.</param>
     /// <param name="memberIds">Where new member ids come from.</param>
     /// <param name="waitLimitMs">How long a join or sync waits before the caller is told to repeat it.</param>
-    /// <param name="metadata">What is stored of the group; null if nothing is.</param>
+    /// <param name="snapshot">What is stored of the group; null if nothing is.</param>
     /// <param name="offsets">The stored offsets.</param>
     /// <param name="nowMs">The time: sessions of stored members begin anew.</param>
     public ConsumerGroup(
-        GroupOptions options, IMemberIdSource memberIds, int waitLimitMs, GroupMetadata? metadata,
+        GroupOptions options, IMemberIdSource memberIds, int waitLimitMs, GroupMetadata? snapshot,
         IEnumerable<KeyValuePair<TopicPartition, StoredOffset>> offsets, long nowMs)
     {
         options.Validate();
@@ -57,9 +59,9 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
         _memberIds = memberIds;
         _waitLimitMs = waitLimitMs;
         _offsets = new CommittedOffsets(options, _replies, offsets);
-        if (metadata is not null)
+        if (snapshot is not null)
         {
-            Restore(metadata, nowMs);
+            Restore(snapshot, nowMs);
         }
 
         _nextRetentionCheck = nowMs;
@@ -125,7 +127,7 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
     {
         TimeOutWaits(nowMs);
         ExpirePendingMembers(nowMs);
-        ExpireSessions(nowMs);
+        RemoveAndRebalance(member => member.SessionDeadline <= nowMs, nowMs);
         AdvanceRebalance(nowMs);
         ExpireOffsets(nowMs);
         _nextDeadline = FindNextDeadline();
@@ -141,7 +143,7 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
         GroupRecords? records = null;
         if (canWrite && HasChanges)
         {
-            records = new GroupRecords(_clear, _metadataChanged ? TakeMetadata() : null, _offsets.TakeChanges());
+            records = new GroupRecords(_clear, _metadataChanged ? TakeSnapshot() : null, _offsets.TakeChanges());
             _clear = false;
             _metadataChanged = false;
             _replies.BeginWrite();
@@ -200,6 +202,16 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
         _replies.NoteChange();
     }
 
+    private void ExpirePendingMembers(long nowMs)
+    {
+        foreach (string memberId in _pendingMembers.Where(member => member.Value <= nowMs).Select(member => member.Key).ToArray())
+        {
+            _pendingMembers.Remove(memberId);
+        }
+
+        TryCompleteJoin(nowMs);
+    }
+
     private long FindNextDeadline()
     {
         long next = Math.Min(_rebalanceDeadline, Math.Min(_syncDeadline, _exists ? _nextRetentionCheck : GroupMember.Never));
@@ -224,28 +236,16 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
         _replies.NoteChange();
     }
 
-    private GroupMetadata TakeMetadata()
+    private GroupMetadata TakeSnapshot()
     {
         // By the time a write is taken the next rebalance may have begun. Then nothing of it is kept but the members under the last
         // generation's protocol; on return they are asked to join again.
         bool assigned = _state == GroupState.Stable;
-        GroupMetadata.Member[] members =
-        [
-            .. _members.All.Where(member => member.Supports(_protocolName)).Select(member => new GroupMetadata.Member
-            {
-                MemberId = member.MemberId,
-                InstanceId = member.InstanceId,
-                ClientId = member.ClientId,
-                ClientHost = member.ClientHost,
-                SessionTimeoutMs = member.SessionTimeoutMs,
-                RebalanceTimeoutMs = member.RebalanceTimeoutMs,
-                Metadata = member.MetadataFor(_protocolName),
-                Assignment = assigned ? member.Assignment : default,
-            }),
-        ];
+        GroupMetadata.Member[] members = _members.TakeSnapshot(_protocolName, assigned);
+        GroupState state = members.Length == 0 ? GroupState.Empty : assigned ? GroupState.Stable : GroupState.CompletingRebalance;
         return new GroupMetadata
         {
-            State = (sbyte)(members.Length == 0 ? GroupState.Empty : assigned ? GroupState.Stable : GroupState.CompletingRebalance),
+            State = (sbyte)state,
             Generation = _generation,
             ProtocolType = _protocolType,
             ProtocolName = _protocolName,
@@ -255,31 +255,17 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
         };
     }
 
-    private void Restore(GroupMetadata metadata, long nowMs)
+    private void Restore(GroupMetadata snapshot, long nowMs)
     {
         _exists = true;
         _stored = true;
-        _generation = metadata.Generation;
-        _protocolType = metadata.ProtocolType;
-        _protocolName = metadata.ProtocolName;
-        _emptySinceMs = metadata.Members.Length == 0 && metadata.EmptySinceMs < 0 ? nowMs : metadata.EmptySinceMs;
-        foreach (GroupMetadata.Member stored in metadata.Members)
-        {
-            _members.Add(new GroupMember(stored.MemberId, stored.InstanceId)
-            {
-                ClientId = stored.ClientId,
-                ClientHost = stored.ClientHost,
-                SessionTimeoutMs = stored.SessionTimeoutMs,
-                RebalanceTimeoutMs = stored.RebalanceTimeoutMs,
-                Protocols = [new MemberProtocol { Name = metadata.ProtocolName, Metadata = stored.Metadata }],
-                Assignment = stored.Assignment,
-                SessionDeadline = nowMs + stored.SessionTimeoutMs,
-            });
-        }
-
-        _members.Lead(metadata.LeaderId);
+        _generation = snapshot.Generation;
+        _protocolType = snapshot.ProtocolType;
+        _protocolName = snapshot.ProtocolName;
+        _emptySinceMs = snapshot.Members.Length == 0 && snapshot.EmptySinceMs < 0 ? nowMs : snapshot.EmptySinceMs;
+        _members.Restore(snapshot, nowMs);
         _state = _members.Count == 0 ? GroupState.Empty : GroupState.Stable;
-        if (_state == GroupState.Stable && metadata.State != (sbyte)GroupState.Stable)
+        if (_state == GroupState.Stable && (GroupState)snapshot.State != GroupState.Stable)
         {
             // The generation was announced, and its assignment was lost with the coordinator: every member has to join again.
             PrepareRebalance(nowMs);

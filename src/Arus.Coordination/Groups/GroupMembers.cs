@@ -43,6 +43,34 @@ internal sealed class GroupMembers
         return _byId.TryGetValue(memberId, out member) ? ErrorCode.None : ErrorCode.UnknownMemberId;
     }
 
+    /// <summary>Whether the sender may commit. <paramref name="member"/> is null for a consumer without a group, and for a tool.</summary>
+    public ErrorCode CheckCommit(OffsetCommitRequest request, GroupState state, int generation, out GroupMember? member)
+    {
+        member = null;
+        if (request.GenerationIdOrMemberEpoch < 0)
+        {
+            if (state is GroupState.Empty or GroupState.Dead)
+            {
+                return ErrorCode.None;
+            }
+
+            if (request.MemberId.Length == 0 && request.GroupInstanceId is null)
+            {
+                // Members own the offsets of a group that has any.
+                return ErrorCode.UnknownMemberId;
+            }
+        }
+
+        // While members join, those of the last generation may still commit: that is how they hand over. Once the next one is announced
+        // the member has its join response, and must take it before it commits.
+        ErrorCode error = Check(request.MemberId, request.GroupInstanceId, out member);
+        return state == GroupState.Dead ? ErrorCode.IllegalGeneration
+            : error != ErrorCode.None ? error
+            : request.GenerationIdOrMemberEpoch != generation ? ErrorCode.IllegalGeneration
+            : state == GroupState.CompletingRebalance ? ErrorCode.RebalanceInProgress
+            : ErrorCode.None;
+    }
+
     public void Add(GroupMember member)
     {
         _byId.Add(member.MemberId, member);
@@ -82,9 +110,6 @@ internal sealed class GroupMembers
         member.MemberId = memberId;
     }
 
-    /// <summary>Makes a member the leader; one that is not there is ignored.</summary>
-    public void Lead(string memberId) => LeaderId = _byId.ContainsKey(memberId) ? memberId : LeaderId;
-
     /// <summary>The leader stays if it has joined; otherwise the first that has takes its place. False if none has.</summary>
     public bool ElectLeader()
     {
@@ -111,6 +136,7 @@ internal sealed class GroupMembers
         };
     }
 
+    /// <summary>Whether all members support one of these protocols.</summary>
     public bool HaveInCommon(IEnumerable<MemberProtocol> protocols) => protocols.Any(protocol => AllSupport(protocol.Name));
 
     /// <summary>
@@ -151,6 +177,40 @@ internal sealed class GroupMembers
         }
 
         return topics;
+    }
+
+    /// <summary>The members that support a protocol, for storage.</summary>
+    public GroupMetadata.Member[] TakeSnapshot(string protocolName, bool withAssignments) =>
+        [.. _byId.Values.Where(member => member.Supports(protocolName)).Select(member => new GroupMetadata.Member
+        {
+            MemberId = member.MemberId,
+            InstanceId = member.InstanceId,
+            ClientId = member.ClientId,
+            ClientHost = member.ClientHost,
+            SessionTimeoutMs = member.SessionTimeoutMs,
+            RebalanceTimeoutMs = member.RebalanceTimeoutMs,
+            Metadata = member.MetadataFor(protocolName),
+            Assignment = withAssignments ? member.Assignment : default,
+        })];
+
+    /// <summary>Adds the members that were stored; their sessions begin anew.</summary>
+    public void Restore(GroupMetadata snapshot, long nowMs)
+    {
+        foreach (GroupMetadata.Member stored in snapshot.Members)
+        {
+            Add(new GroupMember(stored.MemberId, stored.InstanceId)
+            {
+                ClientId = stored.ClientId,
+                ClientHost = stored.ClientHost,
+                SessionTimeoutMs = stored.SessionTimeoutMs,
+                RebalanceTimeoutMs = stored.RebalanceTimeoutMs,
+                Protocols = [new MemberProtocol { Name = snapshot.ProtocolName, Metadata = stored.Metadata }],
+                Assignment = stored.Assignment,
+                SessionDeadline = nowMs + stored.SessionTimeoutMs,
+            });
+        }
+
+        LeaderId = _byId.ContainsKey(snapshot.LeaderId) ? snapshot.LeaderId : LeaderId;
     }
 
     [Conditional("DEBUG")]

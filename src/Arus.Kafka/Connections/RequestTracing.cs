@@ -10,7 +10,9 @@ internal static class RequestTracing
 
     private static readonly ActivitySource Source = new(SourceName);
 
-    /// <summary>Begins the span of a request, which is the parent of the grain calls that its handler makes. Null when it is not sampled.</summary>
+    /// <summary>
+    /// Begins the span of a request, which is the parent of the grain calls that its handler makes. Null when it is not sampled.
+    /// </summary>
     public static Activity? Start(RequestHeader header)
     {
         if (!Source.HasListeners())

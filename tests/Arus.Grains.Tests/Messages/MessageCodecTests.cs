@@ -10,9 +10,9 @@ namespace Arus.Grains.Tests;
 /// <summary>Kafka's messages in grain calls: as the wire has them in the version that names topics, and shared within a silo.</summary>
 public sealed class MessageCodecTests
 {
-    private static readonly ServiceProvider s_services = new ServiceCollection().AddSerializer().BuildServiceProvider();
+    private static readonly ServiceProvider Services = new ServiceCollection().AddSerializer().BuildServiceProvider();
 
-    private static readonly MethodInfo s_roundTrip =
+    private static readonly MethodInfo RoundTripMethod =
         typeof(MessageCodecTests).GetMethod(nameof(RoundTrip), BindingFlags.NonPublic | BindingFlags.Static)!;
 
     /// <summary>Every message that a grain takes or returns.</summary>
@@ -26,7 +26,7 @@ public sealed class MessageCodecTests
     [Theory, MemberData(nameof(Messages))]
     public void A_message_crosses_as_the_wire_has_it(Type type)
     {
-        MethodInfo roundTrip = s_roundTrip.MakeGenericMethod(type);
+        MethodInfo roundTrip = RoundTripMethod.MakeGenericMethod(type);
         roundTrip.Invoke(null, [Activator.CreateInstance(type)]);
         roundTrip.Invoke(null, [Samples.Make(type)]);
     }
@@ -37,7 +37,7 @@ public sealed class MessageCodecTests
     [Fact]
     public void A_message_that_is_null_or_sent_twice_in_one_call_stays_that()
     {
-        var serializer = s_services.GetRequiredService<Serializer>();
+        var serializer = Services.GetRequiredService<Serializer>();
         var request = new HeartbeatRequest { GroupId = "g" };
         (HeartbeatRequest? first, HeartbeatRequest? second, HeartbeatRequest? none) =
             serializer.Deserialize<(HeartbeatRequest?, HeartbeatRequest?, HeartbeatRequest?)>(
@@ -51,7 +51,7 @@ public sealed class MessageCodecTests
     [Fact]
     public void The_caller_crosses()
     {
-        var serializer = s_services.GetRequiredService<Serializer>();
+        var serializer = Services.GetRequiredService<Serializer>();
         var caller = new Caller("client", "/10.0.0.1", 9);
         Assert.Equal(caller, serializer.Deserialize<Caller>(serializer.SerializeToArray(caller)));
     }
@@ -66,11 +66,11 @@ public sealed class MessageCodecTests
         writer.Flush();
         var reader = new WireReader(wire.WrittenMemory);
 
-        byte[] bytes = s_services.GetRequiredService<Serializer>().SerializeToArray(message);
+        byte[] bytes = Services.GetRequiredService<Serializer>().SerializeToArray(message);
         byte[] carried = [0, (byte)version, .. wire.WrittenSpan];
         Assert.True(bytes.AsSpan().IndexOf(carried) >= 0, $"{typeof(T).Name} has other bytes than on the wire");
-        T? crossed = s_services.GetRequiredService<Serializer>().Deserialize<T>(bytes);
+        T? crossed = Services.GetRequiredService<Serializer>().Deserialize<T>(bytes);
         Assert.Equal(JsonSerializer.Serialize(T.Read(ref reader, version)), JsonSerializer.Serialize(crossed));
-        Assert.Same(message, s_services.GetRequiredService<DeepCopier>().Copy(message));
+        Assert.Same(message, Services.GetRequiredService<DeepCopier>().Copy(message));
     }
 }
