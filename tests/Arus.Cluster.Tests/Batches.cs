@@ -20,7 +20,8 @@ internal static class Batches
 
     public static PartitionAppend Append(params string[] values) => new(-1, 5_000, [Of(values)]);
 
-    public static PartitionRead Fetch(long offset, int waitMs = 0, int epoch = -1) => new(offset, epoch, 1 << 20, true, waitMs, IsolationLevel.ReadUncommitted);
+    public static PartitionRead Fetch(long offset, int waitMs = 0, int epoch = -1) =>
+        new(offset, epoch, 1 << 20, true, waitMs, IsolationLevel.ReadUncommitted);
 
     /// <summary>Every record's text, by offset.</summary>
     public static List<(long Offset, string Value)> Read(PartitionReadResult response)
@@ -30,7 +31,8 @@ internal static class Batches
         for (int at = 0; at < bytes.Length;)
         {
             var header = new RecordBatchHeader(bytes.AsSpan(at));
-            var reader = new RecordReader(bytes.AsSpan(at + RecordBatchHeader.Size, header.SizeInBytes - RecordBatchHeader.Size), header.Count);
+            ReadOnlySpan<byte> body = bytes.AsSpan(at + RecordBatchHeader.Size, header.SizeInBytes - RecordBatchHeader.Size);
+            var reader = new RecordReader(body, header.Count);
             while (reader.TryRead(out RecordView record))
             {
                 records.Add((header.BaseOffset + record.OffsetDelta, Encoding.UTF8.GetString(record.Value)));

@@ -30,7 +30,8 @@ public sealed class BrokerCluster : IAsyncDisposable
         _config = config;
         var builder = new InProcessTestClusterBuilder((short)brokers);
         builder.ConfigureSilo(Configure);
-        builder.ConfigureClient(client => client.Configure<ClientMessagingOptions>(options => options.ResponseTimeout = TimeSpan.FromSeconds(15)));
+        builder.ConfigureClient(client =>
+            client.Configure<ClientMessagingOptions>(options => options.ResponseTimeout = TimeSpan.FromSeconds(15)));
         _cluster = builder.Build();
     }
 
@@ -51,7 +52,8 @@ public sealed class BrokerCluster : IAsyncDisposable
 
     public ITopicGrain Topic(string name) => Grains.GetGrain<ITopicGrain>(name);
 
-    public IPartitionGrain Partition(string topic, int partition) => Grains.GetGrain<IPartitionGrain>(PartitionKey.Format(topic, partition));
+    public IPartitionGrain Partition(string topic, int partition) =>
+        Grains.GetGrain<IPartitionGrain>(PartitionKey.Format(topic, partition));
 
     public Task<TopicDescription> CreateTopicAsync(string name, int partitions = 1, params (string Key, string Value)[] configs) =>
         Topic(name).CreateAsync(new TopicSpec(partitions, -1, null, configs.ToDictionary(pair => pair.Key, pair => pair.Value), false));
@@ -114,8 +116,10 @@ public sealed class BrokerCluster : IAsyncDisposable
         silo.Configure<SiloMessagingOptions>(messaging => messaging.ResponseTimeout = TimeSpan.FromSeconds(15));
         silo.AddFileGrainStorage(FileStorage, storage => storage.Directory = Path.Combine(_directory, "metadata"));
         silo.Services.AddKeyedSingleton<IGrainStorage>(
-            StorageNames.Metadata, (services, _) => new WatchedStorage(services.GetRequiredKeyedService<IGrainStorage>(FileStorage), Storage));
-        silo.Services.AddSingleton<IPartitionLogProvider>(services => config.GetString(BrokerConfigs.LogType) == BrokerConfigs.LogTypeStorage
+            StorageNames.Metadata,
+            (services, _) => new WatchedStorage(services.GetRequiredKeyedService<IGrainStorage>(FileStorage), Storage));
+        bool usesRows = config.GetString(BrokerConfigs.LogType) == BrokerConfigs.LogTypeStorage;
+        silo.Services.AddSingleton<IPartitionLogProvider>(services => usesRows
             ? new RowLogProvider(services.GetRequiredKeyedService<IGrainStorage>(StorageNames.Metadata), new RowLogOptions())
             : new LogProvider(new LogProviderOptions { Directory = LogDirectory(broker), Flush = FlushPolicy.Os, IoThreads = 1 }));
         silo.AddArusBroker(config, LogDirectory(broker));
@@ -128,8 +132,10 @@ public sealed class BrokerCluster : IAsyncDisposable
 
             return context.Invoke();
         });
-        silo.AddStartupTask((services, _) => services.GetRequiredService<IGrainFactory>().GetGrain<IClusterGrain>(0).RegisterBrokerAsync(
-            new BrokerRegistration(broker, BrokerNames.SiloName(broker), [new BrokerEndpoint("PLAINTEXT", "127.0.0.1", 9091 + broker)], null)));
+        var registration = new BrokerRegistration(
+            broker, BrokerNames.SiloName(broker), [new BrokerEndpoint("PLAINTEXT", "127.0.0.1", 9091 + broker)], null);
+        silo.AddStartupTask((services, _) =>
+            services.GetRequiredService<IGrainFactory>().GetGrain<IClusterGrain>(0).RegisterBrokerAsync(registration));
     }
 }
 

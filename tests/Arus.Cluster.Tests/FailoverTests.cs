@@ -8,7 +8,8 @@ public sealed class FailoverTests
     public async Task Partitions_are_led_by_the_brokers_they_are_assigned_to()
     {
         await using BrokerCluster cluster = await BrokerCluster.StartAsync(3);
-        await BrokerCluster.EventuallyAsync(cluster.Grains.GetGrain<IClusterGrain>(0).DescribeAsync, description => description.Brokers.Length == 3);
+        await BrokerCluster.EventuallyAsync(
+            cluster.Grains.GetGrain<IClusterGrain>(0).DescribeAsync, description => description.Brokers.Length == 3);
         TopicDescription topic = await cluster.CreateTopicAsync("spread", 9);
         Assert.All(topic.Partitions.GroupBy(partition => partition.Replicas[0]), group => Assert.Equal(3, group.Count()));
         foreach (PartitionAssignment assignment in topic.Partitions)
@@ -19,7 +20,8 @@ public sealed class FailoverTests
         }
 
         TopicDescription led = await BrokerCluster.EventuallyAsync(
-            async () => (await cluster.Topic("spread").DescribeAsync())!, description => description.Partitions.All(partition => partition.LeaderEpoch >= 0));
+            async () => (await cluster.Topic("spread").DescribeAsync())!,
+            description => description.Partitions.All(partition => partition.LeaderEpoch >= 0));
         Assert.All(led.Partitions, partition => Assert.Equal(partition.Replicas[0], partition.Leader));
     }
 
@@ -27,7 +29,8 @@ public sealed class FailoverTests
     public async Task A_killed_brokers_partitions_wait_for_it_and_the_others_go_on()
     {
         await using BrokerCluster cluster = await BrokerCluster.StartAsync(2);
-        await BrokerCluster.EventuallyAsync(cluster.Grains.GetGrain<IClusterGrain>(0).DescribeAsync, description => description.Brokers.Length == 2);
+        await BrokerCluster.EventuallyAsync(
+            cluster.Grains.GetGrain<IClusterGrain>(0).DescribeAsync, description => description.Brokers.Length == 2);
         await cluster.CreateTopicOnAsync("pinned", 1, 2);
         IPartitionGrain stays = cluster.Partition("pinned", 0);
         IPartitionGrain dies = cluster.Partition("pinned", 1);
@@ -63,7 +66,8 @@ public sealed class FailoverTests
     public async Task With_logs_in_shared_storage_another_broker_takes_over()
     {
         await using BrokerCluster cluster = await BrokerCluster.StartAsync(2, (BrokerConfigs.LogType, BrokerConfigs.LogTypeStorage));
-        await BrokerCluster.EventuallyAsync(cluster.Grains.GetGrain<IClusterGrain>(0).DescribeAsync, description => description.Brokers.Length == 2);
+        await BrokerCluster.EventuallyAsync(
+            cluster.Grains.GetGrain<IClusterGrain>(0).DescribeAsync, description => description.Brokers.Length == 2);
         await cluster.CreateTopicOnAsync("shared", 2);
         IPartitionGrain partition = cluster.Partition("shared", 0);
         await partition.AppendAsync(Batches.Append("a", "b"));
@@ -83,7 +87,8 @@ public sealed class FailoverTests
         Assert.Equal((1L, "b"), Batches.Read(await partition.FetchAsync(Batches.Fetch(1))).Single(record => record.Offset == 1));
         Assert.Equal([(2L, "c")], Batches.Read(await partition.FetchAsync(Batches.Fetch(2))));
         TopicDescription topic = await BrokerCluster.EventuallyAsync(
-            async () => (await cluster.Topic("shared").DescribeAsync())!, description => description.Partitions[0].LeaderEpoch == after.LeaderEpoch);
+            async () => (await cluster.Topic("shared").DescribeAsync())!,
+            description => description.Partitions[0].LeaderEpoch == after.LeaderEpoch);
         Assert.Equal(1, topic.Partitions[0].Leader);
         await cluster.Topic("shared").DeleteAsync();
         Assert.Equal(ErrorCode.UnknownTopicOrPartition, (await partition.FetchAsync(Batches.Fetch(0))).Error);
@@ -101,7 +106,8 @@ public sealed class FailoverTests
         }
 
         await cluster.StopAsync(2);
-        Assert.Equal(Enumerable.Range(0, 20).Select(i => $"kept-{i:D2}"), await BrokerCluster.EventuallyAsync(cluster.ListTopicsAsync, list => list.Length == 20));
+        string[] topics = await BrokerCluster.EventuallyAsync(cluster.ListTopicsAsync, list => list.Length == 20);
+        Assert.Equal(Enumerable.Range(0, 20).Select(i => $"kept-{i:D2}"), topics);
         Assert.Equal(clusterId, (await cluster.Grains.GetGrain<IClusterGrain>(0).DescribeAsync()).ClusterId);
     }
 }

@@ -99,7 +99,8 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
     {
         IPartitionGrain partition = await CreateAsync("times");
         await partition.AppendAsync(Batches.Append("a", "b"));
-        async Task<long> Find(long timestamp) => (await partition.ListOffsetAsync(new ListOffsetRequest(timestamp, -1, IsolationLevel.ReadUncommitted))).Offset;
+        async Task<long> Find(long timestamp) =>
+            (await partition.ListOffsetAsync(new ListOffsetRequest(timestamp, -1, IsolationLevel.ReadUncommitted))).Offset;
         Assert.Equal(2, await Find(ListOffsetRequest.Latest));
         Assert.Equal(0, await Find(ListOffsetRequest.Earliest));
         Assert.Equal(0, await Find(ListOffsetRequest.MaxTimestamp));
@@ -110,12 +111,14 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
     [Fact]
     public async Task An_unknown_topic_or_partition_is_refused_and_no_files_are_made()
     {
-        Assert.Equal(ErrorCode.UnknownTopicOrPartition, (await _cluster.Partition("unknown", 0).AppendAsync(Batches.Append("a"))).Results[0].Error);
+        PartitionAppendResult refused = await _cluster.Partition("unknown", 0).AppendAsync(Batches.Append("a"));
+        Assert.Equal(ErrorCode.UnknownTopicOrPartition, refused.Results[0].Error);
         await CreateAsync("known");
         PartitionReadResult beyond = await _cluster.Partition("known", 1).FetchAsync(Batches.Fetch(0));
         Assert.Equal(ErrorCode.UnknownTopicOrPartition, beyond.Error);
         Assert.DoesNotContain(
-            _cluster.Services(1).GetRequiredService<LocalPartitions>().Claims, open => open.Partition.Topic == "unknown" || open.Partition.Partition == 1);
+            _cluster.Services(1).GetRequiredService<LocalPartitions>().Claims,
+            claim => claim.Partition.Topic == "unknown" || claim.Partition.Partition == 1);
     }
 
     [Fact]
@@ -135,7 +138,8 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
         Assert.Equal(ErrorCode.UnknownLeaderEpoch, (await partition.FetchAsync(Batches.Fetch(0, epoch: epoch + 1))).Error);
         Assert.Equal(
             ErrorCode.UnknownLeaderEpoch,
-            (await partition.ListOffsetAsync(new ListOffsetRequest(ListOffsetRequest.Latest, epoch + 1, IsolationLevel.ReadUncommitted))).Error);
+            (await partition.ListOffsetAsync(
+                new ListOffsetRequest(ListOffsetRequest.Latest, epoch + 1, IsolationLevel.ReadUncommitted))).Error);
         Assert.Equal(ErrorCode.UnknownLeaderEpoch, (await partition.GetEpochEndAsync(epoch + 1, 0)).Error);
     }
 
@@ -147,7 +151,8 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
         AppendEntryResult refused = (await partition.AppendAsync(Batches.Append("a"))).Results[0];
         Assert.Equal(ErrorCode.NotEnoughReplicas, refused.Error);
         Assert.Equal(ErrorCode.None, (await partition.AppendAsync(Batches.Append("a") with { RequiredAcks = 1 })).Results[0].Error);
-        Assert.Equal(ErrorCode.InvalidRequiredAcks, (await partition.AppendAsync(Batches.Append("a") with { RequiredAcks = 2 })).Results[0].Error);
+        PartitionAppendResult refused = await partition.AppendAsync(Batches.Append("a") with { RequiredAcks = 2 });
+        Assert.Equal(ErrorCode.InvalidRequiredAcks, refused.Results[0].Error);
     }
 
     [Fact]
@@ -178,7 +183,8 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
         Assert.True(await other.OpenAsync(TopicConfig.Resolve(topic.Configs, BrokerConfig.Default), TestTimeout.Token));
         Assert.Equal(ErrorCode.NotLeaderOrFollower, (await waiting).Error);
 
-        PartitionDescription after = await BrokerCluster.EventuallyAsync(partition.DescribeAsync, description => description.LeaderEpoch > before);
+        PartitionDescription after = await BrokerCluster.EventuallyAsync(
+            partition.DescribeAsync, description => description.LeaderEpoch > before);
         Assert.Equal((before + 1, 1L), (after.LeaderEpoch, after.LogEndOffset));
         await partition.AppendAsync(Batches.Append("b"));
         Assert.Equal([(0L, "a"), (1L, "b")], Batches.Read(await partition.FetchAsync(Batches.Fetch(0))));
@@ -203,7 +209,8 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
             }
         };
         Assert.Equal(ErrorCode.NotLeaderOrFollower, (await partition.FetchAsync(Batches.Fetch(0))).Error);
-        PartitionDescription after = await BrokerCluster.EventuallyAsync(partition.DescribeAsync, description => description.Error == ErrorCode.None);
+        PartitionDescription after = await BrokerCluster.EventuallyAsync(
+            partition.DescribeAsync, description => description.Error == ErrorCode.None);
         Assert.Equal(2, after.LeaderEpoch);
     }
 

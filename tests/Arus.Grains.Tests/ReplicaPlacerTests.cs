@@ -59,11 +59,13 @@ public sealed class ReplicaPlacerTests
     [Fact]
     public void An_assignment_of_several_replicas_is_refused() =>
         Assert.Equal(
-            ErrorCode.InvalidReplicationFactor, Refusal(() => ReplicaPlacer.Place(new TopicSpec(-1, -1, [[1, 2]], [], false), 1, 1, Brokers, 0)).Code);
+            ErrorCode.InvalidReplicationFactor,
+            Refusal(() => ReplicaPlacer.Place(new TopicSpec(-1, -1, [[1, 2]], [], false), 1, 1, Brokers, 0)).Code);
 
     [Fact]
     public void A_number_and_an_assignment_may_not_contradict_each_other() =>
-        Assert.Equal(ErrorCode.InvalidRequest, Refusal(() => ReplicaPlacer.Place(new TopicSpec(3, -1, [[1]], [], false), 1, 1, Brokers, 0)).Code);
+        Assert.Equal(
+            ErrorCode.InvalidRequest, Refusal(() => ReplicaPlacer.Place(new TopicSpec(3, -1, [[1]], [], false), 1, 1, Brokers, 0)).Code);
 
     [Theory]
     [InlineData(4)]
