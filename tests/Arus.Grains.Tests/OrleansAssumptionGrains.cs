@@ -35,9 +35,6 @@ public interface IAssumedGrain : IGrainWithStringKey
     [AlwaysInterleave]
     Task SetAsync(string signal);
 
-    [OneWay]
-    Task HoldOneWayAsync(string signal);
-
     Task RefuseAsync();
 }
 
@@ -98,8 +95,6 @@ internal sealed class AssumedGrain([PersistentState("tally", OrleansAssumptionTe
         OrleansAssumptionTests.Signals.Set(signal);
         return Task.CompletedTask;
     }
-
-    public Task HoldOneWayAsync(string signal) => HoldAsync(signal);
 
     public Task RefuseAsync() => throw new ArusException(ErrorCode.InvalidTopicException, "no such name");
 

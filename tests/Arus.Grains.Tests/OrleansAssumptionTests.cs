@@ -65,7 +65,10 @@ public sealed class OrleansAssumptionTests(OrleansAssumptionTests.OneSilo cluste
     public async Task A_timer_that_does_not_interleave_waits_for_the_end_of_the_call() =>
         Assert.False(await _grain.WaitForTickAsync(interleave: false));
 
-    /// <summary><see cref="IPartitionGrain.FetchAsync"/>: appends run beside fetches that wait for them.</summary>
+    /// <summary>
+    /// <see cref="IPartitionGrain.WaitForOffsetAsync"/>: appends run beside calls that wait for them.
+    /// <see cref="ITopicGrain.ReportLeaderAsync"/>: a partition that a topic's call waits for reports its leader.
+    /// </summary>
     [Fact]
     public async Task A_call_declared_to_interleave_runs_while_another_waits_and_a_plain_one_does_not()
     {
@@ -78,16 +81,6 @@ public sealed class OrleansAssumptionTests(OrleansAssumptionTests.OneSilo cluste
         await _grain.SetAsync(signal);
         await held;
         await plain;
-    }
-
-    /// <summary><see cref="ITopicGrain.ReportLeaderAsync"/>: a partition tells its topic the leader while the topic waits for it.</summary>
-    [Fact]
-    public async Task A_one_way_call_does_not_wait_for_its_end()
-    {
-        string signal = Guid.NewGuid().ToString("N");
-        await _grain.HoldOneWayAsync(signal).WaitAsync(OneSilo.Limit);
-        await Signals.WaitAsync($"{signal} held");
-        Signals.Set(signal);
     }
 
     /// <summary><see cref="ArusException.Code"/>, which callers in other processes map to their protocol.</summary>
