@@ -151,8 +151,8 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
         AppendEntryResult refused = (await partition.AppendAsync(Batches.Append("a"))).Results[0];
         Assert.Equal(ErrorCode.NotEnoughReplicas, refused.Error);
         Assert.Equal(ErrorCode.None, (await partition.AppendAsync(Batches.Append("a") with { RequiredAcks = 1 })).Results[0].Error);
-        PartitionAppendResult refused = await partition.AppendAsync(Batches.Append("a") with { RequiredAcks = 2 });
-        Assert.Equal(ErrorCode.InvalidRequiredAcks, refused.Results[0].Error);
+        PartitionAppendResult odd = await partition.AppendAsync(Batches.Append("a") with { RequiredAcks = 2 });
+        Assert.Equal(ErrorCode.InvalidRequiredAcks, odd.Results[0].Error);
     }
 
     [Fact]
