@@ -17,7 +17,7 @@ public sealed class DeadClientTests
         group.Rebalance = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         TestConnection connection = kafka.Connect();
         await connection.SendAsync(Request(wait), 5);
-        await group.Waiting.Task;
+        await group.WaitsAsync();
 
         await connection.CloseAsync();
         await connection.Serving;
@@ -40,7 +40,7 @@ public sealed class DeadClientTests
         group.Rebalance = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         TestConnection connection = kafka.Connect();
         await connection.SendAsync(Request(wait), 5);
-        await group.Waiting.Task;
+        await group.WaitsAsync();
 
         Assert.Single(kafka.Get<ConnectionRegistry>().Snapshot()).StopReading();
 
@@ -83,6 +83,9 @@ public sealed class DeadClientTests
     }
 
     private static IApiMessage Request(string wait) => wait == "join"
-        ? new JoinGroupRequest { GroupId = "g", ProtocolType = "consumer", SessionTimeoutMs = 10_000, Protocols = [new() { Name = "range" }] }
+        ? new JoinGroupRequest
+        {
+            GroupId = "g", ProtocolType = "consumer", SessionTimeoutMs = 10_000, Protocols = [new() { Name = "range" }],
+        }
         : new SyncGroupRequest { GroupId = "g", MemberId = "m-1", GenerationId = 1 };
 }

@@ -61,7 +61,7 @@ public sealed class HostingTests
                 GroupId = "g", ProtocolType = "consumer", SessionTimeoutMs = 10_000, Protocols = [new() { Name = "range" }],
             };
             await client.GetStream().WriteAsync(TestConnection.Encode(join, 5, 1));
-            await group.Waiting.Task;
+            await group.WaitsAsync();
         }
 
         await connections.WaitForMeasurementsAsync(2, TestTimeout.Token);

@@ -7,6 +7,7 @@ namespace Arus.Kafka.Tests;
 /// <summary>A group in memory, whose joins and syncs are those that the test puts into it.</summary>
 internal sealed class FakeGroup(string id) : IGroupGrain
 {
+    private readonly TaskCompletionSource _waiting = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly InMemoryGroup _group = new();
 
     public Queue<JoinGroupResponse> Joins { get; } = new();
@@ -18,9 +19,6 @@ internal sealed class FakeGroup(string id) : IGroupGrain
 
     /// <summary>Set: joins and syncs are not answered before it ends, as in a rebalance that waits for other members.</summary>
     public TaskCompletionSource? Rebalance { get; set; }
-
-    /// <summary>Ends when a join or sync waits for <see cref="Rebalance"/>.</summary>
-    public TaskCompletionSource Waiting { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public Exception? Failure { get; set; }
 
@@ -69,11 +67,14 @@ internal sealed class FakeGroup(string id) : IGroupGrain
 
     public Task<GroupCoordinator> LocateAsync() => Answer(() => Task.FromResult(new GroupCoordinator(Coordinator, 0)));
 
+    /// <summary>Ends when a join or sync waits for <see cref="Rebalance"/>.</summary>
+    public Task WaitsAsync() => _waiting.Task.WaitAsync(TestTimeout.Value);
+
     private async Task WaitAsync()
     {
         if (Rebalance is { } rebalance)
         {
-            Waiting.TrySetResult();
+            _waiting.TrySetResult();
             await rebalance.Task;
         }
     }

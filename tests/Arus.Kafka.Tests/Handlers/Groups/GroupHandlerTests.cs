@@ -3,7 +3,8 @@ using Arus.Protocol;
 
 namespace Arus.Kafka.Tests;
 
-public sealed class HandlerTests
+/// <summary>The APIs of groups.</summary>
+public sealed class GroupHandlerTests
 {
     [Fact]
     public async Task FindCoordinator_names_the_broker_of_the_group()
@@ -17,7 +18,8 @@ public sealed class HandlerTests
         FindCoordinatorResponse several = await connection.CallAsync<FindCoordinatorResponse>(
             new FindCoordinatorRequest { CoordinatorKeys = ["mine", "lost", ""] }, 4);
         Assert.Equal(
-            [ErrorCode.None, ErrorCode.CoordinatorNotAvailable, ErrorCode.InvalidGroupId], several.Coordinators.Select(found => found.ErrorCode));
+            [ErrorCode.None, ErrorCode.CoordinatorNotAvailable, ErrorCode.InvalidGroupId],
+            several.Coordinators.Select(found => found.ErrorCode));
         FindCoordinatorResponse transaction = await connection.CallAsync<FindCoordinatorResponse>(
             new FindCoordinatorRequest { Key = "tx-1", KeyType = 1 }, 2);
         Assert.Contains("tx-1", transaction.ErrorMessage, StringComparison.Ordinal);
@@ -36,7 +38,8 @@ public sealed class HandlerTests
         });
         var request = new JoinGroupRequest
         {
-            GroupId = "g", ProtocolType = "consumer", SessionTimeoutMs = 10_000, Protocols = [new() { Name = "range", Metadata = new byte[] { 9 } }],
+            GroupId = "g", ProtocolType = "consumer", SessionTimeoutMs = 10_000,
+            Protocols = [new() { Name = "range", Metadata = new byte[] { 9 } }],
         };
         JoinGroupResponse response = await kafka.Connect().CallAsync<JoinGroupResponse>(request, 5);
         Assert.Equal((3, "m-1", "range"), (response.GenerationId, response.MemberId, response.ProtocolName));
@@ -55,7 +58,14 @@ public sealed class HandlerTests
             GroupId = "g",
             Topics =
             [
-                new() { Name = "topic", Partitions = [new() { PartitionIndex = 0, CommittedOffset = 42, CommittedMetadata = null }, new() { PartitionIndex = 5 }] },
+                new()
+                {
+                    Name = "topic",
+                    Partitions =
+                    [
+                        new() { PartitionIndex = 0, CommittedOffset = 42, CommittedMetadata = null }, new() { PartitionIndex = 5 },
+                    ],
+                },
                 new() { Name = "missing", Partitions = [new() { PartitionIndex = 0, CommittedOffset = 1 }] },
             ],
         };
@@ -67,14 +77,26 @@ public sealed class HandlerTests
         OffsetFetchResponse one = await connection.CallAsync<OffsetFetchResponse>(
             new OffsetFetchRequest { GroupId = "g", Topics = [new() { Name = "topic", PartitionIndexes = [0, 1] }] }, 1);
         Assert.Equal([(42L, ""), (-1L, "")], one.Topics[0].Partitions.Select(partition => (partition.CommittedOffset, partition.Metadata)));
-        OffsetFetchResponse all = await connection.CallAsync<OffsetFetchResponse>(new OffsetFetchRequest { GroupId = "g", Topics = null }, 5);
+        OffsetFetchResponse all = await connection.CallAsync<OffsetFetchResponse>(
+            new OffsetFetchRequest { GroupId = "g", Topics = null }, 5);
         Assert.Equal(42, all.Topics.Single().Partitions.Single().CommittedOffset);
         OffsetFetchResponse unknown = await connection.CallAsync<OffsetFetchResponse>(
             new OffsetFetchRequest { GroupId = "nobody", Topics = [new() { Name = "topic", PartitionIndexes = [0] }] }, 5);
-        Assert.Equal((ErrorCode.None, -1L, ""), (unknown.ErrorCode, unknown.Topics[0].Partitions[0].CommittedOffset, unknown.Topics[0].Partitions[0].Metadata));
+        OffsetFetchResponse.OffsetFetchResponsePartition none = unknown.Topics[0].Partitions[0];
+        Assert.Equal((ErrorCode.None, -1L, ""), (unknown.ErrorCode, none.CommittedOffset, none.Metadata));
         OffsetFetchResponse byId = await connection.CallAsync<OffsetFetchResponse>(
-            new OffsetFetchRequest { Groups = [new() { GroupId = "g", Topics = [new() { TopicId = id, PartitionIndexes = [0] }] }, new() { GroupId = "g", Topics = null }] }, 10);
-        Assert.All(byId.Groups, group => Assert.Equal((id, 42L), (group.Topics.Single().TopicId, group.Topics[0].Partitions[0].CommittedOffset)));
+            new OffsetFetchRequest
+            {
+                Groups =
+                [
+                    new() { GroupId = "g", Topics = [new() { TopicId = id, PartitionIndexes = [0] }] },
+                    new() { GroupId = "g", Topics = null },
+                ],
+            },
+            10);
+        Assert.All(
+            byId.Groups,
+            group => Assert.Equal((id, 42L), (group.Topics.Single().TopicId, group.Topics[0].Partitions[0].CommittedOffset)));
     }
 
     [Fact]
@@ -157,11 +179,13 @@ public sealed class HandlerTests
     {
         await using var kafka = new KafkaHarness();
         TestConnection connection = kafka.Connect();
-        LeaveGroupResponse old = await connection.CallAsync<LeaveGroupResponse>(new LeaveGroupRequest { GroupId = "g", MemberId = "gone" }, 1);
+        LeaveGroupResponse old = await connection.CallAsync<LeaveGroupResponse>(
+            new LeaveGroupRequest { GroupId = "g", MemberId = "gone" }, 1);
         Assert.Equal(ErrorCode.UnknownMemberId, old.ErrorCode);
         LeaveGroupResponse current = await connection.CallAsync<LeaveGroupResponse>(
             new LeaveGroupRequest { GroupId = "g", Members = [new() { MemberId = "here" }, new() { MemberId = "gone" }] }, 4);
         Assert.Equal(
-            (ErrorCode.None, ErrorCode.None, ErrorCode.UnknownMemberId), (current.ErrorCode, current.Members[0].ErrorCode, current.Members[1].ErrorCode));
+            (ErrorCode.None, ErrorCode.None, ErrorCode.UnknownMemberId),
+            (current.ErrorCode, current.Members[0].ErrorCode, current.Members[1].ErrorCode));
     }
 }
