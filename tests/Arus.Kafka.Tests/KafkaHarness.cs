@@ -35,7 +35,11 @@ internal sealed class KafkaHarness : IAsyncDisposable
 
     /// <summary>The warnings and errors that were logged.</summary>
     public string[] Complaints =>
-        [.. _provider.GetFakeLogCollector().GetSnapshot().Where(record => record.Level >= LogLevel.Warning).Select(record => record.Message)];
+        [
+            .. _provider.GetFakeLogCollector().GetSnapshot()
+                .Where(record => record.Level >= LogLevel.Warning)
+                .Select(record => record.Message),
+        ];
 
     public KafkaListener Listener { get; } = new(new Listener("PLAINTEXT", "one.example", 9092), null);
 
