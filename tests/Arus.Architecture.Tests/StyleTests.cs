@@ -5,21 +5,11 @@ public sealed class StyleTests
 {
     private const int MaxLineLength = 140;
 
-    /// <summary>Projects that still have longer lines. Rows are only ever removed.</summary>
-    private static readonly string[] NotYet =
-    [
-        "src/Arus.Grains",
-        "src/Arus.Storage",
-        "tests/Arus.Cluster.Tests", "tests/Arus.Coordination.Tests",
-        "tests/Arus.Grains.Tests", "tests/Arus.Kafka.Tests", "tests/Arus.Storage.Tests",
-    ];
-
     [Fact]
     public void No_line_of_code_is_over_140_characters()
     {
         string[] offenders = [.. Repository.SourceFiles()
             .Select(file => Path.GetRelativePath(Repository.Root, file).Replace('\\', '/'))
-            .Where(file => !Array.Exists(NotYet, project => file.StartsWith(project + "/", StringComparison.Ordinal)))
             .SelectMany(file => File.ReadLines(Path.Combine(Repository.Root, file))
                 .Select((line, i) => (Line: line, Where: $"{file}:{i + 1}"))
                 .Where(found => found.Line.Length > MaxLineLength)

@@ -12,7 +12,7 @@ public sealed class Lz4FrameTests
     private const string Text = "abcdabcdabcdabcd" + "abcdabcdabcd" + "hello";
 
     /// <summary>No literals and a match of 12 from 16 bytes back, in the block before; then 5 literals.</summary>
-    private static readonly byte[] s_linkedBlock = [0x08, 16, 0, 0x50, .. "hello"u8];
+    private static readonly byte[] LinkedBlock = [0x08, 16, 0, 0x50, .. "hello"u8];
 
     [Fact]
     public void Reads_linked_blocks_with_any_options()
@@ -91,7 +91,7 @@ public sealed class Lz4FrameTests
         [
             .. Header([(byte)flags, 0x40, .. size]),
             (byte)stored.Length, 0, 0, 0x80, .. stored, .. Checksum(blockChecksum, stored),
-            (byte)s_linkedBlock.Length, 0, 0, 0, .. s_linkedBlock, .. Checksum(blockChecksum, s_linkedBlock),
+            (byte)LinkedBlock.Length, 0, 0, 0, .. LinkedBlock, .. Checksum(blockChecksum, LinkedBlock),
             0, 0, 0, 0, .. Checksum(contentChecksum, Encoding.ASCII.GetBytes(Text)),
         ];
     }

@@ -19,7 +19,8 @@ public sealed class BrokerMetricsTests
                 }
             },
         };
-        listener.SetMeasurementEventCallback<long>((instrument, value, _, _) => sums[instrument.Name] = sums.GetValueOrDefault(instrument.Name) + value);
+        listener.SetMeasurementEventCallback<long>((instrument, value, _, _) =>
+            sums[instrument.Name] = sums.GetValueOrDefault(instrument.Name) + value);
         listener.Start();
         metrics.Appended(
             metrics.Started(), [new byte[100], new byte[7], new byte[20]],

@@ -7,7 +7,7 @@ namespace Arus.Grains.Tests;
 /// </summary>
 public sealed class LocalPartitionsTests : IAsyncLifetime
 {
-    private static readonly TopicPartition _partition = new("topic", 0);
+    private static readonly TopicPartition Partition = new("topic", 0);
 
     private readonly Guid _topicId = Guid.NewGuid();
     private readonly GatedProvider _provider = new();
@@ -107,7 +107,7 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
     public async Task A_topic_that_was_created_again_begins_with_its_epochs_anew()
     {
         Assert.True(await OpenAsync(Claim(6)!));
-        PartitionClaim recreated = _local.TryClaim(_partition, Guid.NewGuid(), 0, () => { })!;
+        PartitionClaim recreated = _local.TryClaim(Partition, Guid.NewGuid(), 0, () => { })!;
         Assert.True(await OpenAsync(recreated));
     }
 
@@ -115,7 +115,7 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
     public async Task A_claim_whose_topic_is_deleted_opens_nothing_any_more()
     {
         PartitionClaim claim = Claim(5)!;
-        await _local.DeleteAsync(_partition, _topicId);
+        await _local.DeleteAsync(Partition, _topicId);
         Assert.Equal([5], _told);
         Assert.False(await OpenAsync(claim));
         Assert.Equal(0, _provider.Asked);
@@ -127,7 +127,7 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
     {
         PartitionClaim claim = Claim(5)!;
         Assert.True(await OpenAsync(claim));
-        await _local.DeleteAsync(_partition, Guid.NewGuid());
+        await _local.DeleteAsync(Partition, Guid.NewGuid());
         Assert.Empty(_told);
         Assert.False(claim.IsSuperseded);
         Assert.False(claim.WaitsEnded.IsCancellationRequested);
@@ -140,7 +140,7 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
     {
         // The provider closes what is open before it deletes, whichever topic's log that is.
         TaskCompletionSource gate = _provider.HoldNextDeletion();
-        Task deletion = _local.DeleteAsync(_partition, Guid.NewGuid());
+        Task deletion = _local.DeleteAsync(Partition, Guid.NewGuid());
         PartitionClaim claim = Claim(5)!;
         Task<bool> opens = OpenAsync(claim);
         Assert.Equal(0, _provider.Asked);
@@ -155,10 +155,10 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
     public async Task A_deletion_that_fails_can_be_tried_again()
     {
         _provider.Failure = new LogException("The disk is gone.");
-        await Assert.ThrowsAsync<LogException>(() => _local.DeleteAsync(_partition, _topicId));
+        await Assert.ThrowsAsync<LogException>(() => _local.DeleteAsync(Partition, _topicId));
         Assert.Empty(_local.Claims);
         _provider.Failure = null;
-        await _local.DeleteAsync(_partition, _topicId);
+        await _local.DeleteAsync(Partition, _topicId);
         Assert.True(await OpenAsync(Claim(0)!));
     }
 
@@ -173,7 +173,7 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
     private static Task<bool> OpenAsync(PartitionClaim claim) =>
         claim.OpenAsync(TopicConfig.Resolve(new Dictionary<string, string>(), BrokerConfig.Default), CancellationToken.None);
 
-    private PartitionClaim? Claim(int epoch) => _local.TryClaim(_partition, _topicId, epoch, () => _told.Add(epoch));
+    private PartitionClaim? Claim(int epoch) => _local.TryClaim(Partition, _topicId, epoch, () => _told.Add(epoch));
 
     /// <summary>Logs in memory, whose opening the test can hold.</summary>
     private sealed class GatedProvider : IPartitionLogProvider

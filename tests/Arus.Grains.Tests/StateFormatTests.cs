@@ -12,14 +12,23 @@ public sealed class StateFormatTests
 
     [Fact]
     public void A_topic() => Frozen(
-        """{"Id":"00112233-4455-6677-8899-aabbccddeeff","Replicas":[[1],[2]],"Configs":{"retention.ms":"5"},"Version":3,"Deleting":true,"CreatedAtMs":7}""",
-        new TopicState { Id = TopicId, Replicas = [[1], [2]], Configs = new() { ["retention.ms"] = "5" }, Version = 3, Deleting = true, CreatedAtMs = 7 });
+        """{"Id":"00112233-4455-6677-8899-aabbccddeeff","Replicas":[[1],[2]],"Configs":{"retention.ms":"5"},"Version":3,"""
+        + """
+          "Deleting":true,"CreatedAtMs":7}
+          """,
+        new TopicState
+        {
+            Id = TopicId, Replicas = [[1], [2]], Configs = new() { ["retention.ms"] = "5" }, Version = 3, Deleting = true, CreatedAtMs = 7,
+        });
 
     [Fact]
     public void A_row_of_the_topic_catalog() => Frozen(
         """
-        {"Listed":[{"Name":"a","Id":"00112233-4455-6677-8899-aabbccddeeff","Partitions":3,"IsInternal":false}],"Pending":[{"Name":"b","Id":"00112233-4455-6677-8899-aabbccddeeff","Partitions":1,"IsInternal":true}]}
-        """,
+        {"Listed":[{"Name":"a","Id":"00112233-4455-6677-8899-aabbccddeeff","Partitions":3,"IsInternal":false}],
+        """
+        + """
+          "Pending":[{"Name":"b","Id":"00112233-4455-6677-8899-aabbccddeeff","Partitions":1,"IsInternal":true}]}
+          """,
         new TopicCatalogRow { Listed = [new TopicListing("a", TopicId, 3, false)], Pending = [new TopicListing("b", TopicId, 1, true)] });
 
     [Fact]
@@ -30,9 +39,15 @@ public sealed class StateFormatTests
     [Fact]
     public void The_cluster() => Frozen(
         """
-        {"ClusterId":"c","Brokers":[{"BrokerId":1,"SiloName":"broker-1","Endpoints":[{"Listener":"PLAINTEXT","Host":"h","Port":9092}],"Rack":null}]}
-        """,
-        new ClusterState { ClusterId = "c", Brokers = [new BrokerRegistration(1, "broker-1", [new BrokerEndpoint("PLAINTEXT", "h", 9092)], null)] });
+        {"ClusterId":"c","Brokers":[{"BrokerId":1,"SiloName":"broker-1",
+        """
+        + """
+          "Endpoints":[{"Listener":"PLAINTEXT","Host":"h","Port":9092}],"Rack":null}]}
+          """,
+        new ClusterState
+        {
+            ClusterId = "c", Brokers = [new BrokerRegistration(1, "broker-1", [new BrokerEndpoint("PLAINTEXT", "h", 9092)], null)],
+        });
 
     [Fact]
     public void Producer_ids() => Frozen("""{"Next":12}""", new ProducerIdState { Next = 12 });

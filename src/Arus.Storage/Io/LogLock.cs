@@ -24,7 +24,7 @@ internal enum LockRank
 internal readonly struct LogLock(LockRank rank)
 {
     [ThreadStatic]
-    private static LockRank t_held;
+    private static LockRank s_held;
 
     private readonly Lock _lock = new();
 
@@ -39,13 +39,13 @@ internal readonly struct LogLock(LockRank rank)
     [Conditional("DEBUG")]
     private void AssertOrder(ref LockRank before)
     {
-        before = t_held;
+        before = s_held;
         Debug.Assert(before < rank || _lock.IsHeldByCurrentThread, $"A lock of rank {rank} is taken behind one of rank {before}.");
-        t_held = rank > before ? rank : before;
+        s_held = rank > before ? rank : before;
     }
 
     [Conditional("DEBUG")]
-    private static void Restore(LockRank before) => t_held = before;
+    private static void Restore(LockRank before) => s_held = before;
 
     public readonly ref struct Scope(Lock held, LockRank before)
     {

@@ -12,7 +12,7 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
     private const int MaxGather = 1024;
 
     [ThreadStatic]
-    private static List<ReadOnlyMemory<byte>>? t_gather;
+    private static List<ReadOnlyMemory<byte>>? s_gather;
 
     /// <summary>Guards the queue of what is on its way to the disk.</summary>
     private readonly LogLock _lock = new(LockRank.Leaf);
@@ -118,7 +118,7 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
     private long Write(List<PendingBatch> pending)
     {
         ReadOnlySpan<PendingBatch> batches = CollectionsMarshal.AsSpan(pending);
-        List<ReadOnlyMemory<byte>> gather = t_gather ??= [];
+        List<ReadOnlyMemory<byte>> gather = s_gather ??= [];
         gather.Clear();
         long written = 0;
         int from = 0;

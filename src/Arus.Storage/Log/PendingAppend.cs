@@ -6,7 +6,7 @@ internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEp
     : ValueTaskSource<LogAppendResult[]>(inline)
 {
     [ThreadStatic]
-    private static BatchValidator? t_validator;
+    private static BatchValidator? s_validator;
 
     public ReadOnlyMemory<byte>[] Entries { get; } = entries;
 
@@ -25,7 +25,7 @@ internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEp
     /// <returns>Whether an entry is left to append.</returns>
     public bool Validate(TopicConfig config, long nowMs)
     {
-        BatchValidator validator = t_validator ??= new BatchValidator();
+        BatchValidator validator = s_validator ??= new BatchValidator();
         bool any = false;
         for (int i = 0; i < Entries.Length; i++)
         {

@@ -82,7 +82,8 @@ public sealed class NativeClientTests : IAsyncLifetime
         for (int i = 0; i < 400; i++)
         {
             string noise = Convert.ToHexString(BitConverter.GetBytes(random.NextInt64()));
-            pending.Add(await producer.EnqueueAsync(new(topic, $"{i}", i == 200 ? string.Concat(Enumerable.Range(0, 100).Select(_ => random.NextInt64())) : noise)));
+            string value = i == 200 ? string.Concat(Enumerable.Range(0, 100).Select(_ => random.NextInt64())) : noise;
+            pending.Add(await producer.EnqueueAsync(new(topic, $"{i}", value)));
         }
 
         await producer.FlushAsync();
@@ -136,7 +137,8 @@ public sealed class NativeClientTests : IAsyncLifetime
             int mine = 0;
             while (mine < atMost && !stop.IsCancellationRequested)
             {
-                foreach (ConsumeResult<string, string> record in await consumer.PollAsync(TimeSpan.FromMilliseconds(200), TestTimeout.Token))
+                foreach (ConsumeResult<string, string> record in
+                    await consumer.PollAsync(TimeSpan.FromMilliseconds(200), TestTimeout.Token))
                 {
                     mine++;
                     seen.AddOrUpdate(record.Value!, 1, (_, n) => n + 1);
@@ -229,7 +231,10 @@ public sealed class NativeClientTests : IAsyncLifetime
         await using IRecordProcessor processor = Client.CreateProcessor<string, string>(
             new RecordProcessorOptions
             {
-                Consumer = new ConsumerOptions { GroupId = "workers", AutoOffsetReset = AutoOffsetReset.Earliest, FetchMaxWait = TimeSpan.FromMilliseconds(500) },
+                Consumer = new ConsumerOptions
+                {
+                    GroupId = "workers", AutoOffsetReset = AutoOffsetReset.Earliest, FetchMaxWait = TimeSpan.FromMilliseconds(500),
+                },
                 Topics = ["jobs"],
                 OnFailure = FailureAction.DeadLetter,
                 RetryBackoff = TimeSpan.FromMilliseconds(1),

@@ -58,7 +58,8 @@ public sealed class GroupCluster : IAsyncLifetime
                     return result;
                 }
             }
-            catch (Exception failure) when (failure is TimeoutException or OrleansException or ArusException { Code: ErrorCode.NotCoordinator })
+            catch (Exception failure) when (failure
+                is TimeoutException or OrleansException or ArusException { Code: ErrorCode.NotCoordinator })
             {
                 // Moving.
             }
@@ -69,13 +70,15 @@ public sealed class GroupCluster : IAsyncLifetime
         Group(groupId),
         new GroupMembershipOptions
         {
-            GroupId = groupId, ClientId = name, HeartbeatIntervalMs = 100, RetryBackoffMs = 20, Assignors = [PartitionAssignors.CooperativeSticky],
+            GroupId = groupId, ClientId = name, HeartbeatIntervalMs = 100, RetryBackoffMs = 20,
+            Assignors = [PartitionAssignors.CooperativeSticky],
         },
         handler, new SixPartitions(), TimeProvider.System, NullLogger.Instance);
 
     private sealed class SixPartitions : ITopicPartitionSource
     {
-        public ValueTask<IReadOnlyDictionary<string, int>> GetPartitionCountsAsync(IReadOnlyCollection<string> topics, CancellationToken cancellationToken) =>
+        public ValueTask<IReadOnlyDictionary<string, int>> GetPartitionCountsAsync(
+            IReadOnlyCollection<string> topics, CancellationToken cancellationToken) =>
             new(topics.ToDictionary(topic => topic, _ => 6));
     }
 }

@@ -29,7 +29,8 @@ public sealed class GroupFailoverTests : IAsyncLifetime
         string memberId = first.Identity.MemberId;
         await _cluster.KillAsync((await _cluster.Group("g").LocateAsync()).BrokerId);
 
-        CommittedOffset[] survived = await GroupCluster.RetryAsync(() => _cluster.Group("g").FetchOffsetsAsync("g", null), _ => ErrorCode.None);
+        CommittedOffset[] survived = await GroupCluster.RetryAsync(
+            () => _cluster.Group("g").FetchOffsetsAsync("g", null), _ => ErrorCode.None);
         Assert.Equal(6, survived.Length);
         Assert.Equal(3, survived.Count(offset => offset.Offset == 10));
         Assert.Equal(3, survived.Count(offset => offset.Offset == 20));

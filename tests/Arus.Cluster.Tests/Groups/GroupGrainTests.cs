@@ -77,7 +77,8 @@ public sealed class GroupGrainTests(GroupCluster cluster) : IClassFixture<GroupC
         Task<ErrorCode[]>[] others = [.. Enumerable.Range(2, 50).Select(i => CommitAsync(group, Offset(i, i)))];
 
         // A heartbeat is answered while they wait.
-        Assert.Equal(ErrorCode.UnknownMemberId, (await group.HeartbeatAsync(new HeartbeatRequest { MemberId = "x", GenerationId = 1 })).ErrorCode);
+        HeartbeatResponse unknown = await group.HeartbeatAsync(new HeartbeatRequest { MemberId = "x", GenerationId = 1 });
+        Assert.Equal(ErrorCode.UnknownMemberId, unknown.ErrorCode);
         Assert.All(others, commit => Assert.False(commit.IsCompleted));
         cluster.Storage.BeforeWrite = _ => Task.CompletedTask;
         held.SetResult();
@@ -88,7 +89,8 @@ public sealed class GroupGrainTests(GroupCluster cluster) : IClassFixture<GroupC
         Assert.InRange(cluster.Storage.Writes.Count(name => name == "group-offsets-0"), 2, 10);
         Assert.Equal(
             Enumerable.Range(2, 50).Select(i => (long)i),
-            (await FetchAsync(group, [.. Enumerable.Range(2, 50).Select(i => new TopicPartition("t", i))])).Select(offset => offset.Offset));
+            (await FetchAsync(group, [.. Enumerable.Range(2, 50).Select(i => new TopicPartition("t", i))]))
+                .Select(offset => offset.Offset));
     }
 
     [Fact]
@@ -134,5 +136,6 @@ public sealed class GroupGrainTests(GroupCluster cluster) : IClassFixture<GroupC
     private static async Task<DescribeGroupsResponse.DescribedGroup> DescribeAsync(IGroupGrain group) =>
         (await group.DescribeAsync(new DescribeGroupsRequest { Groups = [group.GetPrimaryKeyString()] })).Groups[0];
 
-    private static CommittedOffset Offset(int partition, long offset, string metadata = "") => new(new("t", partition), offset, -1, metadata);
+    private static CommittedOffset Offset(int partition, long offset, string metadata = "") =>
+        new(new("t", partition), offset, -1, metadata);
 }

@@ -8,7 +8,7 @@ namespace Arus.Cluster.Tests.Groups;
 
 public sealed class GroupStoreTests
 {
-    private static readonly GrainId s_group = GrainId.Create("group", "g");
+    private static readonly GrainId Group = GrainId.Create("group", "g");
 
     private readonly SharedGrainStorage _storage = new();
 
@@ -19,7 +19,7 @@ public sealed class GroupStoreTests
         await first.LoadAsync();
         Assert.Null(first.Metadata);
         await first.WriteAsync(Write(Metadata(3), Enumerable.Range(0, 1_200).Select(i => Offset(i, i))));
-        Assert.Equal(["group", "group-offsets-0", "group-offsets-1", "group-offsets-2"], _storage.RowsOf(s_group));
+        Assert.Equal(["group", "group-offsets-0", "group-offsets-1", "group-offsets-2"], _storage.RowsOf(Group));
 
         _storage.Writes.Clear();
         await first.WriteAsync(Write(null, [Offset(700, 9_999)]));
@@ -39,7 +39,7 @@ public sealed class GroupStoreTests
         await store.WriteAsync(Write(Metadata(0), Enumerable.Range(0, GroupStore.OffsetsPerPage).Select(i => Offset(i, i))));
         await store.WriteAsync(Write(null, [new(new TopicPartition("t", 5), null), Offset(1_000, 1)]));
 
-        Assert.Equal(["group", "group-offsets-0"], _storage.RowsOf(s_group));
+        Assert.Equal(["group", "group-offsets-0"], _storage.RowsOf(Group));
     }
 
     [Fact]
@@ -122,7 +122,7 @@ public sealed class GroupStoreTests
     {
         GroupStore store = await CreateAsync();
         await store.WriteAsync(new GroupRecords(true, null, []));
-        Assert.Empty(_storage.RowsOf(s_group));
+        Assert.Empty(_storage.RowsOf(Group));
         Assert.False(store.Exists);
 
         await store.WriteAsync(Write(Metadata(0), [Offset(4, 4)]));
@@ -132,7 +132,7 @@ public sealed class GroupStoreTests
         Assert.Equal(4, next.Offsets.Single().Key.Partition);
     }
 
-    private GroupStore NewStore() => new(_storage, s_group, Guid.NewGuid());
+    private GroupStore NewStore() => new(_storage, Group, Guid.NewGuid());
 
     private async Task<GroupStore> CreateAsync()
     {

@@ -6,7 +6,9 @@ using Orleans.Storage;
 
 namespace Arus.Cluster.Tests.Groups;
 
-/// <summary>Grain storage outside of all silos, as a database is: it survives them, checks versions, and can be told to wait or fail.</summary>
+/// <summary>
+/// Grain storage outside of all silos, as a database is: it survives them, checks versions, and can be told to wait or fail.
+/// </summary>
 internal sealed class SharedGrainStorage : IGrainStorage
 {
     private readonly Lock _gate = new();
@@ -26,7 +28,8 @@ internal sealed class SharedGrainStorage : IGrainStorage
     {
         lock (_gate)
         {
-            return [.. _rows.Keys.Where(key => key.StartsWith($"{grainId}|", StringComparison.Ordinal)).Select(key => key.Split('|')[1]).Order()];
+            return [.. _rows.Keys
+                .Where(key => key.StartsWith($"{grainId}|", StringComparison.Ordinal)).Select(key => key.Split('|')[1]).Order()];
         }
     }
 

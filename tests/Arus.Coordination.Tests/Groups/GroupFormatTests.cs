@@ -22,7 +22,8 @@ public sealed class GroupFormatTests
             },
             new()
             {
-                MemberId = "m-2", InstanceId = "i", ClientId = "c", ClientHost = "/h", SessionTimeoutMs = 10_000, RebalanceTimeoutMs = 60_000,
+                MemberId = "m-2", InstanceId = "i", ClientId = "c", ClientHost = "/h",
+                SessionTimeoutMs = 10_000, RebalanceTimeoutMs = 60_000,
             },
         ],
     };
@@ -80,8 +81,11 @@ public sealed class GroupFormatTests
     }
 
     [Fact]
-    public void A_later_version_is_refused_by_its_number() =>
-        Assert.Contains("v9", Assert.Throws<InvalidDataException>(() => DataMessages.ReadVersioned<GroupMetadata>(new byte[] { 9 })).Message);
+    public void A_later_version_is_refused_by_its_number()
+    {
+        var unknown = Assert.Throws<InvalidDataException>(() => DataMessages.ReadVersioned<GroupMetadata>(new byte[] { 9 }));
+        Assert.Contains("v9", unknown.Message);
+    }
 
     [Fact]
     public void Ten_thousand_offsets_stay_small()

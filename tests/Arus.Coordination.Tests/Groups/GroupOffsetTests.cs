@@ -200,5 +200,6 @@ public sealed class GroupOffsetTests
             """,
         Retention);
 
-    private static GroupOptions Retention => new() { InitialRebalanceDelayMs = 0, OffsetsRetentionMs = 1_000, OffsetsRetentionCheckIntervalMs = 100 };
+    private static GroupOptions Retention =>
+        new() { InitialRebalanceDelayMs = 0, OffsetsRetentionMs = 1_000, OffsetsRetentionCheckIntervalMs = 100 };
 }

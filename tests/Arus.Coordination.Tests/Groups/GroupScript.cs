@@ -11,8 +11,10 @@ namespace Arus.Coordination.Tests.Groups;
 /// compares the whole transcript, so that nothing the machine does goes unseen. Times are milliseconds since the start.
 /// </summary>
 /// <remarks>
-/// <c>join TOKEN [member=ID] [instance=ID] [known] [skip] [client=c] [type=consumer] [session=10000] [rebalance=60000] [protocols=range:t,u/rr:t]</c>,
-/// <c>sync TOKEN ID GENERATION [ID=assignment …]</c>, <c>heartbeat ID GENERATION</c>, <c>leave ID …</c>, <c>commit TOKEN ID GENERATION t-0=5 …</c>,
+/// <c>join TOKEN [member=ID] [instance=ID] [known] [skip] [client=c] [type=consumer] [session=10000] [rebalance=60000]
+/// [protocols=range:t,u/rr:t]</c>,
+/// <c>sync TOKEN ID GENERATION [ID=assignment …]</c>, <c>heartbeat ID GENERATION</c>, <c>leave ID …</c>,
+/// <c>commit TOKEN ID GENERATION t-0=5 …</c>,
 /// <c>fetch TOKEN [t-0 …]</c>, <c>delete-offsets TOKEN t-0 …</c>, <c>delete TOKEN</c>, <c>describe</c>, <c>advance MS</c>, <c>restart</c>;
 /// <c>hold</c>: writes are from now on taken by <c>write</c> and reported by <c>written</c>. An ID may be ID/INSTANCE; <c>-</c> is none.
 /// </remarks>
@@ -100,7 +102,9 @@ internal sealed class GroupScript : IMemberIdSource
                 Receive(words[1], ParseCommit(words[2..]));
                 break;
             case "fetch":
-                Receive(words[1], new OffsetFetchRequest { Groups = [new() { Topics = words.Length == 2 ? null : ParseFetch(words[2..]) }] });
+                Receive(
+                    words[1],
+                    new OffsetFetchRequest { Groups = [new() { Topics = words.Length == 2 ? null : ParseFetch(words[2..]) }] });
                 break;
             case "delete-offsets":
                 Receive(words[1], new OffsetDeleteRequest
@@ -170,7 +174,8 @@ internal sealed class GroupScript : IMemberIdSource
             _inFlight = records;
             string text = records.Clear ? " clear" : "";
             text += records.Metadata is { } metadata ? $" {Show(metadata)}" : "";
-            text += string.Concat(records.Offsets.Select(entry => $" {entry.Key}={(entry.Value is { } value ? Show(value.Offset, value.Metadata) : "none")}"));
+            text += string.Concat(records.Offsets.Select(entry =>
+                $" {entry.Key}={(entry.Value is { } value ? Show(value.Offset, value.Metadata) : "none")}"));
             Print($"write{text}");
             if (!_hold)
             {
@@ -217,7 +222,8 @@ internal sealed class GroupScript : IMemberIdSource
         JoinGroupResponse { ErrorCode: ErrorCode.MemberIdRequired } join => $"join {join.ErrorCode} {join.MemberId}",
         JoinGroupResponse { ErrorCode: not ErrorCode.None } join => $"join {join.ErrorCode}",
         JoinGroupResponse join => $"join {join.MemberId} gen={join.GenerationId} {join.ProtocolName} leader={join.Leader}"
-            + (join.SkipAssignment ? " skip" : "") + (join.Members.Length > 0 ? $" of {string.Join(',', join.Members.Select(m => m.MemberId))}" : ""),
+            + (join.SkipAssignment ? " skip" : "")
+            + (join.Members.Length > 0 ? $" of {string.Join(',', join.Members.Select(m => m.MemberId))}" : ""),
         SyncGroupResponse { ErrorCode: ErrorCode.RequestTimedOut } => "sync pending",
         SyncGroupResponse { ErrorCode: not ErrorCode.None } sync => $"sync {sync.ErrorCode}",
         SyncGroupResponse sync => $"sync {sync.ProtocolName} [{Encoding.UTF8.GetString(sync.Assignment.Span)}]",
@@ -350,10 +356,11 @@ internal sealed class GroupScript : IMemberIdSource
     }
 
     private static OffsetFetchRequest.OffsetFetchRequestTopics[] ParseFetch(string[] words) =>
-        [.. words.Select(ParsePartition).GroupBy(partition => partition.Topic).Select(topic => new OffsetFetchRequest.OffsetFetchRequestTopics
-        {
-            Name = topic.Key, PartitionIndexes = [.. topic.Select(partition => partition.Partition)],
-        })];
+        [.. words.Select(ParsePartition).GroupBy(partition => partition.Topic)
+            .Select(topic => new OffsetFetchRequest.OffsetFetchRequestTopics
+            {
+                Name = topic.Key, PartitionIndexes = [.. topic.Select(partition => partition.Partition)],
+            })];
 
     private static LeaveGroupRequest.MemberIdentity ParseLeaver(string word)
     {

@@ -104,7 +104,8 @@ internal sealed class GroupSimulation
             if (!_owners.TryAdd((generation, partition), owner))
             {
                 string other = _owners[(generation, partition)];
-                World.Require(other == owner, () => $"in generation {generation}, partition {partition} has the owners {other} and {owner}");
+                World.Require(
+                    other == owner, () => $"in generation {generation}, partition {partition} has the owners {other} and {owner}");
             }
         }
     }
@@ -169,7 +170,8 @@ internal sealed class GroupSimulation
         ConsumerGroup group = _coordinators[^1].Group;
         World.Require(group.State == GroupState.Stable, () => $"the group is {group.State}");
         SimulatedMember[] up = [.. _members.Where(member => member.IsUp)];
-        World.Require(up.All(member => member.Generation == group.Generation), () => $"not every member is in generation {group.Generation}");
+        World.Require(
+            up.All(member => member.Generation == group.Generation), () => $"not every member is in generation {group.Generation}");
         int[] owned = [.. up.SelectMany(member => member.Owned).Order()];
         World.Require(owned.SequenceEqual(Enumerable.Range(0, Partitions)), () => $"the partitions owned are {string.Join(',', owned)}");
     }

@@ -54,7 +54,8 @@ internal sealed class SimulatedStorage(SimulatedWorld world)
 internal sealed class SimulatedCoordinator : IMemberIdSource
 {
     // A rebalance is prepared for a rebalance timeout; if only static members are left then as long as their sessions last on top.
-    private const long LongestPreparationMs = (2 * SimulatedMember.RebalanceTimeoutMs) + SimulatedMember.SessionTimeoutMs + GroupScript.WaitLimitMs;
+    private const long LongestPreparationMs =
+        (2 * SimulatedMember.RebalanceTimeoutMs) + SimulatedMember.SessionTimeoutMs + GroupScript.WaitLimitMs;
 
     private readonly SimulatedWorld _world;
     private readonly SimulatedStorage _storage;

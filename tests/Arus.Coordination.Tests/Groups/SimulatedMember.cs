@@ -85,7 +85,8 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
     {
         var request = new JoinGroupRequest
         {
-            MemberId = _memberId, GroupInstanceId = instanceId, SessionTimeoutMs = SessionTimeoutMs, RebalanceTimeoutMs = RebalanceTimeoutMs,
+            MemberId = _memberId, GroupInstanceId = instanceId,
+            SessionTimeoutMs = SessionTimeoutMs, RebalanceTimeoutMs = RebalanceTimeoutMs,
             ProtocolType = "consumer", Protocols = [new() { Name = "range", Metadata = GroupScript.Subscription("t") }],
         };
         IApiMessage? reply = await CallAsync(request, new Caller(name, "/sim", JoinGroupRequest.Descriptor.MaxVersion));
@@ -129,7 +130,8 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
 
             if (sync.ErrorCode == ErrorCode.None)
             {
-                Owned = [.. Encoding.UTF8.GetString(sync.Assignment.Span).Split(',', StringSplitOptions.RemoveEmptyEntries).Select(int.Parse)];
+                string assigned = Encoding.UTF8.GetString(sync.Assignment.Span);
+                Owned = [.. assigned.Split(',', StringSplitOptions.RemoveEmptyEntries).Select(int.Parse)];
                 simulation.CheckOwners(Generation, Owned, instanceId ?? _memberId);
                 return true;
             }
@@ -147,7 +149,8 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
 
         for (int i = 0; i < join.Members.Length; i++)
         {
-            IEnumerable<int> mine = Enumerable.Range(0, GroupSimulation.Partitions).Where(partition => partition % join.Members.Length == i);
+            IEnumerable<int> mine =
+                Enumerable.Range(0, GroupSimulation.Partitions).Where(partition => partition % join.Members.Length == i);
             yield return new() { MemberId = join.Members[i].MemberId, Assignment = Encoding.UTF8.GetBytes(string.Join(',', mine)) };
         }
     }

@@ -4,6 +4,8 @@ using Arus.Grains;
 using Microsoft.Extensions.DependencyInjection;
 using Orleans.Serialization;
 using Orleans.Serialization.Buffers;
+using Orleans.Serialization.Session;
+using Orleans.Serialization.WireProtocol;
 
 namespace Arus.Grains.Tests;
 
@@ -29,8 +31,11 @@ public sealed class RecordBytesCodecTests
     }
 
     [Fact]
-    public void The_bytes_are_frozen() =>
-        Assert.Equal("400D050503AABBCC", Convert.ToHexString(_serializer.SerializeToArray(new RecordBytes([new byte[] { 0xAA, 0xBB }, new byte[] { 0xCC }]))));
+    public void The_bytes_are_frozen()
+    {
+        var bytes = new RecordBytes([new byte[] { 0xAA, 0xBB }, new byte[] { 0xCC }]);
+        Assert.Equal("400D050503AABBCC", Convert.ToHexString(_serializer.SerializeToArray(bytes)));
+    }
 
     [Fact]
     public void A_message_shares_the_memory_of_its_sender_inside_a_silo()
@@ -56,10 +61,10 @@ public sealed class RecordBytesCodecTests
     public void A_length_beyond_the_message_allocates_nothing(int which)
     {
         var buffer = new ArrayBufferWriter<byte>();
-        using (Orleans.Serialization.Session.SerializerSession session = Services.GetRequiredService<Orleans.Serialization.Session.SerializerSessionPool>().GetSession())
+        using (SerializerSession session = Services.GetRequiredService<SerializerSessionPool>().GetSession())
         {
             var writer = Writer.Create(buffer, session);
-            writer.WriteFieldHeader(0, typeof(RecordBytes), typeof(RecordBytes), Orleans.Serialization.WireProtocol.WireType.LengthPrefixed);
+            writer.WriteFieldHeader(0, typeof(RecordBytes), typeof(RecordBytes), WireType.LengthPrefixed);
             for (int i = 0; i < 3; i++)
             {
                 writer.WriteVarUInt32(i == which ? 1u << 28 : i == 0 ? 20u : 1u);

@@ -6,7 +6,7 @@ namespace Arus.Grains.Tests.Persistence;
 
 public sealed class FileGrainStorageTests : IDisposable
 {
-    private static readonly GrainId _grain = GrainId.Create("counter", "a/b:c");
+    private static readonly GrainId Grain = GrainId.Create("counter", "a/b:c");
     private readonly string _directory = Directory.CreateTempSubdirectory("arus-state-").FullName;
     private readonly FileGrainStorage _storage;
 
@@ -22,11 +22,11 @@ public sealed class FileGrainStorageTests : IDisposable
     public async Task What_is_written_is_read_back_by_another_instance()
     {
         var written = new GrainState<Counter>(new Counter { Value = 7, Name = "täg" });
-        await _storage.WriteStateAsync("state", _grain, written);
+        await _storage.WriteStateAsync("state", Grain, written);
 
         using FileGrainStorage other = Open();
         var read = new GrainState<Counter>();
-        await other.ReadStateAsync("state", _grain, read);
+        await other.ReadStateAsync("state", Grain, read);
 
         Assert.Equal((7, "täg"), (read.State!.Value, read.State.Name));
         Assert.True(read.RecordExists);
@@ -38,7 +38,7 @@ public sealed class FileGrainStorageTests : IDisposable
     public async Task A_state_that_was_never_written_is_empty()
     {
         var state = new GrainState<Counter>(new Counter { Value = 1 }, "old") { RecordExists = true };
-        await _storage.ReadStateAsync("state", _grain, state);
+        await _storage.ReadStateAsync("state", Grain, state);
         Assert.Equal(0, state.State!.Value);
         Assert.Null(state.ETag);
         Assert.False(state.RecordExists);
@@ -48,9 +48,9 @@ public sealed class FileGrainStorageTests : IDisposable
     public async Task Every_write_changes_the_ETag()
     {
         var state = new GrainState<Counter>(new Counter());
-        await _storage.WriteStateAsync("state", _grain, state);
+        await _storage.WriteStateAsync("state", Grain, state);
         string? first = state.ETag;
-        await _storage.WriteStateAsync("state", _grain, state);
+        await _storage.WriteStateAsync("state", Grain, state);
         Assert.NotEqual(first, state.ETag);
     }
 
@@ -58,21 +58,21 @@ public sealed class FileGrainStorageTests : IDisposable
     public async Task A_stale_write_is_refused_and_changes_nothing()
     {
         var mine = new GrainState<Counter>(new Counter { Value = 1 });
-        await _storage.WriteStateAsync("state", _grain, mine);
+        await _storage.WriteStateAsync("state", Grain, mine);
         using FileGrainStorage other = Open();
         var theirs = new GrainState<Counter>();
-        await other.ReadStateAsync("state", _grain, theirs);
+        await other.ReadStateAsync("state", Grain, theirs);
         theirs.State!.Value = 2;
-        await other.WriteStateAsync("state", _grain, theirs);
+        await other.WriteStateAsync("state", Grain, theirs);
 
         mine.State!.Value = 3;
-        var refused = await Assert.ThrowsAsync<InconsistentStateException>(() => _storage.WriteStateAsync("state", _grain, mine));
-        await Assert.ThrowsAsync<InconsistentStateException>(() => _storage.ClearStateAsync("state", _grain, mine));
+        var refused = await Assert.ThrowsAsync<InconsistentStateException>(() => _storage.WriteStateAsync("state", Grain, mine));
+        await Assert.ThrowsAsync<InconsistentStateException>(() => _storage.ClearStateAsync("state", Grain, mine));
         await Assert.ThrowsAsync<InconsistentStateException>(
-            () => _storage.WriteStateAsync("state", _grain, new GrainState<Counter>(new Counter())));
+            () => _storage.WriteStateAsync("state", Grain, new GrainState<Counter>(new Counter())));
 
         Assert.Equal((theirs.ETag, mine.ETag), (refused.StoredEtag, refused.CurrentEtag));
-        await other.ReadStateAsync("state", _grain, theirs);
+        await other.ReadStateAsync("state", Grain, theirs);
         Assert.Equal(2, theirs.State!.Value);
     }
 
@@ -80,34 +80,34 @@ public sealed class FileGrainStorageTests : IDisposable
     public async Task A_cleared_state_is_gone_and_its_old_ETag_with_it()
     {
         var state = new GrainState<Counter>(new Counter { Value = 1 });
-        await _storage.WriteStateAsync("state", _grain, state);
+        await _storage.WriteStateAsync("state", Grain, state);
         string? old = state.ETag;
 
-        await _storage.ClearStateAsync("state", _grain, state);
+        await _storage.ClearStateAsync("state", Grain, state);
 
         Assert.Equal((null, false, 0), (state.ETag, state.RecordExists, state.State!.Value));
-        await _storage.WriteStateAsync("state", _grain, state);
+        await _storage.WriteStateAsync("state", Grain, state);
         await Assert.ThrowsAsync<InconsistentStateException>(
-            () => _storage.WriteStateAsync("state", _grain, new GrainState<Counter>(new Counter(), old)));
+            () => _storage.WriteStateAsync("state", Grain, new GrainState<Counter>(new Counter(), old)));
     }
 
     [Fact]
     public async Task Of_concurrent_writers_one_wins_each_round()
     {
-        const int writers = 4;
-        const int rounds = 10;
-        FileGrainStorage[] storages = [.. Enumerable.Range(0, writers).Select(_ => Open())];
+        const int Writers = 4;
+        const int Rounds = 10;
+        FileGrainStorage[] storages = [.. Enumerable.Range(0, Writers).Select(_ => Open())];
         int[] wins = await Task.WhenAll(storages.Select(storage => Task.Run(async () =>
         {
             int won = 0;
-            while (won < rounds)
+            while (won < Rounds)
             {
                 var state = new GrainState<Counter>();
-                await storage.ReadStateAsync("state", _grain, state);
+                await storage.ReadStateAsync("state", Grain, state);
                 state.State!.Value++;
                 try
                 {
-                    await storage.WriteStateAsync("state", _grain, state);
+                    await storage.WriteStateAsync("state", Grain, state);
                     won++;
                 }
                 catch (InconsistentStateException)
@@ -120,14 +120,15 @@ public sealed class FileGrainStorageTests : IDisposable
         })));
 
         var last = new GrainState<Counter>();
-        await _storage.ReadStateAsync("state", _grain, last);
+        await _storage.ReadStateAsync("state", Grain, last);
         Assert.Equal(wins.Sum(), last.State!.Value);
         Array.ForEach(storages, s => s.Dispose());
     }
 
-    private static readonly string[] _keys =
+    private static readonly string[] Keys =
     [
-        "", ".", "..", "../../etc/passwd", "a/b", "A/b", "con", "nul.txt", "x:y*?\"<>|", "日本語", "line\nbreak", new string('k', 20_000), "trailing. ",
+        "", ".", "..", "../../etc/passwd", "a/b", "A/b", "con", "nul.txt", "x:y*?\"<>|", "日本語", "line\nbreak",
+        new string('k', 20_000), "trailing. ",
     ];
 
     [Fact]
@@ -135,7 +136,10 @@ public sealed class FileGrainStorageTests : IDisposable
     {
         // Only the name of a state may be blank: Orleans has no grain with such a key.
         (string State, GrainId Grain)[] places =
-            [.. _keys.Select(name => (name, _grain)), .. _keys.Where(key => key.Length > 0).Select(key => ("state", GrainId.Create("topic", key)))];
+            [
+                .. Keys.Select(name => (name, Grain)),
+                .. Keys.Where(key => key.Length > 0).Select(key => ("state", GrainId.Create("topic", key))),
+            ];
         foreach ((string state, GrainId grain) in places)
         {
             await _storage.WriteStateAsync(state, grain, new GrainState<Counter>(new Counter { Name = $"{state} of {grain}" }));
@@ -155,12 +159,12 @@ public sealed class FileGrainStorageTests : IDisposable
 
     [Fact]
     public async Task A_state_name_that_would_be_ambiguous_is_refused() => await Assert.ThrowsAsync<ArgumentException>(
-        () => _storage.ReadStateAsync("a\0b", _grain, new GrainState<Counter>()));
+        () => _storage.ReadStateAsync("a\0b", Grain, new GrainState<Counter>()));
 
     [Fact]
     public async Task A_damaged_file_is_named_and_left_alone()
     {
-        await _storage.WriteStateAsync("state", _grain, new GrainState<Counter>(new Counter { Value = 5 }));
+        await _storage.WriteStateAsync("state", Grain, new GrainState<Counter>(new Counter { Value = 5 }));
         string file = Assert.Single(Directory.GetFiles(_directory, "*.state", SearchOption.AllDirectories));
         byte[] good = await File.ReadAllBytesAsync(file);
 
@@ -170,7 +174,7 @@ public sealed class FileGrainStorageTests : IDisposable
             bad[i] ^= 0x10;
             await File.WriteAllBytesAsync(file, bad);
             var damaged = await Assert.ThrowsAsync<CorruptGrainStateException>(
-                () => _storage.ReadStateAsync("state", _grain, new GrainState<Counter>()));
+                () => _storage.ReadStateAsync("state", Grain, new GrainState<Counter>()));
             Assert.Contains(file, damaged.Message);
             Assert.Equal(bad, await File.ReadAllBytesAsync(file));
         }
@@ -179,16 +183,16 @@ public sealed class FileGrainStorageTests : IDisposable
         {
             await File.WriteAllBytesAsync(file, good[..length]);
             await Assert.ThrowsAsync<CorruptGrainStateException>(
-                () => _storage.ReadStateAsync("state", _grain, new GrainState<Counter>()));
+                () => _storage.ReadStateAsync("state", Grain, new GrainState<Counter>()));
         }
     }
 
     [Fact]
     public async Task Contents_of_another_type_are_reported_with_the_file()
     {
-        await _storage.WriteStateAsync("state", _grain, new GrainState<string>("text"));
+        await _storage.WriteStateAsync("state", Grain, new GrainState<string>("text"));
         var unreadable = await Assert.ThrowsAsync<CorruptGrainStateException>(
-            () => _storage.ReadStateAsync("state", _grain, new GrainState<Counter>()));
+            () => _storage.ReadStateAsync("state", Grain, new GrainState<Counter>()));
         Assert.Contains(typeof(Counter).FullName!, unreadable.Message);
     }
 
@@ -196,14 +200,14 @@ public sealed class FileGrainStorageTests : IDisposable
     public async Task What_a_crash_left_half_written_does_not_count()
     {
         var state = new GrainState<Counter>(new Counter { Value = 1 });
-        await _storage.WriteStateAsync("state", _grain, state);
+        await _storage.WriteStateAsync("state", Grain, state);
         string file = Assert.Single(Directory.GetFiles(_directory, "*.state", SearchOption.AllDirectories));
         await File.WriteAllTextAsync(file + ".tmp", "half of a wri");
 
-        await _storage.ReadStateAsync("state", _grain, state);
+        await _storage.ReadStateAsync("state", Grain, state);
         Assert.Equal(1, state.State!.Value);
         state.State.Value = 2;
-        await _storage.WriteStateAsync("state", _grain, state);
+        await _storage.WriteStateAsync("state", Grain, state);
         Assert.False(File.Exists(file + ".tmp"));
     }
 
@@ -212,9 +216,9 @@ public sealed class FileGrainStorageTests : IDisposable
     {
         using var storage = new FileGrainStorage(
             "test", new FileGrainStorageOptions { Directory = _directory, GrainStorageSerializer = new UpperCaseSerializer() });
-        await storage.WriteStateAsync("state", _grain, new GrainState<string>("text"));
+        await storage.WriteStateAsync("state", Grain, new GrainState<string>("text"));
         var read = new GrainState<string>();
-        await storage.ReadStateAsync("state", _grain, read);
+        await storage.ReadStateAsync("state", Grain, read);
         Assert.Equal("TEXT", read.State);
     }
 
@@ -223,7 +227,7 @@ public sealed class FileGrainStorageTests : IDisposable
     {
         using var storage = new FileGrainStorage("test", new FileGrainStorageOptions { Directory = _directory, MaxStateBytes = 100 });
         var refused = await Assert.ThrowsAsync<InvalidOperationException>(
-            () => storage.WriteStateAsync("state", _grain, new GrainState<string>(new string('x', 200))));
+            () => storage.WriteStateAsync("state", Grain, new GrainState<string>(new string('x', 200))));
         Assert.Contains("202", refused.Message);
     }
 
@@ -243,7 +247,8 @@ public sealed class FileGrainStorageTests : IDisposable
     {
         byte[] file = GrainStateFile.Format("s\0t/k", new Guid("00112233-4455-6677-8899-aabbccddeeff"), "{}"u8);
         Assert.Equal(
-            "41525347" + "0100" + "0000" + "00112233445566778899aabbccddeeff" + "05000000" + "02000000" + "862204b4" + "7300742f6b" + "7b7d",
+            "41525347" + "0100" + "0000" + "00112233445566778899aabbccddeeff" + "05000000" + "02000000"
+            + "862204b4" + "7300742f6b" + "7b7d",
             Convert.ToHexStringLower(file));
         Assert.Equal(
             "49/s~t.k~", Path.GetRelativePath("/r", GrainStatePath.Of("/r", "s", GrainId.Create("t", "k")).File)[..9]);
