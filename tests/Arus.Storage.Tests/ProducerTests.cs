@@ -82,4 +82,29 @@ public sealed class ProducerTests
             }
         }
     }
+
+    /// <summary>The snapshot is made while appends wait, so that it costs little more than the bytes that it is.</summary>
+    [Fact]
+    public void A_snapshot_allocates_little_more_than_its_bytes()
+    {
+        var producers = new ProducerStateManager();
+        const int Producers = 10_000;
+        for (int i = 0; i < Producers * ProducerState.BatchesKept; i++)
+        {
+            (int sequence, int id) = Math.DivRem(i, Producers);
+            producers.Add(new RecordBatchHeader(Batches.Idempotent(id * 7919L % Producers, 0, sequence).Span), i, nowMs: i);
+        }
+
+        ProducerSnapshot.Serialize(producers);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        byte[] bytes = ProducerSnapshot.Serialize(producers);
+        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+        Assert.InRange(allocated, bytes.Length, bytes.Length * 13L / 10);
+
+        before = GC.GetAllocatedBytesForCurrentThread();
+        ProducerStateManager read = ProducerSnapshot.Deserialize(bytes)!;
+        allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+        Assert.InRange(allocated, bytes.Length, bytes.Length * 3L);
+        Assert.Equal(bytes, ProducerSnapshot.Serialize(read));
+    }
 }

@@ -13,21 +13,20 @@ internal static class ProducerSnapshot
 
     private static ReadOnlySpan<byte> Magic => "APSN"u8;
 
-    public static byte[] Serialize(ProducerStateManager producers) => DataMessages.Write(
-        new Format
+    /// <summary>Allocates little besides the bytes, since appends wait for it.</summary>
+    public static byte[] Serialize(ProducerStateManager producers)
+    {
+        var snapshot = new Format { Producers = new Format.Producer[producers.Count] };
+        int count = 0;
+        foreach ((long id, ProducerState state) in producers.All)
         {
-            Producers =
-            [
-                .. producers.All.OrderBy(pair => pair.Key).Select(pair => new Format.Producer
-                {
-                    ProducerId = pair.Key,
-                    Epoch = pair.Value.Epoch,
-                    LastAppendMs = pair.Value.LastAppendMs,
-                    Batches = Array.ConvertAll(pair.Value.Batches.ToArray(), ToFormat),
-                }),
-            ],
-        },
-        Version);
+            snapshot.Producers[count++] =
+                new() { ProducerId = id, Epoch = state.Epoch, LastAppendMs = state.LastAppendMs, Batches = state.Batches };
+        }
+
+        Array.Sort(snapshot.Producers, static (left, right) => left.ProducerId.CompareTo(right.ProducerId));
+        return DataMessages.Write(snapshot, Version);
+    }
 
     /// <summary>Writes what <see cref="Serialize"/> gave to a file of its own.</summary>
     public static void Write(ILogFileSystem fileSystem, string path, byte[] snapshot) =>
@@ -61,28 +60,9 @@ internal static class ProducerSnapshot
                 return null;
             }
 
-            var state = new ProducerState();
-            state.SetEpoch(producer.Epoch, producer.LastAppendMs);
-            foreach (Format.Batch batch in producer.Batches)
-            {
-                state.Add(
-                    producer.Epoch,
-                    new ProducerBatch(batch.FirstSequence, batch.LastSequence, batch.FirstOffset, batch.LastOffset, batch.Timestamp),
-                    producer.LastAppendMs);
-            }
-
-            producers.Set(producer.ProducerId, state);
+            producers.Set(producer.ProducerId, new ProducerState(producer.Epoch, producer.LastAppendMs, producer.Batches));
         }
 
         return producers;
     }
-
-    private static Format.Batch ToFormat(ProducerBatch batch) => new()
-    {
-        FirstSequence = batch.FirstSequence,
-        LastSequence = batch.LastSequence,
-        FirstOffset = batch.FirstOffset,
-        LastOffset = batch.LastOffset,
-        Timestamp = batch.Timestamp,
-    };
 }

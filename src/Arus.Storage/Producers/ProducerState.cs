@@ -1,30 +1,27 @@
+using ProducerBatch = Arus.Protocol.ProducerSnapshot.Batch;
+
 namespace Arus.Storage;
 
-/// <summary>One batch of an idempotent producer, as far as duplicates are told by it.</summary>
-internal readonly record struct ProducerBatch(int FirstSequence, int LastSequence, long FirstOffset, long LastOffset, long Timestamp);
-
 /// <summary>What a log knows of one producer id: its epoch and its last five batches, oldest first.</summary>
-internal sealed class ProducerState
+/// <param name="batches">At most <see cref="BatchesKept"/>; the array becomes the state's own.</param>
+internal sealed class ProducerState(short epoch = RecordBatchHeader.NoProducerEpoch, long lastAppendMs = 0, ProducerBatch[]? batches = null)
 {
     /// <summary>As many requests as an idempotent client has in flight (<c>max.in.flight.requests.per.connection</c>).</summary>
     public const int BatchesKept = 5;
 
-    private ProducerBatch[] _batches = [];
-
-    public short Epoch { get; private set; } = RecordBatchHeader.NoProducerEpoch;
-
-    public int Count { get; private set; }
+    public short Epoch { get; private set; } = epoch;
 
     /// <summary>When the producer last appended here, Unix milliseconds.</summary>
-    public long LastAppendMs { get; private set; }
+    public long LastAppendMs { get; private set; } = lastAppendMs;
 
-    public int LastSequence => Count == 0 ? RecordBatchHeader.NoSequence : _batches[Count - 1].LastSequence;
+    /// <summary>In the form and number of a snapshot, which writes the array as it is. The next append changes it in place.</summary>
+    public ProducerBatch[] Batches { get; private set; } = batches ?? [];
 
-    public long LastOffset => Count == 0 ? -1 : _batches[Count - 1].LastOffset;
+    public int LastSequence => Batches is [.., var last] ? last.LastSequence : RecordBatchHeader.NoSequence;
 
-    public ReadOnlySpan<ProducerBatch> Batches => _batches.AsSpan(0, Count);
+    public long LastOffset => Batches is [.., var last] ? last.LastOffset : -1;
 
-    public ProducerState Clone() => new() { Epoch = Epoch, Count = Count, LastAppendMs = LastAppendMs, _batches = [.. _batches] };
+    public ProducerState Clone() => new(Epoch, LastAppendMs, [.. Batches]);
 
     public bool TryFindDuplicate(short epoch, int firstSequence, int lastSequence, out ProducerBatch batch)
     {
@@ -46,23 +43,16 @@ internal sealed class ProducerState
 
     public void Add(short epoch, in ProducerBatch batch, long nowMs)
     {
-        if (epoch != Epoch)
+        SetEpoch(epoch, nowMs);
+        if (Batches.Length == BatchesKept)
         {
-            Epoch = epoch;
-            Count = 0;
+            Array.Copy(Batches, 1, Batches, 0, BatchesKept - 1);
+            Batches[^1] = batch;
         }
-
-        if (Count == BatchesKept)
+        else
         {
-            Array.Copy(_batches, 1, _batches, 0, --Count);
+            Batches = [.. Batches, batch];
         }
-        else if (Count == _batches.Length)
-        {
-            Array.Resize(ref _batches, Math.Min(BatchesKept, Math.Max(1, Count * 2)));
-        }
-
-        _batches[Count++] = batch;
-        LastAppendMs = nowMs;
     }
 
     /// <summary>An epoch was seen without a batch of records, as with a transaction marker.</summary>
@@ -71,7 +61,7 @@ internal sealed class ProducerState
         if (epoch != Epoch)
         {
             Epoch = epoch;
-            Count = 0;
+            Batches = [];
         }
 
         LastAppendMs = nowMs;

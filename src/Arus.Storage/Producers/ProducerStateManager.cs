@@ -1,3 +1,5 @@
+using ProducerBatch = Arus.Protocol.ProducerSnapshot.Batch;
+
 namespace Arus.Storage;
 
 /// <summary>
@@ -81,8 +83,14 @@ internal sealed class ProducerStateManager
 
         Get(header.ProducerId).Add(
             header.ProducerEpoch,
-            new ProducerBatch(
-                header.BaseSequence, header.LastSequence, baseOffset, baseOffset + header.LastOffsetDelta, header.MaxTimestamp),
+            new ProducerBatch
+            {
+                FirstSequence = header.BaseSequence,
+                LastSequence = header.LastSequence,
+                FirstOffset = baseOffset,
+                LastOffset = baseOffset + header.LastOffsetDelta,
+                Timestamp = header.MaxTimestamp,
+            },
             nowMs);
     }
 
@@ -162,8 +170,8 @@ internal sealed class ProducerStateManager
                 ErrorCode.InvalidProducerEpoch, $"Producer {id} has epoch {epoch}; a producer with epoch {state.Epoch} wrote here.");
         }
 
-        int expected = epoch != state.Epoch || state.Count == 0 ? 0 : ProducerSequence.Add(state.LastSequence, 1);
-        bool fits = header.BaseSequence == expected || (epoch == state.Epoch && state.Count == 0);
+        int expected = epoch != state.Epoch || state.Batches.Length == 0 ? 0 : ProducerSequence.Add(state.LastSequence, 1);
+        bool fits = header.BaseSequence == expected || (epoch == state.Epoch && state.Batches.Length == 0);
         return fits
             ? null
             : LogAppendResult.Refused(
