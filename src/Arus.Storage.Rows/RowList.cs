@@ -113,7 +113,7 @@ internal sealed class RowList
 
     public RowLogHead ToHead(int leaderEpoch, ProducerStateManager producers) =>
         new(
-            leaderEpoch, _logStart, _next, Generation, CleanedOffset, [.. _rows], _epochs.Entries.ToArray(), [.. _garbage],
+            leaderEpoch, _logStart, _next, Generation, CleanedOffset, [.. _rows], _epochs.Entries, [.. _garbage],
             ProducerSnapshot.Serialize(producers));
 
     /// <summary>Adds the row that follows the log's end.</summary>

@@ -11,7 +11,7 @@ namespace Arus.Storage;
 public sealed class LogProvider : IPartitionLogProvider, ILogOwner
 {
     private readonly Lock _lock = new();
-    private readonly Dictionary<TopicPartition, TaskCompletionSource<PartitionLog?>> _open = [];
+    private readonly Dictionary<TopicPartition, Task<PartitionLog?>> _open = [];
     private readonly LogShared _shared;
     private readonly IDisposable _directoryLock;
     private readonly bool _ownsScheduler;
@@ -93,13 +93,13 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
     private async Task<PartitionLog?> ReplaceAsync(TopicPartition partition, Func<int, PartitionLog?> replacement, string purpose)
     {
         var entry = new TaskCompletionSource<PartitionLog?>(TaskCreationOptions.RunContinuationsAsynchronously);
-        TaskCompletionSource<PartitionLog?>? before;
+        Task<PartitionLog?>? before;
         int affinity;
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
             before = _open.GetValueOrDefault(partition);
-            _open[partition] = entry;
+            _open[partition] = entry.Task;
             affinity = _nextAffinity++;
         }
 
@@ -122,14 +122,14 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
             entry.SetResult(log);
             if (log is null)
             {
-                Forget(partition, found => found == entry);
+                Forget(partition, found => found == entry.Task);
             }
         }
     }
 
     public async ValueTask DisposeAsync()
     {
-        TaskCompletionSource<PartitionLog?>[] open;
+        Task<PartitionLog?>[] open;
         lock (_lock)
         {
             if (_disposed)
@@ -170,17 +170,17 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
     }
 
     void ILogOwner.OnClosed(PartitionLog log) =>
-        Forget(log.Partition, entry => entry.Task is { IsCompletedSuccessfully: true } opened && opened.Result == log);
+        Forget(log.Partition, entry => entry.IsCompletedSuccessfully && entry.Result == log);
 
-    private static async Task CloseAsync(TaskCompletionSource<PartitionLog?> entry)
+    private static async Task CloseAsync(Task<PartitionLog?> entry)
     {
-        if (await entry.Task.ConfigureAwait(false) is { } log)
+        if (await entry.ConfigureAwait(false) is { } log)
         {
             await log.DisposeAsync().ConfigureAwait(false);
         }
     }
 
-    private void Forget(TopicPartition partition, Func<TaskCompletionSource<PartitionLog?>, bool> isGone)
+    private void Forget(TopicPartition partition, Func<Task<PartitionLog?>, bool> isGone)
     {
         lock (_lock)
         {

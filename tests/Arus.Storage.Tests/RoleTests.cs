@@ -43,7 +43,7 @@ public sealed class RoleTests
         Assert.Equal(new LogEpochEnd(4, 30), epochs.End(5, 40));
         Assert.Equal(new LogEpochEnd(6, 40), epochs.End(6, 40));
         epochs.AdvanceStart(15);
-        Assert.Equal([new EpochStart(3, 15), new EpochStart(4, 20), new EpochStart(6, 30)], epochs.Entries.ToArray());
+        Assert.Equal([new EpochStart(3, 15), new EpochStart(4, 20), new EpochStart(6, 30)], epochs.Entries);
         Assert.Equal(new LogEpochEnd(2, 15), epochs.End(2, 40));
         epochs.TruncateTo(20);
         Assert.Equal(3, epochs.Latest);

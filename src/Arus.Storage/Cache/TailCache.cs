@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Arus.Storage;
 
 /// <summary>
@@ -11,7 +13,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
     public const int MinChunkBytes = 8 * 1024;
     public const int MaxChunkBytes = 1024 * 1024;
 
-    private readonly List<TailChunk> _chunks = [];
+    private List<TailChunk>? _chunks;
     private TailChunk? _tail;
     private int _nextChunkBytes = MinChunkBytes;
 
@@ -29,7 +31,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
                 tail = new TailChunk(this, budget.Allocate(capacity), baseOffset);
                 using (listLock.Enter())
                 {
-                    _chunks.Add(tail);
+                    (_chunks ??= []).Add(tail);
                     _tail = tail;
                 }
 
@@ -54,8 +56,9 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
     /// <summary>Hands the chunk that holds an offset to a reader; null when there is none. Called under the list's lock.</summary>
     public TailChunk? Find(long offset)
     {
-        int index = OffsetRange.FirstEndingAfter<TailChunk>(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_chunks), offset);
-        if (index == _chunks.Count || _chunks[index] is not { Committed: > 0 } chunk || chunk.BaseOffset > offset)
+        ReadOnlySpan<TailChunk> chunks = CollectionsMarshal.AsSpan(_chunks);
+        int index = OffsetRange.FirstEndingAfter(chunks, offset);
+        if (index == chunks.Length || chunks[index] is not { Committed: > 0 } chunk || chunk.BaseOffset > offset)
         {
             return null;
         }
@@ -99,7 +102,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
             }
 
             chunk.IsDropped = true;
-            _chunks.Remove(chunk);
+            _chunks!.Remove(chunk);
             if (_tail == chunk)
             {
                 _tail = null;
@@ -120,7 +123,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
     {
         using (listLock.Enter())
         {
-            if (_chunks.Count == 0)
+            if (_chunks is null or [])
             {
                 return;
             }

@@ -229,7 +229,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
             RecoverySegment = _log.Segments.Count == 0 ? _log.LogEndOffset : _log.Segments[^1].BaseOffset,
             RecoveryPosition = 0,
             CleanedOffset = Math.Min(checkpoint.CleanedOffset, _log.LogEndOffset),
-            Epochs = _log.Epochs.Entries.ToArray(),
+            Epochs = _log.Epochs.Entries,
             Producers = ProducerSnapshot.Serialize(_log.Producers),
         };
         DurableFile.Write(FileSystem, Path.Combine(directory, LogCheckpoint.FileName), _log.Checkpoint.Serialize(), durable: true);

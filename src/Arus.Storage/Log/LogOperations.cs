@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace Arus.Storage;
 
 /// <summary>
@@ -6,8 +8,7 @@ namespace Arus.Storage;
 /// </summary>
 internal sealed class LogOperations(LogContext log, SegmentList segments, LogAppender appender, LogWriter writer)
 {
-    private readonly LogLock _lock = new(LockRank.Leaf);
-    private Queue<ILogWork>? _queue;
+    private ImmutableQueue<ILogWork> _queue = [];
 
     /// <summary>Queues an operation. An exception in it fails the log.</summary>
     /// <exception cref="LogException">The operation failed, or the log had failed or was closed before.</exception>
@@ -32,11 +33,7 @@ internal sealed class LogOperations(LogContext log, SegmentList segments, LogApp
                 }
             },
             error => error as LogException ?? new LogException($"The log in {log.Directory} failed: {error.Message}", error));
-        using (_lock.Enter())
-        {
-            (_queue ??= new Queue<ILogWork>()).Enqueue(task);
-        }
-
+        ImmutableInterlocked.Enqueue(ref _queue, task);
         log.ScheduleIo();
         return task.Task;
     }
@@ -44,7 +41,7 @@ internal sealed class LogOperations(LogContext log, SegmentList segments, LogApp
     /// <summary>Runs what is queued. Called on the I/O thread.</summary>
     public void Execute()
     {
-        while (Take() is { } operation)
+        while (ImmutableInterlocked.TryDequeue(ref _queue, out ILogWork? operation))
         {
             using (appender.Exclude())
             {
@@ -55,13 +52,5 @@ internal sealed class LogOperations(LogContext log, SegmentList segments, LogApp
         }
 
         log.Waiters.Advance(segments.HighWatermark);
-    }
-
-    private ILogWork? Take()
-    {
-        using (_lock.Enter())
-        {
-            return _queue is not null && _queue.TryDequeue(out ILogWork? operation) ? operation : null;
-        }
     }
 }

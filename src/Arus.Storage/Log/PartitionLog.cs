@@ -12,9 +12,9 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
     private readonly LogWriter _writer;
     private readonly LogAppender _appender;
     private readonly LogOperations _operations;
-    private readonly LogReader _reader;
     private readonly ProducerStateManager _producers;
     private readonly ILogOwner _owner;
+    private LogReader? _reader;
     private LogCleaner? _cleaner;
 
     /// <summary>The closing of the log once it has begun, guarded by the appender's lock.</summary>
@@ -35,7 +35,6 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
         _writer = new LogWriter(_log, _segments, _checkpointer);
         _appender = new LogAppender(_log, _segments, _producers, _writer);
         _operations = new LogOperations(_log, _segments, _appender, _writer);
-        _reader = new LogReader(_log, _segments);
     }
 
     public TopicPartition Partition => _log.Partition;
@@ -58,6 +57,9 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
 
     public Exception? Failure => _log.Failure;
 
+    /// <summary>Two first reads at once may each make one; it remembers only what a reader may forget.</summary>
+    private LogReader Reader => _reader ??= new(_log, _segments);
+
     private LogCleaner Cleaner => _cleaner ??= new(_log, _segments, _producers, _checkpointer, _operations, Retention);
 
     private LogRetention Retention => new(_log, _segments, _producers, _checkpointer, _writer);
@@ -70,7 +72,7 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
     }
 
     public ValueTask<LogReadResult> ReadAsync(long offset, int maxBytes, bool minOneBatch) =>
-        _reader.ReadAsync(offset, maxBytes, minOneBatch);
+        Reader.ReadAsync(offset, maxBytes, minOneBatch);
 
     public ValueTask<bool> WaitForAsync(long offset, TimeSpan timeout, CancellationToken cancellationToken = default) =>
         _log.Waiters.WaitAsync(this, offset, timeout, cancellationToken);

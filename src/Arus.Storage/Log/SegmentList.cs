@@ -50,7 +50,7 @@ internal sealed class SegmentList
 
     public int LatestEpoch => Locked(static (list, _) => list._epochs.Latest, 0);
 
-    public EpochStart[] Epochs => Locked(static (list, _) => list._epochs.Entries.ToArray(), 0);
+    public EpochStart[] Epochs => Locked(static (list, _) => list._epochs.Entries, 0);
 
     public LogEpochEnd EpochEnd(int leaderEpoch) => Locked(static (list, epoch) => list._epochs.End(epoch, list._logEnd), leaderEpoch);
 

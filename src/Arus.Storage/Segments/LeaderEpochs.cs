@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 
 namespace Arus.Storage;
 
@@ -8,11 +7,9 @@ internal readonly record struct EpochStart(int Epoch, long StartOffset);
 /// <summary>Which leader epoch wrote which offsets (KIP-101). Both grow along the list. Guarded by its owner's lock.</summary>
 internal sealed class LeaderEpochs
 {
-    private readonly List<EpochStart> _entries = [];
-
     public LeaderEpochs(params EpochStart[] entries)
     {
-        _entries.AddRange(entries);
+        Entries = entries;
         for (int i = 1; i < entries.Length; i++)
         {
             Debug.Assert(
@@ -21,17 +18,18 @@ internal sealed class LeaderEpochs
         }
     }
 
-    public ReadOnlySpan<EpochStart> Entries => CollectionsMarshal.AsSpan(_entries);
+    /// <summary>A change replaces the array and leaves the old one as it is.</summary>
+    public EpochStart[] Entries { get; private set; }
 
-    public int Latest => _entries.Count == 0 ? RecordBatchHeader.NoLeaderEpoch : _entries[^1].Epoch;
+    public int Latest => Entries is [.., var last] ? last.Epoch : RecordBatchHeader.NoLeaderEpoch;
 
     /// <summary>A batch of an epoch begins at an offset; only the first of an epoch counts.</summary>
     public void Add(int epoch, long offset)
     {
         if (epoch > Latest)
         {
-            Debug.Assert(_entries.Count == 0 || offset >= _entries[^1].StartOffset, "Epochs and their start offsets grow together.");
-            _entries.Add(new EpochStart(epoch, offset));
+            Debug.Assert(Entries is [] || offset >= Entries[^1].StartOffset, "Epochs and their start offsets grow together.");
+            Entries = [.. Entries, new EpochStart(epoch, offset)];
         }
     }
 
@@ -43,23 +41,22 @@ internal sealed class LeaderEpochs
             return new LogEpochEnd(-1, -1);
         }
 
-        int next = _entries.FindIndex(entry => entry.Epoch > epoch);
+        int next = Array.FindIndex(Entries, entry => entry.Epoch > epoch);
         return next < 0
             ? new LogEpochEnd(epoch, logEndOffset)
-            : new LogEpochEnd(next == 0 ? epoch : _entries[next - 1].Epoch, _entries[next].StartOffset);
+            : new LogEpochEnd(next == 0 ? epoch : Entries[next - 1].Epoch, Entries[next].StartOffset);
     }
 
     /// <summary>Forgets the epochs that begin at or after an offset.</summary>
-    public void TruncateTo(long offset) => _entries.RemoveAll(entry => entry.StartOffset >= offset);
+    public void TruncateTo(long offset) => Entries = Array.FindAll(Entries, entry => entry.StartOffset < offset);
 
     /// <summary>The log begins at an offset now: earlier epochs go, the one in force there begins there.</summary>
     public void AdvanceStart(long logStartOffset)
     {
-        int current = _entries.FindLastIndex(entry => entry.StartOffset <= logStartOffset);
+        int current = Array.FindLastIndex(Entries, entry => entry.StartOffset <= logStartOffset);
         if (current >= 0)
         {
-            _entries.RemoveRange(0, current);
-            _entries[0] = _entries[0] with { StartOffset = logStartOffset };
+            Entries = [Entries[current] with { StartOffset = logStartOffset }, .. Entries[(current + 1)..]];
         }
     }
 }
