@@ -2,6 +2,7 @@ using System.Reflection;
 using System.Threading.Channels;
 using Arus.Grains;
 using Arus.Protocol;
+using Arus.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Arus.Client.Tests;
@@ -10,7 +11,7 @@ namespace Arus.Client.Tests;
 internal sealed class FakeCluster
 {
     private readonly Dictionary<string, Grains.TopicDescription> _topics = [];
-    private readonly Dictionary<TopicPartition, FakePartition> _partitions = [];
+    private readonly Dictionary<TopicPartition, InMemoryPartition> _partitions = [];
     private readonly Dictionary<TopicPartition, CommittedOffset> _committed = [];
     private readonly Lock _gate = new();
     private long _nextProducerId = 1000;
@@ -49,14 +50,16 @@ internal sealed class FakeCluster
         }
     }
 
-    public FakePartition Partition(string topic, int partition)
+    public InMemoryPartition Partition(string topic, int partition)
     {
         lock (_gate)
         {
             var key = new TopicPartition(topic, partition);
-            return _partitions.TryGetValue(key, out FakePartition? found) ? found : _partitions[key] = new FakePartition(Time);
+            return _partitions.TryGetValue(key, out InMemoryPartition? found) ? found : _partitions[key] = new InMemoryPartition(Time);
         }
     }
+
+    private InMemoryPartition Partition((string Topic, int Partition) key) => Partition(key.Topic, key.Partition);
 
     public long CommittedOffset(string topic, int partition)
     {
@@ -81,7 +84,7 @@ internal sealed class FakeCluster
             ? Task.FromResult(Describe((string)key))
             : throw new NotSupportedException(method.Name)),
         nameof(ITopicCatalogGrain) => Fake.Of<ITopicCatalogGrain>((_, _) => Task.FromResult(List((long)key))),
-        nameof(IPartitionGrain) => PartitionGrain(PartitionKey.Parse((string)key)),
+        nameof(IPartitionGrain) => Partition(PartitionKey.Parse((string)key)),
         nameof(IProducerIdGrain) =>
             Fake.Of<IProducerIdGrain>((_, arguments) => Task.FromResult(Interlocked.Add(ref _nextProducerId, (int)arguments[0]!))),
         nameof(IGroupGrain) => Fake.Of<IGroupGrain>(CallGroup),
@@ -103,18 +106,6 @@ internal sealed class FakeCluster
             return [.. _topics.Values.Where(t => TopicCatalog.ShardOf(t.Name) == shard)
                 .Select(t => new Grains.TopicListing(t.Name, t.Id, t.Partitions.Length, t.IsInternal))];
         }
-    }
-
-    private IPartitionGrain PartitionGrain((string Topic, int Partition) key)
-    {
-        FakePartition partition = Partition(key.Topic, key.Partition);
-        return Fake.Of<IPartitionGrain>((method, arguments) => method.Name switch
-        {
-            nameof(IPartitionGrain.AppendAsync) => partition.AppendAsync((PartitionAppend)arguments[0]!),
-            nameof(IPartitionGrain.FetchAsync) => partition.FetchAsync((PartitionRead)arguments[0]!),
-            nameof(IPartitionGrain.ListOffsetAsync) => Task.FromResult(partition.ListOffset((ListOffsetRequest)arguments[0]!)),
-            _ => throw new NotSupportedException(method.Name),
-        });
     }
 
     private OffsetCommitResponse.OffsetCommitResponsePartition Commit(

@@ -55,7 +55,7 @@ public class RecordProcessorTests
         Assert.Equal(expected.OrderBy(e => e.Key), seen.OrderBy(e => e.Key));
         for (int p = 0; p < 3; p++)
         {
-            Assert.Equal(cluster.Partition("t", p).End, cluster.CommittedOffset("t", p));
+            Assert.Equal(cluster.Partition("t", p).EndOffset, cluster.CommittedOffset("t", p));
         }
 
         Assert.True(cluster.Membership.HasLeft);
@@ -174,7 +174,7 @@ public class RecordProcessorTests
     public async Task A_reset_commits_nothing_that_handlers_still_work_on()
     {
         var cluster = new FakeCluster();
-        FakePartition partition = cluster.Partition("t", 0);
+        InMemoryPartition partition = cluster.Partition("t", 0);
         foreach (string key in new[] { "slow", "gone", "after" })
         {
             Append(partition, key, key);
@@ -182,7 +182,7 @@ public class RecordProcessorTests
 
         partition.FailFetch = request =>
         {
-            partition.LogStart = request.Offset > 0 ? 2 : 0;
+            partition.DeleteBefore(request.Offset > 0 ? 2 : 0);
             return null;
         };
         var after = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -214,7 +214,7 @@ public class RecordProcessorTests
     public async Task Goes_on_when_a_reset_goes_back()
     {
         var cluster = new FakeCluster();
-        FakePartition partition = cluster.Partition("t", 0);
+        InMemoryPartition partition = cluster.Partition("t", 0);
         foreach (string key in new[] { "a", "b", "c" })
         {
             Append(partition, key, key);
@@ -359,10 +359,10 @@ public class RecordProcessorTests
         return sequences;
     }
 
-    private static void Append(FakePartition partition, string key, string value)
+    private static void Append(InMemoryPartition partition, string key, string value)
     {
         using var builder = new RecordBatchBuilder();
         builder.Append(1, System.Text.Encoding.UTF8.GetBytes(key), System.Text.Encoding.UTF8.GetBytes(value));
-        partition.AppendRaw(builder.Build(new RecordBatchOptions()).Span);
+        partition.Put(builder.Build(new RecordBatchOptions()).Span);
     }
 }

@@ -70,22 +70,35 @@ public sealed class ManualTimeProvider() : FakeTimeProvider(new DateTimeOffset(2
     {
         ArgumentNullException.ThrowIfNull(callback);
         var timer = new TrackedTimer(this, callback, state);
-        timer.Inner = base.CreateTimer(_ => timer.Fire(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         timer.Change(dueTime, period);
         return timer;
     }
 
-    private void Track(TrackedTimer timer, DateTimeOffset? due)
+    /// <summary>Whatever was armed is armed no longer, as seen by those who wait.</summary>
+    /// <returns>The arming that begins now.</returns>
+    private long Disarm(TrackedTimer timer)
     {
         lock (_gate)
         {
             _armed.Remove(timer);
-            if (due is null)
+            return ++timer.Arming;
+        }
+    }
+
+    /// <summary>
+    /// Shows a timer as armed, once it really is: a test that sees it earlier moves the clock before the timer is set, which then is due
+    /// that much later. A move in between makes <see cref="TrackedTimer.Due"/> late, never early, so that a move to it fires the timer.
+    /// </summary>
+    private void Show(TrackedTimer timer, long arming, TimeSpan dueTime)
+    {
+        lock (_gate)
+        {
+            if (timer.Arming != arming)
             {
-                return;
+                return; // It has fired, or another thread has changed it.
             }
 
-            timer.Due = due.Value;
+            timer.Due = GetUtcNow() + dueTime;
             _armed.Add(timer);
             foreach ((int count, TaskCompletionSource source) in _waiters)
             {
@@ -99,48 +112,59 @@ public sealed class ManualTimeProvider() : FakeTimeProvider(new DateTimeOffset(2
         }
     }
 
-    /// <summary>What fires once is armed no longer, unless another thread armed it anew in the meantime.</summary>
-    private void TrackFiring(TrackedTimer timer, TimeSpan period)
+    /// <summary>What fires once is armed no longer, unless it was armed anew in the meantime.</summary>
+    private void TrackFiring(TrackedTimer timer, long arming, TimeSpan period)
     {
         lock (_gate)
         {
+            if (timer.Arming != arming)
+            {
+                return;
+            }
+
             if (period > TimeSpan.Zero)
             {
                 timer.Due += period;
             }
-            else if (timer.Due <= GetUtcNow())
+            else
             {
-                _armed.Remove(timer);
+                Disarm(timer);
             }
         }
     }
 
+    private ITimer CreateInner(TimerCallback callback, TimeSpan dueTime, TimeSpan period) =>
+        base.CreateTimer(callback, null, dueTime, period);
+
     private sealed class TrackedTimer(ManualTimeProvider clock, TimerCallback callback, object? state) : ITimer
     {
-        private TimeSpan _period;
+        private ITimer? _inner;
 
-        public ITimer Inner { get; set; } = null!;
+        /// <summary>Counts how often it was armed or disarmed, so that a firing says of which arming it is.</summary>
+        public long Arming { get; set; }
 
         public DateTimeOffset Due { get; set; }
 
-        public void Fire()
-        {
-            clock.TrackFiring(this, _period);
-            callback(state);
-        }
-
         public bool Change(TimeSpan dueTime, TimeSpan period)
         {
-            _period = period;
-            clock.Track(this, dueTime == Timeout.InfiniteTimeSpan ? null : clock.GetUtcNow() + dueTime);
-            return Inner.Change(dueTime, period);
+            long arming = clock.Disarm(this);
+            ITimer? next = dueTime == Timeout.InfiniteTimeSpan ? null : clock.CreateInner(
+                _ =>
+                {
+                    clock.TrackFiring(this, arming, period);
+                    callback(state);
+                },
+                dueTime, period);
+            Interlocked.Exchange(ref _inner, next)?.Dispose();
+            if (next is not null)
+            {
+                clock.Show(this, arming, dueTime);
+            }
+
+            return true;
         }
 
-        public void Dispose()
-        {
-            clock.Track(this, due: null);
-            Inner.Dispose();
-        }
+        public void Dispose() => Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
 
         public ValueTask DisposeAsync()
         {

@@ -117,6 +117,7 @@ internal sealed partial class PartitionSender
     private void Succeed(ProducerBatch batch, long baseOffset, long logAppendTimeMs)
     {
         int count = batch.Count;
+        _sequence.Accept();
         Finish(batch);
         ClientDiagnostics.RecordSent(partition, count);
         batch.Outcome.Succeed(baseOffset, logAppendTimeMs);

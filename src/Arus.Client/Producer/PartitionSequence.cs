@@ -23,6 +23,12 @@ internal sealed class PartitionSequence
     private int _brokenFrom = Nowhere;
     private int _missingFrom = Nowhere;
 
+    /// <summary>
+    /// The leader has accepted a batch of this producer id. Before, it takes any number for the first one (KIP-360): were the first batch
+    /// of a call refused, it would accept the second, and the first could only come after it.
+    /// </summary>
+    private bool _isKnown;
+
     /// <summary>The next batch without a number begins a new epoch.</summary>
     public bool IsBroken { get; private set; }
 
@@ -36,7 +42,10 @@ internal sealed class PartitionSequence
     /// </summary>
     public bool IsMissing => _missingFrom != Nowhere;
 
-    public void SetProducerId(long producerId) => (_producerId, _epoch) = (producerId, 0);
+    public void SetProducerId(long producerId) => (_producerId, _epoch, _isKnown) = (producerId, 0, false);
+
+    /// <summary>The leader has accepted a batch under its number.</summary>
+    public void Accept() => _isKnown = true;
 
     /// <summary>The sequence cannot go on: a batch with a number has failed.</summary>
     public void Break() => IsBroken = true;
@@ -118,9 +127,9 @@ internal sealed class PartitionSequence
     /// Batches that were split can make more than the leader remembers. So what was sent already is settled first, without others
     /// behind it that would make the leader forget it.
     /// </summary>
-    private static int CountForCall(List<ProducerBatch> pending)
+    private int CountForCall(List<ProducerBatch> pending)
     {
         int unsent = pending.FindIndex(b => b.State == BatchState.Unsent);
-        return Math.Min(unsent > 0 ? unsent : pending.Count, MaxBatches);
+        return Math.Min(unsent > 0 ? unsent : pending.Count, _isKnown ? MaxBatches : 1);
     }
 }

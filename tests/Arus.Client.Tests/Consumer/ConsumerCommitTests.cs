@@ -9,8 +9,8 @@ public sealed class ConsumerCommitTests : ConsumerTestBase
     public async Task A_member_begins_at_committed_offsets_and_commits_what_was_processed()
     {
         var cluster = new FakeCluster();
-        cluster.Partition("t", 0).Append("a", "b", "c");
-        cluster.Partition("t", 1).Append("d");
+        cluster.Partition("t", 0).Put("a", "b", "c");
+        cluster.Partition("t", 1).Put("d");
         cluster.Commit("t", 0, 1);
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string,
         string>(Grouped with { EnableAutoCommit = false });
@@ -40,7 +40,7 @@ public sealed class ConsumerCommitTests : ConsumerTestBase
     public async Task Gives_a_partition_up_only_when_its_records_are_processed_and_commits_them()
     {
         var cluster = new FakeCluster();
-        cluster.Partition("t", 0).Append("a", "b");
+        cluster.Partition("t", 0).Put("a", "b");
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped);
         consumer.Subscribe("t");
         await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
@@ -59,7 +59,7 @@ public sealed class ConsumerCommitTests : ConsumerTestBase
     public async Task Gives_a_partition_up_although_its_last_commit_fails_unexpectedly()
     {
         var cluster = new FakeCluster { CommitFault = new IOException("No space left on device") };
-        cluster.Partition("t", 0).Append("a");
+        cluster.Partition("t", 0).Put("a");
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped);
         consumer.Subscribe("t");
         await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
@@ -75,7 +75,7 @@ public sealed class ConsumerCommitTests : ConsumerTestBase
     {
         var time = new ManualTimeProvider();
         var cluster = new FakeCluster(time);
-        cluster.Partition("t", 0).Append("a", "b", "c");
+        cluster.Partition("t", 0).Put("a", "b", "c");
         IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped);
         consumer.Subscribe("t");
         await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
@@ -96,7 +96,7 @@ public sealed class ConsumerCommitTests : ConsumerTestBase
     {
         var time = new ManualTimeProvider();
         var cluster = new FakeCluster(time) { CommitFault = new IOException("No space left on device") };
-        cluster.Partition("t", 0).Append("a");
+        cluster.Partition("t", 0).Put("a");
         IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped);
         consumer.Subscribe("t");
         await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
@@ -117,7 +117,7 @@ public sealed class ConsumerCommitTests : ConsumerTestBase
     public async Task Auto_commit_does_not_take_back_what_was_committed_by_hand()
     {
         var cluster = new FakeCluster();
-        cluster.Partition("t", 0).Append("a", "b");
+        cluster.Partition("t", 0).Put("a", "b");
         IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped);
         consumer.Subscribe("t");
         await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));

@@ -8,7 +8,7 @@ public sealed class ConsumerEnumerationTests : ConsumerTestBase
     public async Task Enumerating_drops_records_of_a_partition_that_is_taken_away_meanwhile()
     {
         var cluster = new FakeCluster();
-        cluster.Partition("t", 0).Append("a", "b", "c");
+        cluster.Partition("t", 0).Put("a", "b", "c");
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped);
         consumer.Subscribe("t");
         await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
@@ -28,7 +28,7 @@ public sealed class ConsumerEnumerationTests : ConsumerTestBase
     public async Task A_cancelled_enumeration_lets_go_of_a_partition_that_is_to_be_given_up()
     {
         var cluster = new FakeCluster();
-        cluster.Partition("t", 0).Append("a", "b", "c");
+        cluster.Partition("t", 0).Put("a", "b", "c");
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped);
         consumer.Subscribe("t");
         await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
@@ -47,7 +47,7 @@ public sealed class ConsumerEnumerationTests : ConsumerTestBase
     public async Task An_enumeration_that_is_left_loses_and_repeats_nothing()
     {
         var cluster = new FakeCluster();
-        cluster.Partition("t", 0).Append("a", "b", "c");
+        cluster.Partition("t", 0).Put("a", "b", "c");
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain with { MaxPollRecords = 3 });
         consumer.Assign(new TopicPartitionOffset("t", 0, 0));
         Assert.Equal("a", await FirstAsync());

@@ -1,4 +1,5 @@
 using Arus.Compression;
+using Arus.Testing;
 
 namespace Arus.Client.Tests;
 
@@ -8,10 +9,10 @@ public sealed class ConsumerFaultTests : ConsumerTestBase
     public async Task Resets_an_offset_that_is_gone_as_configured()
     {
         var cluster = new FakeCluster();
-        FakePartition partition = cluster.Partition("t", 0);
-        partition.Append("a", "b");
-        partition.Append("c");
-        partition.LogStart = 2;
+        InMemoryPartition partition = cluster.Partition("t", 0);
+        partition.Put("a", "b");
+        partition.Put("c");
+        partition.DeleteBefore(2);
         await using IConsumer<string, string> earliest = cluster.Client.CreateConsumer<string,
         string>(Plain with { AutoOffsetReset = AutoOffsetReset.Earliest });
         earliest.Assign(new TopicPartitionOffset("t", 0, 0));
@@ -32,15 +33,15 @@ public sealed class ConsumerFaultTests : ConsumerTestBase
     public async Task Delivers_what_it_has_before_it_resets(AutoOffsetReset reset)
     {
         var cluster = new FakeCluster();
-        FakePartition partition = cluster.Partition("t", 0);
-        partition.Append("a", "b", "c");
-        partition.Append("d");
-        partition.Append("e");
+        InMemoryPartition partition = cluster.Partition("t", 0);
+        partition.Put("a", "b", "c");
+        partition.Put("d");
+        partition.Put("e");
         var refused = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         partition.FailFetch = request =>
         {
             // All but the last record is deleted while the first three are buffered.
-            partition.LogStart = request.Offset >= 3 ? 4 : 0;
+            partition.DeleteBefore(request.Offset >= 3 ? 4 : 0);
             return null;
         };
         partition.RefuseFetch = request =>
@@ -79,13 +80,12 @@ public sealed class ConsumerFaultTests : ConsumerTestBase
     public async Task A_damaged_fetch_ends_behind_what_came_whole()
     {
         var cluster = new FakeCluster();
-        FakePartition partition = cluster.Partition("t", 0);
-        partition.Append("a");
+        InMemoryPartition partition = cluster.Partition("t", 0);
+        partition.Put("a");
         using var builder = new RecordBatchBuilder();
         builder.Append(1, null, "x"u8.ToArray());
-        byte[] damaged = builder.Build(new RecordBatchOptions()).ToArray();
-        damaged[8] = 0x80; // A length below 0.
-        partition.AppendRaw(damaged);
+        long damaged = partition.Put(builder.Build(new RecordBatchOptions()).Span);
+        partition.Damage(damaged, batch => batch[8] = 0x80); // A length below 0.
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
         consumer.Assign(new TopicPartitionOffset("t", 0, 0));
         Assert.Equal("a", Assert.Single(await consumer.PollAsync(Forever, Bound)).Value);
@@ -111,10 +111,10 @@ public sealed class ConsumerFaultTests : ConsumerTestBase
     public async Task Goes_on_after_faults_of_the_cluster()
     {
         var cluster = new FakeCluster();
-        FakePartition partition = cluster.Partition("t", 0);
+        InMemoryPartition partition = cluster.Partition("t", 0);
         int faults = 0;
         partition.FailFetch = _ => faults++ < 3 ? new TimeoutException("no answer") : null;
-        partition.Append("a");
+        partition.Put("a");
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
         consumer.Assign(new TopicPartitionOffset("t", 0, 0));
         Assert.Equal("a", Assert.Single(await consumer.PollAsync(Forever, Bound)).Value);
@@ -126,11 +126,10 @@ public sealed class ConsumerFaultTests : ConsumerTestBase
         var cluster = new FakeCluster();
         using var builder = new RecordBatchBuilder();
         builder.Append(1, null, "x"u8.ToArray());
-        byte[] damaged = builder.Build(new RecordBatchOptions()).ToArray();
-        damaged[^2] ^= 1;
-        cluster.Partition("t", 0).AppendRaw(damaged);
-        cluster.Partition("t", 0).Append("after");
-        cluster.Partition("t", 1).Append("fine");
+        long damaged = cluster.Partition("t", 0).Put(builder.Build(new RecordBatchOptions()).Span);
+        cluster.Partition("t", 0).Damage(damaged, batch => batch[^2] ^= 1);
+        cluster.Partition("t", 0).Put("after");
+        cluster.Partition("t", 1).Put("fine");
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
         consumer.Assign(new TopicPartitionOffset("t", 0, 0), new TopicPartitionOffset("t", 1, 0));
         var values = new List<string?>();
@@ -162,7 +161,7 @@ public sealed class ConsumerFaultTests : ConsumerTestBase
         builder.Append(1, null, new byte[] { 0, 0, 0, 1 });
         builder.Append(1, null, new byte[] { 1 });
         builder.Append(1, null, new byte[] { 0, 0, 0, 3 });
-        cluster.Partition("t", 0).AppendRaw(builder.Build(new RecordBatchOptions()).Span);
+        cluster.Partition("t", 0).Put(builder.Build(new RecordBatchOptions()).Span);
         await using IConsumer<string, int> consumer = cluster.Client.CreateConsumer<string, int>(Plain);
         consumer.Assign(new TopicPartitionOffset("t", 0, 0));
         Assert.Equal(1, Assert.Single(await consumer.PollAsync(Forever, Bound)).Value);

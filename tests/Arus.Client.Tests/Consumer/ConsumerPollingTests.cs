@@ -1,5 +1,6 @@
 using System.Text;
 using Arus.Compression;
+using Arus.Testing;
 
 namespace Arus.Client.Tests;
 
@@ -9,9 +10,9 @@ public sealed class ConsumerPollingTests : ConsumerTestBase
     public async Task Reads_from_the_beginning_and_knows_where_it_is()
     {
         var cluster = new FakeCluster();
-        FakePartition partition = cluster.Partition("t", 0);
-        partition.Append("a", "b");
-        partition.Append("c");
+        InMemoryPartition partition = cluster.Partition("t", 0);
+        partition.Put("a", "b");
+        partition.Put("c");
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
         consumer.Assign(new TopicPartitionOffset("t", 0, TopicPartitionOffset.Beginning));
         var read = new List<ConsumeResult<string, string>>();
@@ -26,7 +27,7 @@ public sealed class ConsumerPollingTests : ConsumerTestBase
         Assert.Equal(0, consumer.Lag(new("t", 0)));
         Assert.Empty(await consumer.PollAsync(TimeSpan.Zero));
         Task<IReadOnlyList<ConsumeResult<string, string>>> waiting = consumer.PollAsync(Forever, Bound).AsTask();
-        partition.Append("d");
+        partition.Put("d");
         Assert.Equal("d", Assert.Single(await waiting).Value);
     }
 
@@ -42,7 +43,7 @@ public sealed class ConsumerPollingTests : ConsumerTestBase
             builder.Append(i, null, Encoding.UTF8.GetBytes($"{i}"), [new("h", Encoding.UTF8.GetBytes($"x{i}")), new("null", null)]);
         }
 
-        cluster.Partition("t", 0).AppendRaw(builder.Build(new RecordBatchOptions { Compression = codec }).Span);
+        cluster.Partition("t", 0).Put(builder.Build(new RecordBatchOptions { Compression = codec }).Span);
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain with { MaxPollRecords = 4 });
         consumer.Assign(new TopicPartitionOffset("t", 0, 0));
         var sizes = new List<int>();
@@ -68,8 +69,8 @@ public sealed class ConsumerPollingTests : ConsumerTestBase
     public async Task Seeks_without_waiting_for_the_fetch_that_is_under_way()
     {
         var cluster = new FakeCluster();
-        FakePartition partition = cluster.Partition("t", 0);
-        partition.Append("a", "b", "c");
+        InMemoryPartition partition = cluster.Partition("t", 0);
+        partition.Put("a", "b", "c");
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
         consumer.Assign(new TopicPartitionOffset("t", 0, TopicPartitionOffset.End));
         Task<IReadOnlyList<ConsumeResult<string, string>>> waiting = consumer.PollAsync(Forever, Bound).AsTask();
@@ -85,8 +86,8 @@ public sealed class ConsumerPollingTests : ConsumerTestBase
     public async Task Delivers_nothing_of_a_paused_partition()
     {
         var cluster = new FakeCluster();
-        cluster.Partition("t", 0).Append("a");
-        cluster.Partition("t", 1).Append("b");
+        cluster.Partition("t", 0).Put("a");
+        cluster.Partition("t", 1).Put("b");
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
         consumer.Assign(new TopicPartitionOffset("t", 0, 0), new TopicPartitionOffset("t", 1, 0));
         consumer.Pause(new TopicPartition("t", 0));
@@ -112,7 +113,7 @@ public sealed class ConsumerPollingTests : ConsumerTestBase
     public async Task Finds_offsets_by_time()
     {
         var cluster = new FakeCluster();
-        cluster.Partition("t", 0).Append("a", "b");
+        cluster.Partition("t", 0).Put("a", "b");
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain);
         IReadOnlyList<TopicPartitionOffset> found =
             await consumer.OffsetsForTimeAsync([new("t", 0)], DateTimeOffset.FromUnixTimeMilliseconds(500));
@@ -137,10 +138,10 @@ public sealed class ConsumerPollingTests : ConsumerTestBase
     public async Task Fetches_no_more_than_the_buffer_allows()
     {
         var cluster = new FakeCluster();
-        FakePartition partition = cluster.Partition("t", 0);
+        InMemoryPartition partition = cluster.Partition("t", 0);
         for (int i = 0; i < 100; i++)
         {
-            partition.Append(new string('x', 1000));
+            partition.Put(new string('x', 1000));
         }
 
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(
@@ -151,7 +152,7 @@ public sealed class ConsumerPollingTests : ConsumerTestBase
         while (read < 100)
         {
             read += (await consumer.PollAsync(Forever, Bound)).Count;
-            Assert.InRange(partition.Fetches, 0, read + 4);
+            Assert.InRange(partition.Fetches.Count, 0, read + 4);
         }
     }
 }

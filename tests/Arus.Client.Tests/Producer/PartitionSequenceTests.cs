@@ -6,7 +6,11 @@ public sealed class PartitionSequenceTests
 {
     private readonly PartitionSequence _sequence = new();
 
-    public PartitionSequenceTests() => _sequence.SetProducerId(7);
+    public PartitionSequenceTests()
+    {
+        _sequence.SetProducerId(7);
+        _sequence.Accept();
+    }
 
     [Fact]
     public void Numbers_follow_each_other_and_are_given_once()
@@ -23,6 +27,16 @@ public sealed class PartitionSequenceTests
     {
         List<ProducerBatch> pending = [.. Enumerable.Range(0, 7).Select(_ => Batch(1))];
         Assert.Equal(PartitionSequence.MaxBatches, Send(pending));
+    }
+
+    [Fact]
+    public void A_call_holds_one_batch_as_long_as_the_leader_does_not_know_the_producer()
+    {
+        _sequence.SetProducerId(8);
+        List<ProducerBatch> pending = [Batch(1), Batch(1), Batch(1)];
+        Assert.Equal(1, Send(pending));
+        _sequence.Accept();
+        Assert.Equal(2, Send(pending[1..]));
     }
 
     [Fact]

@@ -47,7 +47,7 @@ public sealed class ProducerBatchingTests
         await producer.ProduceAsync(new("t", null, ""));
         Assert.Equal([(0, "key", null), (1, null, "")], cluster.Partition("t", 0).Records());
         Assert.All(
-            cluster.Partition("t", 0).Requests.SelectMany(r => r.Entries),
+            cluster.Partition("t", 0).Appends.SelectMany(r => r.Entries),
             e => Assert.Equal(codec, new RecordBatchHeader(e.Span).Compression));
     }
 
@@ -94,9 +94,9 @@ public sealed class ProducerBatchingTests
         }
 
         await producer.FlushAsync();
-        FakePartition[] partitions = [.. Enumerable.Range(0, 8).Select(p => cluster.Partition("t", p))];
+        InMemoryPartition[] partitions = [.. Enumerable.Range(0, 8).Select(p => cluster.Partition("t", p))];
         Assert.Equal(2000, partitions.Sum(p => p.Records().Count));
-        int batches = partitions.Sum(p => p.Requests.Sum(r => r.Entries.Count));
+        int batches = partitions.Sum(p => p.Appends.Sum(r => r.Entries.Count));
         Assert.InRange(batches, 30, 90);
     }
 
@@ -140,19 +140,19 @@ public sealed class ProducerBatchingTests
         var time = new ManualTimeProvider();
         var cluster = new FakeCluster(time);
         cluster.AddTopic("t", 1);
-        FakePartition partition = cluster.Partition("t", 0);
+        InMemoryPartition partition = cluster.Partition("t", 0);
         IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(
             new ProducerOptions { Linger = TimeSpan.FromMilliseconds(50), BatchSize = 1000 });
         PendingDelivery first = await producer.EnqueueAsync(new("t", "k", "v"));
         await time.WaitForArmedTimersAsync(1);
         time.Advance(TimeSpan.FromMilliseconds(49));
-        Assert.Equal(0, partition.Calls);
+        Assert.Equal(0, partition.Appends.Count);
         time.Advance(TimeSpan.FromMilliseconds(1));
         await first.BatchCompletion;
 
         PendingDelivery full = await producer.EnqueueAsync(new("t", "k", new string('x', 990)));
         await full.BatchCompletion;
-        Assert.Equal(2, partition.Calls);
+        Assert.Equal(2, partition.Appends.Count);
     }
 
     [Fact]
@@ -161,7 +161,7 @@ public sealed class ProducerBatchingTests
         var time = new ManualTimeProvider();
         var cluster = new FakeCluster(time);
         cluster.AddTopic("t", 1);
-        FakePartition partition = cluster.Partition("t", 0);
+        InMemoryPartition partition = cluster.Partition("t", 0);
         partition.Hold();
         IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(
             new ProducerOptions { Linger = TimeSpan.Zero, BufferMemory = 2_000, MaxBlock = TimeSpan.FromSeconds(5) });

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Arus.Testing;
 
 namespace Arus.Client.Tests;
 
@@ -15,7 +16,7 @@ public sealed class ProducerSplitTests
     {
         var cluster = new FakeCluster();
         cluster.AddTopic("t", 1);
-        FakePartition partition = cluster.Partition("t", 0);
+        InMemoryPartition partition = cluster.Partition("t", 0);
         partition.MaxBatchBytes = 150;
         await using IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(new ProducerOptions
         {
@@ -38,7 +39,7 @@ public sealed class ProducerSplitTests
         }
 
         // In the sequence of the batch that was refused: nothing was lost, so no new epoch is needed.
-        RecordBatchHeader last = new(partition.Requests[^1].Entries[^1].Span);
+        RecordBatchHeader last = new(partition.Appends[^1].Entries[^1].Span);
         Assert.Equal(idempotent is null ? (0, 99) : (-1, -1), (last.ProducerEpoch, last.LastSequence));
         await ProduceNextAsync(producer, 100);
     }
@@ -51,21 +52,21 @@ public sealed class ProducerSplitTests
     {
         var cluster = new FakeCluster();
         cluster.AddTopic("t", 1);
-        FakePartition partition = cluster.Partition("t", 0);
+        InMemoryPartition partition = cluster.Partition("t", 0);
         await using IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(
             Eager with { BatchSize = 61 + (recordsPerBatch * 100) });
         List<PendingDelivery> pending = await EnqueueTogetherAsync(producer, partition, batches * recordsPerBatch, size: 70);
 
         // The answer is lost, and the leader's limit lowered before the batches are sent again.
-        partition.FailAfter = _ => partition.Calls == 2 ? new TimeoutException("no answer") : null;
+        partition.FailAfter = _ => partition.Appends.Count == 2 ? new TimeoutException("no answer") : null;
         partition.FailBefore = _ =>
         {
-            partition.MaxBatchBytes = partition.Calls > 2 ? 61 + 100 : int.MaxValue;
+            partition.MaxBatchBytes = partition.Appends.Count > 2 ? 61 + 100 : int.MaxValue;
             return null;
         };
         partition.Release();
         await producer.FlushAsync();
-        Assert.Equal(batches, partition.Requests[1].Entries.Count);
+        Assert.Equal(batches, partition.Appends[1].Entries.Count);
         Assert.Equal(
             Enumerable.Range(0, 1 + pending.Count), partition.Records().Select(
                 r => int.Parse(r.Value!.TrimEnd('x'), CultureInfo.InvariantCulture)));
@@ -83,21 +84,21 @@ public sealed class ProducerSplitTests
     {
         var cluster = new FakeCluster();
         cluster.AddTopic("t", 1);
-        FakePartition partition = cluster.Partition("t", 0);
+        InMemoryPartition partition = cluster.Partition("t", 0);
         await using IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(Eager with { BatchSize = 300 });
         List<PendingDelivery> pending = await EnqueueTogetherAsync(producer, partition, 1, size: 290);
         pending.Add(await producer.EnqueueAsync(new("t", "k", "2")));
         pending.Add(await producer.EnqueueAsync(new("t", "k", "3")));
-        partition.FailAfter = _ => partition.Calls == 2 ? new TimeoutException("no answer") : null;
+        partition.FailAfter = _ => partition.Appends.Count == 2 ? new TimeoutException("no answer") : null;
         partition.FailBefore = _ =>
         {
             // A record that cannot be split is refused, though it is on the log; and so is the batch after it, which can be split.
-            partition.MaxBatchBytes = partition.Calls > 2 ? 72 : int.MaxValue;
+            partition.MaxBatchBytes = partition.Appends.Count > 2 ? 72 : int.MaxValue;
             return null;
         };
         partition.Release();
         await producer.FlushAsync();
-        Assert.Equal(2, partition.Requests[1].Entries.Count);
+        Assert.Equal(2, partition.Appends[1].Entries.Count);
         Assert.Equal(4, partition.Records().Count);
         foreach (PendingDelivery delivery in pending)
         {
@@ -111,11 +112,28 @@ public sealed class ProducerSplitTests
     }
 
     [Fact]
+    public async Task A_leader_that_does_not_know_the_producer_accepts_no_batch_before_one_that_it_refused()
+    {
+        var cluster = new FakeCluster();
+        cluster.AddTopic("t", 1);
+        InMemoryPartition partition = cluster.Partition("t", 0);
+        await using IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(Eager with { BatchSize = 261 });
+        List<PendingDelivery> pending = await EnqueueTogetherAsync(producer, partition, 3, size: 70);
+        partition.Refuse = () => partition.Appends.Count == 1 ? ErrorCode.InvalidRecord : ErrorCode.None;
+        partition.MaxBatchBytes = 150; // The batch of the first two is too large, and the one after it is not.
+        partition.Release();
+        await producer.FlushAsync();
+        Assert.Equal(["1", "2", "3"], partition.Records().Select(record => record.Value!.TrimEnd('x')));
+        long[] offsets = await Task.WhenAll(pending.Select(async delivery => (await delivery.GetResultAsync()).Offset));
+        Assert.Equal([0L, 1L, 2L], offsets);
+    }
+
+    [Fact]
     public async Task A_record_too_large_for_the_leader_fails_and_those_around_it_do_not()
     {
         var cluster = new FakeCluster();
         cluster.AddTopic("t", 1);
-        FakePartition partition = cluster.Partition("t", 0);
+        InMemoryPartition partition = cluster.Partition("t", 0);
         partition.MaxBatchBytes = 150;
         await using IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(
             Eager with { Linger = TimeSpan.FromHours(1), DeliveryTimeout = TimeSpan.FromHours(2) });
@@ -136,7 +154,7 @@ public sealed class ProducerSplitTests
     /// Record 0 is in a call that is held until the partition releases it; those that are answered here, from 1 on, go with the next.
     /// </summary>
     private static async Task<List<PendingDelivery>> EnqueueTogetherAsync(
-        IProducer<string, string> producer, FakePartition partition, int count, int size)
+        IProducer<string, string> producer, InMemoryPartition partition, int count, int size)
     {
         partition.Hold();
         Task called = partition.NextCallAsync();
