@@ -1,3 +1,5 @@
+using Arus.Protocol;
+
 namespace Arus.Storage.Rows;
 
 /// <summary>
@@ -142,11 +144,11 @@ internal sealed class RowLeadership(RowLogContext log, RowStore store, RowList r
         _rowsSinceCheckpoint++;
     }
 
-    private static int LeaderOf(StoredHead? head) => head is null ? DeletedEpoch : RowLogHead.Deserialize(head.Bytes).LeaderEpoch;
+    private static int LeaderOf(StoredHead? head) => head is null ? DeletedEpoch : HeadRow.Deserialize(head.Bytes).LeaderEpoch;
 
     private async Task<bool> TryWriteHeadAsync(int epoch)
     {
-        string? etag = await store.TryWriteHeadAsync(rows.ToHead(epoch, producers).Serialize(), _headETag).ConfigureAwait(false);
+        string? etag = await store.TryWriteHeadAsync(HeadRow.Serialize(rows.ToHead(epoch, producers)), _headETag).ConfigureAwait(false);
         if (etag is null)
         {
             return false;
@@ -166,7 +168,7 @@ internal sealed class RowLeadership(RowLogContext log, RowStore store, RowList r
             return;
         }
 
-        RowLogHead head = RowLogHead.Deserialize(stored.Bytes);
+        RowLogHead head = HeadRow.Deserialize(stored.Bytes);
         producers.ReplaceWith(ProducerSnapshot.Deserialize(head.Producers)
             ?? throw new LogException($"The head of {log.Partition} is damaged: its producers cannot be read."));
         ClaimedEpoch = head.LeaderEpoch;

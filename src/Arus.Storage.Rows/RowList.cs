@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using System.Text;
+using Arus.Protocol;
 
 namespace Arus.Storage.Rows;
 
@@ -100,21 +102,46 @@ internal sealed class RowList
     {
         using (_lock.Enter())
         {
-            _epochs = new LeaderEpochs(head.Epochs);
-            _garbage = [.. head.Garbage];
+            _epochs = new LeaderEpochs(Array.ConvertAll(head.Epochs, start => new EpochStart(start.Epoch, start.StartOffset)));
+            _garbage = [.. head.Garbage.Select(key => Encoding.UTF8.GetString(key.Span))];
             bool truncatedByOther = Generation != head.Generation;
             (Generation, CleanedOffset) = (head.Generation, head.CleanedOffset);
             Volatile.Write(ref _logStart, head.LogStartOffset);
             Volatile.Write(ref _end, truncatedByOther ? head.NextOffset : Math.Max(_end, head.NextOffset));
             Volatile.Write(ref _next, head.NextOffset);
-            SetRows([.. head.Rows]);
+            SetRows(
+            [
+                .. head.Rows.Select(row =>
+                    new RowInfo(row.BaseOffset, row.NextOffset, row.MaxTimestamp, row.Size, row.MergedEpoch, row.Number)),
+            ]);
         }
     }
 
     public RowLogHead ToHead(int leaderEpoch, ProducerStateManager producers) =>
-        new(
-            leaderEpoch, _logStart, _next, Generation, CleanedOffset, [.. _rows], _epochs.Entries, [.. _garbage],
-            ProducerSnapshot.Serialize(producers));
+        new()
+        {
+            LeaderEpoch = leaderEpoch,
+            LogStartOffset = _logStart,
+            NextOffset = _next,
+            Generation = Generation,
+            CleanedOffset = CleanedOffset,
+            Rows =
+            [
+                .. _rows.Select(row => new RowLogHead.Row
+                {
+                    BaseOffset = row.BaseOffset,
+                    NextOffset = row.NextOffset,
+                    MaxTimestamp = row.MaxTimestamp,
+                    Size = row.Size,
+                    MergedEpoch = row.MergedEpoch,
+                    Number = row.Number,
+                }),
+            ],
+            Epochs = Array.ConvertAll(
+                _epochs.Entries, start => new RowLogHead.EpochStart { Epoch = start.Epoch, StartOffset = start.StartOffset }),
+            Garbage = [.. _garbage.Select(key => (ReadOnlyMemory<byte>)Encoding.UTF8.GetBytes(key))],
+            Producers = ProducerSnapshot.Serialize(producers),
+        };
 
     /// <summary>Adds the row that follows the log's end.</summary>
     public void Add(RowInfo info, int leaderEpoch)

@@ -1,7 +1,5 @@
 using System.Globalization;
-using System.Text;
 using Arus.Protocol;
-using HeadFormat = Arus.Protocol.RowLogHead;
 
 namespace Arus.Storage.Rows;
 
@@ -50,55 +48,17 @@ internal sealed record SegmentRow(int LeaderEpoch, long BaseOffset, long NextOff
 }
 
 /// <summary>
-/// The head: who leads, where the log starts, and its rows as of the last checkpoint. Rows that are not listed follow behind the last
-/// that is, each at the key of the one before's end.
+/// The bytes of the head: who leads, where the log starts, and its rows as of the last checkpoint. Rows that are not listed follow
+/// behind the last that is, each at the key of the one before's end.
 /// </summary>
-/// <param name="Generation">How often the log was truncated.</param>
-/// <param name="CleanedOffset">Compaction has been through everything before it.</param>
-/// <param name="Garbage">Keys of rows that are not part of the log any more and may still exist.</param>
-/// <param name="Producers">A <see cref="ProducerSnapshot"/> as of the last row listed.</param>
-internal sealed record RowLogHead(
-    int LeaderEpoch, long LogStartOffset, long NextOffset, int Generation, long CleanedOffset, RowInfo[] Rows, EpochStart[] Epochs,
-    string[] Garbage, byte[] Producers)
+internal static class HeadRow
 {
     private static ReadOnlySpan<byte> Magic => "AHED"u8;
 
-    public byte[] Serialize() => DurableFile.Frame(Magic, HeadFormat.MaxVersion, new HeadFormat
-    {
-        LeaderEpoch = LeaderEpoch,
-        LogStartOffset = LogStartOffset,
-        NextOffset = NextOffset,
-        Generation = Generation,
-        CleanedOffset = CleanedOffset,
-        Rows =
-        [
-            .. Rows.Select(row => new HeadFormat.Row
-            {
-                BaseOffset = row.BaseOffset,
-                NextOffset = row.NextOffset,
-                MaxTimestamp = row.MaxTimestamp,
-                Size = row.Size,
-                MergedEpoch = row.MergedEpoch,
-                Number = row.Number,
-            }),
-        ],
-        Epochs = [.. Epochs.Select(start => new HeadFormat.EpochStart { Epoch = start.Epoch, StartOffset = start.StartOffset })],
-        Garbage = [.. Garbage.Select(key => (ReadOnlyMemory<byte>)Encoding.UTF8.GetBytes(key))],
-        Producers = Producers,
-    });
+    public static byte[] Serialize(RowLogHead head) => DurableFile.Frame(Magic, RowLogHead.MaxVersion, head);
 
     /// <exception cref="LogException">The head is damaged.</exception>
-    public static RowLogHead Deserialize(ReadOnlyMemory<byte> bytes)
-    {
-        HeadFormat head = DurableFile.Open<HeadFormat>(bytes, Magic, out string? problem)
-            ?? throw new LogException($"The head of the log is damaged: {problem}.");
-        return new RowLogHead(
-            head.LeaderEpoch, head.LogStartOffset, head.NextOffset, head.Generation, head.CleanedOffset,
-            [
-                .. head.Rows.Select(row =>
-                    new RowInfo(row.BaseOffset, row.NextOffset, row.MaxTimestamp, row.Size, row.MergedEpoch, row.Number)),
-            ],
-            [.. head.Epochs.Select(start => new EpochStart(start.Epoch, start.StartOffset))],
-            [.. head.Garbage.Select(key => Encoding.UTF8.GetString(key.Span))], head.Producers.ToArray());
-    }
+    public static RowLogHead Deserialize(ReadOnlyMemory<byte> bytes) =>
+        DurableFile.Open<RowLogHead>(bytes, Magic, out string? problem)
+        ?? throw new LogException($"The head of the log is damaged: {problem}.");
 }

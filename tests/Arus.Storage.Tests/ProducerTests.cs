@@ -83,7 +83,30 @@ public sealed class ProducerTests
         }
     }
 
-    /// <summary>The snapshot is made while appends wait, so that it costs little more than the bytes that it is.</summary>
+    [Fact]
+    public void A_snapshot_stays_as_it_was_taken_while_the_log_goes_on()
+    {
+        var producers = new ProducerStateManager();
+        Use(0, 5); // A full producer is changed in place,
+        producers.Add(new RecordBatchHeader(Batches.Idempotent(2, 0, 0).Span), 7, nowMs: 7); // and this one has room.
+        byte[] expected = ProducerSnapshot.Serialize(producers);
+        Arus.Protocol.ProducerSnapshot taken = ProducerSnapshot.Take(producers);
+        Use(5, 9);
+        producers.Add(new RecordBatchHeader(Batches.Idempotent(2, 1, 0).Span), 8, nowMs: 8);
+        producers.Set(3, new ProducerState());
+        Assert.Equal(expected, ProducerSnapshot.Serialize(taken));
+        Assert.Equal([4, 5, 6, 7, 8], producers.Find(1)!.Batches.Select(batch => batch.FirstSequence));
+
+        void Use(int from, int to)
+        {
+            for (int sequence = from; sequence < to; sequence++)
+            {
+                producers.Add(new RecordBatchHeader(Batches.Idempotent(1, 0, sequence).Span), sequence, nowMs: sequence);
+            }
+        }
+    }
+
+    /// <summary>A snapshot is taken while appends wait: it costs little then, and little more than its bytes when it is written.</summary>
     [Fact]
     public void A_snapshot_allocates_little_more_than_its_bytes()
     {
@@ -97,7 +120,9 @@ public sealed class ProducerTests
 
         ProducerSnapshot.Serialize(producers);
         long before = GC.GetAllocatedBytesForCurrentThread();
-        byte[] bytes = ProducerSnapshot.Serialize(producers);
+        Arus.Protocol.ProducerSnapshot taken = ProducerSnapshot.Take(producers);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 1, Producers * 40);
+        byte[] bytes = ProducerSnapshot.Serialize(taken);
         long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
         Assert.InRange(allocated, bytes.Length, bytes.Length * 13L / 10);
 

@@ -1,3 +1,4 @@
+using Arus.Protocol;
 using Arus.Storage.Rows;
 using Arus.Testing;
 using static Arus.Storage.Tests.RowLogs;
@@ -135,20 +136,31 @@ public sealed class RowPartitionLogTests
         row[20] ^= 1;
         Assert.Throws<LogException>(() => SegmentRow.Deserialize("r", row));
 
-        var head = new RowLogHead(2, 5, 12, 4, 9, [new RowInfo(5, 12, 99, 300, -1, 6)], [new EpochStart(2, 5)], ["r1"], [7]);
-        byte[] bytes = head.Serialize();
+        var head = new RowLogHead
+        {
+            LeaderEpoch = 2,
+            LogStartOffset = 5,
+            NextOffset = 12,
+            Generation = 4,
+            CleanedOffset = 9,
+            Rows = [new() { BaseOffset = 5, NextOffset = 12, MaxTimestamp = 99, Size = 300, MergedEpoch = -1, Number = 6 }],
+            Epochs = [new() { Epoch = 2, StartOffset = 5 }],
+            Garbage = ["r1"u8.ToArray()],
+            Producers = new byte[] { 7 },
+        };
+        byte[] bytes = HeadRow.Serialize(head);
         Assert.Equal(
             "414845440002" + "00000067" + "00000002" + "0000000000000005" + "000000000000000C" + "00000004" + "0000000000000009"
             + "00000001" + "0000000000000005" + "000000000000000C" + "0000000000000063" + "0000012C" + "FFFFFFFF" + "00000006"
             + "00000001" + "00000002" + "0000000000000005" + "00000001" + "00000002" + "7231" + "00000001" + "07",
             Convert.ToHexString(bytes)[..^8]);
-        Assert.Equal(bytes, RowLogHead.Deserialize(bytes).Serialize());
+        Assert.Equal(bytes, HeadRow.Serialize(HeadRow.Deserialize(bytes)));
 
         byte[] first = DurableFile.Frame("AHED"u8, 1, Convert.FromHexString(
             "00000002" + "0000000000000005" + "000000000000000C"
             + "00000001" + "0000000000000005" + "000000000000000C" + "0000000000000063" + "0000012C" + "FFFFFFFF"
             + "00000001" + "00000002" + "0000000000000005" + "00000001" + "00000002" + "7231" + "00000001" + "07"));
-        head = head with { Generation = 0, CleanedOffset = 0, Rows = [head.Rows[0] with { Number = 0 }] };
-        Assert.Equal(head.Serialize(), RowLogHead.Deserialize(first).Serialize());
+        (head.Generation, head.CleanedOffset, head.Rows[0].Number) = (0, 0, 0);
+        Assert.Equal(HeadRow.Serialize(head), HeadRow.Serialize(HeadRow.Deserialize(first)));
     }
 }

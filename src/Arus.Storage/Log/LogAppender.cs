@@ -210,7 +210,7 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
                 || (_active.FirstAppendMs >= 0 && nowMs - _active.FirstAppendMs > config.SegmentMs)
                 || baseOffset - _active.BaseOffset > int.MaxValue / 2);
         bool checkpoint = log.Shared.Syncs && _sinceCheckpoint + length > CheckpointBytes;
-        return newSegment || checkpoint ? new SegmentRoll(newSegment, ProducerSnapshot.Serialize(producers)) : null;
+        return newSegment || checkpoint ? new SegmentRoll(newSegment, ProducerSnapshot.Take(producers)) : null;
     }
 
     /// <summary>Copies the batches of an entry into the tail cache, where they get offset, epoch and timestamp.</summary>

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using SnapshotFormat = Arus.Protocol.ProducerSnapshot;
 
 namespace Arus.Storage;
 
@@ -66,7 +67,7 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
     public void WriteFirst(long baseOffset) =>
         Write(
             new RecoveryPoint(baseOffset, baseOffset, 0), Math.Max(segments.LogStartOffset, baseOffset), [],
-            ProducerSnapshot.Serialize(new()), durable: false);
+            ProducerSnapshot.Serialize(new ProducerStateManager()), durable: false);
 
     /// <summary>Syncs a full segment and writes its index, unless that was done.</summary>
     public void SyncSealed(Segment segment)
@@ -84,12 +85,12 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
 
     /// <summary>Leaves to the seal thread what follows a roll, or a checkpoint within a segment.</summary>
     /// <param name="activeIndex">The index of a segment that is still active; null for one that is full.</param>
-    /// <param name="snapshot">The producer state at the point.</param>
-    public void SealLater(Segment segment, byte[]? activeIndex, byte[] snapshot, RecoveryPoint point)
+    /// <param name="producersThen">As they were at the point.</param>
+    public void SealLater(Segment segment, byte[]? activeIndex, SnapshotFormat producersThen, RecoveryPoint point)
     {
         int generation = segments.Generation;
         log.Queue(LogLane.Seal, new LogAction(
-            () => Seal(segment, activeIndex, snapshot, point, generation),
+            () => Seal(segment, activeIndex, producersThen, point, generation),
             error =>
             {
                 // A retired file was deleted or compacted before it could be sealed, and needs it no more.
@@ -110,7 +111,7 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
         }
     }
 
-    private void Seal(Segment segment, byte[]? activeIndex, byte[] snapshot, RecoveryPoint point, int generation)
+    private void Seal(Segment segment, byte[]? activeIndex, SnapshotFormat producersThen, RecoveryPoint point, int generation)
     {
         using (_lock.Enter())
         {
@@ -120,6 +121,7 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
                 return;
             }
 
+            byte[] snapshot = ProducerSnapshot.Serialize(producersThen);
             if (activeIndex is null)
             {
                 SyncSealed(segment);

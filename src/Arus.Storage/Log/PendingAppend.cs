@@ -1,3 +1,5 @@
+using SnapshotFormat = Arus.Protocol.ProducerSnapshot;
+
 namespace Arus.Storage;
 
 /// <summary>One call of AppendAsync on its way to the disk.</summary>
@@ -79,5 +81,5 @@ internal readonly record struct PendingBatch(
 
 /// <summary>What the writer does before a batch, as the appender decided: it rolls the segment, or only takes a checkpoint.</summary>
 /// <param name="NewSegment">Whether the batch begins a new segment.</param>
-/// <param name="Producers">The producer state before the batch (<see cref="ProducerSnapshot"/>).</param>
-internal sealed record SegmentRoll(bool NewSegment, byte[] Producers);
+/// <param name="Producers">The producers before the batch.</param>
+internal sealed record SegmentRoll(bool NewSegment, SnapshotFormat Producers);

@@ -13,22 +13,33 @@ internal static class ProducerSnapshot
 
     private static ReadOnlySpan<byte> Magic => "APSN"u8;
 
-    /// <summary>Allocates little besides the bytes, since appends wait for it.</summary>
-    public static byte[] Serialize(ProducerStateManager producers)
+    /// <summary>
+    /// The producers as they are now; they stay so while the log goes on. Appends wait for it, so that it copies no batch, and leaves
+    /// the order to <see cref="Serialize(Format)"/>.
+    /// </summary>
+    public static Format Take(ProducerStateManager producers)
     {
         var snapshot = new Format { Producers = new Format.Producer[producers.Count] };
         int count = 0;
         foreach ((long id, ProducerState state) in producers.All)
         {
             snapshot.Producers[count++] =
-                new() { ProducerId = id, Epoch = state.Epoch, LastAppendMs = state.LastAppendMs, Batches = state.Batches };
+                new() { ProducerId = id, Epoch = state.Epoch, LastAppendMs = state.LastAppendMs, Batches = state.Share() };
         }
 
+        return snapshot;
+    }
+
+    public static byte[] Serialize(ProducerStateManager producers) => Serialize(Take(producers));
+
+    /// <summary>Brings the snapshot into the order of the file, and writes it.</summary>
+    public static byte[] Serialize(Format snapshot)
+    {
         Array.Sort(snapshot.Producers, static (left, right) => left.ProducerId.CompareTo(right.ProducerId));
         return DataMessages.Write(snapshot, Version);
     }
 
-    /// <summary>Writes what <see cref="Serialize"/> gave to a file of its own.</summary>
+    /// <summary>Writes what <see cref="Serialize(Format)"/> gave to a file of its own.</summary>
     public static void Write(ILogFileSystem fileSystem, string path, byte[] snapshot) =>
         DurableFile.Write(fileSystem, path, DurableFile.Frame(Magic, Version, snapshot), durable: false);
 
@@ -36,7 +47,7 @@ internal static class ProducerSnapshot
     public static ProducerStateManager? Read(ILogFileSystem fileSystem, string path) =>
         DurableFile.Read<Format>(fileSystem, path, Magic, out _) is { } snapshot ? ToManager(snapshot) : null;
 
-    /// <summary>Reads what <see cref="Serialize"/> wrote, behind a CRC, so that damage is not expected: null then.</summary>
+    /// <summary>Reads what <see cref="Serialize(Format)"/> wrote, behind a CRC, so that damage is not expected: null then.</summary>
     public static ProducerStateManager? Deserialize(ReadOnlyMemory<byte> content)
     {
         try

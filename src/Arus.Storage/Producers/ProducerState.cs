@@ -9,17 +9,26 @@ internal sealed class ProducerState(short epoch = RecordBatchHeader.NoProducerEp
     /// <summary>As many requests as an idempotent client has in flight (<c>max.in.flight.requests.per.connection</c>).</summary>
     public const int BatchesKept = 5;
 
+    private bool _isShared;
+
     public short Epoch { get; private set; } = epoch;
 
     /// <summary>When the producer last appended here, Unix milliseconds.</summary>
     public long LastAppendMs { get; private set; } = lastAppendMs;
 
-    /// <summary>In the form and number of a snapshot, which writes the array as it is. The next append changes it in place.</summary>
+    /// <summary>As a snapshot has them. The next append changes the array in place, unless it is shared.</summary>
     public ProducerBatch[] Batches { get; private set; } = batches ?? [];
 
     public int LastSequence => Batches is [.., var last] ? last.LastSequence : RecordBatchHeader.NoSequence;
 
     public long LastOffset => Batches is [.., var last] ? last.LastOffset : -1;
+
+    /// <summary>Hands out the batches for good: the next append makes a new array, and leaves this one as it is.</summary>
+    public ProducerBatch[] Share()
+    {
+        _isShared = true;
+        return Batches;
+    }
 
     public ProducerState Clone() => new(Epoch, LastAppendMs, [.. Batches]);
 
@@ -44,14 +53,16 @@ internal sealed class ProducerState(short epoch = RecordBatchHeader.NoProducerEp
     public void Add(short epoch, in ProducerBatch batch, long nowMs)
     {
         SetEpoch(epoch, nowMs);
-        if (Batches.Length == BatchesKept)
+        bool isFull = Batches.Length == BatchesKept;
+        if (isFull && !_isShared)
         {
             Array.Copy(Batches, 1, Batches, 0, BatchesKept - 1);
             Batches[^1] = batch;
         }
         else
         {
-            Batches = [.. Batches, batch];
+            Batches = [.. Batches.AsSpan(isFull ? 1 : 0), batch];
+            _isShared = false;
         }
     }
 
