@@ -1,5 +1,6 @@
 using Arus.Grains;
 using Arus.Protocol;
+using Arus.Testing;
 
 namespace Arus.Kafka.Tests;
 
@@ -53,7 +54,7 @@ public sealed class DeadClientTests
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 1);
-        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
         partition.Hold();
         TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch(new string('x', 50_000))), 9);
@@ -61,10 +62,10 @@ public sealed class DeadClientTests
         Assert.NotEqual(0, kafka.Get<RequestMemory>().UsedBytes);
 
         await connection.CloseAsync();
-        partition.LetGo();
+        partition.Release();
         await connection.Serving;
 
-        Assert.Single(partition.Log);
+        Assert.Single(partition.Batches);
         Assert.Equal(0, kafka.Get<RequestMemory>().UsedBytes);
         Assert.Equal(0, kafka.Get<ConnectionRegistry>().Count);
     }

@@ -1,4 +1,5 @@
 using Arus.Protocol;
+using Arus.Testing;
 
 namespace Arus.Kafka.Tests;
 
@@ -10,6 +11,7 @@ public sealed class FetchTests
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 2);
         byte[] batch = Messages.Batch("a", "b");
+        RecordBatches.SetPartitionLeaderEpoch(batch, 5); // As the leader does.
         kafka.Cluster.Partition("topic", 1).Put(batch);
         Protocol.FetchResponse response = await kafka.Connect().CallAsync<Protocol.FetchResponse>(
             Messages.Fetch("topic", [(0, 0), (1, 0)]), 12);
@@ -25,7 +27,7 @@ public sealed class FetchTests
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 1);
-        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
         TestConnection connection = kafka.Connect();
         for (int i = 0; i < 3; i++)
         {
@@ -67,7 +69,7 @@ public sealed class FetchTests
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 1);
-        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
         partition.Put(Messages.Batch("a"));
         TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Fetch("topic", [(0, 1)]), 11);
@@ -84,7 +86,7 @@ public sealed class FetchTests
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 1);
-        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
         byte[] batch = Messages.Batch("abc");
         TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000, minBytes: batch.Length * 2), 11);
@@ -102,7 +104,7 @@ public sealed class FetchTests
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 1);
-        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
         byte[] batch = Messages.Batch("abc");
         partition.Put(batch);
         TestConnection connection = kafka.Connect();
@@ -122,7 +124,7 @@ public sealed class FetchTests
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 2);
-        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
         byte[] batch = Messages.Batch("abc");
         partition.Put(batch);
         TestConnection connection = kafka.Connect();
@@ -157,8 +159,8 @@ public sealed class FetchTests
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 2);
-        FakePartition first = kafka.Cluster.Partition("topic", 0);
-        FakePartition second = kafka.Cluster.Partition("topic", 1);
+        InMemoryPartition first = kafka.Cluster.Partition("topic", 0);
+        InMemoryPartition second = kafka.Cluster.Partition("topic", 1);
         TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000), 11);
         await connection.SendAsync(Messages.Fetch("topic", [(1, 0)], maxWaitMs: 60_000), 11);
@@ -177,7 +179,7 @@ public sealed class FetchTests
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 1);
-        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
         TestConnection connection = kafka.Connect();
         foreach (bool fails in new[] { true, false })
         {
@@ -197,8 +199,8 @@ public sealed class FetchTests
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 2);
-        FakePartition full = kafka.Cluster.Partition("topic", 0);
-        FakePartition other = kafka.Cluster.Partition("topic", 1);
+        InMemoryPartition full = kafka.Cluster.Partition("topic", 0);
+        InMemoryPartition other = kafka.Cluster.Partition("topic", 1);
         byte[] batch = Messages.Batch("abc");
         full.Put(batch);
         full.Put(batch);
@@ -221,7 +223,7 @@ public sealed class FetchTests
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 4);
-        FakePartition[] partitions = [.. Enumerable.Range(0, 4).Select(p => kafka.Cluster.Partition("topic", p))];
+        InMemoryPartition[] partitions = [.. Enumerable.Range(0, 4).Select(p => kafka.Cluster.Partition("topic", p))];
         byte[] small = Messages.Batch("s");
         byte[] large = Messages.Batch(new string('l', 500));
         partitions[1].Put(large);
@@ -241,7 +243,7 @@ public sealed class FetchTests
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 1);
-        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
         TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000), 11);
         await partition.WhenAsync(p => p.RunningWaits == 1);
@@ -256,7 +258,7 @@ public sealed class FetchTests
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 1);
-        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
         TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0)]), 11);
         await partition.WhenAsync(p => p.RunningWaits == 1);

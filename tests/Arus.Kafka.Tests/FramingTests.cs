@@ -1,4 +1,5 @@
 using Arus.Protocol;
+using Arus.Testing;
 
 namespace Arus.Kafka.Tests;
 
@@ -109,13 +110,13 @@ public sealed class FramingTests
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 1);
-        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
         partition.Hold();
         TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch(new string('x', 100_000))), 9);
         await partition.WhenAsync(p => p.Appends.Count == 1);
         Assert.InRange(kafka.Get<RequestMemory>().UsedBytes, 100_000, 101_000);
-        partition.LetGo();
+        partition.Release();
         await connection.ReceiveAsync<ProduceResponse>(9);
         await connection.CloseAsync();
         await connection.Serving;

@@ -41,7 +41,7 @@ public sealed class LimitTests
     {
         await using var kafka = new KafkaHarness(options => options with { MaxIdle = TimeSpan.FromSeconds(60) });
         kafka.Cluster.AddTopic("topic", 1);
-        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
         partition.Hold();
         TestConnection idle = kafka.Connect();
         TestConnection busy = kafka.Connect();
@@ -57,7 +57,7 @@ public sealed class LimitTests
         kafka.Time.Advance(TimeSpan.FromSeconds(60));
         sweeper.RunOnce();
         Assert.Null(await idle.ReceiveFrameAsync());
-        partition.LetGo();
+        partition.Release();
         await busy.ReceiveAsync<ProduceResponse>(9);
         Assert.Empty(kafka.Complaints);
     }
@@ -68,7 +68,7 @@ public sealed class LimitTests
         await using var kafka = new KafkaHarness(
             options => options with { MaxIdle = TimeSpan.FromSeconds(60), MaxPartitionQueueBytes = 10 });
         kafka.Cluster.AddTopic("topic", 1);
-        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
         partition.Hold();
         using var requests = new MetricCollector<long>(kafka.Get<IMeterFactory>(), KafkaMetrics.MeterName, "arus.kafka.received");
         TestConnection first = kafka.Connect();
@@ -81,7 +81,7 @@ public sealed class LimitTests
 
         kafka.Time.Advance(TimeSpan.FromSeconds(61));
         SweeperOf(kafka).RunOnce();
-        partition.LetGo();
+        partition.Release();
 
         (_, ProduceResponse response) = await second.ReceiveAsync<ProduceResponse>(9);
         Assert.Equal(ErrorCode.None, response.Responses[0].PartitionResponses[0].ErrorCode);

@@ -1,19 +1,22 @@
 using System.Text;
 using Arus.Protocol;
+using Arus.Testing;
 
 namespace Arus.Kafka.Tests;
 
 public sealed class OrderingTests
 {
     [Fact]
-    public async Task Pipelined_produce_requests_are_appended_in_request_order_one_call_at_a_time()
+    public Task Pipelined_produce_requests_are_appended_in_request_order_one_call_at_a_time() => Seeds.RunAsync(fresh: 1, PipelineAsync);
+
+    private static async Task PipelineAsync(int seed)
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 3);
         TestConnection connection = kafka.Connect();
         const int Requests = 300;
         var sent = new Dictionary<int, List<string>> { [0] = [], [1] = [], [2] = [] };
-        var random = new Random(42);
+        var random = new Random(seed);
         Task sending = Task.Run(async () =>
         {
             for (int i = 0; i < Requests; i++)
@@ -36,8 +39,8 @@ public sealed class OrderingTests
         await sending;
         for (int p = 0; p < 3; p++)
         {
-            FakePartition partition = kafka.Cluster.Partition("topic", p);
-            Assert.Equal(sent[p], partition.Log.Select(Value));
+            InMemoryPartition partition = kafka.Cluster.Partition("topic", p);
+            Assert.Equal(sent[p], partition.Batches.Select(Value));
             Assert.Equal(1, partition.MostAppendsAtOnce);
         }
     }
@@ -47,7 +50,7 @@ public sealed class OrderingTests
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 1);
-        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
         partition.Hold();
         TestConnection first = kafka.Connect();
         TestConnection second = kafka.Connect();
@@ -61,7 +64,7 @@ public sealed class OrderingTests
         // Concurrent requests on other connections tell when those before them have been taken.
         await first.SendAsync(Messages.Metadata("topic"), 1);
         await second.CallAsync<MetadataResponse>(Messages.Metadata("other"), 1);
-        partition.LetGo();
+        partition.Release();
         for (int i = 0; i < 5; i++)
         {
             await first.ReceiveAsync<ProduceResponse>(9);
@@ -78,7 +81,7 @@ public sealed class OrderingTests
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 1);
-        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
         TestConnection connection = kafka.Connect();
         int fetch = await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000), 11);
         await partition.WhenAsync(p => p.RunningWaits == 1);
@@ -96,14 +99,14 @@ public sealed class OrderingTests
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 1);
-        FakePartition partition = kafka.Cluster.Partition("topic", 0);
+        InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
         partition.Hold();
         TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("x")), 9);
         await connection.SendAsync(new DeleteTopicsRequest { TopicNames = ["topic"] }, 4);
         await partition.WhenAsync(p => p.Appends.Count == 1);
         Assert.NotNull(kafka.Cluster.Topic("topic").Description);
-        partition.LetGo();
+        partition.Release();
         (_, ProduceResponse response) = await connection.ReceiveAsync<ProduceResponse>(9);
         Assert.Equal(ErrorCode.None, response.Responses[0].PartitionResponses[0].ErrorCode);
         Assert.Equal(ErrorCode.None, (await connection.ReceiveAsync<DeleteTopicsResponse>(4)).Response.Responses[0].ErrorCode);
@@ -129,7 +132,7 @@ public sealed class OrderingTests
             await kafka.Cluster.Partition("topic", i).WhenAsync(p => p.Appends.Count == 1);
             IEnumerable<int> later = Enumerable.Range(Math.Min(i + 3, 10), Math.Max(0, 7 - i));
             Assert.All(later, index => Assert.Empty(kafka.Cluster.Partition("topic", index).Appends));
-            kafka.Cluster.Partition("topic", i).LetGo();
+            kafka.Cluster.Partition("topic", i).Release();
             await connection.ReceiveAsync<ProduceResponse>(9);
         }
     }
@@ -144,7 +147,7 @@ public sealed class OrderingTests
         await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("b"), acks: 0), 9);
         int third = await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("c"), acks: 1), 9);
         Assert.Equal(third, (await connection.ReceiveAsync<ProduceResponse>(9)).Correlation);
-        Assert.Equal(["a", "b", "c"], kafka.Cluster.Partition("topic", 0).Log.Select(Value));
+        Assert.Equal(["a", "b", "c"], kafka.Cluster.Partition("topic", 0).Batches.Select(Value));
         IEnumerable<int> acks = kafka.Cluster.Partition("topic", 0).Appends
             .SelectMany(append => append.Entries.Select(_ => (int)append.RequiredAcks));
         Assert.Equal([0, 0, 1], acks);

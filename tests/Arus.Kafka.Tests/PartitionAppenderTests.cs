@@ -1,10 +1,11 @@
 using Arus.Grains;
+using Arus.Testing;
 
 namespace Arus.Kafka.Tests;
 
 public sealed class PartitionAppenderTests
 {
-    private readonly FakePartition _partition = new();
+    private readonly InMemoryPartition _partition = new();
     private readonly List<(ErrorCode Error, Exception? Failure)> _faults = [];
     private readonly Owner _owner = new();
 
@@ -18,7 +19,7 @@ public sealed class PartitionAppenderTests
             Assert.True(appender.EnqueueAsync(Append(i)).IsCompleted);
         }
 
-        _partition.LetGo();
+        _partition.Release();
         await _owner.WhenAsync(5);
         Assert.Equal([1, 4], _partition.Appends.Select(call => call.Entries.Count));
         Assert.Equal([0L, 1, 2, 3, 4], _owner.Results.OrderBy(pair => pair.Key).Select(pair => pair.Value.BaseOffset));
@@ -36,7 +37,7 @@ public sealed class PartitionAppenderTests
             await appender.EnqueueAsync(Append(i, acks[i]));
         }
 
-        _partition.LetGo();
+        _partition.Release();
         await _owner.WhenAsync(acks.Length);
         Assert.Equal([(-1, 1), (-1, 2), (1, 2), (-1, 1)], _partition.Appends.Select(call => ((int)call.RequiredAcks, call.Entries.Count)));
     }
@@ -58,7 +59,7 @@ public sealed class PartitionAppenderTests
             await appender.EnqueueAsync(new QueuedAppend(_owner, entries + i, large, -1, 1_000));
         }
 
-        _partition.LetGo();
+        _partition.Release();
         await _owner.WhenAsync(entries + 3);
         Assert.All(_partition.Appends, call => Assert.InRange(call.Entries.Count, 1, PartitionAppender.MaxEntriesPerCall));
         Assert.All(_partition.Appends.TakeLast(3), call => Assert.InRange(call.Entries.Count(entry => entry.Length == large.Length), 0, 1));
@@ -77,7 +78,7 @@ public sealed class PartitionAppenderTests
         Task fourth = appender.EnqueueAsync(Append(4)).AsTask();
         Assert.False(third.IsCompleted);
         Assert.False(appender.IsIdle);
-        _partition.LetGo();
+        _partition.Release();
         await third;
         await fourth;
         await _owner.WhenAsync(5);
@@ -104,7 +105,7 @@ public sealed class PartitionAppenderTests
     public async Task A_result_that_says_that_the_partition_moved_is_reported()
     {
         PartitionAppender appender = Create();
-        _partition.AppendError = ErrorCode.NotLeaderOrFollower;
+        _partition.Refuse = () => ErrorCode.NotLeaderOrFollower;
         await appender.EnqueueAsync(Append(0));
         await _owner.WhenAsync(1);
         Assert.Equal(ErrorCode.NotLeaderOrFollower, _owner.Results[0].Error);

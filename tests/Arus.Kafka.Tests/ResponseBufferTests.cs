@@ -53,7 +53,7 @@ public sealed class ResponseBufferTests
         (_, FetchResponse response) = await connection.ReceiveAsync<FetchResponse>(11);
         for (int p = 0; p < 2; p++)
         {
-            byte[] expected = [.. kafka.Cluster.Partition("topic", p).Log.SelectMany(batch => batch)];
+            byte[] expected = [.. kafka.Cluster.Partition("topic", p).Batches.SelectMany(batch => batch)];
             Assert.Equal(expected, response.Responses[0].Partitions[p].Records.ToMemory().ToArray());
         }
 

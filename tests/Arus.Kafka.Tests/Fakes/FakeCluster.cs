@@ -1,13 +1,14 @@
 using System.Collections.Concurrent;
 using System.Reflection;
 using Arus.Grains;
+using Arus.Testing;
 
 namespace Arus.Kafka.Tests;
 
 /// <summary>Grains in memory behind a grain factory: what a Kafka listener sees of a cluster with two brokers.</summary>
 internal sealed class FakeCluster
 {
-    private readonly ConcurrentDictionary<string, FakePartition> _partitions = new();
+    private readonly ConcurrentDictionary<string, InMemoryPartition> _partitions = new();
     private readonly ConcurrentDictionary<string, FakeTopic> _topics = new();
     private readonly ConcurrentDictionary<string, FakeGroup> _groups = new();
     private readonly ConcurrentDictionary<int, FakeCatalog> _catalogs = new();
@@ -35,8 +36,8 @@ internal sealed class FakeCluster
 
     public Exception? CatalogFailure { get; set; }
 
-    public FakePartition Partition(string topic, int partition) =>
-        _partitions.GetOrAdd(PartitionKey.Format(topic, partition), _ => new FakePartition());
+    public InMemoryPartition Partition(string topic, int partition) =>
+        _partitions.GetOrAdd(PartitionKey.Format(topic, partition), _ => new InMemoryPartition(leaderEpoch: 5));
 
     public FakeTopic Topic(string name) => _topics.GetOrAdd(name, _ => new FakeTopic(this, name));
 
@@ -50,7 +51,7 @@ internal sealed class FakeCluster
 
     private object Get(Type type, object key) => (type.Name, key) switch
     {
-        (nameof(IPartitionGrain), string id) => _partitions.GetOrAdd(id, _ => new FakePartition()),
+        (nameof(IPartitionGrain), string id) => _partitions.GetOrAdd(id, _ => new InMemoryPartition(leaderEpoch: 5)),
         (nameof(ITopicGrain), string name) => Topic(name),
         (nameof(IGroupGrain), string id) => Group(id),
         (nameof(IClusterGrain), _) => new FakeClusterGrain(this),

@@ -18,10 +18,12 @@ public sealed class ClusterTests
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 2);
+        byte[] batch = Messages.Batch("x");
+        kafka.Cluster.Partition("topic", 0).Put(batch);
         DescribeLogDirsResponse response = await kafka.Connect().CallAsync<DescribeLogDirsResponse>(
             new DescribeLogDirsRequest { Topics = null }, 4);
         Assert.Equal(
-            [(0, 1234L)],
+            [(0, (long)batch.Length)],
             response.Results[0].Topics[0].Partitions.Select(partition => (partition.PartitionIndex, partition.PartitionSize)));
     }
 }

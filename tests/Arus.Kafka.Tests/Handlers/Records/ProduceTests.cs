@@ -11,7 +11,7 @@ public sealed class ProduceTests
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 2);
-        kafka.Cluster.Partition("topic", 1).AppendError = ErrorCode.MessageTooLarge;
+        kafka.Cluster.Partition("topic", 1).Refuse = () => ErrorCode.MessageTooLarge;
         byte[] batch = Messages.Batch("x");
         ProduceResponse response = await kafka.Connect().CallAsync<ProduceResponse>(
             Messages.Produce("topic", [(0, batch), (1, batch), (9, batch), (0, [])]), 9);
@@ -49,10 +49,10 @@ public sealed class ProduceTests
         }
 
         Assert.Equal(1, kafka.Cluster.Topic("topic").Describes);
-        kafka.Cluster.Partition("topic", 0).AppendError = ErrorCode.NotLeaderOrFollower;
+        kafka.Cluster.Partition("topic", 0).Refuse = () => ErrorCode.NotLeaderOrFollower;
         ProduceResponse moved = await connection.CallAsync<ProduceResponse>(Messages.Produce("topic", 0, Messages.Batch("x")), 9);
         Assert.Equal(ErrorCode.NotLeaderOrFollower, moved.Responses[0].PartitionResponses[0].ErrorCode);
-        kafka.Cluster.Partition("topic", 0).AppendError = ErrorCode.None;
+        kafka.Cluster.Partition("topic", 0).Refuse = null;
         await connection.CallAsync<ProduceResponse>(Messages.Produce("topic", 0, Messages.Batch("x")), 9);
         Assert.Equal(2, kafka.Cluster.Topic("topic").Describes);
     }
