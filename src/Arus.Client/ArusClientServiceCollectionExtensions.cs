@@ -27,6 +27,7 @@ public static class ArusClientServiceCollectionExtensions
         services.TryAddSingleton<IArusClient>(CreateClient);
         return services;
     }
+
     private static ArusClient CreateClient(IServiceProvider provider)
     {
         IGrainFactory grains = provider.GetRequiredService<IGrainFactory>();
@@ -36,6 +37,6 @@ public static class ArusClientServiceCollectionExtensions
             grains, provider.GetRequiredService<GrainRetry>(), provider.GetRequiredService<IArusAdmin>(),
             provider.GetRequiredService<IOptions<ArusClientOptions>>().Value, time, loggers,
             (options, handler, topics) => new GroupMembership(
-                grains.GetGrain<IGroupGrain>(options.GroupId), options, handler, topics, time, loggers.CreateLogger("Arus.Client.Group")));
+                grains.GetGrain<IGroupGrain>(options.GroupId!), options, handler, topics, time, loggers.CreateLogger("Arus.Client.Group")));
     }
 }

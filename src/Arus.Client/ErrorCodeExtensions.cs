@@ -1,7 +1,7 @@
 namespace Arus.Client;
 
 /// <summary>How the client reads error codes.</summary>
-public static class ErrorCodeExtensions
+internal static class ErrorCodeExtensions
 {
     /// <summary>Whether the same request may succeed if it is made again (the "Retriable" column of the protocol's error table).</summary>
     public static bool IsRetriable(this ErrorCode code) => code switch

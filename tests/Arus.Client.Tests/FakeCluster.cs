@@ -181,11 +181,11 @@ internal class Fake : DispatchProxy
     protected override object? Invoke(MethodInfo? targetMethod, object?[]? args) => _handler(targetMethod!, args ?? []);
 }
 
-internal sealed class FakeMembership(GroupMembershipOptions options, IGroupRebalanceHandler handler) : IGroupMembership
+internal sealed class FakeMembership(ConsumerOptions options, IGroupRebalanceHandler handler) : IGroupMembership
 {
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    public GroupMembershipOptions Options => options;
+    public ConsumerOptions Options => options;
 
     public IGroupRebalanceHandler Handler => handler;
 

@@ -96,11 +96,14 @@ public sealed record ConsumerOptions
         Check(MaxPartitionFetchBytes > 0, "max.partition.fetch.bytes", "greater than 0");
         Check(FetchMaxWait >= TimeSpan.Zero, "fetch.max.wait.ms", "0 or more");
         Check(AutoCommitInterval > TimeSpan.Zero, "auto.commit.interval.ms", "greater than 0");
-        Check(
-            HeartbeatInterval > TimeSpan.Zero && HeartbeatInterval < SessionTimeout, "heartbeat.interval.ms",
-            "less than session.timeout.ms");
+        Check(HeartbeatInterval > TimeSpan.Zero, "heartbeat.interval.ms", "greater than 0");
+        Check(HeartbeatInterval < SessionTimeout, "heartbeat.interval.ms", "less than session.timeout.ms");
         Check(MaxPollInterval > TimeSpan.Zero, "max.poll.interval.ms", "greater than 0");
         Check(RetryBackoff >= TimeSpan.Zero && RetryBackoffMax >= RetryBackoff, "retry.backoff.max.ms", "no less than retry.backoff.ms");
+        Check(
+            PartitionAssignmentStrategy is not { } assignors
+                || (assignors.Count > 0 && assignors.DistinctBy(assignor => assignor.Name).Count() == assignors.Count),
+            "partition.assignment.strategy", "null or a list of different assignors");
         Check(DefaultApiTimeout > TimeSpan.Zero, "default.api.timeout.ms", "greater than 0");
     }
 

@@ -6,7 +6,7 @@ namespace Arus.Client;
 
 /// <summary>Makes a member of a group; a seam for tests.</summary>
 internal delegate IGroupMembership GroupMembershipFactory(
-    GroupMembershipOptions options, IGroupRebalanceHandler handler, ITopicPartitionSource topics);
+    ConsumerOptions options, IGroupRebalanceHandler handler, ITopicPartitionSource topics);
 
 /// <summary>
 /// A consumer's place in its group, and its part in rebalances. A partition is given up only when the application has finished what it was
@@ -180,21 +180,7 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
             return;
         }
 
-        _membership = factory(
-            new GroupMembershipOptions
-            {
-                GroupId = Options.GroupId!,
-                ClientId = Options.ClientId,
-                GroupInstanceId = Options.GroupInstanceId,
-                SessionTimeoutMs = (int)Options.SessionTimeout.TotalMilliseconds,
-                HeartbeatIntervalMs = (int)Options.HeartbeatInterval.TotalMilliseconds,
-                MaxPollIntervalMs = (int)Options.MaxPollInterval.TotalMilliseconds,
-                RetryBackoffMs = (int)Options.RetryBackoff.TotalMilliseconds,
-                RetryBackoffMaxMs = (int)Options.RetryBackoffMax.TotalMilliseconds,
-                Assignors = Options.PartitionAssignmentStrategy,
-            },
-            this,
-            _topics);
+        _membership = factory(Options, this, _topics);
         _ = SignalEndAsync(_membership.Completion);
     }
 

@@ -6,7 +6,7 @@ namespace Arus.Client;
 /// What members of protocol type <c>consumer</c> embed in their requests: what they say in a join, and what the leader gives each in a
 /// sync. Any version is read; fields that are not known are skipped.
 /// </summary>
-public static class ConsumerProtocol
+internal static class ConsumerProtocol
 {
     /// <summary>The protocol type that a consumer joins with.</summary>
     public const string Type = "consumer";
@@ -67,10 +67,10 @@ public static class ConsumerProtocol
     }
 
     /// <summary>By topic, both in ascending order.</summary>
-    internal static IEnumerable<(string Topic, int[] Partitions)> ByTopic(IEnumerable<TopicPartition> partitions) =>
+    public static IEnumerable<(string Topic, int[] Partitions)> ByTopic(IEnumerable<TopicPartition> partitions) =>
         partitions.GroupBy(partition => partition.Topic, StringComparer.Ordinal).OrderBy(topic => topic.Key, StringComparer.Ordinal)
             .Select(topic => (topic.Key, topic.Select(partition => partition.Partition).Order().ToArray()));
 
-    internal static IEnumerable<TopicPartition> Of(string topic, int[] partitions) =>
+    public static IEnumerable<TopicPartition> Of(string topic, int[] partitions) =>
         partitions.Select(partition => new TopicPartition(topic, partition));
 }

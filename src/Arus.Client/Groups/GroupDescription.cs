@@ -4,7 +4,7 @@ namespace Arus.Client;
 /// <param name="MemberId">Given by the coordinator; empty before that.</param>
 /// <param name="GroupInstanceId"><c>group.instance.id</c>; not null for a static member (KIP-345).</param>
 /// <param name="GenerationId">The generation that the member belongs to; -1 for none.</param>
-public sealed record MemberIdentity(string MemberId, string? GroupInstanceId, int GenerationId);
+internal sealed record MemberIdentity(string MemberId, string? GroupInstanceId, int GenerationId);
 
 /// <summary>An offset that a group has committed: of the next record to read.</summary>
 /// <param name="Offset">-1 where none is committed.</param>

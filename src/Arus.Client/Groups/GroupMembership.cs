@@ -1,77 +1,47 @@
 using Arus.Grains;
+using Arus.Protocol;
 using Microsoft.Extensions.Logging;
 
 namespace Arus.Client;
 
 /// <inheritdoc cref="IGroupMembership"/>
 /// <remarks>
-/// One loop joins, applies what it is given, and waits for a reason to join again; beside it a second one sends heartbeats, also while the
-/// handler works, from the sync that gives a generation to the join that ends it.
+/// One loop joins, applies its assignment, and waits for a reason to join again. A second one sends heartbeats, also while the handler
+/// works, from the sync that begins a generation to the join that ends it.
 /// </remarks>
-public sealed partial class GroupMembership : IGroupMembership
+/// <param name="group">The coordinator.</param>
+/// <param name="options">Validated, with a group id.</param>
+/// <param name="handler">Told of partitions that come and go.</param>
+/// <param name="partitions">Asked when this member leads the group.</param>
+/// <param name="time">The clock of heartbeats and timeouts.</param>
+/// <param name="logger">Gets one line for each rebalance.</param>
+internal sealed partial class GroupMembership(
+    IGroupGrain group, ConsumerOptions options, IGroupRebalanceHandler handler, ITopicPartitionSource partitions, TimeProvider time,
+    ILogger logger) : IGroupMembership
 {
     private static readonly TimeSpan LeaveTimeout = TimeSpan.FromSeconds(5);
 
-    private readonly IGroupGrain _group;
-    private readonly GroupMembershipOptions _options;
-    private readonly IGroupRebalanceHandler _handler;
-    private readonly ITopicPartitionSource _partitions;
-    private readonly TimeProvider _time;
-    private readonly ILogger _logger;
-    private readonly IReadOnlyList<IPartitionAssignor> _assignors;
-    private readonly bool _cooperative;
-
+    private readonly string _groupId = options.GroupId!;
     private readonly Lock _gate = new();
     private readonly CancellationTokenSource _stop = new();
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private TaskCompletionSource _wake = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private TaskCompletionSource _heartbeatNow = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly AsyncSignal _wake = new(time);
+    private readonly AsyncSignal _heartbeatNow = new(time);
 
     // Under _gate.
     private string[] _topics = [];
     private string? _rejoinReason;
     private ErrorCode _lostBy;
     private bool _pollExpired;
-    private bool _leaving;
-    private string _leaveReason = "";
+    private string? _leaveReason;
     private long _lastPoll;
     private Task? _loop;
 
-    private volatile MemberIdentity _identity;
+    // Only the loop changes what follows.
+    private volatile MemberIdentity _identity = new("", options.GroupInstanceId, -1);
     private volatile IReadOnlyList<TopicPartition> _owned = [];
-
-    /// <param name="group">The coordinator.</param>
-    /// <param name="options">What the member tells it.</param>
-    /// <param name="handler">Told of partitions that come and go.</param>
-    /// <param name="partitions">Asked when this member leads the group.</param>
-    /// <param name="time">The clock of heartbeats and timeouts.</param>
-    /// <param name="logger">Gets one line for each rebalance.</param>
-    /// <exception cref="ArgumentException">An option is out of its range; the message names its key.</exception>
-    public GroupMembership(
-        IGroupGrain group, GroupMembershipOptions options, IGroupRebalanceHandler handler, ITopicPartitionSource partitions,
-        TimeProvider time,
-        ILogger logger)
-    {
-        _group = group;
-        _options = options;
-        _handler = handler;
-        _partitions = partitions;
-        _time = time;
-        _logger = logger;
-        _assignors = options.Assignors ?? PartitionAssignors.Default;
-        _cooperative = _assignors.All(assignor => assignor.Protocol == RebalanceProtocol.Cooperative);
-        _identity = new MemberIdentity("", options.GroupInstanceId, -1);
-        Check(_assignors.Count > 0, "partition.assignment.strategy must name an assignor");
-        Check(
-            _assignors.DistinctBy(assignor => assignor.Name).Count() == _assignors.Count,
-            "partition.assignment.strategy must not name an assignor twice");
-        Check(options.HeartbeatIntervalMs > 0, "heartbeat.interval.ms must be greater than 0");
-        Check(options.HeartbeatIntervalMs < options.SessionTimeoutMs, "heartbeat.interval.ms must be less than session.timeout.ms");
-        Check(options.MaxPollIntervalMs > 0, "max.poll.interval.ms must be greater than 0");
-        Check(
-            options.RetryBackoffMs >= 0 && options.RetryBackoffMaxMs >= options.RetryBackoffMs,
-            "retry.backoff.max.ms must not be less than retry.backoff.ms");
-    }
+    private CancellationTokenSource _heartbeatStop = new();
+    private Task? _heartbeats;
 
     public MemberIdentity Identity => _identity;
 
@@ -83,12 +53,11 @@ public sealed partial class GroupMembership : IGroupMembership
     {
         lock (_gate)
         {
-            ObjectDisposedException.ThrowIf(_leaving, this);
+            ObjectDisposedException.ThrowIf(_leaveReason is not null, this);
             _topics = [.. topics.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
-            _lastPoll = _time.GetTimestamp();
-            _rejoinReason ??= "the subscription has changed";
+            _lastPoll = time.GetTimestamp();
             _loop ??= Task.Run(RunAsync);
-            Wake();
+            RequestRejoin("the subscription has changed");
         }
     }
 
@@ -96,11 +65,11 @@ public sealed partial class GroupMembership : IGroupMembership
     {
         lock (_gate)
         {
-            _lastPoll = _time.GetTimestamp();
+            _lastPoll = time.GetTimestamp();
             if (_pollExpired)
             {
                 _pollExpired = false;
-                Wake();
+                _wake.Set();
             }
         }
     }
@@ -110,7 +79,7 @@ public sealed partial class GroupMembership : IGroupMembership
         lock (_gate)
         {
             _rejoinReason ??= reason;
-            Wake();
+            _wake.Set();
         }
     }
 
@@ -119,11 +88,8 @@ public sealed partial class GroupMembership : IGroupMembership
         if (error is ErrorCode.UnknownMemberId or ErrorCode.IllegalGeneration
             or ErrorCode.FencedInstanceId or ErrorCode.RebalanceInProgress)
         {
-            // The commit may have been of an older generation. A heartbeat tells how things stand with this one.
-            lock (_gate)
-            {
-                _heartbeatNow.TrySetResult();
-            }
+            // The commit may have been of an older generation. The answer to a heartbeat is of the current one.
+            _heartbeatNow.Set();
         }
     }
 
@@ -132,13 +98,7 @@ public sealed partial class GroupMembership : IGroupMembership
         Task? loop;
         lock (_gate)
         {
-            if (!_leaving)
-            {
-                _leaving = true;
-                _leaveReason = reason;
-                Wake();
-            }
-
+            _leaveReason ??= reason;
             loop = _loop;
         }
 
@@ -154,20 +114,6 @@ public sealed partial class GroupMembership : IGroupMembership
 
     public async ValueTask DisposeAsync() => await LeaveAsync("the consumer is being closed");
 
-    private static void Check(bool condition, string message)
-    {
-        if (!condition)
-        {
-            throw new ArgumentException(message);
-        }
-    }
-
-    /// <summary>Lets the loop look at what has changed. Under <see cref="_gate"/>.</summary>
-    private void Wake()
-    {
-        _wake.TrySetResult();
-    }
-
     private async Task RunAsync()
     {
         Exception? failure = null;
@@ -177,12 +123,12 @@ public sealed partial class GroupMembership : IGroupMembership
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
         {
-            // Leaving.
+            // The member leaves.
         }
         catch (Exception exception)
         {
             failure = exception;
-            LogEnded(exception, _options.GroupId);
+            LogEnded(exception, _groupId);
         }
 
         try
@@ -214,7 +160,7 @@ public sealed partial class GroupMembership : IGroupMembership
         finally
         {
             await StopHeartbeatsAsync();
-            await LeaveGroupAsync(failure is null ? _leaveReason : "the consumer failed");
+            await LeaveGroupAsync(failure is null ? _leaveReason! : "the consumer failed");
         }
     }
 
@@ -222,60 +168,120 @@ public sealed partial class GroupMembership : IGroupMembership
     {
         while (true)
         {
-            await WaitForReasonAsync(stop);
+            while (!HasReasonToAct())
+            {
+                await _wake.WaitAsync(Timeout.InfiniteTimeSpan, stop);
+                stop.ThrowIfCancellationRequested();
+            }
+
             if (_lostBy == ErrorCode.FencedInstanceId)
             {
                 throw new ArusException(
-                    ErrorCode.FencedInstanceId,
-                        $"Another member of group '{_options.GroupId}' has taken group.instance.id '{_options.GroupInstanceId}'.");
+                    _lostBy, $"Another member of group '{_groupId}' has taken group.instance.id '{options.GroupInstanceId}'.");
             }
 
             if (_pollExpired)
             {
-                await GiveUpPlaceAsync();
+                await LeaveUntilPolledAsync();
                 continue;
             }
 
             await PrepareToJoinAsync();
             await StopHeartbeatsAsync();
             ForgetIfLost();
-            if (await JoinAsync(stop) is { } assigned)
+            IReadOnlyList<TopicPartition> assigned = await JoinAsync(stop);
+            _heartbeats = Task.Run(() => HeartbeatAsync(_identity, _heartbeatStop.Token), CancellationToken.None);
+            await ApplyAsync(assigned);
+        }
+    }
+
+    /// <summary>Outside of the group, the member joins as soon as the application polls.</summary>
+    private bool HasReasonToAct()
+    {
+        lock (_gate)
+        {
+            return _heartbeats is null ? !_pollExpired : _pollExpired || _lostBy != ErrorCode.None || _rejoinReason is not null;
+        }
+    }
+
+    private async Task StopHeartbeatsAsync()
+    {
+        if (_heartbeats is { } heartbeats)
+        {
+            await _heartbeatStop.CancelAsync();
+            await heartbeats;
+            _heartbeatStop.Dispose();
+            _heartbeatStop = new CancellationTokenSource();
+            _heartbeats = null;
+        }
+    }
+
+    /// <summary>Sends heartbeats until it is stopped or the member has lost its place.</summary>
+    private async Task HeartbeatAsync(MemberIdentity self, CancellationToken stop)
+    {
+        var request = new HeartbeatRequest
+        {
+            GroupId = _groupId,
+            MemberId = self.MemberId,
+            GroupInstanceId = self.GroupInstanceId,
+            GenerationId = self.GenerationId,
+        };
+        for (bool hasPlace = true; hasPlace;)
+        {
+            await _heartbeatNow.WaitAsync(options.HeartbeatInterval, stop);
+            if (stop.IsCancellationRequested || CheckPollExpired())
             {
-                _heartbeats = Task.Run(() => HeartbeatAsync(_identity, _heartbeatStop.Token), CancellationToken.None);
-                await ApplyAsync(assigned);
+                return;
+            }
+
+            try
+            {
+                hasPlace = Heed((await group.HeartbeatAsync(request).WaitAsync(stop)).ErrorCode);
+            }
+            catch (OperationCanceledException) when (stop.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception failure) when (GrainRetry.IsTransient(failure))
+            {
+                LogRetrying(_groupId, "heartbeat", failure.Message);
             }
         }
     }
 
-    /// <summary>Waits until there is something to do: to join again, or to give up because the application does not poll.</summary>
-    private async Task WaitForReasonAsync(CancellationToken stop)
+    private bool CheckPollExpired()
     {
-        while (true)
+        lock (_gate)
         {
-            Task wake;
-            lock (_gate)
+            if (time.GetElapsedTime(_lastPoll) > options.MaxPollInterval)
             {
-                bool outside = _heartbeats is null;
-                if (!outside && (_pollExpired || _lostBy != ErrorCode.None || _rejoinReason is not null))
-                {
-                    return;
-                }
-
-                // Outside of the group there is no place to give up; it is joined as soon as the application lives.
-                if (outside && !_pollExpired)
-                {
-                    return;
-                }
-
-                if (_wake.Task.IsCompleted)
-                {
-                    _wake = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-                }
-
-                wake = _wake.Task;
+                _pollExpired = true;
+                _wake.Set();
             }
 
-            await wake.WaitAsync(stop);
+            return _pollExpired;
         }
+    }
+
+    /// <summary>Acts on the answer to a heartbeat; false if the member has lost its place.</summary>
+    private bool Heed(ErrorCode error)
+    {
+        if (error == ErrorCode.RebalanceInProgress)
+        {
+            // While others join, this member still has its session to keep.
+            RequestRejoin("the group rebalances");
+        }
+        else if (error != ErrorCode.None && !error.IsRetriable())
+        {
+            lock (_gate)
+            {
+                _lostBy = error;
+                _wake.Set();
+            }
+
+            return false;
+        }
+
+        return true;
     }
 }

@@ -10,7 +10,7 @@ namespace Arus.Client;
 /// <see cref="Identity"/>, hand the answers of commits to <see cref="ReportCommitError"/>, and stop delivering records of
 /// partitions that the handler is told are gone.
 /// </remarks>
-public interface IGroupMembership : IAsyncDisposable
+internal interface IGroupMembership : IAsyncDisposable
 {
     /// <summary>Who this member is now: what a commit must carry. An empty member id while it is not in the group.</summary>
     MemberIdentity Identity { get; }
@@ -51,9 +51,9 @@ public interface IGroupMembership : IAsyncDisposable
 
 /// <summary>
 /// What happens to a member's partitions. Calls come one at a time, in order; the rebalance waits for each of them, at most
-/// <see cref="GroupMembershipOptions.RebalanceTimeoutMs"/>, after which the coordinator goes on without the member.
+/// <see cref="ConsumerOptions.MaxPollInterval"/>, after which the coordinator goes on without the member.
 /// </summary>
-public interface IGroupRebalanceHandler
+internal interface IGroupRebalanceHandler
 {
     /// <summary>Partitions are to be given up: finish or drop the work on them, and commit. Still owned until this returns.</summary>
     ValueTask OnPartitionsRevokedAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellationToken);
@@ -66,49 +66,9 @@ public interface IGroupRebalanceHandler
 }
 
 /// <summary>Where the leader of a group learns how many partitions there are.</summary>
-public interface ITopicPartitionSource
+internal interface ITopicPartitionSource
 {
     /// <summary>The partition count of each topic that exists; others are left out.</summary>
     ValueTask<IReadOnlyDictionary<string, int>> GetPartitionCountsAsync(
         IReadOnlyCollection<string> topics, CancellationToken cancellationToken);
-}
-
-/// <summary>What a member tells the coordinator. Names and defaults are those of Kafka's consumer.</summary>
-public sealed record GroupMembershipOptions
-{
-    public required string GroupId { get; init; }
-
-    /// <summary><c>client.id</c>; the member id begins with it.</summary>
-    public string ClientId { get; init; } = "arus";
-
-    /// <summary><c>group.instance.id</c>: not null makes the member a static one (KIP-345).</summary>
-    public string? GroupInstanceId { get; init; }
-
-    /// <summary><c>client.rack</c>; null for none.</summary>
-    public string? RackId { get; init; }
-
-    /// <summary><c>session.timeout.ms</c>.</summary>
-    public int SessionTimeoutMs { get; init; } = 45_000;
-
-    /// <summary><c>heartbeat.interval.ms</c>; no more than a third of the session timeout.</summary>
-    public int HeartbeatIntervalMs { get; init; } = 3_000;
-
-    /// <summary><c>max.poll.interval.ms</c>; also how long a rebalance waits for this member.</summary>
-    public int MaxPollIntervalMs { get; init; } = 300_000;
-
-    /// <summary>
-    /// How long a rebalance waits for this member to finish its work and join again; <see cref="MaxPollIntervalMs"/>, as in Kafka.
-    /// </summary>
-    public int RebalanceTimeoutMs => MaxPollIntervalMs;
-
-    /// <summary><c>retry.backoff.ms</c>: the first pause after a call that failed; doubles up to <see cref="RetryBackoffMaxMs"/>.</summary>
-    public int RetryBackoffMs { get; init; } = 100;
-
-    /// <summary><c>retry.backoff.max.ms</c>.</summary>
-    public int RetryBackoffMaxMs { get; init; } = 1_000;
-
-    /// <summary>
-    /// <c>partition.assignment.strategy</c>, in order of preference. Null for Kafka's default: range, then cooperative-sticky.
-    /// </summary>
-    public IReadOnlyList<IPartitionAssignor>? Assignors { get; init; }
 }

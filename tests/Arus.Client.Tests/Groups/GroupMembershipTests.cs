@@ -213,12 +213,19 @@ public sealed class GroupMembershipTests : IAsyncLifetime
     [Fact]
     public void Options_that_cannot_work_are_refused_by_their_keys()
     {
-        var options = new GroupMembershipOptions { GroupId = "g", HeartbeatIntervalMs = 10, SessionTimeoutMs = 10 };
+        ConsumerOptions good = Options("a");
+        good.Validate();
+        AssertRefused("heartbeat.interval.ms", good with { HeartbeatInterval = TimeSpan.Zero });
+        AssertRefused("heartbeat.interval.ms", good with { HeartbeatInterval = good.SessionTimeout });
+        AssertRefused("max.poll.interval.ms", good with { MaxPollInterval = TimeSpan.Zero });
+        AssertRefused("retry.backoff.max.ms", good with { RetryBackoff = good.RetryBackoffMax + TimeSpan.FromMilliseconds(1) });
+        AssertRefused("partition.assignment.strategy", good with { PartitionAssignmentStrategy = [] });
+        AssertRefused(
+            "partition.assignment.strategy",
+            good with { PartitionAssignmentStrategy = [PartitionAssignors.Range, PartitionAssignors.Range] });
 
-        ArgumentException refused = Assert.Throws<ArgumentException>(() =>
-            new GroupMembership(
-                _group, options, new TestMember("a", _owners, false), new Topics(), TimeProvider.System, NullLogger.Instance));
-        Assert.Contains("heartbeat.interval.ms", refused.Message);
+        static void AssertRefused(string key, ConsumerOptions options) =>
+            Assert.Contains(key, Assert.Throws<ArgumentException>(options.Validate).Message);
     }
 
     public Task InitializeAsync() => Task.CompletedTask;
@@ -234,15 +241,21 @@ public sealed class GroupMembershipTests : IAsyncLifetime
         _group.Dispose();
     }
 
+    private static ConsumerOptions Options(string name) => new()
+    {
+        GroupId = "g", ClientId = name, SessionTimeout = TimeSpan.FromMinutes(1), RetryBackoff = TimeSpan.FromMilliseconds(1),
+        RetryBackoffMax = TimeSpan.FromMilliseconds(10),
+    };
+
     private TestMember Start(
         string name, IPartitionAssignor? assignor = null, string? instanceId = null, int heartbeatMs = 20, int maxPollMs = 300_000,
         bool failOnAssigned = false)
     {
         var member = new TestMember(name, _owners, failOnAssigned);
-        var options = new GroupMembershipOptions
+        ConsumerOptions options = Options(name) with
         {
-            GroupId = "g", ClientId = name, GroupInstanceId = instanceId, SessionTimeoutMs = 60_000, HeartbeatIntervalMs = heartbeatMs,
-            MaxPollIntervalMs = maxPollMs, RetryBackoffMs = 1, RetryBackoffMaxMs = 10, Assignors = assignor is null ? null : [assignor],
+            GroupInstanceId = instanceId, HeartbeatInterval = TimeSpan.FromMilliseconds(heartbeatMs),
+            MaxPollInterval = TimeSpan.FromMilliseconds(maxPollMs), PartitionAssignmentStrategy = assignor is null ? null : [assignor],
         };
         member.Membership = new GroupMembership(_group, options, member, new Topics(), TimeProvider.System, NullLogger.Instance);
         _members.Add(member);

@@ -68,10 +68,10 @@ public sealed class GroupCluster : IAsyncLifetime
 
     internal GroupMembership NewMembership(string groupId, string name, IGroupRebalanceHandler handler) => new(
         Group(groupId),
-        new GroupMembershipOptions
+        new ConsumerOptions
         {
-            GroupId = groupId, ClientId = name, HeartbeatIntervalMs = 100, RetryBackoffMs = 20,
-            Assignors = [PartitionAssignors.CooperativeSticky],
+            GroupId = groupId, ClientId = name, HeartbeatInterval = TimeSpan.FromMilliseconds(100),
+            RetryBackoff = TimeSpan.FromMilliseconds(20), PartitionAssignmentStrategy = [PartitionAssignors.CooperativeSticky],
         },
         handler, new SixPartitions(), TimeProvider.System, NullLogger.Instance);
 
