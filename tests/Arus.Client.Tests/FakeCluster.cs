@@ -7,19 +7,17 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Arus.Client.Tests;
 
-/// <summary>A cluster in memory: topics, partitions that check what Kafka's leaders check, and the faults that a test asks for.</summary>
+/// <summary>A client of a cluster in memory, with the committed offsets and the membership of its one group.</summary>
 internal sealed class FakeCluster
 {
-    private readonly Dictionary<string, Grains.TopicDescription> _topics = [];
-    private readonly Dictionary<TopicPartition, InMemoryPartition> _partitions = [];
+    private readonly InMemoryCluster<IGroupGrain> _cluster;
     private readonly Dictionary<TopicPartition, CommittedOffset> _committed = [];
     private readonly Lock _gate = new();
-    private long _nextProducerId = 1000;
 
     public FakeCluster(TimeProvider? time = null)
     {
         Time = time ?? TimeProvider.System;
-        Grains = Fake.Of<IGrainFactory>((method, arguments) => Grain(method.GetGenericArguments()[0], arguments[0]!));
+        _cluster = new InMemoryCluster<IGroupGrain>(_ => Fake.Of<IGroupGrain>(CallGroup), Time);
         var options = new ArusClientOptions();
         var retry = new GrainRetry(options, Time);
         Client = new ArusClient(
@@ -29,7 +27,7 @@ internal sealed class FakeCluster
 
     public TimeProvider Time { get; }
 
-    public IGrainFactory Grains { get; }
+    public IGrainFactory Grains => _cluster.Grains;
 
     public ArusClient Client { get; }
 
@@ -41,25 +39,9 @@ internal sealed class FakeCluster
     /// <summary>What the next commit fails with, as a coordinator whose storage fails.</summary>
     public Exception? CommitFault { get; set; }
 
-    public void AddTopic(string name, int count, bool isInternal = false)
-    {
-        PartitionAssignment[] map = [.. Enumerable.Range(0, count).Select(p => new PartitionAssignment(p, 1, 0, [1], [1]))];
-        lock (_gate)
-        {
-            _topics[name] = new Grains.TopicDescription(name, Guid.Empty, map, [], 1, isInternal);
-        }
-    }
+    public void AddTopic(string name, int count, bool isInternal = false) => _cluster.AddTopic(name, count, isInternal);
 
-    public InMemoryPartition Partition(string topic, int partition)
-    {
-        lock (_gate)
-        {
-            var key = new TopicPartition(topic, partition);
-            return _partitions.TryGetValue(key, out InMemoryPartition? found) ? found : _partitions[key] = new InMemoryPartition(Time);
-        }
-    }
-
-    private InMemoryPartition Partition((string Topic, int Partition) key) => Partition(key.Topic, key.Partition);
+    public InMemoryPartition Partition(string topic, int partition) => _cluster.Partition(topic, partition);
 
     public long CommittedOffset(string topic, int partition)
     {
@@ -75,36 +57,6 @@ internal sealed class FakeCluster
         {
             var key = new TopicPartition(topic, partition);
             _committed[key] = new CommittedOffset(key, offset, -1, "");
-        }
-    }
-
-    private object Grain(Type type, object key) => type.Name switch
-    {
-        nameof(ITopicGrain) => Fake.Of<ITopicGrain>((method, _) => method.Name == nameof(ITopicGrain.DescribeAsync)
-            ? Task.FromResult(Describe((string)key))
-            : throw new NotSupportedException(method.Name)),
-        nameof(ITopicCatalogGrain) => Fake.Of<ITopicCatalogGrain>((_, _) => Task.FromResult(List((long)key))),
-        nameof(IPartitionGrain) => Partition(PartitionKey.Parse((string)key)),
-        nameof(IProducerIdGrain) =>
-            Fake.Of<IProducerIdGrain>((_, arguments) => Task.FromResult(Interlocked.Add(ref _nextProducerId, (int)arguments[0]!))),
-        nameof(IGroupGrain) => Fake.Of<IGroupGrain>(CallGroup),
-        _ => throw new NotSupportedException(type.Name),
-    };
-
-    private Grains.TopicDescription? Describe(string name)
-    {
-        lock (_gate)
-        {
-            return _topics.GetValueOrDefault(name);
-        }
-    }
-
-    private Grains.TopicListing[] List(long shard)
-    {
-        lock (_gate)
-        {
-            return [.. _topics.Values.Where(t => TopicCatalog.ShardOf(t.Name) == shard)
-                .Select(t => new Grains.TopicListing(t.Name, t.Id, t.Partitions.Length, t.IsInternal))];
         }
     }
 
@@ -162,23 +114,6 @@ internal sealed class FakeCluster
             }
         }
     }
-}
-
-/// <summary>An interface as a function, so that a fake need not follow what it does not use.</summary>
-#pragma warning disable CA1852 // The runtime derives from it.
-internal class Fake : DispatchProxy
-#pragma warning restore CA1852
-{
-    private Func<MethodInfo, object?[], object> _handler = null!;
-
-    public static T Of<T>(Func<MethodInfo, object?[], object> handler) where T : class
-    {
-        T proxy = Create<T, Fake>();
-        ((Fake)(object)proxy)._handler = handler;
-        return proxy;
-    }
-
-    protected override object? Invoke(MethodInfo? targetMethod, object?[]? args) => _handler(targetMethod!, args ?? []);
 }
 
 internal sealed class FakeMembership(ConsumerOptions options, IGroupRebalanceHandler handler) : IGroupMembership

@@ -16,7 +16,7 @@ public sealed class HostingTests
     [Fact]
     public async Task Kestrel_serves_every_listener_and_the_cluster_learns_the_bound_ports()
     {
-        var cluster = new FakeCluster { Description = new ClusterDescription("c", 1, []) };
+        var cluster = new InMemoryCluster<FakeGroup>(id => new FakeGroup(id)) { Description = new ClusterDescription("c", 1, []) };
         using IHost app = Build(
             cluster, ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0,INNER://127.0.0.1:0"),
             ("advertised.listeners", "INNER://inner.example:4711"));
@@ -46,7 +46,7 @@ public sealed class HostingTests
     [Fact]
     public async Task Kestrel_tells_of_a_client_that_goes_while_nobody_reads()
     {
-        var cluster = new FakeCluster { Description = new ClusterDescription("c", 1, []) };
+        var cluster = new InMemoryCluster<FakeGroup>(id => new FakeGroup(id)) { Description = new ClusterDescription("c", 1, []) };
         FakeGroup group = cluster.Group("g");
         group.Rebalance = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         using IHost app = Build(cluster, ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0"));
@@ -102,7 +102,7 @@ public sealed class HostingTests
         Assert.Contains(reason, Assert.Throws<ArgumentException>(() => KafkaListener.FromConfig(config)).Message, StringComparison.Ordinal);
     }
 
-    private static IHost Build(FakeCluster cluster, params (string Key, string Value)[] config)
+    private static IHost Build(InMemoryCluster<FakeGroup> cluster, params (string Key, string Value)[] config)
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
         builder.Services.AddSingleton<ILocalBroker>(new LocalBroker(BrokerConfig.Of(config)));

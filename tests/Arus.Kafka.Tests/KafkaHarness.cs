@@ -29,7 +29,7 @@ internal sealed class KafkaHarness : IAsyncDisposable
         _provider = services.BuildServiceProvider();
     }
 
-    public FakeCluster Cluster { get; } = new();
+    public InMemoryCluster<FakeGroup> Cluster { get; } = new(id => new FakeGroup(id));
 
     public ManualTimeProvider Time { get; } = new();
 

@@ -1,0 +1,111 @@
+using System.Collections.Concurrent;
+using Arus.Grains;
+
+namespace Arus.Testing;
+
+/// <summary>
+/// Grains in memory behind a grain factory: topics, their catalog, partitions with real logs, groups and producer ids, in a cluster of two
+/// brokers. Thread-safe but for its settings.
+/// </summary>
+public sealed class InMemoryCluster<TGroup>
+    where TGroup : IGroupGrain
+{
+    /// <summary>Of every partition.</summary>
+    public const int LeaderEpoch = 5;
+
+    private readonly ConcurrentDictionary<string, InMemoryPartition> _partitions = new();
+    private readonly ConcurrentDictionary<string, InMemoryTopic> _topics = new();
+    private readonly ConcurrentDictionary<string, TGroup> _groups = new();
+    private readonly Func<string, TGroup> _createGroup;
+    private readonly TimeProvider? _time;
+
+    /// <param name="time">The clock of the logs; null for one in each that stands still.</param>
+    public InMemoryCluster(Func<string, TGroup> createGroup, TimeProvider? time = null)
+    {
+        (_createGroup, _time) = (createGroup, time);
+        Grains = Fake.Of<IGrainFactory>((method, arguments) => Get(method.GetGenericArguments()[0], arguments[0]!));
+    }
+
+    public IGrainFactory Grains { get; }
+
+    public ClusterDescription Description { get; set; } = new(
+        "test-cluster", 1,
+        [
+            new BrokerRegistration(
+                1, "broker-1",
+                [new BrokerEndpoint("PLAINTEXT", "one.example", 9092), new BrokerEndpoint("OTHER", "one.inner", 9192)], null),
+            new BrokerRegistration(2, "broker-2", [new BrokerEndpoint("PLAINTEXT", "two.example", 9092)], null),
+        ]);
+
+    public int ProducerBlocks { get; private set; }
+
+    public Exception? ProducerIdFailure { get; set; }
+
+    public Exception? CatalogFailure { get; set; }
+
+    public InMemoryPartition Partition(string topic, int partition) => Partition(PartitionKey.Format(topic, partition));
+
+    public InMemoryTopic Topic(string name) => _topics.GetOrAdd(name, _ => new InMemoryTopic(name));
+
+    public TGroup Group(string id) => _groups.GetOrAdd(id, _createGroup);
+
+    public TopicDescription AddTopic(string name, int partitions, bool isInternal = false) => Topic(name).Create(partitions, isInternal);
+
+    private IEnumerable<TopicDescription> Topics => _topics.Values.Select(topic => topic.Description).OfType<TopicDescription>();
+
+    private InMemoryPartition Partition(string key) => _partitions.GetOrAdd(key, _ => new InMemoryPartition(_time, LeaderEpoch));
+
+    private object Get(Type type, object key) => (type.Name, key) switch
+    {
+        (nameof(IPartitionGrain), string id) => Partition(id),
+        (nameof(ITopicGrain), string name) => Topic(name),
+        (nameof(IGroupGrain), string id) => Group(id),
+        (nameof(IClusterGrain), _) => new FakeClusterGrain(this),
+        (nameof(IProducerIdGrain), _) => new FakeProducerIds(this),
+        (nameof(ITopicCatalogGrain), long shard) => new FakeCatalog(this, (int)shard),
+        (nameof(IGroupCatalogGrain), long shard) => new FakeGroupCatalog(this, (int)shard),
+        _ => throw new NotSupportedException($"{type.Name} {key}"),
+    };
+
+    private sealed class FakeClusterGrain(InMemoryCluster<TGroup> cluster) : IClusterGrain
+    {
+        public Task<ClusterDescription> RegisterBrokerAsync(BrokerRegistration registration)
+        {
+            BrokerRegistration[] others = Array.FindAll(cluster.Description.Brokers, broker => broker.BrokerId != registration.BrokerId);
+            return Task.FromResult(cluster.Description = cluster.Description with { Brokers = [.. others, registration] });
+        }
+
+        public Task<ClusterDescription> DescribeAsync() => Task.FromResult(cluster.Description);
+    }
+
+    private sealed class FakeProducerIds(InMemoryCluster<TGroup> cluster) : IProducerIdGrain
+    {
+        public Task<long> AllocateBlockAsync(int count) => cluster.ProducerIdFailure is { } failure
+            ? Task.FromException<long>(failure)
+            : Task.FromResult(1_000_000L * ++cluster.ProducerBlocks);
+    }
+
+    private sealed class FakeCatalog(InMemoryCluster<TGroup> cluster, int shard) : ITopicCatalogGrain
+    {
+        public Task PrepareAsync(TopicListing topic) => Task.CompletedTask;
+
+        public Task AddAsync(TopicListing topic) => Task.CompletedTask;
+
+        public Task RemoveAsync(string name, Guid id) => Task.CompletedTask;
+
+        public Task<TopicListing[]> ListAsync() => cluster.CatalogFailure is { } failure ? throw failure : Task.FromResult(cluster.Topics
+            .Where(topic => TopicCatalog.ShardOf(topic.Name) == shard)
+            .Select(topic => new TopicListing(topic.Name, topic.Id, topic.Partitions.Length, topic.IsInternal)).ToArray());
+
+        public Task<string?> FindNameAsync(Guid id) => Task.FromResult(cluster.Topics.FirstOrDefault(topic => topic.Id == id)?.Name);
+    }
+
+    private sealed class FakeGroupCatalog(InMemoryCluster<TGroup> cluster, int shard) : IGroupCatalogGrain
+    {
+        public Task AddAsync(string groupId) => Task.CompletedTask;
+
+        public Task RemoveAsync(string groupId) => Task.CompletedTask;
+
+        public Task<string[]> ListAsync() => Task.FromResult(cluster._groups.Keys.Where(id => TopicCatalog.ShardOf(id) == shard).ToArray());
+    }
+}
