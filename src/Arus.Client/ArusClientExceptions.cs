@@ -1,35 +1,28 @@
 namespace Arus.Client;
 
 /// <summary>A record was not delivered, or it is not known whether it was.</summary>
-public sealed class ProduceException : ArusException
+public sealed class ProduceException(ErrorCode code, TopicPartition partition, string message, Exception? innerException = null)
+    : ArusException(code, message, innerException)
 {
-    public ProduceException(ErrorCode code, TopicPartition partition, string message, Exception? innerException = null)
-        : base(code, message, innerException) => Partition = partition;
+    /// <summary>The partition that the record was sent to.</summary>
+    public TopicPartition Partition { get; } = partition;
 
-    /// <summary>Where it should have gone.</summary>
-    public TopicPartition Partition { get; }
-
-    /// <summary>The record may have been appended all the same: its last attempt was not answered.</summary>
+    /// <summary>The record may have been appended although the call failed: its last attempt was not answered.</summary>
     public bool MayHaveBeenAppended { get; init; }
 }
 
 /// <summary>Reading a partition failed for good.</summary>
-public sealed class ConsumeException : ArusException
+public sealed class ConsumeException(
+    ErrorCode code, TopicPartition partition, long offset, string message, Exception? innerException = null)
+    : ArusException(code, message, innerException)
 {
-    public ConsumeException(ErrorCode code, TopicPartition partition, long offset, string message, Exception? innerException = null)
-        : base(code, message, innerException)
-    {
-        Partition = partition;
-        Offset = offset;
-    }
-
-    public TopicPartition Partition { get; }
+    public TopicPartition Partition { get; } = partition;
 
     /// <summary>The offset that could not be read. To go on behind it: <c>Seek(e.Partition, e.Offset + 1)</c>.</summary>
-    public long Offset { get; }
+    public long Offset { get; } = offset;
 }
 
-/// <summary>Offsets were not committed: the group gave the partitions to others meanwhile, or refuses.</summary>
+/// <summary>Offsets were not committed: a rebalance has given the partitions to other members, or the coordinator refused.</summary>
 public sealed class CommitFailedException(ErrorCode code, string message) : ArusException(code, message);
 
 /// <summary>A serializer threw; the inner exception is what it threw.</summary>

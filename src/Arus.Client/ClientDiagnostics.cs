@@ -73,7 +73,7 @@ public static class ClientDiagnostics
         }
     }
 
-    /// <summary>Whether anybody wants activities.</summary>
+    /// <summary>Whether the activity source has a listener.</summary>
     internal static bool IsTracing => Source.HasListeners();
 
     internal static Activity? StartSend(string topic, string clientId)
@@ -109,7 +109,7 @@ public static class ClientDiagnostics
         return activity;
     }
 
-    /// <summary>Adds the W3C trace context to a record, for whoever processes it.</summary>
+    /// <summary>Adds the W3C trace context to a record, for the consumer that processes it.</summary>
     internal static ProducerRecord<TKey, TValue> Inject<TKey, TValue>(in ProducerRecord<TKey, TValue> record, Activity? activity)
     {
         if (activity?.Id is not { } id)

@@ -5,7 +5,7 @@ using Arus.Grains;
 namespace Arus.Client;
 
 /// <summary>
-/// What the client remembers of topics. A topic is read from its grain when it is first needed, and again in the background once
+/// A cache of topics. A topic is read from its grain when it is first needed, and again in the background once
 /// it is older than its user allows. Thread-safe.
 /// </summary>
 internal sealed class TopicMetadata(IGrainFactory grains, GrainRetry retry, TimeProvider time) : ITopicPartitionSource
@@ -14,7 +14,7 @@ internal sealed class TopicMetadata(IGrainFactory grains, GrainRetry retry, Time
     private readonly Dictionary<string, Task<Grains.TopicDescription?>> _reads = new(StringComparer.Ordinal);
     private readonly Lock _readsGate = new();
 
-    /// <summary>What is remembered; when that is too old it is answered all the same, and read anew in the background.</summary>
+    /// <summary>The cached topic; one older than <paramref name="maxAge"/> is returned too, and read again in the background.</summary>
     public bool TryGet(string topic, TimeSpan maxAge, [NotNullWhen(true)] out Grains.TopicDescription? description)
     {
         description = null;
@@ -25,7 +25,7 @@ internal sealed class TopicMetadata(IGrainFactory grains, GrainRetry retry, Time
 
         if (time.GetElapsedTime(entry.ReadAt) > maxAge)
         {
-            // Its failure shows when the topic is used: what is remembered stays until something better is known.
+            // If this fails, the cached description stays, and the failure shows when the topic is used.
             _ = ReadOnceAsync(topic);
         }
 
@@ -38,7 +38,7 @@ internal sealed class TopicMetadata(IGrainFactory grains, GrainRetry retry, Time
     public async Task<Grains.TopicDescription?> ReadAsync(string topic, CancellationToken cancellationToken) =>
         await ReadOnceAsync(topic).WaitAsync(cancellationToken).ConfigureAwait(false);
 
-    /// <summary>What is remembered, or else the topic as it is now.</summary>
+    /// <summary>The cached topic, or else the topic as it is now.</summary>
     /// <exception cref="ArusException">
     /// <see cref="ErrorCode.UnknownTopicOrPartition"/> or <see cref="ErrorCode.InvalidTopicException"/>.
     /// </exception>
@@ -67,7 +67,7 @@ internal sealed class TopicMetadata(IGrainFactory grains, GrainRetry retry, Time
         return found.OfType<Grains.TopicDescription>().ToDictionary(d => d.Name, d => d.Partitions.Length, StringComparer.Ordinal);
     }
 
-    /// <summary>The names of all topics as they are now, but for internal ones.</summary>
+    /// <summary>The names of all topics as they are now, without internal ones.</summary>
     public async ValueTask<IReadOnlyList<string>> ListAsync(CancellationToken cancellationToken)
     {
         Grains.TopicListing[][] shards = await Task.WhenAll(Enumerable.Range(0, TopicCatalog.Shards).Select(
@@ -91,7 +91,7 @@ internal sealed class TopicMetadata(IGrainFactory grains, GrainRetry retry, Time
 
     private async Task<Grains.TopicDescription?> ReadAndForgetAsync(string topic)
     {
-        // Elsewhere, so that the read is in the dictionary before it is taken out again.
+        // Yields, so that the read is in the dictionary before it is taken out again.
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         try
         {

@@ -14,8 +14,8 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
 
     int IRecordSink.Room => _unreadable is null ? _room - _records.Count : 0;
 
-    public async ValueTask<IReadOnlyList<ConsumeResult<TKey,
-    TValue>>> PollAsync(TimeSpan timeout, CancellationToken cancellationToken = default)
+    public async ValueTask<IReadOnlyList<ConsumeResult<TKey, TValue>>> PollAsync(
+        TimeSpan timeout, CancellationToken cancellationToken = default)
     {
         EnterPoll();
         try
@@ -31,8 +31,8 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
         }
     }
 
-    public async IAsyncEnumerable<ConsumeResult<TKey,
-    TValue>> ConsumeAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
+    public async IAsyncEnumerable<ConsumeResult<TKey, TValue>> ConsumeAsync(
+        [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         EnterPoll();
         var runs = new List<Run>();
@@ -100,7 +100,7 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
         {
             if (_records.Count > 0)
             {
-                // Those before it first; this one is the first of the next poll.
+                // This poll delivers the records before this one, and the next poll throws.
                 _room = _records.Count;
                 return false;
             }
@@ -117,7 +117,7 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
         }
     }
 
-    /// <summary>Whoever leaves an enumeration is given the rest of its records by the next poll.</summary>
+    /// <summary>Takes back what an enumeration that ended early has not delivered, so that the next poll delivers it.</summary>
     private void TakeBack(List<Run> runs, int given)
     {
         int start = 0;
@@ -156,8 +156,8 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
         _session.RecordPoll();
     }
 
-    private async ValueTask<List<ConsumeResult<TKey,
-    TValue>>> ReadAsync(TimeSpan timeout, List<Run>? runs, CancellationToken cancellationToken)
+    private async ValueTask<List<ConsumeResult<TKey, TValue>>> ReadAsync(
+        TimeSpan timeout, List<Run>? runs, CancellationToken cancellationToken)
     {
         long start = _core.Time.GetTimestamp();
         while (true)
@@ -188,7 +188,7 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
                 return _records;
             }
 
-            // Waiting is polling: a quiet topic is no reason to lose one's partitions.
+            // Waiting counts as polling: a consumer of a topic without new records keeps its partitions.
             TimeSpan alive = _core.Options.MaxPollInterval / 3;
             await _core.WaitForDataAsync(
                 left == Timeout.InfiniteTimeSpan || left > alive ? alive : left, cancellationToken).ConfigureAwait(false);
@@ -219,8 +219,8 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
     }
 
     /// <summary>
-    /// What has no records is behind the application once it has been given those before, which may be of the same poll: a partition is
-    /// read again when more of it arrives meanwhile. False when there are none before.
+    /// Offsets without records count as delivered once the records before them are, which may be of the same poll: a partition is drained
+    /// again when more of it arrives during the poll. False if this poll has no records of the partition.
     /// </summary>
     private static bool TryExtend(List<Run> runs, PartitionFetcher fetcher, int version, long position)
     {
@@ -236,7 +236,7 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
         return false;
     }
 
-    /// <summary>The list is the application's for good, so it is made as large as it will be, and no larger.</summary>
+    /// <summary>The application keeps the list, so its capacity is set once, to the number of records.</summary>
     private void MakeRoom(PartitionFetcher fetcher)
     {
         int wanted = Math.Min(_room, _records.Count + fetcher.BufferedRecords);

@@ -3,33 +3,21 @@ using Microsoft.Extensions.Logging;
 
 namespace Arus.Client;
 
-/// <summary>The partitions of one consumer, whatever its keys and values are. Thread-safe, but for one poll at a time.</summary>
-internal sealed class ConsumerCore
+/// <summary>The partitions of one consumer of any key and value type. Thread-safe, except that one poll may run at a time.</summary>
+internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, ConsumerOptions options, TimeProvider time, ILogger logger)
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<TopicPartition, (PartitionFetcher Fetcher, FetchLoop Loop)> _partitions = [];
     private readonly Queue<PartitionFetcher> _ready = new();
-    private readonly AsyncSignal _dataReady;
-    private readonly IGrainFactory _grains;
-    private readonly GrainRetry _retry;
+    private readonly AsyncSignal _dataReady = new(time);
     private IReadOnlyList<TopicPartition>? _assignment;
     private long _bufferedBytes;
 
-    public ConsumerCore(IGrainFactory grains, GrainRetry retry, ConsumerOptions options, TimeProvider time, ILogger logger)
-    {
-        _grains = grains;
-        _retry = retry;
-        Options = options;
-        Time = time;
-        Logger = logger;
-        _dataReady = new AsyncSignal(time);
-    }
+    public ConsumerOptions Options { get; } = options;
 
-    public ConsumerOptions Options { get; }
+    public TimeProvider Time { get; } = time;
 
-    public TimeProvider Time { get; }
-
-    public ILogger Logger { get; }
+    public ILogger Logger { get; } = logger;
 
     public bool IsBufferFull => Interlocked.Read(ref _bufferedBytes) >= Options.FetchMaxBytes;
 
@@ -53,7 +41,7 @@ internal sealed class ConsumerCore
                 if (!_partitions.ContainsKey(place.Partition))
                 {
                     var fetcher = new PartitionFetcher(place.Partition, place.Offset);
-                    var loop = new FetchLoop(this, _grains, fetcher);
+                    var loop = new FetchLoop(this, grains, fetcher);
                     _partitions.Add(place.Partition, (fetcher, loop));
                     loop.Start();
                 }
@@ -160,7 +148,7 @@ internal sealed class ConsumerCore
             Enqueue(fetcher);
         }
 
-        // Whoever takes the buffer below the limit wakes those who wait for it; a loop may have filled it during the drain.
+        // The drain that takes the buffer below the limit wakes the loops that wait for it; a loop may have filled it during the drain.
         if (after < Options.FetchMaxBytes && after + released >= Options.FetchMaxBytes)
         {
             WakeLoops();
@@ -188,10 +176,10 @@ internal sealed class ConsumerCore
     /// <summary>-1 when no record is as late.</summary>
     public async Task<long> OffsetForTimeAsync(TopicPartition partition, long timestampMs, CancellationToken cancellationToken)
     {
-        IPartitionGrain grain = _grains.GetGrain<IPartitionGrain>(PartitionKey.Format(partition.Topic, partition.Partition));
+        IPartitionGrain grain = grains.GetGrain<IPartitionGrain>(PartitionKey.Format(partition.Topic, partition.Partition));
         var request = new ListOffsetRequest(timestampMs, CurrentLeaderEpoch: -1, Options.IsolationLevel);
         ListOffsetResponse answer =
-            await _retry.CallAsync(() => grain.ListOffsetAsync(request), a => a.Error, cancellationToken).ConfigureAwait(false);
+            await retry.CallAsync(() => grain.ListOffsetAsync(request), a => a.Error, cancellationToken).ConfigureAwait(false);
         answer.Error.ThrowIfError($"Looking up an offset of {partition}");
         return answer.Offset;
     }
@@ -202,15 +190,15 @@ internal sealed class ConsumerCore
     public Task<CommittedOffset[]> FetchCommittedAsync(TopicPartition[] which, CancellationToken cancellationToken)
     {
         string group = Options.GroupId ?? throw new InvalidOperationException("Committed offsets need a consumer with group.id.");
-        return _retry.CallAsync(() => _grains.GetGrain<IGroupGrain>(group).FetchOffsetsAsync(group, which), cancellationToken);
+        return retry.CallAsync(() => grains.GetGrain<IGroupGrain>(group).FetchOffsetsAsync(group, which), cancellationToken);
     }
 
     /// <summary>Commits, and answers an error for each offset; what may pass was tried again.</summary>
     public Task<ErrorCode[]> CommitAsync(MemberIdentity member, CommittedOffset[] offsets, CancellationToken cancellationToken)
     {
         string group = Options.GroupId ?? throw new InvalidOperationException("Committing needs a consumer with group.id.");
-        return _retry.CallAsync(
-            () => _grains.GetGrain<IGroupGrain>(group).CommitOffsetsAsync(group, member, offsets),
+        return retry.CallAsync(
+            () => grains.GetGrain<IGroupGrain>(group).CommitOffsetsAsync(group, member, offsets),
             errors => errors.FirstOrDefault(e => e.IsRetriable()), cancellationToken);
     }
 

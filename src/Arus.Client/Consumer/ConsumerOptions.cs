@@ -1,3 +1,5 @@
+using static Arus.Client.OptionChecks;
+
 namespace Arus.Client;
 
 /// <summary>Where to begin when the group has committed nothing, or what it has is gone (Kafka's <c>auto.offset.reset</c>).</summary>
@@ -53,11 +55,11 @@ public sealed record ConsumerOptions
     public TimeSpan FetchMaxWait { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>
-    /// <c>fetch.max.bytes</c>: of records fetched and not delivered yet, over all partitions; exceeded by one fetch at most.
+    /// <c>fetch.max.bytes</c>: limits the records fetched and not delivered yet, over all partitions; one fetch may exceed it.
     /// </summary>
     public int FetchMaxBytes { get; init; } = 50 * 1024 * 1024;
 
-    /// <summary><c>max.partition.fetch.bytes</c>: of one fetch. A larger batch is fetched all the same, alone.</summary>
+    /// <summary><c>max.partition.fetch.bytes</c>: of one fetch. A larger batch is fetched alone.</summary>
     public int MaxPartitionFetchBytes { get; init; } = 1024 * 1024;
 
     /// <summary><c>isolation.level</c>.</summary>
@@ -105,14 +107,6 @@ public sealed record ConsumerOptions
                 || (assignors.Count > 0 && assignors.DistinctBy(assignor => assignor.Name).Count() == assignors.Count),
             "partition.assignment.strategy", "null or a list of different assignors");
         Check(DefaultApiTimeout > TimeSpan.Zero, "default.api.timeout.ms", "greater than 0");
-    }
-
-    private static void Check(bool condition, string key, string range)
-    {
-        if (!condition)
-        {
-            throw new ArgumentException($"Consumer option {key} must be {range}.");
-        }
     }
 }
 

@@ -9,8 +9,8 @@ internal delegate IGroupMembership GroupMembershipFactory(
     ConsumerOptions options, IGroupRebalanceHandler handler, ITopicPartitionSource topics);
 
 /// <summary>
-/// A consumer's place in its group, and its part in rebalances. A partition is given up only when the application has finished what it was
-/// given of it, which it says by polling again, or when the group waits no longer.
+/// A consumer's membership in its group, and its part in rebalances. A partition is revoked once the application has finished its records,
+/// which the next poll says, or once the rebalance timeout is over.
 /// </summary>
 internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
 {
@@ -47,17 +47,17 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
         _watch.Watch(wanted);
     }
 
-    /// <summary>Subscribes to the topics whose names match, whenever they come to be. The group is joined when there is one.</summary>
+    /// <summary>Subscribes to the topics whose names match, existing or new. The group is joined once there is one.</summary>
     public void Subscribe(GroupMembershipFactory factory, Regex pattern)
     {
         Join(factory);
         _watch.Watch(pattern);
     }
 
-    /// <summary>The application is alive.</summary>
+    /// <summary>Notes that the application is alive.</summary>
     public void RecordLife() => _membership?.RecordPoll();
 
-    /// <summary>The application polls: it is alive, and done with what it was given before.</summary>
+    /// <summary>Notes that the application polls, and so has finished the records of the poll before.</summary>
     public void RecordPoll()
     {
         _membership?.RecordPoll();
@@ -145,7 +145,7 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
         }
     }
 
-    /// <summary>The partitions go whether this commit succeeds or not, so its failure is no reason to end the membership.</summary>
+    /// <summary>The partitions are revoked whether or not this commit succeeds, so its failure does not end the membership.</summary>
     private async ValueTask CommitLastAsync(PartitionFetcher[] fetchers, CancellationToken cancellationToken)
     {
         try

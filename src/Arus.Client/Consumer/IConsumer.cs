@@ -44,8 +44,7 @@ public interface IConsumer<TKey, TValue> : IAsyncDisposable
 
     /// <summary>
     /// The next records, at least one, at most <see cref="ConsumerOptions.MaxPollRecords"/>; none when <paramref name="timeout"/> passes
-    /// first.
-    /// Polling again says that those of the poll before are processed, which is what auto-commit goes by.
+    /// first. The next poll marks them as processed, and auto-commit commits what is processed.
     /// </summary>
     /// <param name="timeout">0 answers at once; <see cref="Timeout.InfiniteTimeSpan"/> waits for a record.</param>
     /// <exception cref="ConsumeException">
@@ -84,11 +83,11 @@ public interface IConsumer<TKey, TValue> : IAsyncDisposable
         IReadOnlyCollection<TopicPartition> partitions, DateTimeOffset time, CancellationToken cancellationToken = default);
 
     /// <summary>Commits the positions after all records delivered so far.</summary>
-    /// <exception cref="CommitFailedException">The group gave partitions to others meanwhile, or refuses.</exception>
+    /// <exception cref="CommitFailedException">A rebalance gave the partitions to other members, or the coordinator refused.</exception>
     Task CommitAsync(CancellationToken cancellationToken = default);
 
     /// <summary>Commits these offsets: of each partition, the next record that should be read.</summary>
-    /// <exception cref="CommitFailedException">The group gave partitions to others meanwhile, or refuses.</exception>
+    /// <exception cref="CommitFailedException">A rebalance gave the partitions to other members, or the coordinator refused.</exception>
     Task CommitAsync(IReadOnlyCollection<TopicPartitionOffset> offsets, CancellationToken cancellationToken = default);
 
     /// <summary>What the group has committed; offset -1 where there is none.</summary>

@@ -13,7 +13,7 @@ internal sealed class OffsetCommitter(ConsumerCore core, Func<IGroupMembership?>
 
     private ConsumerOptions Options => core.Options;
 
-    /// <summary>Begins to commit in the background, where that is wanted.</summary>
+    /// <summary>Begins to commit in the background, if auto-commit is on.</summary>
     public void StartAutoCommit()
     {
         if (Options is { EnableAutoCommit: true, GroupId: not null } && _autoCommit.IsCompleted && !_stop.IsCancellationRequested)
@@ -29,11 +29,11 @@ internal sealed class OffsetCommitter(ConsumerCore core, Func<IGroupMembership?>
             : new OffsetToCommit(o, null, 0))],
         cancellationToken);
 
-    /// <summary>Commits all that the application was given of these partitions and the group does not know yet.</summary>
+    /// <summary>Commits the delivered positions of these partitions that are not committed yet.</summary>
     public Task CommitDeliveredAsync(IEnumerable<PartitionFetcher> fetchers, CancellationToken cancellationToken) =>
         CommitAsync([.. fetchers.Select(f => f.NextCommit(unfinished: true)).OfType<OffsetToCommit>()], cancellationToken);
 
-    /// <summary>Commits what the application has finished of these partitions and the group does not know yet.</summary>
+    /// <summary>Commits the processed positions of these partitions that are not committed yet.</summary>
     public Task CommitProcessedAsync(IEnumerable<PartitionFetcher> fetchers, CancellationToken cancellationToken) =>
         CommitAsync([.. fetchers.Select(f => f.NextCommit(unfinished: false)).OfType<OffsetToCommit>()], cancellationToken);
 
@@ -102,9 +102,14 @@ internal sealed class OffsetCommitter(ConsumerCore core, Func<IGroupMembership?>
             }
             catch (Exception e)
             {
-                // Whatever it was, the next interval tries again, with what is then processed: commits must not end unnoticed.
+                // The next interval commits again: auto-commit must not stop without a log line.
                 core.Logger.LogWarning(e, "Auto-commit of group {Group} failed", Options.GroupId);
             }
         }
     }
 }
+
+/// <summary>An offset that is being committed.</summary>
+/// <param name="Fetcher">Of its partition; null for one that is not read here.</param>
+/// <param name="Version">The fetcher's, when the offset was taken.</param>
+internal readonly record struct OffsetToCommit(CommittedOffset Offset, PartitionFetcher? Fetcher, int Version);

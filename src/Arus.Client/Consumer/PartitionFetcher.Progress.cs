@@ -2,7 +2,7 @@ using Arus.Grains;
 
 namespace Arus.Client;
 
-/// <content>How far the application is. Everywhere an offset is the next one: all before it are done with.</content>
+/// <content>The positions of the application. Each is the offset of the next record, as in Kafka.</content>
 internal sealed partial class PartitionFetcher
 {
     private long _position = startOffset;
@@ -104,7 +104,7 @@ internal sealed partial class PartitionFetcher
         }
     }
 
-    /// <summary>The application is done with everything before <paramref name="offset"/>, unless the log has gone back meanwhile.</summary>
+    /// <summary>The application is done with everything before <paramref name="offset"/>, unless the log has been reset since.</summary>
     public void AdvanceProcessed(long offset, int atRewinds)
     {
         lock (_gate)
@@ -113,7 +113,7 @@ internal sealed partial class PartitionFetcher
         }
     }
 
-    /// <summary>What the group is to know of this partition; null when it knows it, or when there is nothing to know.</summary>
+    /// <summary>The offset to commit; null if it is committed already, or there is none.</summary>
     /// <param name="unfinished">Including what the application was given and has not finished.</param>
     public OffsetToCommit? NextCommit(bool unfinished)
     {
@@ -127,8 +127,8 @@ internal sealed partial class PartitionFetcher
     }
 
     /// <summary>
-    /// The group has this offset now. What the application commits it is done with, so that no later auto-commit takes it back, unless
-    /// there was a seek or a reset meanwhile: then the offset says nothing of what the application works on.
+    /// Notes that the group has committed this offset. What is committed is processed, so that no later auto-commit goes back behind it,
+    /// unless there was a seek or a reset since: the offset is then of an earlier position.
     /// </summary>
     /// <param name="atVersion">The version when the offset was committed.</param>
     public void MarkCommitted(long offset, int atVersion)

@@ -30,13 +30,13 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
     /// <summary>Wakes the fetch loop.</summary>
     public Action? Changed { get; set; }
 
-    /// <summary>What a processor keeps with the partition; null otherwise.</summary>
+    /// <summary>The state that a processor keeps with the partition; null otherwise.</summary>
     public object? Work { get; set; }
 
     /// <summary>Stands in the queue of partitions that have something to deliver. Guarded by the core.</summary>
     public bool IsQueued { get; set; }
 
-    /// <summary>Grows when a seek or a reset makes worthless what was handed out before.</summary>
+    /// <summary>Grows with each seek or reset, which invalidates what was handed out before.</summary>
     public int Version => Read(ref _version);
 
     /// <summary>Why nothing can be handed out any more; null while something can.</summary>
@@ -105,7 +105,7 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
         }
     }
 
-    /// <summary>Sets the offset that a fetch found to begin at, unless there was a seek meanwhile.</summary>
+    /// <summary>Sets the position that a look-up has resolved, unless there was a seek since.</summary>
     public void Resolve(long offset, int atVersion)
     {
         lock (_gate)
@@ -121,7 +121,7 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
         }
     }
 
-    /// <summary>Takes in what was fetched, unless there was a seek meanwhile. Answers the bytes that are buffered by it.</summary>
+    /// <summary>Buffers the fetched batches, unless there was a seek since. Returns the number of bytes added.</summary>
     public int Accept(PartitionReadResult response, int atVersion)
     {
         lock (_gate)
@@ -147,7 +147,7 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
         }
     }
 
-    /// <summary>Hands out records until the sink is full or none is left. Answers the bytes that are not buffered any more.</summary>
+    /// <summary>Hands out records until the sink is full or none is left. Returns the number of bytes released.</summary>
     /// <param name="checkCrcs">Verify each batch before its first record.</param>
     /// <param name="hasMore">There is more to hand out.</param>
     /// <param name="atVersion">The version that what was handed out belongs to.</param>
@@ -175,7 +175,7 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
         return released;
     }
 
-    /// <summary>Goes on elsewhere. Answers the bytes that are not buffered any more.</summary>
+    /// <summary>Moves all positions. Returns the number of bytes released.</summary>
     public int Seek(long offset)
     {
         CancellationTokenSource old;
@@ -191,8 +191,8 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
     }
 
     /// <summary>
-    /// Takes back what was handed out from <paramref name="offset"/> on, because the application has not been given it, unless there was a
-    /// seek meanwhile. What it was given before stays delivered. Answers the bytes that are not buffered any more.
+    /// Takes back the records from <paramref name="offset"/> on that were drained and not delivered, unless there was a seek since. What
+    /// was delivered before stays delivered. Returns the number of bytes released.
     /// </summary>
     public int TakeBack(long offset, int atVersion)
     {
@@ -254,4 +254,16 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
         old.Dispose();
         Changed?.Invoke();
     }
+}
+
+/// <summary>Whether the records of a partition are handed out.</summary>
+internal enum DeliveryState : byte
+{
+    Active = 0,
+
+    /// <summary>Not until the application resumes the partition.</summary>
+    Paused = 1,
+
+    /// <summary>Not any more: the partition is about to be given up.</summary>
+    Revoking = 2,
 }

@@ -4,8 +4,8 @@ using Microsoft.Extensions.Logging;
 namespace Arus.Client;
 
 /// <summary>
-/// Looks after what a member is subscribed to, every <see cref="ConsumerOptions.MetadataMaxAge"/>: topics that begin to match a pattern,
-/// and partitions that subscribed topics have got, which belong to nobody until the group divides them. Thread-safe.
+/// Looks every <see cref="ConsumerOptions.MetadataMaxAge"/> for topics that begin to match a pattern, and for new partitions of subscribed
+/// topics, which have no owner until the group rebalances. Thread-safe.
 /// </summary>
 /// <param name="membership">The place in the group; null once it was left.</param>
 internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics, Func<IGroupMembership?> membership) : IAsyncDisposable
@@ -17,7 +17,7 @@ internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics,
     private Regex? _pattern;
     private IReadOnlyCollection<string> _subscribed = [];
 
-    /// <summary>What is subscribed to is of a subscription that the pattern has replaced.</summary>
+    /// <summary>The subscription is one that the pattern has replaced.</summary>
     private bool _isReplaced;
 
     /// <exception cref="ArgumentException">There is no topic.</exception>
@@ -96,7 +96,7 @@ internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics,
             }
             catch (Exception e)
             {
-                // Whatever it was, the next look may succeed.
+                // The next attempt may succeed.
                 core.Logger.LogWarning(e, "Group {Group}: its topics and their partitions could not be read", core.Options.GroupId);
             }
 
@@ -127,8 +127,8 @@ internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics,
                 return _subscribed;
             }
 
-            // When the last topic that matched is deleted the subscription stays, and the member with it: it has no partitions. Topics of
-            // an earlier subscription are given up even when none takes their place; who had none joins when there is one.
+            // When the last topic that matched is deleted, the member keeps its subscription, and has no partitions. A subscription that
+            // was replaced is given up even if no topic matches yet; a member without one joins once a topic matches.
             if ((matching.Length > 0 || _isReplaced) && !matching.SequenceEqual(_subscribed))
             {
                 _subscribed = matching;

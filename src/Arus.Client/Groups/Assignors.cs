@@ -11,10 +11,10 @@ public static class PartitionAssignors
     /// <summary>All partitions in turn to all members.</summary>
     public static IPartitionAssignor RoundRobin { get; } = new RoundRobinAssignor();
 
-    /// <summary>Balanced, and as few moves as that allows; everything is given up during a rebalance.</summary>
+    /// <summary>Balanced, with as few moves as that allows; members revoke all partitions before a rebalance.</summary>
     public static IPartitionAssignor Sticky { get; } = new StickyAssignor();
 
-    /// <summary>Balanced, as few moves as that allows, and what does not move is read on during the rebalance (KIP-429).</summary>
+    /// <summary>Balanced, with as few moves as that allows; what does not move is consumed during the rebalance (KIP-429).</summary>
     public static IPartitionAssignor CooperativeSticky { get; } = new CooperativeStickyAssignor();
 
     /// <summary>Kafka's default: eager with <c>range</c>, and ready for a rolling change to <c>cooperative-sticky</c>.</summary>
@@ -88,7 +88,7 @@ internal sealed class RoundRobinAssignor : IPartitionAssignor
     }
 }
 
-/// <summary>What every assignor works with: members and topics in Kafka's order, and what was given so far.</summary>
+/// <summary>The state of an assignment: members and topics in Kafka's order, and the partitions given so far.</summary>
 internal sealed class AssignmentPlan
 {
     private readonly Dictionary<string, HashSet<string>> _topicsOf = new(StringComparer.Ordinal);
@@ -125,7 +125,7 @@ internal sealed class AssignmentPlan
 
     public IReadOnlyList<string> Members { get; }
 
-    /// <summary>Those that exist and that somebody is subscribed to.</summary>
+    /// <summary>The existing topics that have a subscriber.</summary>
     public IReadOnlyList<string> Topics { get; }
 
     public IReadOnlyDictionary<string, IReadOnlyList<TopicPartition>> Result =>

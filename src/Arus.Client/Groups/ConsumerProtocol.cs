@@ -3,8 +3,8 @@ using Arus.Protocol;
 namespace Arus.Client;
 
 /// <summary>
-/// What members of protocol type <c>consumer</c> embed in their requests: what they say in a join, and what the leader gives each in a
-/// sync. Any version is read; fields that are not known are skipped.
+/// The subscriptions and assignments that members of protocol type <c>consumer</c> embed in their joins and syncs. Any version is read;
+/// unknown fields are skipped.
 /// </summary>
 internal static class ConsumerProtocol
 {
@@ -57,7 +57,7 @@ internal static class ConsumerProtocol
         },
         version: 0);
 
-    /// <summary>No bytes at all stand for no partitions: so the coordinator answers a member that the leader forgot.</summary>
+    /// <summary>Empty data means no partitions: the coordinator sends it to a member that the leader has left out.</summary>
     /// <exception cref="InvalidDataException">The bytes are not an assignment.</exception>
     public static IReadOnlyList<TopicPartition> DecodeAssignment(ReadOnlyMemory<byte> data)
     {

@@ -1,6 +1,6 @@
 namespace Arus.Client;
 
-/// <summary>Who a member of a group is: what its requests carry.</summary>
+/// <summary>The identity that the requests of a group member carry.</summary>
 /// <param name="MemberId">Given by the coordinator; empty before that.</param>
 /// <param name="GroupInstanceId"><c>group.instance.id</c>; not null for a static member (KIP-345).</param>
 /// <param name="GenerationId">The generation that the member belongs to; -1 for none.</param>
@@ -9,7 +9,7 @@ internal sealed record MemberIdentity(string MemberId, string? GroupInstanceId, 
 /// <summary>An offset that a group has committed: of the next record to read.</summary>
 /// <param name="Offset">-1 where none is committed.</param>
 /// <param name="LeaderEpoch">Of the last record that was read; -1 for unknown.</param>
-/// <param name="Metadata">A note of the one who committed; "" for none.</param>
+/// <param name="Metadata">A note of the committer; "" for none.</param>
 public readonly record struct CommittedOffset(TopicPartition Partition, long Offset, int LeaderEpoch, string Metadata);
 
 /// <summary>A group as its coordinator describes it.</summary>

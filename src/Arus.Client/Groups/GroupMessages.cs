@@ -3,10 +3,10 @@ using Arus.Protocol;
 
 namespace Arus.Client;
 
-/// <summary>Between the client's types and the messages of a group's coordinator.</summary>
+/// <summary>Maps the client's types to the messages of a group's coordinator.</summary>
 internal static class GroupMessages
 {
-    /// <summary>Who commits from outside of a group.</summary>
+    /// <summary>The identity of a commit from outside of the group.</summary>
     public static readonly MemberIdentity NoMember = new("", GroupInstanceId: null, GenerationId: -1);
 
     /// <summary>Commits offsets.</summary>

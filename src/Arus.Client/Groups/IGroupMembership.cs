@@ -12,7 +12,7 @@ namespace Arus.Client;
 /// </remarks>
 internal interface IGroupMembership : IAsyncDisposable
 {
-    /// <summary>Who this member is now: what a commit must carry. An empty member id while it is not in the group.</summary>
+    /// <summary>What a commit must carry. The member id is empty while the member is not in the group.</summary>
     MemberIdentity Identity { get; }
 
     /// <summary>The partitions owned now; a new list at each change.</summary>
@@ -32,7 +32,7 @@ internal interface IGroupMembership : IAsyncDisposable
     void Subscribe(IReadOnlyCollection<string> topics);
 
     /// <summary>
-    /// The application is alive. Without a call for <c>max.poll.interval.ms</c> the member leaves the group, its partitions are
+    /// Notes that the application polls. Without a call for <c>max.poll.interval.ms</c> the member leaves the group, its partitions are
     /// reported lost, and the next call joins again.
     /// </summary>
     void RecordPoll();
@@ -40,7 +40,7 @@ internal interface IGroupMembership : IAsyncDisposable
     /// <summary>Asks for a rebalance, for example because a subscribed topic has got partitions.</summary>
     void RequestRejoin(string reason);
 
-    /// <summary>Says how the coordinator answered a commit, so that a member that was thrown out joins again at once.</summary>
+    /// <summary>Reports the coordinator's answer to a commit, so that a member that was removed joins again at once.</summary>
     void ReportCommitError(ErrorCode error);
 
     /// <summary>
@@ -65,7 +65,7 @@ internal interface IGroupRebalanceHandler
     ValueTask OnPartitionsLostAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellationToken);
 }
 
-/// <summary>Where the leader of a group learns how many partitions there are.</summary>
+/// <summary>Gives the leader of a group the partition counts of topics.</summary>
 internal interface ITopicPartitionSource
 {
     /// <summary>The partition count of each topic that exists; others are left out.</summary>

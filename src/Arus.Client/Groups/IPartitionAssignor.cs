@@ -12,7 +12,7 @@ public enum RebalanceProtocol : byte
 
 /// <summary>
 /// Divides the partitions of the subscribed topics among the members of a group. The group's leader runs it. Implementations
-/// are pure: the same input gives the same answer, whatever the order of the members. They are safe for concurrent use.
+/// are pure: the result depends on the input only, and not on the order of the members. They are safe for concurrent use.
 /// </summary>
 /// <remarks>
 /// Metadata travels in Kafka's embedded consumer format, so that members of one group may be of different clients. An assignor

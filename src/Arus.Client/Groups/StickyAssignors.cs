@@ -35,7 +35,7 @@ internal sealed class StickyAssignor : IPartitionAssignor
         IReadOnlyDictionary<string, int> partitionCounts, IReadOnlyList<MemberSubscription> members) =>
         StickyPlan.Assign(partitionCounts, members, ClaimOf);
 
-    /// <summary>What a member says it owned. One that cannot be understood costs stickiness, not the rebalance.</summary>
+    /// <summary>The partitions a member says it owned. Unreadable user data costs stickiness, and does not fail the rebalance.</summary>
     private static StickyClaim ClaimOf(ConsumerSubscription subscription)
     {
         if (subscription.UserData.IsEmpty)
@@ -64,8 +64,8 @@ internal sealed class StickyAssignor : IPartitionAssignor
 }
 
 /// <summary>
-/// Kafka's <c>cooperative-sticky</c> (KIP-429): what moves is given to nobody in the first rebalance. Its owner sees it missing, revokes
-/// it and joins again, and only then somebody gets it.
+/// Kafka's <c>cooperative-sticky</c> (KIP-429): a partition that moves is assigned to no member in the first rebalance. Its owner
+/// revokes it and joins again, and the second rebalance assigns it.
 /// </summary>
 internal sealed class CooperativeStickyAssignor : IPartitionAssignor
 {
@@ -121,8 +121,8 @@ internal sealed class CooperativeStickyAssignor : IPartitionAssignor
 internal readonly record struct StickyClaim(IReadOnlyList<TopicPartition> Owned, int Generation);
 
 /// <summary>
-/// Balance with the fewest moves: everyone keeps what it rightly owned, what is free goes to those who have least, and then single
-/// partitions move from those who have more to those who have at least two less, until there is no such pair.
+/// Balance with the fewest moves: every member keeps what it owned, free partitions go to the members with the fewest, and then single
+/// partitions move between members whose counts differ by two or more, until there are none.
 /// </summary>
 internal static class StickyPlan
 {
@@ -139,7 +139,7 @@ internal static class StickyPlan
             shares[owner].Add(partition);
         }
 
-        // Topics with the fewest takers first: the others leave more choice to even things out.
+        // Topics with the fewest subscribers come first: the others leave more choice for balance.
         foreach (string topic in plan.Topics.OrderBy(topic => plan.SubscribersOf(topic).Count))
         {
             for (int partition = 0; partition < partitionCounts[topic]; partition++)
@@ -164,7 +164,7 @@ internal static class StickyPlan
         return plan.Result;
     }
 
-    /// <summary>The latest generation's claim is right; two claims of the same generation make both worthless.</summary>
+    /// <summary>The claim of the latest generation wins; two claims of the same generation cancel each other.</summary>
     private static Dictionary<TopicPartition, string> RightfulOwners(
         AssignmentPlan plan, IReadOnlyDictionary<string, int> partitionCounts, IReadOnlyList<MemberSubscription> members,
         Func<ConsumerSubscription, StickyClaim> claimOf)
@@ -230,7 +230,7 @@ internal static class StickyPlan
         return least;
     }
 
-    /// <summary>What one member has, by topic. What came last leaves first, which spares what was owned before.</summary>
+    /// <summary>The partitions of one member, by topic. The last one added leaves first, so that partitions owned before stay.</summary>
     private sealed class Share
     {
         private readonly SortedDictionary<string, Stack<TopicPartition>> _byTopic = new(StringComparer.Ordinal);

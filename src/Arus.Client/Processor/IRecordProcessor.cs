@@ -1,3 +1,5 @@
+using static Arus.Client.OptionChecks;
+
 namespace Arus.Client;
 
 /// <summary>
@@ -63,7 +65,7 @@ public sealed record RecordProcessorOptions
     /// <summary>Handlers that run at once.</summary>
     public int MaxConcurrency { get; init; } = 16;
 
-    /// <summary>Records that are taken from the log and not finished; more are not read meanwhile.</summary>
+    /// <summary>The greatest number of records that are read and not processed; reading pauses at it.</summary>
     public int MaxPending { get; init; } = 1000;
 
     /// <summary>How often a record is tried, the first time included.</summary>
@@ -101,14 +103,6 @@ public sealed record RecordProcessorOptions
         Check(MaxAttempts > 0, nameof(MaxAttempts), "1 or more");
         Check(RetryBackoff >= TimeSpan.Zero && RetryBackoffMax >= RetryBackoff, nameof(RetryBackoffMax), "no less than RetryBackoff");
         Check(ShutdownTimeout >= TimeSpan.Zero, nameof(ShutdownTimeout), "0 or more");
-    }
-
-    private static void Check(bool condition, string option, string range)
-    {
-        if (!condition)
-        {
-            throw new ArgumentException($"Processor option {option} must be {range}.");
-        }
     }
 }
 

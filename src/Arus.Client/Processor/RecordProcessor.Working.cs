@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Arus.Client;
 
-/// <content>What the workers do with a record: the handler, its repetitions, and the end of those that fail for good.</content>
+/// <content>What the workers do with a record: they call the handler, retry, and skip or dead-letter what fails for good.</content>
 internal sealed partial class RecordProcessor<TKey, TValue>
 {
     private async Task WorkAsync()
@@ -27,7 +27,7 @@ internal sealed partial class RecordProcessor<TKey, TValue>
             }
             catch (Exception e)
             {
-                // The first failure is the one that is told.
+                // The first failure is the one that RunAsync throws.
                 Interlocked.CompareExchange(ref _failure, e, null);
                 await _failed.CancelAsync().ConfigureAwait(false);
             }
@@ -56,31 +56,30 @@ internal sealed partial class RecordProcessor<TKey, TValue>
 
     private async Task RetryLaterAsync(WorkLanes<WorkItem>.Lane lane, TimeSpan pause)
     {
-        await Task.Delay(pause, _core.Time, _failed.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await Task.Delay(pause, core.Time, _failed.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _lanes.Again(lane);
     }
 
-    /// <summary>Null when the record is finished, one way or the other; otherwise how long to wait before it is tried again.</summary>
+    /// <summary>Null when the record is processed, skipped or dead-lettered; otherwise the pause before the next attempt.</summary>
     private async ValueTask<TimeSpan?> AttemptAsync(ConsumeResult<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?> raw, int attempt)
     {
-        using Activity? activity = ClientDiagnostics.StartProcess(raw.Partition, raw.Offset, _core.Options.GroupId, raw.Headers);
-        long start = _core.Time.GetTimestamp();
+        using Activity? activity = ClientDiagnostics.StartProcess(raw.Partition, raw.Offset, core.Options.GroupId, raw.Headers);
+        long start = core.Time.GetTimestamp();
         try
         {
-            await _handler(Deserialize(raw), _abort.Token).ConfigureAwait(false);
-            ClientDiagnostics.RecordProcessed(raw.Partition, _core.Time.GetElapsedTime(start), error: null);
+            await handler(Deserialize(raw), _abort.Token).ConfigureAwait(false);
+            ClientDiagnostics.RecordProcessed(raw.Partition, core.Time.GetElapsedTime(start), error: null);
             return null;
         }
         catch (Exception e) when (!(e is OperationCanceledException && _abort.IsCancellationRequested))
         {
             ClientDiagnostics.SetFailed(activity, e);
-            ClientDiagnostics.RecordProcessed(raw.Partition, _core.Time.GetElapsedTime(start), e.GetType().Name);
-            bool mayPass = e is not RecordSerializationException && _options.IsRetriable?.Invoke(e) != false;
-            if (mayPass && attempt < _options.MaxAttempts)
+            ClientDiagnostics.RecordProcessed(raw.Partition, core.Time.GetElapsedTime(start), e.GetType().Name);
+            bool mayPass = e is not RecordSerializationException && options.IsRetriable?.Invoke(e) != false;
+            if (mayPass && attempt < options.MaxAttempts)
             {
-                _core.Logger.LogWarning(e, "Attempt {Attempt} at {Partition} offset {Offset} failed", attempt, raw.Partition, raw.Offset);
-                return TimeSpan.FromTicks(
-                    (long)Math.Min(_options.RetryBackoff.Ticks * Math.Pow(2, Math.Min(30, attempt - 1)), _options.RetryBackoffMax.Ticks));
+                core.Logger.LogWarning(e, "Attempt {Attempt} at {Partition} offset {Offset} failed", attempt, raw.Partition, raw.Offset);
+                return new ExponentialBackoff(options.RetryBackoff, options.RetryBackoffMax).Of(attempt);
             }
 
             await GiveUpAsync(raw, e, attempt).ConfigureAwait(false);
@@ -90,19 +89,19 @@ internal sealed partial class RecordProcessor<TKey, TValue>
 
     private async ValueTask GiveUpAsync(ConsumeResult<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?> raw, Exception cause, int attempts)
     {
-        _core.Logger.LogError(
+        core.Logger.LogError(
             cause, "{Partition} offset {Offset} failed after {Attempts} attempts: {Action}", raw.Partition, raw.Offset, attempts,
-            _options.OnFailure);
-        switch (_options.OnFailure)
+            options.OnFailure);
+        switch (options.OnFailure)
         {
             case FailureAction.Skip:
                 return;
             case FailureAction.DeadLetter:
-                string topic = _options.DeadLetterTopic?.Invoke(raw.Topic) ?? raw.Topic + ".DLT";
+                string topic = options.DeadLetterTopic?.Invoke(raw.Topic) ?? raw.Topic + ".DLT";
                 try
                 {
-                    await _deadLetters!.ProduceAsync(
-                        DeadLetters.Make(topic, raw, _core.Options.GroupId, cause), _abort.Token).ConfigureAwait(false);
+                    await deadLetters!.ProduceAsync(
+                        DeadLetters.Make(topic, raw, core.Options.GroupId, cause), _abort.Token).ConfigureAwait(false);
                     return;
                 }
                 catch (ArusException e)
@@ -116,7 +115,7 @@ internal sealed partial class RecordProcessor<TKey, TValue>
             default:
                 throw new RecordProcessingException(
                     raw.Partition, raw.Offset,
-                        $"The record at offset {raw.Offset} of {raw.Partition} failed after {attempts} attempts: {cause.Message}", cause);
+                    $"The record at offset {raw.Offset} of {raw.Partition} failed after {attempts} attempts: {cause.Message}", cause);
         }
     }
 
@@ -126,8 +125,8 @@ internal sealed partial class RecordProcessor<TKey, TValue>
         {
             return new ConsumeResult<TKey, TValue>(
                 raw.Partition, raw.Offset, raw.LeaderEpoch, raw.TimestampMs, raw.TimestampType,
-                raw.Key is { } key ? _keySerializer.Deserialize(key) : default,
-                raw.Value is { } value ? _valueSerializer.Deserialize(value) : default,
+                raw.Key is { } key ? keySerializer.Deserialize(key) : default,
+                raw.Value is { } value ? valueSerializer.Deserialize(value) : default,
                 raw.Headers);
         }
         catch (Exception e)

@@ -2,21 +2,17 @@ using Microsoft.Extensions.Logging;
 
 namespace Arus.Client;
 
-internal sealed partial class RecordProcessor<TKey, TValue> : IRecordProcessor, IRecordSink
+internal sealed partial class RecordProcessor<TKey, TValue>(
+    RecordProcessorOptions options, ConsumerCore core, GroupMembershipFactory groups, TopicMetadata topics,
+    RecordHandler<TKey, TValue> handler, IRecordSerializer<TKey> keySerializer, IRecordSerializer<TValue> valueSerializer,
+    IProducer<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?>? deadLetters) : IRecordProcessor, IRecordSink
 {
     /// <summary>How often a processor that reads nothing because too much is pending says that it is alive.</summary>
     private static readonly TimeSpan KeepAlive = TimeSpan.FromSeconds(1);
 
-    private readonly RecordProcessorOptions _options;
-    private readonly ConsumerCore _core;
-    private readonly GroupSession _session;
-    private readonly GroupMembershipFactory _groups;
-    private readonly IRecordSerializer<TKey> _keySerializer;
-    private readonly IRecordSerializer<TValue> _valueSerializer;
-    private readonly RecordHandler<TKey, TValue> _handler;
-    private readonly IProducer<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?>? _deadLetters;
+    private readonly GroupSession _session = new(core, topics) { FinishAsync = CloseAsync };
     private readonly WorkLanes<WorkItem> _lanes = new();
-    private readonly AsyncSignal _roomSignal;
+    private readonly AsyncSignal _roomSignal = new(core.Time);
     private readonly CancellationTokenSource _abort = new();
     private readonly CancellationTokenSource _failed = new();
     private Exception? _failure;
@@ -27,24 +23,7 @@ internal sealed partial class RecordProcessor<TKey, TValue> : IRecordProcessor, 
     private int _isStarted;
     private int _isDisposed;
 
-    public RecordProcessor(
-        RecordProcessorOptions options, ConsumerCore core, GroupMembershipFactory groups, TopicMetadata topics, RecordHandler<TKey,
-        TValue> handler,
-        IRecordSerializer<TKey> keySerializer, IRecordSerializer<TValue> valueSerializer,
-        IProducer<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?>? deadLetters)
-    {
-        _options = options;
-        _core = core;
-        _groups = groups;
-        _handler = handler;
-        _keySerializer = keySerializer;
-        _valueSerializer = valueSerializer;
-        _deadLetters = deadLetters;
-        _roomSignal = new AsyncSignal(core.Time);
-        _session = new GroupSession(core, topics) { FinishAsync = FinishAsync };
-    }
-
-    int IRecordSink.Room => _options.MaxPending - Volatile.Read(ref _pending);
+    int IRecordSink.Room => options.MaxPending - Volatile.Read(ref _pending);
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
@@ -53,11 +32,11 @@ internal sealed partial class RecordProcessor<TKey, TValue> : IRecordProcessor, 
             throw new InvalidOperationException("A processor runs once; make another one.");
         }
 
-        Task[] workers = [.. Enumerable.Range(0, _options.MaxConcurrency).Select(_ => Task.Run(WorkAsync, CancellationToken.None))];
+        Task[] workers = [.. Enumerable.Range(0, options.MaxConcurrency).Select(_ => Task.Run(WorkAsync, CancellationToken.None))];
         using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _failed.Token);
         try
         {
-            _session.Subscribe(_groups, _options.Topics);
+            _session.Subscribe(groups, options.Topics);
             _session.Offsets.StartAutoCommit();
             await ReadAsync(end.Token).ConfigureAwait(false);
         }
@@ -82,10 +61,10 @@ internal sealed partial class RecordProcessor<TKey, TValue> : IRecordProcessor, 
         {
             await _failed.CancelAsync().ConfigureAwait(false);
             await _session.DisposeAsync().ConfigureAwait(false);
-            _core.Remove(null);
-            if (_deadLetters is not null)
+            core.Remove(null);
+            if (deadLetters is not null)
             {
-                await _deadLetters.DisposeAsync().ConfigureAwait(false);
+                await deadLetters.DisposeAsync().ConfigureAwait(false);
             }
         }
     }
@@ -108,7 +87,7 @@ internal sealed partial class RecordProcessor<TKey, TValue> : IRecordProcessor, 
     }
 
     /// <summary>Two keys of one hash share a lane: they wait for each other, and nothing worse.</summary>
-    private ulong LaneKey(RecordView record, long offset) => _options.Order switch
+    private ulong LaneKey(RecordView record, long offset) => options.Order switch
     {
         ProcessingOrder.Partition => 0,
         ProcessingOrder.Key when !record.IsKeyNull =>
@@ -130,19 +109,19 @@ internal sealed partial class RecordProcessor<TKey, TValue> : IRecordProcessor, 
             }
 
             _drained = 0;
-            if (_core.DrainNext(this, PrepareToDrain, out int version) is { } fetcher)
+            if (core.DrainNext(this, PrepareToDrain, out int version) is { } fetcher)
             {
                 fetcher.MarkDelivered(fetcher.Position, version);
                 ((PartitionWork)fetcher.Work!).ReadTo(fetcher.Position);
                 ClientDiagnostics.RecordConsumed(fetcher.Partition, _drained);
             }
-            else if (_core.FirstFailure() is { } e)
+            else if (core.FirstFailure() is { } e)
             {
                 throw e;
             }
             else
             {
-                await _core.WaitForDataAsync(KeepAlive, cancellationToken).ConfigureAwait(false);
+                await core.WaitForDataAsync(KeepAlive, cancellationToken).ConfigureAwait(false);
             }
         }
     }
@@ -155,27 +134,29 @@ internal sealed partial class RecordProcessor<TKey, TValue> : IRecordProcessor, 
             : new PartitionWork(fetcher, _partitionsSeen++, work is { IsFinished: true } ? null : work);
     }
 
-    /// <summary>Partitions are to be given up: handlers that run finish, what waits is left to the next owner.</summary>
-    private static async ValueTask FinishAsync(IReadOnlyList<PartitionFetcher> fetchers, CancellationToken cancellationToken) =>
-        await Task.WhenAll(fetchers.Select(f => (f.Work as PartitionWork)?.CloseAsync() ?? Task.CompletedTask))
-            .WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    /// <summary>Waits for the handlers that run on revoked partitions. Pending records are left to the next owner.</summary>
+    private static async ValueTask CloseAsync(IReadOnlyList<PartitionFetcher> fetchers, CancellationToken cancellationToken) =>
+        await CloseAllAsync(fetchers).WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+
+    private static Task CloseAllAsync(IEnumerable<PartitionFetcher> fetchers) =>
+        Task.WhenAll(fetchers.Select(f => (f.Work as PartitionWork)?.CloseAsync() ?? Task.CompletedTask));
 
     private async Task StopAsync(Task[] workers)
     {
-        PartitionFetcher[] fetchers = _core.All();
+        PartitionFetcher[] fetchers = core.All();
         foreach (PartitionFetcher fetcher in fetchers)
         {
             fetcher.BeginRevoke();
         }
 
-        Task finished = Task.WhenAll(fetchers.Select(f => (f.Work as PartitionWork)?.CloseAsync() ?? Task.CompletedTask));
+        Task finished = CloseAllAsync(fetchers);
         try
         {
-            await finished.WaitAsync(_options.ShutdownTimeout, _core.Time).ConfigureAwait(false);
+            await finished.WaitAsync(options.ShutdownTimeout, core.Time).ConfigureAwait(false);
         }
         catch (TimeoutException)
         {
-            _core.Logger.LogWarning("Handlers still ran after {Timeout}; their records will come again", _options.ShutdownTimeout);
+            core.Logger.LogWarning("Handlers still ran after {Timeout}; their records will come again", options.ShutdownTimeout);
             await _abort.CancelAsync().ConfigureAwait(false);
         }
 

@@ -1,29 +1,21 @@
 namespace Arus.Client;
 
 /// <summary>What a partitioner knows of a record.</summary>
-public readonly ref struct PartitionRequest
+public readonly ref struct PartitionRequest(
+    string topic, int partitionCount, ReadOnlySpan<byte> key, bool isKeyNull, ReadOnlySpan<byte> value)
 {
-    public PartitionRequest(string topic, int partitionCount, ReadOnlySpan<byte> key, bool isKeyNull, ReadOnlySpan<byte> value)
-    {
-        Topic = topic;
-        PartitionCount = partitionCount;
-        Key = key;
-        IsKeyNull = isKeyNull;
-        Value = value;
-    }
-
-    public string Topic { get; }
+    public string Topic { get; } = topic;
 
     /// <summary>1 or more; it can grow while a producer runs.</summary>
-    public int PartitionCount { get; }
+    public int PartitionCount { get; } = partitionCount;
 
     /// <summary>Serialized; empty for a null key.</summary>
-    public ReadOnlySpan<byte> Key { get; }
+    public ReadOnlySpan<byte> Key { get; } = key;
 
-    public bool IsKeyNull { get; }
+    public bool IsKeyNull { get; } = isKeyNull;
 
     /// <summary>Serialized; empty for a null value.</summary>
-    public ReadOnlySpan<byte> Value { get; }
+    public ReadOnlySpan<byte> Value { get; } = value;
 }
 
 /// <summary>Chooses the partition of a record that names none. Implementations are safe for concurrent use.</summary>
@@ -46,7 +38,7 @@ public static class Partitioners
     public static IPartitioner Default { get; } = From(
         static (in PartitionRequest r) => r.IsKeyNull ? IPartitioner.AnyPartition : Murmur2.Partition(r.Key, r.PartitionCount));
 
-    /// <summary>One after another, whatever the key. Batches are filled poorly; prefer the default.</summary>
+    /// <summary>Takes the partitions in turn and ignores the key. Batches are filled poorly; prefer the default.</summary>
     public static IPartitioner RoundRobin() => new RoundRobinPartitioner();
 
     /// <summary>

@@ -8,7 +8,7 @@ public interface IProducer<TKey, TValue> : IAsyncDisposable
 {
     /// <summary>
     /// Takes a record into the buffer and answers as soon as it is there: at once, unless the topic is not known yet or the buffer
-    /// is full. The answer can be awaited for the delivery; whoever does not care need not.
+    /// is full. The answer can be awaited for the delivery, or dropped.
     /// </summary>
     /// <exception cref="ArusException">The topic does not exist, the record is too large, or the buffer had no room for
     /// <see cref="ProducerOptions.MaxBlock"/> (<see cref="ErrorCode.RequestTimedOut"/>).</exception>

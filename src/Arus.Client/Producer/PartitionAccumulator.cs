@@ -1,15 +1,13 @@
 namespace Arus.Client;
 
 /// <summary>
-/// The records on their way to one partition. One batch is open and filled; full ones wait; one call is under way, and what gathers
-/// meanwhile goes with the next. The sending runs only while there is something to send. Thread-safe.
+/// The batches of one partition that are not acknowledged. Records are added to the open batch, full batches wait in a queue, and one
+/// call at a time sends what the queue holds. The loop that sends runs only while there is something to send. Thread-safe.
 /// </summary>
-internal sealed class PartitionAccumulator : IThreadPoolWorkItem
+internal sealed class PartitionAccumulator(ProducerCore core, TopicAccumulator topic, TopicPartition partition) : IThreadPoolWorkItem
 {
     private readonly Lock _gate = new();
-    private readonly ProducerCore _core;
-    private readonly TopicAccumulator _topic;
-    private readonly PartitionSender _sender;
+    private readonly PartitionSender _sender = new(core, partition);
     private readonly Queue<ProducerBatch> _ready = new();
     private readonly List<ProducerBatch> _sending = [];
     private ProducerBatch? _open;
@@ -17,15 +15,7 @@ internal sealed class PartitionAccumulator : IThreadPoolWorkItem
     private bool _isRunning;
     private bool _isFlushing;
 
-    public PartitionAccumulator(ProducerCore core, TopicAccumulator topic, TopicPartition partition)
-    {
-        _core = core;
-        _topic = topic;
-        Partition = partition;
-        _sender = new PartitionSender(core, partition);
-    }
-
-    public TopicPartition Partition { get; }
+    public TopicPartition Partition { get; } = partition;
 
     public PendingDelivery Append(
         long timestampMs, ReadOnlySpan<byte> key, bool isKeyNull, ReadOnlySpan<byte> value, bool isValueNull,
@@ -33,7 +23,7 @@ internal sealed class PartitionAccumulator : IThreadPoolWorkItem
     {
         lock (_gate)
         {
-            if (_open is not null && _open.Builder.SizeInBytes + reservedBytes > _core.Options.BatchSize)
+            if (_open is not null && _open.Builder.SizeInBytes + reservedBytes > core.Options.BatchSize)
             {
                 Close();
             }
@@ -41,7 +31,7 @@ internal sealed class PartitionAccumulator : IThreadPoolWorkItem
             ProducerBatch batch = _open ??= Begin();
             batch.Builder.Append(timestampMs, key, isKeyNull, value, isValueNull, headers);
             batch.ReservedBytes += reservedBytes;
-            if (batch.Builder.SizeInBytes >= _core.Options.BatchSize)
+            if (batch.Builder.SizeInBytes >= core.Options.BatchSize)
             {
                 Close();
             }
@@ -52,7 +42,7 @@ internal sealed class PartitionAccumulator : IThreadPoolWorkItem
     }
 
     /// <summary>Sends what there is without lingering.</summary>
-    /// <param name="outcomes">Receives what completes when all of it is answered; null when nobody waits.</param>
+    /// <param name="outcomes">Receives what completes when all of it is answered; null if the caller does not wait.</param>
     public void Flush(List<Task>? outcomes)
     {
         lock (_gate)
@@ -75,11 +65,11 @@ internal sealed class PartitionAccumulator : IThreadPoolWorkItem
 
     void IThreadPoolWorkItem.Execute() => _ = RunAsync();
 
-    /// <summary>What is looked at for a batch, so that records need not.</summary>
+    /// <summary>Checks the age of the topic's metadata here, once for each batch, to spare each record the check.</summary>
     private ProducerBatch Begin()
     {
-        _topic.Refresh();
-        return new ProducerBatch(_core.RentBuilder(), new DeliveryOutcome(Partition), _core.Time.GetTimestamp());
+        topic.Refresh();
+        return new ProducerBatch(core.RentBuilder(), new DeliveryOutcome(Partition), core.Time.GetTimestamp());
     }
 
     private void Close()
@@ -108,7 +98,7 @@ internal sealed class PartitionAccumulator : IThreadPoolWorkItem
                 return;
             }
 
-            // Never throws: it answers every batch, one way or the other.
+            // Does not throw: every batch succeeds or fails by its own outcome.
             await _sender.SendAsync(_sending).ConfigureAwait(false);
             lock (_gate)
             {
@@ -124,12 +114,12 @@ internal sealed class PartitionAccumulator : IThreadPoolWorkItem
         TimeSpan wait;
         lock (_gate)
         {
-            if (_ready.Count > 0 || _open is null || _isFlushing || _core.Budget.HasWaiters)
+            if (_ready.Count > 0 || _open is null || _isFlushing || core.Budget.HasWaiters)
             {
                 return;
             }
 
-            wait = _core.Options.Linger - _core.Time.GetElapsedTime(_open.CreatedAt);
+            wait = core.Options.Linger - core.Time.GetElapsedTime(_open.CreatedAt);
             if (wait <= TimeSpan.Zero)
             {
                 return;
@@ -138,7 +128,7 @@ internal sealed class PartitionAccumulator : IThreadPoolWorkItem
             _lingering = wake = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         }
 
-        ITimer timer = _core.Time.CreateTimer(
+        ITimer timer = core.Time.CreateTimer(
             static state => ((TaskCompletionSource)state!).TrySetResult(), wake, wait, Timeout.InfiniteTimeSpan);
         await using (timer.ConfigureAwait(false))
         {
@@ -157,9 +147,9 @@ internal sealed class PartitionAccumulator : IThreadPoolWorkItem
             }
 
             int size = 0;
-            int most = _core.Options.IsIdempotent ? PartitionSequence.MaxBatches : int.MaxValue;
+            int most = core.Options.IsIdempotent ? PartitionSequence.MaxBatches : int.MaxValue;
             while (_sending.Count < most && _ready.TryPeek(out ProducerBatch? next)
-                && (_sending.Count == 0 || size + next.Builder.SizeInBytes <= _core.Options.MaxRequestSize))
+                && (_sending.Count == 0 || size + next.Builder.SizeInBytes <= core.Options.MaxRequestSize))
             {
                 _sending.Add(_ready.Dequeue());
                 size += next.Builder.SizeInBytes;

@@ -148,6 +148,6 @@ internal sealed partial class PartitionSender
         }
     }
 
-    /// <summary>A refused number says that the batch is not on the log, unless a whole that it is a part of may be.</summary>
+    /// <summary>A refused sequence number means that the batch is not on the log, unless it is a part of a batch that may be.</summary>
     private bool IsCertainlyMissing(ProducerBatch batch) => _sequence.IsMissing || batch.State != BatchState.PartInDoubt;
 }

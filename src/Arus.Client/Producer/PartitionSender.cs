@@ -20,7 +20,7 @@ internal sealed partial class PartitionSender(ProducerCore core, TopicPartition 
     private readonly PartitionSequence _sequence = new();
     private bool _topicIsDoubtful;
 
-    /// <summary>Answers every batch, one way or the other, and never throws.</summary>
+    /// <summary>Completes the outcome of every batch, and never throws.</summary>
     public async Task SendAsync(List<ProducerBatch> batches)
     {
         List<ProducerBatch> pending = [.. batches];
@@ -97,7 +97,7 @@ internal sealed partial class PartitionSender(ProducerCore core, TopicPartition 
         return goesOn;
     }
 
-    /// <summary>With acks=0 nobody looks at the answer; it still is awaited, because it keeps the order.</summary>
+    /// <summary>With acks=0 the answer does not matter; it is awaited, because that keeps the order.</summary>
     private void SucceedUnseen(List<ProducerBatch> pending)
     {
         foreach (ProducerBatch batch in pending)

@@ -3,7 +3,8 @@ using Arus.Compression;
 
 namespace Arus.Client;
 
-internal sealed class Producer<TKey, TValue> : IProducer<TKey, TValue>
+internal sealed class Producer<TKey, TValue>(
+    ProducerCore core, IRecordSerializer<TKey> keySerializer, IRecordSerializer<TValue> valueSerializer) : IProducer<TKey, TValue>
 {
     /// <summary>A scratch buffer that has grown beyond this is given back.</summary>
     private const int MaxScratch = 1024 * 1024;
@@ -11,21 +12,11 @@ internal sealed class Producer<TKey, TValue> : IProducer<TKey, TValue>
     [ThreadStatic]
     private static PooledBufferWriter? s_idleScratch;
 
-    private readonly ProducerCore _core;
-    private readonly IRecordSerializer<TKey> _keySerializer;
-    private readonly IRecordSerializer<TValue> _valueSerializer;
     private volatile bool _isDisposed;
-
-    public Producer(ProducerCore core, IRecordSerializer<TKey> keySerializer, IRecordSerializer<TValue> valueSerializer)
-    {
-        _core = core;
-        _keySerializer = keySerializer;
-        _valueSerializer = valueSerializer;
-    }
 
     public ValueTask<PendingDelivery> EnqueueAsync(ProducerRecord<TKey, TValue> record, CancellationToken cancellationToken = default)
     {
-        using Activity? activity = ClientDiagnostics.StartSend(record.Topic, _core.Options.ClientId);
+        using Activity? activity = ClientDiagnostics.StartSend(record.Topic, core.Options.ClientId);
         return EnqueueAsync(ClientDiagnostics.Inject(record, activity), spent: TimeSpan.Zero, cancellationToken);
     }
 
@@ -64,7 +55,7 @@ internal sealed class Producer<TKey, TValue> : IProducer<TKey, TValue>
 
     private async Task<DeliveryResult> ProduceTracedAsync(ProducerRecord<TKey, TValue> record, CancellationToken cancellationToken)
     {
-        using Activity? activity = ClientDiagnostics.StartSend(record.Topic, _core.Options.ClientId);
+        using Activity? activity = ClientDiagnostics.StartSend(record.Topic, core.Options.ClientId);
         try
         {
             PendingDelivery pending = await EnqueueAsync(
@@ -82,7 +73,7 @@ internal sealed class Producer<TKey, TValue> : IProducer<TKey, TValue>
     public async Task FlushAsync(CancellationToken cancellationToken = default)
     {
         var outcomes = new List<Task>();
-        _core.Flush(outcomes);
+        core.Flush(outcomes);
         await Task.WhenAll(outcomes).WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
@@ -98,7 +89,7 @@ internal sealed class Producer<TKey, TValue> : IProducer<TKey, TValue>
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         cancellationToken.ThrowIfCancellationRequested();
-        if (!_core.TryGetTopic(record.Topic, out TopicAccumulator? topic))
+        if (!core.TryGetTopic(record.Topic, out TopicAccumulator? topic))
         {
             return AwaitTopicAsync(record, cancellationToken);
         }
@@ -106,10 +97,10 @@ internal sealed class Producer<TKey, TValue> : IProducer<TKey, TValue>
         PooledBufferWriter scratch = s_idleScratch ?? new PooledBufferWriter();
         s_idleScratch = null;
         scratch.Clear();
-        int keyLength = SerializeKey(record.Key, scratch);
-        int valueLength = SerializeValue(record.Value, scratch);
+        int keyLength = Serialize("key", record.Key, keySerializer, scratch);
+        int valueLength = Serialize("value", record.Value, valueSerializer, scratch);
         int size = SizeOf(keyLength, valueLength, record.Headers);
-        if (!_core.Budget.TryTake(size))
+        if (!core.Budget.TryTake(size))
         {
             // The wait keeps the scratch; this thread gets another one next time.
             return AwaitRoomAsync(topic, record, scratch, keyLength, valueLength, size, spent, cancellationToken);
@@ -130,20 +121,20 @@ internal sealed class Producer<TKey, TValue> : IProducer<TKey, TValue>
 
     private async ValueTask<PendingDelivery> AwaitTopicAsync(ProducerRecord<TKey, TValue> record, CancellationToken cancellationToken)
     {
-        long start = _core.Time.GetTimestamp();
+        long start = core.Time.GetTimestamp();
         try
         {
-            await _core.GetTopicAsync(record.Topic, cancellationToken).AsTask()
-                .WaitAsync(_core.Options.MaxBlock, _core.Time, cancellationToken).ConfigureAwait(false);
+            await core.GetTopicAsync(record.Topic, cancellationToken).AsTask()
+                .WaitAsync(core.Options.MaxBlock, core.Time, cancellationToken).ConfigureAwait(false);
         }
         catch (TimeoutException e)
         {
             throw new ArusException(
                 ErrorCode.RequestTimedOut,
-                    $"Topic '{record.Topic}' was not found within max.block.ms ({_core.Options.MaxBlock.TotalMilliseconds:0}).", e);
+                    $"Topic '{record.Topic}' was not found within max.block.ms ({core.Options.MaxBlock.TotalMilliseconds:0}).", e);
         }
 
-        return await EnqueueAsync(record, _core.Time.GetElapsedTime(start), cancellationToken).ConfigureAwait(false);
+        return await EnqueueAsync(record, core.Time.GetElapsedTime(start), cancellationToken).ConfigureAwait(false);
     }
 
     private async ValueTask<PendingDelivery> AwaitRoomAsync(
@@ -152,19 +143,19 @@ internal sealed class Producer<TKey, TValue> : IProducer<TKey, TValue>
     {
         using (scratch)
         {
-            TimeSpan left = _core.Options.MaxBlock - spent;
+            TimeSpan left = core.Options.MaxBlock - spent;
             try
             {
                 // Queue for the bytes first, then flush: batches that linger hold the memory that is waited for.
-                Task room = _core.Budget.TakeAsync(size, left > TimeSpan.Zero ? left : TimeSpan.Zero, cancellationToken);
-                _core.Flush(outcomes: null);
+                Task room = core.Budget.TakeAsync(size, left > TimeSpan.Zero ? left : TimeSpan.Zero, cancellationToken);
+                core.Flush(outcomes: null);
                 await room.ConfigureAwait(false);
             }
             catch (TimeoutException e)
             {
                 throw new ArusException(
                     ErrorCode.RequestTimedOut,
-                    $"The buffer had no room for {size} bytes within max.block.ms ({_core.Options.MaxBlock.TotalMilliseconds:0}): "
+                    $"The buffer had no room for {size} bytes within max.block.ms ({core.Options.MaxBlock.TotalMilliseconds:0}): "
                     + "records come faster than they are acknowledged; see buffer.memory.", e);
             }
 
@@ -182,37 +173,20 @@ internal sealed class Producer<TKey, TValue> : IProducer<TKey, TValue>
             ReadOnlySpan<byte> key = bytes[..Math.Max(0, keyLength)];
             ReadOnlySpan<byte> value = bytes[key.Length..];
             PartitionAccumulator partition = topic.Choose(record.Partition, key, keyLength < 0, value, size);
-            long timestampMs = (record.Timestamp ?? _core.Time.GetUtcNow()).ToUnixTimeMilliseconds();
+            long timestampMs = (record.Timestamp ?? core.Time.GetUtcNow()).ToUnixTimeMilliseconds();
             return partition.Append(timestampMs, key, keyLength < 0, value, valueLength < 0, record.Headers, size);
         }
         catch
         {
-            _core.Budget.Release(size);
+            core.Budget.Release(size);
             throw;
         }
     }
 
-    private int SerializeKey(TKey? key, PooledBufferWriter scratch)
+    /// <returns>The number of bytes written; -1 for null.</returns>
+    private static int Serialize<T>(string part, T? data, IRecordSerializer<T> serializer, PooledBufferWriter scratch)
     {
-        if (key is null)
-        {
-            return -1;
-        }
-
-        try
-        {
-            _keySerializer.Serialize(key, scratch);
-            return scratch.WrittenCount;
-        }
-        catch (Exception e)
-        {
-            throw new RecordSerializationException($"A key of type {typeof(TKey)} could not be serialized: {e.Message}", e);
-        }
-    }
-
-    private int SerializeValue(TValue? value, PooledBufferWriter scratch)
-    {
-        if (value is null)
+        if (data is null)
         {
             return -1;
         }
@@ -220,23 +194,23 @@ internal sealed class Producer<TKey, TValue> : IProducer<TKey, TValue>
         int before = scratch.WrittenCount;
         try
         {
-            _valueSerializer.Serialize(value, scratch);
+            serializer.Serialize(data, scratch);
             return scratch.WrittenCount - before;
         }
         catch (Exception e)
         {
-            throw new RecordSerializationException($"A value of type {typeof(TValue)} could not be serialized: {e.Message}", e);
+            throw new RecordSerializationException($"A {part} of type {typeof(T)} could not be serialized: {e.Message}", e);
         }
     }
 
     private int SizeOf(int keyLength, int valueLength, RecordHeader[]? headers)
     {
         int size = RecordBatchBuilder.EstimateRecordSize(keyLength, valueLength, headers);
-        return size + RecordBatchHeader.Size <= Math.Min(_core.Options.MaxRequestSize, _core.Options.BufferMemory)
+        return size + RecordBatchHeader.Size <= Math.Min(core.Options.MaxRequestSize, core.Options.BufferMemory)
             ? size
             : throw new ArusException(
                 ErrorCode.MessageTooLarge,
-                $"A record takes up to {size + RecordBatchHeader.Size} bytes, more than max.request.size ({_core.Options.MaxRequestSize}) "
-                + $"or buffer.memory ({_core.Options.BufferMemory}) allows.");
+                $"A record takes up to {size + RecordBatchHeader.Size} bytes, more than max.request.size ({core.Options.MaxRequestSize}) "
+                + $"or buffer.memory ({core.Options.BufferMemory}) allows.");
     }
 }

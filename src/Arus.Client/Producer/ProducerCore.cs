@@ -7,42 +7,29 @@ using Microsoft.Extensions.Logging;
 namespace Arus.Client;
 
 /// <summary>What the partitions of one producer share. Thread-safe.</summary>
-internal sealed class ProducerCore
+internal sealed class ProducerCore(
+    IGrainFactory grains, GrainRetry retry, TopicMetadata metadata, ProducerOptions options, TimeProvider time, ILogger logger)
 {
     private readonly ConcurrentDictionary<string, TopicAccumulator> _topics = new(StringComparer.Ordinal);
     private readonly ConcurrentBag<RecordBatchBuilder> _builders = [];
     private readonly Lock _gate = new();
-    private readonly GrainRetry _retry;
-    private readonly int _maxPooledBuilders;
+    private readonly int _maxPooledBuilders = (int)Math.Clamp(options.BufferMemory / options.BatchSize, 1, 4096);
     private int _pooledBuilders;
     private Task<long>? _producerId;
 
-    public ProducerCore(
-        IGrainFactory grains, GrainRetry retry, TopicMetadata metadata, ProducerOptions options, TimeProvider time, ILogger logger)
-    {
-        Grains = grains;
-        Topics = metadata;
-        Options = options;
-        Time = time;
-        Logger = logger;
-        _retry = retry;
-        Budget = new ByteBudget(options.BufferMemory, time);
-        _maxPooledBuilders = (int)Math.Clamp(options.BufferMemory / options.BatchSize, 1, 4096);
-    }
+    public IGrainFactory Grains { get; } = grains;
 
-    public IGrainFactory Grains { get; }
+    public TopicMetadata Topics { get; } = metadata;
 
-    public TopicMetadata Topics { get; }
+    public ProducerOptions Options { get; } = options;
 
-    public ProducerOptions Options { get; }
+    public TimeProvider Time { get; } = time;
 
-    public TimeProvider Time { get; }
+    public ILogger Logger { get; } = logger;
 
-    public ILogger Logger { get; }
+    public ByteBudget Budget { get; } = new(options.BufferMemory, time);
 
-    public ByteBudget Budget { get; }
-
-    /// <summary>The topic, unless it was last seen missing. How old that knowledge is, is looked at for each batch.</summary>
+    /// <summary>The topic, unless it was last seen missing. The age of that knowledge is checked once for each batch.</summary>
     public bool TryGetTopic(string name, [NotNullWhen(true)] out TopicAccumulator? topic) =>
         _topics.TryGetValue(name, out topic) && topic.IsKnown;
 
@@ -62,7 +49,7 @@ internal sealed class ProducerCore
             // A failed allocation is not kept: the next batch tries again.
             if (fresh || _producerId is null || _producerId.IsFaulted || _producerId.IsCanceled)
             {
-                _producerId = _retry.CallAsync(() => Grains.GetGrain<IProducerIdGrain>(0).AllocateBlockAsync(1), CancellationToken.None);
+                _producerId = retry.CallAsync(() => Grains.GetGrain<IProducerIdGrain>(0).AllocateBlockAsync(1), CancellationToken.None);
             }
 
             return _producerId;
@@ -83,7 +70,7 @@ internal sealed class ProducerCore
         return builder;
     }
 
-    /// <summary>Only for a builder whose batch nobody reads any more.</summary>
+    /// <summary>Only for a builder whose batch is not read any more.</summary>
     public void ReturnBuilder(RecordBatchBuilder builder)
     {
         if (Interlocked.Increment(ref _pooledBuilders) <= _maxPooledBuilders)

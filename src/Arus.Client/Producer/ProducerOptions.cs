@@ -1,3 +1,5 @@
+using static Arus.Client.OptionChecks;
+
 namespace Arus.Client;
 
 /// <summary>When a produced record counts as delivered (Kafka's <c>acks</c>).</summary>
@@ -85,13 +87,5 @@ public sealed record ProducerOptions
         Check(Enum.IsDefined(Compression), "compression.type", "none, gzip, snappy, lz4 or zstd");
         Check(Acks is Acks.None or Acks.Leader or Acks.All, "acks", "0, 1 or -1 (all)");
         Check(EnableIdempotence != true || Acks == Acks.All, "enable.idempotence", "off unless acks is all");
-    }
-
-    private static void Check(bool condition, string key, string range)
-    {
-        if (!condition)
-        {
-            throw new ArgumentException($"Producer option {key} must be {range}.");
-        }
     }
 }

@@ -95,7 +95,7 @@ internal sealed class TopicAccumulator(ProducerCore core, string name)
                 _sticky = new StickyChoice(count > 1 && last >= 0 && draw >= last ? draw + 1 : draw);
             }
 
-            // A record that is larger than a batch goes there all the same.
+            // A record that is larger than a batch goes to this partition, too.
             _sticky!.TryAdd(size, core.Options.BatchSize);
             return _sticky.Partition;
         }
