@@ -70,10 +70,9 @@ internal sealed class TopicMetadata(IGrainFactory grains, GrainRetry retry, Time
     /// <summary>The names of all topics as they are now, without internal ones.</summary>
     public async ValueTask<IReadOnlyList<string>> ListAsync(CancellationToken cancellationToken)
     {
-        Grains.TopicListing[][] shards = await Task.WhenAll(Enumerable.Range(0, TopicCatalog.Shards).Select(
-            shard => retry.CallAsync(
-                () => grains.GetGrain<ITopicCatalogGrain>(shard).ListAsync(), cancellationToken))).ConfigureAwait(false);
-        return [.. shards.SelectMany(listed => listed).Where(topic => !topic.IsInternal).Select(topic => topic.Name)];
+        Grains.TopicListing[] topics = await ArusAdmin.AllShardsAsync(
+            retry, shard => grains.GetGrain<ITopicCatalogGrain>(shard).ListAsync(), cancellationToken).ConfigureAwait(false);
+        return [.. topics.Where(topic => !topic.IsInternal).Select(topic => topic.Name)];
     }
 
     private Task<Grains.TopicDescription?> ReadOnceAsync(string topic)

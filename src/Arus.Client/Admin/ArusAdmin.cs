@@ -20,10 +20,9 @@ internal sealed class ArusAdmin(IGrainFactory grains, GrainRetry retry) : IArusA
     public async Task<IReadOnlyList<TopicListing>> ListTopicsAsync(
         bool includeInternal = false, CancellationToken cancellationToken = default)
     {
-        Grains.TopicListing[][] shards = await Task.WhenAll(Enumerable.Range(0, TopicCatalog.Shards).Select(
-            shard => retry.CallAsync(
-                () => grains.GetGrain<ITopicCatalogGrain>(shard).ListAsync(), cancellationToken))).ConfigureAwait(false);
-        return [.. shards.SelectMany(topics => topics)
+        Grains.TopicListing[] topics = await AllShardsAsync(
+            retry, shard => grains.GetGrain<ITopicCatalogGrain>(shard).ListAsync(), cancellationToken).ConfigureAwait(false);
+        return [.. topics
             .Where(t => includeInternal || !t.IsInternal)
             .OrderBy(t => t.Name, StringComparer.Ordinal)
             .Select(t => new TopicListing(t.Name, t.Id, t.Partitions, t.IsInternal))];
@@ -97,10 +96,9 @@ internal sealed class ArusAdmin(IGrainFactory grains, GrainRetry retry) : IArusA
 
     public async Task<IReadOnlyList<string>> ListGroupsAsync(CancellationToken cancellationToken = default)
     {
-        string[][] shards = await Task.WhenAll(Enumerable.Range(0, TopicCatalog.Shards).Select(
-            shard => retry.CallAsync(
-                () => grains.GetGrain<IGroupCatalogGrain>(shard).ListAsync(), cancellationToken))).ConfigureAwait(false);
-        return [.. shards.SelectMany(ids => ids).Order(StringComparer.Ordinal)];
+        string[] ids = await AllShardsAsync(
+            retry, shard => grains.GetGrain<IGroupCatalogGrain>(shard).ListAsync(), cancellationToken).ConfigureAwait(false);
+        return [.. ids.Order(StringComparer.Ordinal)];
     }
 
     public Task<GroupDescription> DescribeGroupAsync(string groupId, CancellationToken cancellationToken = default) =>
@@ -139,6 +137,15 @@ internal sealed class ArusAdmin(IGrainFactory grains, GrainRetry retry) : IArusA
             await retry.CallAsync(() => grains.GetGrain<IClusterGrain>(0).DescribeAsync(), cancellationToken).ConfigureAwait(false);
         return new ClusterDescription(cluster.ClusterId, cluster.ControllerId, [.. cluster.Brokers.Select(b => new BrokerDescription(
             b.BrokerId, b.SiloName, [.. b.Endpoints.Select(e => new BrokerEndpoint(e.Listener, e.Host, e.Port))], b.Rack))]);
+    }
+
+    /// <summary>Concatenates the answers of all shards of a catalog.</summary>
+    internal static async Task<T[]> AllShardsAsync<T>(GrainRetry retry, Func<int, Task<T[]>> list, CancellationToken cancellationToken)
+    {
+        IEnumerable<int> shards = Enumerable.Range(0, TopicCatalog.Shards);
+        T[][] lists = await Task.WhenAll(shards.Select(shard => retry.CallAsync(() => list(shard), cancellationToken)))
+            .ConfigureAwait(false);
+        return [.. lists.SelectMany(listed => listed)];
     }
 
     private static TopicDescription ToPublic(Grains.TopicDescription topic) => new(

@@ -105,14 +105,7 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
                 return false;
             }
 
-            _unreadable = new RecordSerializationException(
-                $"The record at offset {offset} of {partition} could not be deserialized to {typeof(TKey)} and {typeof(TValue)}: "
-                + e.Message,
-                e)
-            {
-                Partition = partition,
-                Offset = offset,
-            };
+            _unreadable = RecordSerializationException.OfRead<TKey, TValue>(partition, offset, e);
             return true;
         }
     }

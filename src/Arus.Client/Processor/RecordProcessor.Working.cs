@@ -131,14 +131,7 @@ internal sealed partial class RecordProcessor<TKey, TValue>
         }
         catch (Exception e)
         {
-            throw new RecordSerializationException(
-                $"The record at offset {raw.Offset} of {raw.Partition} could not be deserialized to {typeof(TKey)} and {typeof(TValue)}: "
-                + e.Message,
-                e)
-            {
-                Partition = raw.Partition,
-                Offset = raw.Offset,
-            };
+            throw RecordSerializationException.OfRead<TKey, TValue>(raw.Partition, raw.Offset, e);
         }
     }
 
