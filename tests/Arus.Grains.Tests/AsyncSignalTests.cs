@@ -1,6 +1,6 @@
 using Arus.Testing;
 
-namespace Arus.Kafka.Tests;
+namespace Arus.Grains.Tests;
 
 public sealed class AsyncSignalTests
 {
