@@ -33,7 +33,7 @@ public interface IStateMachine<TRecords>
     /// <summary>Nobody waits for anything and nothing is to be stored, so that no host needs to claim what is stored yet.</summary>
     bool IsIdle { get; }
 
-    /// <summary>Takes a request.</summary>
+    /// <summary>Takes a request. It is answered, with an error if need be, by a deadline: a host cannot stop while a call waits.</summary>
     /// <param name="call">Names the call; comes back with its reply, once.</param>
     void Receive(long call, IApiMessage request, Caller caller, long nowMs);
 

@@ -48,7 +48,7 @@ public sealed class OrleansAssumptionTests(OrleansAssumptionTests.OneSilo cluste
         Assert.Equal(41, await _grain.AddAsync());
     }
 
-    /// <summary>GroupGrain.OnActivateAsync: a group whose state cannot be read answers its callers with the reason.</summary>
+    /// <summary>CoordinatorGrain.OnActivateAsync: a group whose state cannot be read answers its callers with the reason.</summary>
     [Fact]
     public async Task What_an_activation_throws_reaches_the_caller()
     {
@@ -56,11 +56,11 @@ public sealed class OrleansAssumptionTests(OrleansAssumptionTests.OneSilo cluste
         Assert.Contains("not today", (await Assert.ThrowsAnyAsync<Exception>(failing.PingAsync)).ToString());
     }
 
-    /// <summary>GroupGrain.ArmTimer and TopicCatalogGrain.OnActivateAsync: what waits for the tick is itself a running call.</summary>
+    /// <summary>CoordinatorGrain.ArmTimer and TopicCatalogGrain.OnActivateAsync: what waits for the tick is a running call.</summary>
     [Fact]
     public async Task A_timer_that_interleaves_ticks_while_a_call_runs() => Assert.True(await _grain.WaitForTickAsync(interleave: true));
 
-    /// <summary>The contrary, for which GroupGrain.ArmTimer has to declare it.</summary>
+    /// <summary>The contrary, for which CoordinatorGrain.ArmTimer has to declare it.</summary>
     [Fact]
     public async Task A_timer_that_does_not_interleave_waits_for_the_end_of_the_call() =>
         Assert.False(await _grain.WaitForTickAsync(interleave: false));

@@ -62,6 +62,10 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
     }
 
     /// <inheritdoc/>
+    /// <remarks>
+    /// Orleans lets the calls that run finish before it comes to this, and the timer ticks meanwhile: a machine has to answer each call by
+    /// a deadline, or a call that waits would keep a silo from stopping.
+    /// </remarks>
     public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
         FailCalls();
@@ -111,7 +115,7 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
         ThrowIfEnded();
     }
 
-    protected void ThrowIfEnded()
+    private void ThrowIfEnded()
     {
         if (_hasEnded)
         {
@@ -122,6 +126,9 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
     private async Task LoadAsync(bool claim)
     {
         await _store.LoadAsync(claim);
+
+        // The machine that was only looked at goes, and would never answer what waits in it.
+        RefuseCalls();
         long nowMs = NowMs;
         Machine = CreateMachine(nowMs);
         _isClaimed = claim || !_store.Exists;
@@ -252,14 +259,19 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
     private void FailCalls()
     {
         _hasEnded = true;
+        RefuseCalls();
+        _timer?.Dispose();
+        _timer = null;
+    }
+
+    private void RefuseCalls()
+    {
         foreach (TaskCompletionSource<IApiMessage> source in _calls.Values)
         {
             source.SetException(NotCoordinator());
         }
 
         _calls.Clear();
-        _timer?.Dispose();
-        _timer = null;
     }
 
     private ArusException NotCoordinator() =>
