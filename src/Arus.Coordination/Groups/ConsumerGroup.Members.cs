@@ -255,8 +255,7 @@ public sealed partial class ConsumerGroup
         ErrorCode error = member is null ? _members.Check(leaving.MemberId, leaving.GroupInstanceId, out member) : ErrorCode.None;
         if (member is not null)
         {
-            RemoveMember(member, ErrorCode.UnknownMemberId);
-            RebalanceAfterRemoval(nowMs);
+            RemoveAndRebalance(other => other == member, nowMs);
         }
 
         return error;

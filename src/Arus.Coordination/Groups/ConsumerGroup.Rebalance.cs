@@ -71,11 +71,7 @@ public sealed partial class ConsumerGroup
         }
 
         _inInitialDelay = false;
-        foreach (GroupMember member in _members.All.Where(member => !member.Joined && member.InstanceId is null).ToArray())
-        {
-            RemoveMember(member, ErrorCode.UnknownMemberId);
-        }
-
+        RemoveMembers(member => !member.Joined && member.InstanceId is null);
         if (_members.Count > 0 && !_members.ElectLeader())
         {
             // Static members only, and none has come back: their sessions decide.
@@ -217,20 +213,11 @@ public sealed partial class ConsumerGroup
     /// <summary>All at once, so that one rebalance does for all that go.</summary>
     private void RemoveAndRebalance(Func<GroupMember, bool> which, long nowMs)
     {
-        GroupMember[] removed = [.. _members.All.Where(which)];
-        foreach (GroupMember member in removed)
+        if (!RemoveMembers(which))
         {
-            RemoveMember(member, ErrorCode.UnknownMemberId);
+            return;
         }
 
-        if (removed.Length > 0)
-        {
-            RebalanceAfterRemoval(nowMs);
-        }
-    }
-
-    private void RebalanceAfterRemoval(long nowMs)
-    {
         if (_state is GroupState.Stable or GroupState.CompletingRebalance)
         {
             PrepareRebalance(nowMs);
@@ -239,10 +226,16 @@ public sealed partial class ConsumerGroup
         TryCompleteJoin(nowMs);
     }
 
-    private void RemoveMember(GroupMember member, ErrorCode error)
+    private bool RemoveMembers(Func<GroupMember, bool> which)
     {
-        EndWaits(member, error);
-        _members.Remove(member);
+        GroupMember[] removed = [.. _members.All.Where(which)];
+        foreach (GroupMember member in removed)
+        {
+            EndWaits(member, ErrorCode.UnknownMemberId);
+            _members.Remove(member);
+        }
+
+        return removed.Length > 0;
     }
 
     private void ScheduleRetentionCheck(long nowMs)

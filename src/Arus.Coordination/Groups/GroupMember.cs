@@ -47,23 +47,8 @@ internal sealed class GroupMember(string memberId, string? instanceId)
     public ReadOnlyMemory<byte> MetadataFor(string protocolName) => Find(protocolName)?.Metadata ?? default;
 
     /// <summary>The same protocols with the same metadata, in the same order.</summary>
-    public bool Matches(MemberProtocol[] protocols)
-    {
-        if (protocols.Length != Protocols.Length)
-        {
-            return false;
-        }
-
-        for (int i = 0; i < protocols.Length; i++)
-        {
-            if (protocols[i].Name != Protocols[i].Name || !protocols[i].Metadata.Span.SequenceEqual(Protocols[i].Metadata.Span))
-            {
-                return false;
-            }
-        }
-
-        return true;
-    }
+    public bool Matches(MemberProtocol[] protocols) => protocols.Length == Protocols.Length && protocols.Zip(Protocols).All(
+        pair => pair.First.Name == pair.Second.Name && pair.First.Metadata.Span.SequenceEqual(pair.Second.Metadata.Span));
 
     private MemberProtocol? Find(string name) => Array.Find(Protocols, protocol => protocol.Name == name);
 }

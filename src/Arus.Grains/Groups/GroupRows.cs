@@ -1,4 +1,3 @@
-
 namespace Arus.Grains;
 
 /// <summary>The head row of a group in grain storage (state name <c>group</c>). Its version says who coordinates the group.</summary>

@@ -166,16 +166,13 @@ internal sealed class GroupStore(
     private Page PageWithRoom()
     {
         // Newest first: it is the one that most likely has room.
-        for (int i = _pages.Count - 1; i >= 0; i--)
+        Page? page = _pages.FindLast(candidate => candidate.Offsets.Count < OffsetsPerPage);
+        if (page is null)
         {
-            if (_pages[i].Offsets.Count < OffsetsPerPage)
-            {
-                return _pages[i];
-            }
+            page = new Page(_pages.Count);
+            _pages.Add(page);
         }
 
-        var page = new Page(_pages.Count);
-        _pages.Add(page);
         return page;
     }
 
