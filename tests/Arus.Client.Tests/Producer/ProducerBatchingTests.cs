@@ -146,7 +146,7 @@ public sealed class ProducerBatchingTests
         PendingDelivery first = await producer.EnqueueAsync(new("t", "k", "v"));
         await time.WaitForArmedTimersAsync(1);
         time.Advance(TimeSpan.FromMilliseconds(49));
-        Assert.Equal(0, partition.Appends.Count);
+        Assert.Empty(partition.Appends);
         time.Advance(TimeSpan.FromMilliseconds(1));
         await first.BatchCompletion;
 
