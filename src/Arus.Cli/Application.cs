@@ -18,9 +18,7 @@ internal sealed class Application(IConnector connector, Terminal terminal)
         if (parsed.Errors.Count > 0)
         {
             foreach (string message in parsed.Errors.Select(e => e.Message).Distinct())
-            {
                 Terminal.Error.WriteLine($"arus: {message}");
-            }
 
             Terminal.Error.WriteLine($"arus: '{CommandPath(parsed)} --help' shows how it goes.");
             return ExitCode.Usage;
@@ -89,9 +87,7 @@ internal sealed class Application(IConnector connector, Terminal terminal)
             BenchCommands.Build(this),
         };
         foreach (Option option in GlobalOptions.All)
-        {
             root.Options.Add(option);
-        }
 
         return root;
     }
@@ -100,9 +96,7 @@ internal sealed class Application(IConnector connector, Terminal terminal)
     {
         var names = new List<string>();
         for (SymbolResult? at = parsed.CommandResult; at is CommandResult command; at = at.Parent)
-        {
             names.Insert(0, command.Command is RootCommand ? "arus" : command.Command.Name);
-        }
 
         return string.Join(' ', names);
     }

@@ -24,9 +24,7 @@ internal sealed class ConsumeRun(long count, RecordWriter writer, RecordFilter f
     public void StopAt(IEnumerable<TopicPartitionOffset> ends)
     {
         foreach (TopicPartitionOffset end in ends)
-        {
             _ends[end.Partition] = end.Offset;
-        }
     }
 
     /// <summary>Whether every partition was read to the end that <see cref="StopAt"/> gave. Never, when it gave none.</summary>
@@ -45,9 +43,7 @@ internal sealed class ConsumeRun(long count, RecordWriter writer, RecordFilter f
             if (IsDone)
             {
                 if (givenBack.Add(record.Partition))
-                {
                     consumer.Seek(record.Partition, record.Offset);
-                }
 
                 continue;
             }

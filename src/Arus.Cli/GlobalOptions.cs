@@ -69,9 +69,7 @@ internal static class GlobalOptions
     private static IPAddress? Resolve(string host)
     {
         if (IPAddress.TryParse(host.Trim('[', ']'), out IPAddress? literal))
-        {
             return literal;
-        }
 
         try
         {
@@ -96,9 +94,7 @@ internal static class GlobalOptions
         where T : class
     {
         if (value is null)
-        {
             result.AddError(fault!);
-        }
 
         return value;
     }

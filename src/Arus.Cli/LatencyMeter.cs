@@ -29,13 +29,9 @@ internal sealed class LatencyMeter(TimeSpan warmup)
     public void Record(TimeSpan due, TimeSpan now)
     {
         if (due < warmup)
-        {
             WarmupRecords++;
-        }
         else
-        {
             _microseconds.RecordValue(Math.Clamp((long)(now - due).TotalMicroseconds, 0, MaxMicroseconds));
-        }
     }
 
     /// <param name="percentile">From 0 to 100.</param>

@@ -24,9 +24,7 @@ internal sealed class LiveCounter(Terminal terminal, TimeProvider time)
     public async Task<T> ShowAsync<T>(string verb, Func<Task<T>> work)
     {
         if (!terminal.Interactive)
-        {
             return await work().ConfigureAwait(false);
-        }
 
         return await terminal.Display().Status().StartAsync(Describe(verb), async status =>
         {

@@ -46,9 +46,7 @@ internal sealed class RecordWriter(Stream output, RecordFormat format, bool json
 
         _buffer.Write("\n"u8);
         if (_buffer.WrittenCount >= FlushBytes)
-        {
             Flush();
-        }
     }
 
     public void Flush()

@@ -47,9 +47,7 @@ internal sealed class Terminal(Stream input, Stream output, TextWriter error, bo
         string[][] lines = [headings, .. rows];
         int[] widths = [.. headings.Select((_, column) => lines.Max(line => line[column].Length))];
         foreach (string[] line in lines)
-        {
             _text.WriteLine(string.Join("  ", line.Select((cell, column) => cell.PadRight(widths[column]))).TrimEnd());
-        }
     }
 
     /// <summary>A console on standard error for live displays.</summary>

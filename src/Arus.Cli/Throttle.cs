@@ -24,16 +24,12 @@ internal sealed class Throttle
     {
         TimeSpan now = _time.GetElapsedTime(_start);
         if (_next < now - Burst)
-        {
             _next = now - Burst;
-        }
 
         TimeSpan due = _next;
         _next += _interval;
         if (due > now)
-        {
             await Task.Delay(due - now, _time, cancellationToken).ConfigureAwait(false);
-        }
 
         return due;
     }

@@ -15,9 +15,7 @@ public static class ArusClientServiceCollectionExtensions
     {
         services.AddOptions<ArusClientOptions>();
         if (configure is not null)
-        {
             services.Configure(configure);
-        }
 
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton(provider => new GrainRetry(

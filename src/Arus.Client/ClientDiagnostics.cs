@@ -36,41 +36,31 @@ public static class ClientDiagnostics
     internal static void RecordSent(TopicPartition partition, int count)
     {
         if (SentMessages.Enabled)
-        {
             SentMessages.Add(count, Tags(partition, "send", error: null));
-        }
     }
 
     internal static void RecordSend(TopicPartition partition, TimeSpan duration, string? error)
     {
         if (OperationDuration.Enabled)
-        {
             OperationDuration.Record(duration.TotalSeconds, Tags(partition, "send", error));
-        }
     }
 
     internal static void RecordFetch(TopicPartition partition, TimeSpan duration, string? error)
     {
         if (OperationDuration.Enabled)
-        {
             OperationDuration.Record(duration.TotalSeconds, Tags(partition, "poll", error));
-        }
     }
 
     internal static void RecordConsumed(TopicPartition partition, int count)
     {
         if (ConsumedMessages.Enabled)
-        {
             ConsumedMessages.Add(count, Tags(partition, "poll", error: null));
-        }
     }
 
     internal static void RecordProcessed(TopicPartition partition, TimeSpan duration, string? error)
     {
         if (ProcessDuration.Enabled)
-        {
             ProcessDuration.Record(duration.TotalSeconds, Tags(partition, "process", error));
-        }
     }
 
     /// <summary>Whether the activity source has a listener.</summary>
@@ -79,9 +69,7 @@ public static class ClientDiagnostics
     internal static Activity? StartSend(string topic, string clientId)
     {
         if (!Source.HasListeners())
-        {
             return null;
-        }
 
         Activity? activity = Source.StartActivity($"send {topic}", ActivityKind.Producer);
         activity?.SetTag("messaging.system", System).SetTag("messaging.operation.name", "send").SetTag("messaging.operation.type", "send")
@@ -92,9 +80,7 @@ public static class ClientDiagnostics
     internal static Activity? StartProcess(TopicPartition partition, long offset, string? groupId, RecordHeaders headers)
     {
         if (!Source.HasListeners())
-        {
             return null;
-        }
 
         ActivityContext.TryParse(
             headers.FindText(TraceParentHeader), headers.FindText(TraceStateHeader), isRemote: true, out ActivityContext parent);
@@ -113,15 +99,11 @@ public static class ClientDiagnostics
     internal static ProducerRecord<TKey, TValue> Inject<TKey, TValue>(in ProducerRecord<TKey, TValue> record, Activity? activity)
     {
         if (activity?.Id is not { } id)
-        {
             return record;
-        }
 
         List<RecordHeader> headers = [.. record.Headers ?? [], new RecordHeader(TraceParentHeader, Encoding.ASCII.GetBytes(id))];
         if (activity.TraceStateString is { Length: > 0 } state)
-        {
             headers.Add(new RecordHeader(TraceStateHeader, Encoding.UTF8.GetBytes(state)));
-        }
 
         return record with { Headers = [.. headers] };
     }
@@ -149,9 +131,7 @@ public static class ClientDiagnostics
             { "messaging.destination.name", partition.Topic },
         };
         if (error is not null)
-        {
             tags.Add("error.type", error);
-        }
 
         return tags;
     }

@@ -19,8 +19,6 @@ internal static class ErrorCodeExtensions
     public static void ThrowIfError(this ErrorCode code, string what)
     {
         if (code != ErrorCode.None)
-        {
             throw new ArusException(code, $"{what}: {code}");
-        }
     }
 }

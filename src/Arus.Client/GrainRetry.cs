@@ -29,9 +29,7 @@ internal sealed class GrainRetry(ArusClientOptions options, TimeProvider time)
                 T answer = await call().WaitAsync(
                     left > TimeSpan.Zero ? left : TimeSpan.Zero, time, cancellationToken).ConfigureAwait(false);
                 if (isLast || errorOf is null || !errorOf(answer).IsRetriable())
-                {
                     return answer;
-                }
             }
             catch (Exception failure) when (IsTransient(failure))
             {

@@ -6,8 +6,6 @@ internal static class OptionChecks
     public static void Check(bool condition, string key, string range)
     {
         if (!condition)
-        {
             throw new ArgumentException($"Option {key} must be {range}.");
-        }
     }
 }

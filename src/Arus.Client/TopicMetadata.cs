@@ -19,9 +19,7 @@ internal sealed class TopicMetadata(IGrainFactory grains, GrainRetry retry, Time
     {
         description = null;
         if (!_topics.TryGetValue(topic, out Entry? entry))
-        {
             return false;
-        }
 
         if (time.GetElapsedTime(entry.ReadAt) > maxAge)
         {
@@ -45,15 +43,11 @@ internal sealed class TopicMetadata(IGrainFactory grains, GrainRetry retry, Time
     public async ValueTask<Grains.TopicDescription> GetAsync(string topic, TimeSpan maxAge, CancellationToken cancellationToken)
     {
         if (TryGet(topic, maxAge, out Grains.TopicDescription? known))
-        {
             return known;
-        }
 
         ValidationResult name = TopicName.Validate(topic);
         if (!name.IsOk)
-        {
             throw new ArusException(name.Error, name.Message!);
-        }
 
         return await ReadAsync(topic, cancellationToken).ConfigureAwait(false)
             ?? throw new ArusException(ErrorCode.UnknownTopicOrPartition, $"There is no topic '{topic}'.");
@@ -80,9 +74,7 @@ internal sealed class TopicMetadata(IGrainFactory grains, GrainRetry retry, Time
         lock (_readsGate)
         {
             if (!_reads.TryGetValue(topic, out Task<Grains.TopicDescription?>? read))
-            {
                 _reads[topic] = read = ReadAndForgetAsync(topic);
-            }
 
             return read;
         }
@@ -98,22 +90,16 @@ internal sealed class TopicMetadata(IGrainFactory grains, GrainRetry retry, Time
                 await retry.CallAsync(
                     () => grains.GetGrain<ITopicGrain>(topic).DescribeAsync(), CancellationToken.None).ConfigureAwait(false);
             if (description is null)
-            {
                 _topics.TryRemove(topic, out _);
-            }
             else
-            {
                 _topics[topic] = new Entry(description, time.GetTimestamp());
-            }
 
             return description;
         }
         finally
         {
             lock (_readsGate)
-            {
                 _reads.Remove(topic);
-            }
         }
     }
 

@@ -57,8 +57,6 @@ public sealed record GroupOptions
     private static void Require(bool condition, string message)
     {
         if (!condition)
-        {
             throw new ArgumentException(message);
-        }
     }
 }

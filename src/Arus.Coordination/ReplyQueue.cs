@@ -21,13 +21,9 @@ internal sealed class ReplyQueue
     public void SendWhenDurable(long call, IApiMessage message)
     {
         if (_durable == _changes)
-        {
             Send(call, message);
-        }
         else
-        {
             _held.Enqueue((_changes, new Reply(call, message)));
-        }
     }
 
     /// <summary>All that has changed so far is being written.</summary>
@@ -45,9 +41,7 @@ internal sealed class ReplyQueue
         _durable = _writing ?? _durable;
         _writing = null;
         while (_held.TryPeek(out (long Change, Reply Reply) held) && held.Change <= _durable)
-        {
             _ready.Add(_held.Dequeue().Reply);
-        }
 
         Debug.Assert(_held.Count == 0 || _changes > _durable, "A reply waits for a change that is durable.");
     }
@@ -56,9 +50,7 @@ internal sealed class ReplyQueue
     public IReadOnlyList<Reply> Take()
     {
         if (_ready.Count == 0)
-        {
             return [];
-        }
 
         Reply[] replies = [.. _ready];
         _ready.Clear();

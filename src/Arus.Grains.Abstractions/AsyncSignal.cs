@@ -42,9 +42,7 @@ internal sealed class AsyncSignal(TimeProvider? time = null)
     {
         Task signalled = WaitAsync().AsTask();
         if (signalled.IsCompleted)
-        {
             return;
-        }
 
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         await Task.WhenAny(signalled, Task.Delay(timeout, time ?? TimeProvider.System, limit.Token)).ConfigureAwait(false);

@@ -91,9 +91,7 @@ public static class GroupWaits
         {
             JoinGroupResponse response = await group.JoinAsync(request, caller).WaitAsync(cancellationToken).ConfigureAwait(false);
             if (response.ErrorCode != ErrorCode.RequestTimedOut)
-            {
                 return response;
-            }
 
             request.MemberId = response.MemberId;
         }
@@ -107,9 +105,7 @@ public static class GroupWaits
         {
             SyncGroupResponse response = await group.SyncAsync(request).WaitAsync(cancellationToken).ConfigureAwait(false);
             if (response.ErrorCode != ErrorCode.RequestTimedOut)
-            {
                 return response;
-            }
         }
     }
 }

@@ -51,9 +51,7 @@ public static class TopicCatalog
         // FNV-1a over UTF-16 units: stable between processes, unlike string.GetHashCode.
         uint hash = 2166136261;
         foreach (char c in topicName)
-        {
             hash = (hash ^ c) * 16777619;
-        }
 
         return hash;
     }

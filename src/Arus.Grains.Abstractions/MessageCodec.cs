@@ -29,9 +29,7 @@ public sealed class MessageCodec<T> : IFieldCodec<T>, IDeepCopier<T>
         where TBufferWriter : IBufferWriter<byte>
     {
         if (ReferenceCodec.TryWriteReferenceField(ref writer, fieldIdDelta, expectedType, value))
-        {
             return;
-        }
 
         var bytes = new ArrayBufferWriter<byte>();
         var wire = new WireWriter(bytes);
@@ -48,9 +46,7 @@ public sealed class MessageCodec<T> : IFieldCodec<T>, IDeepCopier<T>
     public T? ReadValue<TInput>(ref Reader<TInput> reader, Field field)
     {
         if (field.IsReference)
-        {
             return ReferenceCodec.ReadReference<T, TInput>(ref reader, field);
-        }
 
         field.EnsureWireType(WireType.LengthPrefixed);
         var wire = new WireReader(reader.ReadBytes(reader.ReadVarUInt32()));

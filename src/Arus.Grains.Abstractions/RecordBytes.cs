@@ -19,9 +19,7 @@ public readonly struct RecordBytes : IReadOnlyList<ReadOnlyMemory<byte>>
     {
         _segments = segments;
         foreach (ReadOnlyMemory<byte> segment in segments)
-        {
             SizeInBytes += segment.Length;
-        }
     }
 
     /// <summary>The bytes of all segments.</summary>

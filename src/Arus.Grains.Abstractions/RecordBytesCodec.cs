@@ -28,21 +28,15 @@ public sealed class RecordBytesCodec : IFieldCodec<RecordBytes>
         ArgumentOutOfRangeException.ThrowIfGreaterThan(segments.Length, MaxSegments);
         long size = SizeOfVarUInt((uint)segments.Length) + value.SizeInBytes;
         foreach (ReadOnlyMemory<byte> segment in segments)
-        {
             size += SizeOfVarUInt((uint)segment.Length);
-        }
 
         writer.WriteVarUInt32(checked((uint)size));
         writer.WriteVarUInt32((uint)segments.Length);
         foreach (ReadOnlyMemory<byte> segment in segments)
-        {
             writer.WriteVarUInt32((uint)segment.Length);
-        }
 
         foreach (ReadOnlyMemory<byte> segment in segments)
-        {
             writer.Write(segment.Span);
-        }
     }
 
     /// <exception cref="InvalidDataException">A length is larger than what follows it. Nothing is allocated for such a length.</exception>
@@ -57,9 +51,7 @@ public sealed class RecordBytesCodec : IFieldCodec<RecordBytes>
         var segments = new ReadOnlyMemory<byte>[Bounded(reader.ReadVarUInt32(), Math.Min(end - reader.Position, MaxSegments))];
         int[] lengths = new int[segments.Length];
         for (int i = 0; i < lengths.Length; i++)
-        {
             lengths[i] = Bounded(reader.ReadVarUInt32(), end - reader.Position);
-        }
 
         for (int i = 0; i < segments.Length; i++)
         {

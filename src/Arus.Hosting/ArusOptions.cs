@@ -23,9 +23,7 @@ public sealed class ArusOptions
     public void Bind(IConfigurationSection section)
     {
         foreach (IConfigurationSection child in section.GetChildren())
-        {
             _values[child.Key] = new ConfigValue(child.Value, ConfigSource.StaticBroker, $"configuration section {section.Path}");
-        }
     }
 
     /// <exception cref="StartRefusedException">Keys are unknown or values not allowed; the message names all of them.</exception>

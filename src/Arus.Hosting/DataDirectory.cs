@@ -55,9 +55,7 @@ internal sealed class DataDirectory : IDisposable
 
             var directory = new DataDirectory(full, lockFile, brokerId, identity.GetValueOrDefault(ClusterIdKey));
             if (identity.Count == 0)
-            {
                 directory.WriteIdentity();
-            }
 
             return directory;
         }

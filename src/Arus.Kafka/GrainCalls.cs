@@ -9,9 +9,7 @@ internal static class GrainCalls
     public static async Task<TResult[]> MapAsync<T, TResult>(IReadOnlyList<T> items, Func<T, Task<TResult>> map)
     {
         if (items.Count == 1)
-        {
             return [await map(items[0])];
-        }
 
         var results = new TResult[items.Count];
         await Parallel.ForAsync(0, items.Count, Bounded, async (i, _) => results[i] = await map(items[i]));

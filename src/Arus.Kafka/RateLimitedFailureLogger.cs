@@ -21,17 +21,11 @@ internal sealed partial class RateLimitedFailureLogger(TimeProvider time, ILogge
     {
         ErrorCode error = GrainFailure.ToErrorCode(exception, scope);
         if (error == ErrorCode.UnknownServerError)
-        {
             LogFailure(operation, subject, exception);
-        }
         else if (StorageFailure.Is(exception) && ShouldLog(exception))
-        {
             LogStorage(operation, subject, error, exception);
-        }
         else
-        {
             LogRetriable(operation, subject, error, exception.Message);
-        }
 
         return error;
     }
@@ -42,9 +36,7 @@ internal sealed partial class RateLimitedFailureLogger(TimeProvider time, ILogge
         lock (_lock)
         {
             if (cause == _lastCause && time.GetElapsedTime(_lastLoggedAt) < RepeatInterval)
-            {
                 return false;
-            }
 
             _lastCause = cause;
             _lastLoggedAt = time.GetTimestamp();

@@ -42,9 +42,7 @@ public sealed class ByteBudget(long total, TimeProvider time)
         if (HasWaiters)
         {
             lock (_lock)
-            {
                 Grant();
-            }
         }
     }
 
@@ -77,9 +75,7 @@ public sealed class ByteBudget(long total, TimeProvider time)
         {
             long before = Interlocked.CompareExchange(ref _free, seen - bytes, seen);
             if (before == seen)
-            {
                 return true;
-            }
 
             seen = before;
         }

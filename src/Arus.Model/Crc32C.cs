@@ -37,9 +37,7 @@ public static class Crc32C
         }
 
         foreach (byte b in data)
-        {
             crc = BitOperations.Crc32C(crc, b);
-        }
 
         return crc;
     }
@@ -77,9 +75,7 @@ public static class Crc32C
         Span<uint> bits = stackalloc uint[32];
         byte[] zeros = new byte[zeroBytes];
         for (int bit = 0; bit < 32; bit++)
-        {
             bits[bit] = AppendBytes(1u << bit, zeros);
-        }
 
         uint[] shift = new uint[4 * 256];
         for (int i = 0; i < shift.Length; i++)
@@ -87,9 +83,7 @@ public static class Crc32C
             for (int bit = 0; bit < 8; bit++)
             {
                 if ((i & (1 << bit)) != 0)
-                {
                     shift[i] ^= bits[((i >> 8) * 8) + bit];
-                }
             }
         }
 

@@ -73,8 +73,6 @@ public sealed class PooledBufferWriter : IBufferWriter<byte>, IDisposable
         byte[] old = _buffer;
         _buffer = next;
         if (old.Length > 0)
-        {
             ArrayPool<byte>.Shared.Return(old);
-        }
     }
 }

@@ -11,26 +11,18 @@ public static class TopicName
     public static ValidationResult Validate(string? name)
     {
         if (string.IsNullOrEmpty(name))
-        {
             return Refuse("A topic name may not be empty.");
-        }
 
         if (name.Length > MaxLength)
-        {
             return Refuse($"A topic name has at most {MaxLength} characters; this one has {name.Length}.");
-        }
 
         if (name is "." or "..")
-        {
             return Refuse($"A topic name may not be '{name}'.");
-        }
 
         foreach (char c in name)
         {
             if (!char.IsAsciiLetterOrDigit(c) && c is not ('.' or '_' or '-'))
-            {
                 return Refuse($"Topic name '{name}' has the character '{c}'; only ASCII letters, digits, '.', '_' and '-' are allowed.");
-            }
         }
 
         return ValidationResult.Ok;

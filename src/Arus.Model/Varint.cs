@@ -37,9 +37,7 @@ public static class Varint
         {
             byte b = source[at++];
             if (shift == 63 && b > 1)
-            {
                 break;
-            }
 
             zigzag |= (ulong)(b & 0x7F) << shift;
             if (b < 0x80)

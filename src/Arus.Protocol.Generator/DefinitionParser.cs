@@ -36,9 +36,7 @@ internal sealed class DefinitionParser
         {
             string keyword = part.ToLowerInvariant();
             if (part.Length > 0 && NextHead($"'{keyword}'") is var words && (words.Length != 1 || words[0] != keyword))
-            {
                 throw new DefinitionException($"'{words[0]}' stands where '{keyword}' is expected");
-            }
 
             _structs.Clear();
             var message = new StructDefinition(definition.Name + part, "", definition.Versions);
@@ -82,23 +80,17 @@ internal sealed class DefinitionParser
         {
             _next++;
             if (indent != (indentHere ??= indent))
-            {
                 throw new DefinitionException("the indentation does not fit the line above");
-            }
 
             FieldDefinition field = ParseField(parent, words, doc);
             field.CountedBy = parent.Fields.Find(before => before.Counts == field.Name);
             parent.Fields.Add(field);
             if (field.Primitive is null)
-            {
                 AttachStruct(parent, field, indent);
-            }
         }
 
         if (parent.Fields.Find(count => count.Counts != null && !parent.Fields.Exists(field => field.CountedBy == count)) is { } lost)
-        {
             throw new DefinitionException($"'{lost.Name}' counts '{lost.Counts}', which does not follow");
-        }
     }
 
     private void AttachStruct(StructDefinition parent, FieldDefinition field, int indent)
@@ -114,17 +106,13 @@ internal sealed class DefinitionParser
         field.Struct = created;
         ParseFields(created, indent);
         if (created.Fields.Count == 0)
-        {
             throw new DefinitionException($"'{field.TypeName}' is neither a primitive type nor followed by fields");
-        }
     }
 
     private static FieldDefinition ParseField(StructDefinition parent, string[] words, string doc)
     {
         if (words.Length < 2)
-        {
             throw new DefinitionException("expected 'NAME TYPE [VERSIONS] [= DEFAULT] [tag N] [count FIELD]'");
-        }
 
         string type = words[1];
         bool isArray = type.StartsWith("[]", StringComparison.Ordinal);
@@ -136,15 +124,11 @@ internal sealed class DefinitionParser
         int word = 2;
         VersionRange versions = parent.Versions;
         if (word < words.Length && char.IsDigit(words[word][0]))
-        {
             versions = VersionRange.Parse(words[word++]).Intersect(parent.Versions);
-        }
 
         var field = new FieldDefinition(words[0], type, isArray, versions, doc);
         if (question >= 0)
-        {
             field.Nullable = nullable.Length == 0 ? versions : VersionRange.Parse(nullable).Intersect(versions);
-        }
 
         for (; word + 1 < words.Length; word += 2)
         {

@@ -21,9 +21,7 @@ internal sealed class FieldEmitter(Definition definition, StructDefinition type,
         DeclareLengths();
         code.Line($"var value = new {type.Name}();");
         foreach (FieldDefinition field in type.Fields.Where(f => f.Tag == null))
-        {
             Guarded(field.Versions.Condition(_known), () => ReadField(field, _lengths));
-        }
 
         TagSection($"reader.SkipTags({Quote(type.Path)});", ReadTags);
         code.Line("return value;");
@@ -33,9 +31,7 @@ internal sealed class FieldEmitter(Definition definition, StructDefinition type,
     {
         DeclareLengths();
         foreach (FieldDefinition field in type.Fields.Where(f => f.Tag == null))
-        {
             Guarded(field.Versions.Condition(_known), () => WriteField(field, _lengths, "writer"));
-        }
 
         TagSection("writer.WriteVarUInt(0);", WriteTags);
     }
@@ -43,17 +39,13 @@ internal sealed class FieldEmitter(Definition definition, StructDefinition type,
     private void DeclareLengths()
     {
         if (definition.IsEverFlexible)
-        {
             code.Line($"LengthFormat lengths = version >= {definition.FlexibleSince} ? {Compact} : LengthFormat.Fixed;");
-        }
     }
 
     private void TagSection(string none, Action some)
     {
         if (definition.IsEverFlexible)
-        {
             Guarded($"lengths == {Compact}", _tagged.Count == 0 ? () => code.Line(none) : some);
-        }
     }
 
     private void ReadTags()
@@ -82,9 +74,7 @@ internal sealed class FieldEmitter(Definition definition, StructDefinition type,
     {
         code.Line("uint tags = 0;");
         foreach (FieldDefinition field in _tagged)
-        {
             code.Line($"tags += {IsPresent(field)} ? 1u : 0u;");
-        }
 
         code.Line("writer.WriteVarUInt(tags);");
         foreach (FieldDefinition field in _tagged)
@@ -165,9 +155,7 @@ internal sealed class FieldEmitter(Definition definition, StructDefinition type,
         else if (field.Struct != null)
         {
             if (field.Nullable != null)
-            {
                 code.Line($"{writer}.WritePresence({field.Name} is not null);");
-            }
 
             code.Line($"{field.Name}{(CSharp.IsNullable(field) ? "?" : "")}.Write(ref {writer}, version);");
         }

@@ -61,9 +61,7 @@ internal sealed class MessageEmitter(Definition definition)
         foreach (FieldDefinition field in type.Fields)
         {
             if (field.Counts == null)
-            {
                 Property(type, field);
-            }
         }
 
         var emitter = new FieldEmitter(definition, type, _code);
@@ -77,9 +75,7 @@ internal sealed class MessageEmitter(Definition definition)
             _code.Line(isMessage ? "/// <inheritdoc/>" : "/// <summary>Part of the message's method of that name.</summary>");
             _code.Open($"{(isMessage ? "public" : "internal")} {signature}, short version)");
             if (isMessage)
-            {
                 _code.Line(first);
-            }
 
             body();
             _code.Close();
@@ -94,9 +90,7 @@ internal sealed class MessageEmitter(Definition definition)
         doc += field.Nullable is { } range && !range.Covers(field.Versions.Intersect(known)) ? $"Null in versions {range} only. " : "";
         _code.Line();
         if (doc.Length > 0)
-        {
             _code.Line($"/// <summary>{doc.TrimEnd()}</summary>");
-        }
 
         string initial = CSharp.Initial(field);
         _code.Line($"public {CSharp.PropertyType(field)} {field.Name} {{ get; set; }}{(initial.Length == 0 ? "" : $" = {initial};")}");

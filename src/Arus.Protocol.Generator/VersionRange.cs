@@ -26,9 +26,7 @@ internal readonly record struct VersionRange(int Min, int Max)
     {
         bool lower = Min > known.Min, upper = Max < known.Max;
         if (lower && upper)
-        {
             return Min == Max ? $"version == {Min}" : $"version is >= {Min} and <= {Max}";
-        }
 
         return lower ? $"version >= {Min}" : upper ? $"version <= {Max}" : null;
     }

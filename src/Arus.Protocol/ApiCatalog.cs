@@ -11,9 +11,7 @@ public static partial class ApiCatalog
         All = Defined();
         ByKey = new ApiDescriptor?[(int)All[^1].Key + 1];
         foreach (ApiDescriptor api in All)
-        {
             ByKey[(int)api.Key] = api;
-        }
     }
 
     /// <summary>In the order of their keys.</summary>

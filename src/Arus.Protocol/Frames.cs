@@ -26,9 +26,7 @@ public static class Frames
         var reader = new WireReader(frame);
         correlationId = reader.ReadInt32("CorrelationId");
         if (T.Descriptor.HasFlexibleResponseHeader(version))
-        {
             reader.SkipTags("");
-        }
 
         return T.Read(ref reader, version);
     }
@@ -62,9 +60,7 @@ public static class Frames
         }
 
         if (message.IsRequest ? message.Api.IsFlexible(version) : message.Api.HasFlexibleResponseHeader(version))
-        {
             writer.WriteVarUInt(0);
-        }
 
         message.Write(ref writer, version);
     }

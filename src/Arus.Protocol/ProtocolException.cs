@@ -12,8 +12,6 @@ public sealed class ProtocolException(string problem, string? message = null, sh
     internal static void ThrowIfUnknown(string message, short minVersion, short maxVersion, short version)
     {
         if (version < minVersion || version > maxVersion)
-        {
             throw new ProtocolException($"the version is not one of {minVersion} to {maxVersion}", message, version);
-        }
     }
 }

@@ -28,9 +28,7 @@ public readonly struct Records
 
         _pieces = pieces;
         foreach (ReadOnlyMemory<byte> piece in pieces)
-        {
             Length = checked(Length + piece.Length);
-        }
     }
 
     private Records(bool isNull) => IsNull = isNull;
@@ -52,9 +50,7 @@ public readonly struct Records
     public ReadOnlyMemory<byte> ToMemory()
     {
         if (_pieces is null)
-        {
             return _single;
-        }
 
         var all = new byte[Length];
         var writer = new WireWriter(all);
@@ -71,8 +67,6 @@ public readonly struct Records
         }
 
         foreach (ReadOnlyMemory<byte> piece in _pieces)
-        {
             writer.WriteMemory(piece);
-        }
     }
 }

@@ -17,9 +17,7 @@ public readonly record struct RequestHeader(ApiKey ApiKey, short ApiVersion, int
         int correlationId = reader.ReadInt32(nameof(CorrelationId));
         string? clientId = reader.ReadString(LengthFormat.Fixed, true, nameof(ClientId));
         if (ApiCatalog.Find(key) is { } api && api.Supports(version) && api.IsFlexible(version))
-        {
             reader.SkipTags("");
-        }
 
         return new RequestHeader(key, version, correlationId, clientId);
     }

@@ -95,9 +95,7 @@ public ref struct WireReader
     public readonly int CheckCount(int count, bool nullable, int minElementSize, string field)
     {
         if (CheckLength(count, MaxArrayLength, nullable, field) && (long)count * minElementSize > Remaining)
-        {
             throw Error($"{count} elements do not fit into the {Remaining} bytes that are left", field);
-        }
 
         return count;
     }
@@ -122,9 +120,7 @@ public ref struct WireReader
         uint tag = ReadVarUInt(field);
         uint size = ReadVarUInt(field);
         if (size > Remaining)
-        {
             throw Error($"tagged field {tag} of {size} bytes, but only {Remaining} are left", field);
-        }
 
         outerLimit = _limit;
         _limit = _position + (int)size;
@@ -134,9 +130,7 @@ public ref struct WireReader
     public void EndTag(int outerLimit, string field)
     {
         if (Remaining != 0)
-        {
             throw Error($"{Remaining} bytes too many in a tagged field", field);
-        }
 
         _limit = outerLimit;
     }
@@ -164,15 +158,11 @@ public ref struct WireReader
         {
             uint next = Take(1, field)[0];
             if (shift == 28 && next > 0x0F)
-            {
                 break;
-            }
 
             value |= (next & 0x7F) << shift;
             if (next < 0x80)
-            {
                 return value;
-            }
         }
 
         throw Error("a number of variable length is longer than 32 bits", field);
@@ -195,9 +185,7 @@ public ref struct WireReader
     private int ReadLength(LengthFormat lengths, string field)
     {
         if (lengths == LengthFormat.Fixed)
-        {
             return ReadInt32(field);
-        }
 
         long value = lengths == LengthFormat.Compact ? ReadVarUInt(field) : ReadVarLong(field);
         return value is >= 0 and <= int.MaxValue ? (int)value - 1 : throw Error($"length {value - 1}", field);
@@ -207,9 +195,7 @@ public ref struct WireReader
     private readonly bool CheckLength(int length, int max, bool nullable, string field)
     {
         if (length >= 0 && length <= max)
-        {
             return true;
-        }
 
         return length == -1
             ? nullable ? false : throw Error("null is not allowed", field)
@@ -219,9 +205,7 @@ public ref struct WireReader
     private ReadOnlySpan<byte> Take(int length, string field)
     {
         if (length > _limit - _position)
-        {
             throw Error($"{length} bytes wanted, {Remaining} left", field);
-        }
 
         ReadOnlySpan<byte> taken = _span.Slice(_position, length);
         _position += length;

@@ -47,9 +47,7 @@ public ref struct WireWriter
     public void Flush()
     {
         if (_used > 0)
-        {
             _output?.Advance(_used);
-        }
 
         _flushed += _used;
         _chunk = default;
@@ -61,17 +59,13 @@ public ref struct WireWriter
     public void WriteInt8(sbyte value)
     {
         if (Reserve(1, out Span<byte> to))
-        {
             to[0] = (byte)value;
-        }
     }
 
     public void WriteInt16(short value)
     {
         if (Reserve(2, out Span<byte> to))
-        {
             BinaryPrimitives.WriteInt16BigEndian(to, value);
-        }
     }
 
     public void WriteUInt16(ushort value) => WriteInt16((short)value);
@@ -81,17 +75,13 @@ public ref struct WireWriter
     public void WriteInt32(int value)
     {
         if (Reserve(4, out Span<byte> to))
-        {
             BinaryPrimitives.WriteInt32BigEndian(to, value);
-        }
     }
 
     public void WriteInt64(long value)
     {
         if (Reserve(8, out Span<byte> to))
-        {
             BinaryPrimitives.WriteInt64BigEndian(to, value);
-        }
     }
 
     public void WriteFloat64(double value) => WriteInt64(BitConverter.DoubleToInt64Bits(value));
@@ -99,9 +89,7 @@ public ref struct WireWriter
     public void WriteUuid(Guid value)
     {
         if (Reserve(16, out Span<byte> to))
-        {
             value.TryWriteBytes(to, bigEndian: true, out _);
-        }
     }
 
     public void WriteString(LengthFormat lengths, string? value, bool nullable, string field)
@@ -109,18 +97,12 @@ public ref struct WireWriter
         int length = value is null ? -1 : Encoding.UTF8.GetByteCount(value);
         CheckLength(length, short.MaxValue, nullable, field);
         if (lengths == LengthFormat.Fixed)
-        {
             WriteInt16((short)length);
-        }
         else
-        {
             WriteLength(lengths, length);
-        }
 
         if (length > 0 && Reserve(length, out Span<byte> to))
-        {
             Encoding.UTF8.GetBytes(value, to);
-        }
     }
 
     public void WriteBytes(LengthFormat lengths, ReadOnlyMemory<byte>? value, bool nullable, string field)
@@ -158,14 +140,10 @@ public ref struct WireWriter
     {
         int size = (38 - BitOperations.LeadingZeroCount(value | 1)) / 7;
         if (!Reserve(size, out Span<byte> to))
-        {
             return;
-        }
 
         for (int i = 0; i < size - 1; i++, value >>= 7)
-        {
             to[i] = (byte)(value | 0x80);
-        }
 
         to[size - 1] = (byte)value;
     }
@@ -176,9 +154,7 @@ public ref struct WireWriter
     public void WriteVarLong(long value)
     {
         if (Reserve(Varint.SizeOf(value), out Span<byte> to))
-        {
             Varint.Write(to, value);
-        }
     }
 
     /// <summary>Bytes as they are: by reference, if the output takes that, or else a copy.</summary>
@@ -207,9 +183,7 @@ public ref struct WireWriter
         while (bytes.Length > 0)
         {
             if (_used == _chunk.Length)
-            {
                 NextChunk(1);
-            }
 
             int part = Math.Min(bytes.Length, _chunk.Length - _used);
             bytes[..part].CopyTo(_chunk[_used..]);
@@ -229,9 +203,7 @@ public ref struct WireWriter
         }
 
         if (_chunk.Length - _used < size)
-        {
             NextChunk(size);
-        }
 
         to = _chunk.Slice(_used, size);
         _used += size;
@@ -258,9 +230,7 @@ public ref struct WireWriter
     private readonly void CheckLength(int length, int max, bool nullable, string field)
     {
         if (length > max || (length < 0 && !nullable))
-        {
             throw Error(length < 0 ? "null is not allowed in this version" : $"length {length} is above {max}", field);
-        }
     }
 
     private readonly ProtocolException Error(string problem, string? field) => new(problem, _message ?? "header", _version, field);

@@ -48,9 +48,7 @@ internal sealed class BrokerConsole() : ConsoleFormatter(FormatterName)
     public override void Write<TState>(in LogEntry<TState> logEntry, IExternalScopeProvider? scopeProvider, TextWriter textWriter)
     {
         if (_muted || Suppressed.Contains((logEntry.Category, logEntry.EventId.Id)) || IsFalseAlarm(logEntry))
-        {
             return;
-        }
 
         string level = logEntry.LogLevel switch
         {
@@ -64,9 +62,7 @@ internal sealed class BrokerConsole() : ConsoleFormatter(FormatterName)
         string message = logEntry.Formatter(logEntry.State, logEntry.Exception).ReplaceLineEndings(" ");
         textWriter.WriteLine($"{time} {level}: {logEntry.Category}[{logEntry.EventId.Id}] {message}");
         if (logEntry.Exception is { } exception)
-        {
             textWriter.WriteLine(exception);
-        }
     }
 
     /// <summary>

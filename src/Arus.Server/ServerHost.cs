@@ -74,9 +74,7 @@ internal static class ServerHost
         {
             silo.UseArusClustering(config).AddArus(config);
             if (traces)
-            {
                 silo.AddActivityPropagation();
-            }
         });
     }
 
@@ -84,13 +82,9 @@ internal static class ServerHost
     {
         kestrel.AddServerHeader = false;
         if (Endpoints.TryParseHostPort(endpoint, out HostPort address) && address.Host is "" or "0.0.0.0" or "*")
-        {
             kestrel.ListenAnyIP(address.Port);
-        }
         else
-        {
             kestrel.Listen(ArusSiloBuilderExtensions.ParseEndpoint(BrokerConfigs.HttpEndpoint, endpoint));
-        }
     }
 
     private static string ReadyLine(ArusBroker broker)

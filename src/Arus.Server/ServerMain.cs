@@ -30,9 +30,7 @@ internal static class ServerMain
         {
             await error.WriteLineAsync("Arus cannot start as it is configured:");
             foreach (string fault in configuration.Faults)
-            {
                 await error.WriteLineAsync($"  {fault}");
-            }
 
             return BadConfiguration;
         }

@@ -38,9 +38,7 @@ internal static class Telemetry
         bool toCollector = CollectorVariables.Any(name => !string.IsNullOrEmpty(builder.Configuration[name]));
         bool toPrometheus = config.GetString(BrokerConfigs.HttpEndpoint) != BrokerConfigs.HttpEndpointNone;
         if (!toCollector && !toPrometheus)
-        {
             return false;
-        }
 
         OpenTelemetryBuilder telemetry = builder.Services.AddOpenTelemetry()
             .ConfigureResource(resource => resource
@@ -50,9 +48,7 @@ internal static class Telemetry
                 .AddEnvironmentVariableDetector())
             .WithMetrics(metrics => AddMetrics(metrics, config, toPrometheus));
         if (toCollector)
-        {
             telemetry.WithTracing(traces => traces.AddSource([.. ArusTelemetry.ActivitySources, .. RuntimeSources])).UseOtlpExporter();
-        }
 
         return toCollector;
     }
@@ -66,9 +62,7 @@ internal static class Telemetry
             ArusTelemetry.GroupLag.Name,
             new MetricStreamConfiguration { CardinalityLimit = config.GetInt(BrokerConfigs.GroupLagMaxPartitions) + 1 });
         if (toPrometheus)
-        {
             metrics.AddPrometheusExporter(exporter => exporter.ScopeInfoEnabled = false);
-        }
     }
 
     private static void ReadVariables(IConfigurationManager configuration, BrokerConfig config)
@@ -78,14 +72,10 @@ internal static class Telemetry
         foreach (DictionaryEntry variable in Environment.GetEnvironmentVariables())
         {
             if (variable.Key is string name && name.StartsWith(VariablePrefix, StringComparison.Ordinal))
-            {
                 configuration[name] = (string?)variable.Value;
-            }
         }
 
         if (config.GetString(BrokerConfigs.OtlpEndpoint) is { } endpoint)
-        {
             configuration[CollectorVariable] = endpoint;
-        }
     }
 }

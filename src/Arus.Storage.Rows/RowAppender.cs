@@ -18,23 +18,17 @@ internal sealed class RowAppender(
     public ValueTask<LogAppendResult[]> AppendAsync(ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin)
     {
         if (origin == AppendOrigin.Replica)
-        {
             throw new NotSupportedException($"The log of {log.Partition} is kept in grain storage, in one copy; it has no replicas.");
-        }
 
         var append = new PendingAppend(entries, leaderEpoch, origin, log.Options.ContinuesInline);
         if (!append.Validate(log.Config, log.NowMs))
-        {
             return new ValueTask<LogAppendResult[]>(append.Results);
-        }
 
         bool queuesCommit;
         using (_lock.Enter())
         {
             if (Refusal() is { } refusal)
-            {
                 return append.RefuseAll(refusal);
-            }
 
             _queue.Enqueue(append);
             _pendingBytes += append.Bytes;
@@ -43,9 +37,7 @@ internal sealed class RowAppender(
         }
 
         if (queuesCommit)
-        {
             operations.RunCommit(CommitQueuedAsync);
-        }
 
         return append.AsValueTask();
     }
@@ -93,14 +85,10 @@ internal sealed class RowAppender(
         }
 
         if (more)
-        {
             operations.RunCommit(CommitQueuedAsync);
-        }
 
         if (log.Failure is null && leadership.IsCheckpointDue)
-        {
             await leadership.TryCheckpointAsync().ConfigureAwait(false);
-        }
     }
 
     /// <summary>What goes into the next row: appends of one epoch, and not too many bytes.</summary>
@@ -128,14 +116,10 @@ internal sealed class RowAppender(
         int epoch = appends[0].LeaderEpoch;
         int newest = Math.Max(leadership.ClaimedEpoch, rows.LatestEpoch);
         if (epoch < newest)
-        {
             return log.FencedBy(newest, epoch);
-        }
 
         if (await leadership.ClaimAsync(epoch).ConfigureAwait(false) is { } fenced)
-        {
             return fenced;
-        }
 
         for (int race = 0; race < MaxRaces; race++)
         {
@@ -150,9 +134,7 @@ internal sealed class RowAppender(
 
             string key = row.InfoIn(rows.Generation).Key;
             if (await store.TryInsertAsync(key, row.Serialize()).ConfigureAwait(false))
-            {
                 return await AcknowledgeAsync(row, key).ConfigureAwait(false);
-            }
 
             long before = rows.NextOffset;
             await leadership.RecoverAsync().ConfigureAwait(false);
@@ -177,9 +159,7 @@ internal sealed class RowAppender(
         }
 
         if (leader > row.LeaderEpoch)
-        {
             return log.FencedBy(leader, row.LeaderEpoch);
-        }
 
         leadership.Add(row);
         return null;

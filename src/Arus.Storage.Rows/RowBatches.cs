@@ -17,9 +17,7 @@ internal static class RowBatches
     {
         int position = 0;
         while (position < batches.Length && new RecordBatchHeader(batches[position..]) is var header && header.NextOffset <= offset)
-        {
             position += header.SizeInBytes;
-        }
 
         return position;
     }

@@ -20,9 +20,7 @@ internal sealed class RowBuilder(ProducerStateManager producers, TopicConfig con
         {
             // After a lost race it is judged anew.
             if (PendingAppend.DependsOnLog(append.Results[i].Error))
-            {
                 append.Results[i] = AddEntry(append.Entries[i].Span, append.Origin);
-            }
         }
     }
 
@@ -38,9 +36,7 @@ internal sealed class RowBuilder(ProducerStateManager producers, TopicConfig con
     {
         long first = _next;
         if (_after.CheckSequences(entry, origin, first, nowMs, config.LogAppendTime) is { } outcome)
-        {
             return outcome;
-        }
 
         while (!entry.IsEmpty)
         {

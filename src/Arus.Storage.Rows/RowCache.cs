@@ -32,9 +32,7 @@ internal sealed class RowCache(int maxBytes)
     public void Add(string key, ReadOnlyMemory<byte> batches)
     {
         if (batches.Length > maxBytes)
-        {
             return;
-        }
 
         using (_lock.Enter())
         {

@@ -28,9 +28,7 @@ internal sealed class RowCleaner(
     {
         CompactionPlan? plan = await operations.RunAsync(() => Task.FromResult(Plan())).ConfigureAwait(false);
         if (plan is null || await MapKeysAsync(plan).ConfigureAwait(false) is not { } map)
-        {
             return (0, 0);
-        }
 
         (int count, long freed, long horizon) = (0, 0, long.MaxValue);
         IEnumerable<RowInfo> cleanable = plan.Rows.TakeWhile(row => row.BaseOffset < map.EndOffset);
@@ -43,9 +41,7 @@ internal sealed class RowCleaner(
 
             long before = group.Sum(row => (long)row.Size);
             if (cleaned.Changed && await operations.RunAsync(() => SwapAsync(plan, group, cleaned.Row)).ConfigureAwait(false))
-            {
                 (count, freed) = (count + group.Count, freed + before - (cleaned.Row?.Batches.Length ?? 0));
-            }
 
             horizon = Math.Min(horizon, cleaned.NextHorizonMs);
         }
@@ -80,9 +76,7 @@ internal sealed class RowCleaner(
         foreach (RowInfo row in plan.Rows.Where(row => row.NextOffset > plan.FirstDirtyOffset))
         {
             if (await store.TryReadAsync(row, keep: false).ConfigureAwait(false) is not { } batches)
-            {
                 return null;
-            }
 
             if (!RowBatches.Of(batches).All(batch => CompactionKeys.TryAdd(map, batch, plan.FirstDirtyOffset, scratch)))
             {
@@ -106,9 +100,7 @@ internal sealed class RowCleaner(
         foreach (RowInfo row in group)
         {
             if (await store.TryReadAsync(row, keep: false).ConfigureAwait(false) is not { } batches)
-            {
                 return null;
-            }
 
             foreach (ReadOnlyMemory<byte> batch in RowBatches.Of(batches))
             {
@@ -135,9 +127,7 @@ internal sealed class RowCleaner(
     {
         int first = rows.IndexOf(group[0].BaseOffset);
         if (!leadership.IsLeader || plan.Generation != rows.Generation || !rows.All.Skip(first).Take(group.Count).SequenceEqual(group))
-        {
             return false;
-        }
 
         rows.Replace(first, group.Count, cleaned is null ? null : await merger.InsertAsync(cleaned).ConfigureAwait(false));
         return await leadership.TryCheckpointAndCollectAsync().ConfigureAwait(false);
@@ -146,15 +136,11 @@ internal sealed class RowCleaner(
     private async Task<bool> FinishAsync(CompactionPlan plan, long cleanedTo, long horizon)
     {
         if (plan.Generation != rows.Generation || !leadership.IsLeader)
-        {
             return false;
-        }
 
         _nextHorizonMs = horizon;
         if (cleanedTo <= rows.CleanedOffset)
-        {
             return true;
-        }
 
         rows.CleanedOffset = cleanedTo;
         return await leadership.TryCheckpointAsync().ConfigureAwait(false);

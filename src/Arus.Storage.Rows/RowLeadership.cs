@@ -35,9 +35,7 @@ internal sealed class RowLeadership(RowLogContext log, RowStore store, RowList r
     public async Task<string?> ClaimAsync(int epoch)
     {
         if (IsLeader && epoch == ClaimedEpoch)
-        {
             return null;
-        }
 
         const int Attempts = 100;
         for (int attempt = 0; attempt < Attempts; attempt++)
@@ -45,9 +43,7 @@ internal sealed class RowLeadership(RowLogContext log, RowStore store, RowList r
             await LoadAsync().ConfigureAwait(false);
             int newest = Math.Max(ClaimedEpoch, rows.LatestEpoch);
             if (newest > epoch)
-            {
                 return log.FencedBy(newest, epoch);
-            }
 
             // Equal: an earlier attempt of this log was written, and its answer was lost.
             if (ClaimedEpoch == epoch || await TryWriteHeadAsync(epoch).ConfigureAwait(false))
@@ -73,9 +69,7 @@ internal sealed class RowLeadership(RowLogContext log, RowStore store, RowList r
             for (int attempt = 0; IsLeader && attempt < log.Options.StoreAttempts; attempt++)
             {
                 if (await TryWriteHeadAsync(ClaimedEpoch).ConfigureAwait(false))
-                {
                     return true;
-                }
 
                 // An epoch has one leader: a head of this epoch is a write of this log whose answer was lost.
                 StoredHead? head = await store.ReadHeadAsync().ConfigureAwait(false);
@@ -103,9 +97,7 @@ internal sealed class RowLeadership(RowLogContext log, RowStore store, RowList r
     {
         bool written = await TryCheckpointAsync().ConfigureAwait(false);
         if (written)
-        {
             await CollectGarbageAsync().ConfigureAwait(false);
-        }
 
         return written;
     }
@@ -114,9 +106,7 @@ internal sealed class RowLeadership(RowLogContext log, RowStore store, RowList r
     public async Task CollectGarbageAsync()
     {
         foreach (string key in rows.Garbage)
-        {
             await store.DeleteAsync(key).ConfigureAwait(false);
-        }
 
         rows.ClearGarbage();
     }
@@ -125,18 +115,14 @@ internal sealed class RowLeadership(RowLogContext log, RowStore store, RowList r
     public async Task RecoverAsync()
     {
         while (await store.FindAsync(RowInfo.KeyOf(rows.NextOffset, rows.Generation)).ConfigureAwait(false) is { } row)
-        {
             Add(row);
-        }
     }
 
     /// <summary>Adds a row that stands at the log's end.</summary>
     public void Add(SegmentRow row)
     {
         foreach (ReadOnlyMemory<byte> batch in RowBatches.Of(row.Batches))
-        {
             producers.AddStored(new RecordBatchHeader(batch.Span), log.NowMs);
-        }
 
         RowInfo info = row.InfoIn(rows.Generation);
         store.Keep(info.Key, row.Batches);
@@ -150,9 +136,7 @@ internal sealed class RowLeadership(RowLogContext log, RowStore store, RowList r
     {
         string? etag = await store.TryWriteHeadAsync(HeadRow.Serialize(rows.ToHead(epoch, producers)), _headETag).ConfigureAwait(false);
         if (etag is null)
-        {
             return false;
-        }
 
         _headETag = etag;
         _rowsSinceCheckpoint = 0;
@@ -164,9 +148,7 @@ internal sealed class RowLeadership(RowLogContext log, RowStore store, RowList r
         StoredHead? stored = await store.ReadHeadAsync().ConfigureAwait(false);
         _headETag = stored?.ETag;
         if (stored is null)
-        {
             return;
-        }
 
         RowLogHead head = HeadRow.Deserialize(stored.Bytes);
         producers.ReplaceWith(ProducerSnapshot.Deserialize(head.Producers)

@@ -47,9 +47,7 @@ internal sealed class RowList
         get
         {
             using (_lock.Enter())
-            {
                 return _rows.Count;
-            }
         }
     }
 
@@ -58,18 +56,14 @@ internal sealed class RowList
         get
         {
             using (_lock.Enter())
-            {
                 return _epochs.Latest;
-            }
         }
     }
 
     public LogEpochEnd EpochEnd(int leaderEpoch)
     {
         using (_lock.Enter())
-        {
             return _epochs.End(leaderEpoch, _end);
-        }
     }
 
     /// <summary>The row that a reader goes on with.</summary>
@@ -89,9 +83,7 @@ internal sealed class RowList
     public RowInfo[] FindByTimestamp(long timestamp)
     {
         using (_lock.Enter())
-        {
             return [.. _rows.Where(row => row.MaxTimestamp >= timestamp && row.NextOffset > _logStart)];
-        }
     }
 
     /// <summary>The index of the first row that ends behind an offset; the number of rows when there is none.</summary>

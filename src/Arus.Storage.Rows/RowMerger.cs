@@ -20,9 +20,7 @@ internal sealed class RowMerger(RowLogContext log, RowStore store, RowList rows,
             long size = 0;
             int count = 0;
             while (first + count < rows.Count - kept && size + rows.All[first + count].Size <= log.Options.MergedRowBytes)
-            {
                 size += rows.All[first + count++].Size;
-            }
 
             if (count >= log.Options.MergeRows)
             {

@@ -30,9 +30,7 @@ internal sealed class RowOperations(RowLogContext log)
         var source = new TaskCompletionSource<T>(
             log.Options.ContinuesInline ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously);
         using (_lock.Enter())
-        {
             _queue.Enqueue(() => ExecuteAsync(operation, source));
-        }
 
         Start();
         return source.Task;
@@ -42,9 +40,7 @@ internal sealed class RowOperations(RowLogContext log)
     public void RunCommit(Func<Task> commit)
     {
         using (_lock.Enter())
-        {
             _commit = commit;
-        }
 
         Start();
     }
@@ -71,17 +67,13 @@ internal sealed class RowOperations(RowLogContext log)
         }
 
         if (starts)
-        {
             _ = PumpAsync();
-        }
     }
 
     private async Task PumpAsync()
     {
         while (Take() is { } operation)
-        {
             await operation().ConfigureAwait(false);
-        }
     }
 
     private Func<Task>? Take()
@@ -89,9 +81,7 @@ internal sealed class RowOperations(RowLogContext log)
         using (_lock.Enter())
         {
             if (!_queue.TryDequeue(out Func<Task>? next))
-            {
                 (next, _commit) = (_commit, null);
-            }
 
             _running = next is not null;
             return next;

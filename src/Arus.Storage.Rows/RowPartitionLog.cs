@@ -70,9 +70,7 @@ public sealed class RowPartitionLog : IPartitionLog
         var log = new RowPartitionLog(partition, store, config, options);
         await log._leadership.LoadAsync().ConfigureAwait(false);
         if (leaderEpoch >= 0 && await log._leadership.ClaimAsync(leaderEpoch).ConfigureAwait(false) is { } fenced)
-        {
             throw new LogException(fenced, error: ErrorCode.FencedLeaderEpoch);
-        }
 
         return log;
     }
@@ -137,9 +135,7 @@ public sealed class RowPartitionLog : IPartitionLog
     {
         // Every leader finds an epoch above its own; and the head tells what the last leader left.
         if (await _leadership.ClaimAsync(RowLeadership.DeletedEpoch).ConfigureAwait(false) is { } refused)
-        {
             throw new LogException(refused);
-        }
 
         _rows.AdvanceStart(_rows.NextOffset);
         await _leadership.CollectGarbageAsync().ConfigureAwait(false);

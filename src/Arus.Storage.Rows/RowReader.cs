@@ -9,18 +9,14 @@ internal sealed class RowReader(RowLogContext log, RowStore store, RowList rows,
     public async ValueTask<LogReadResult> ReadAsync(long offset, int maxBytes, bool minOneBatch)
     {
         if (log.IsClosing)
-        {
             return Answer([], ErrorCode.NotLeaderOrFollower);
-        }
 
         long from = offset;
         for (int attempt = 0; attempt < Attempts;)
         {
             (bool inRange, RowInfo? found) = rows.Find(offset, from);
             if (!inRange || found is not { } row)
-            {
                 return Answer([], inRange ? ErrorCode.None : ErrorCode.OffsetOutOfRange);
-            }
 
             if (await store.TryReadAsync(row, keep: true).ConfigureAwait(false) is not { } batches)
             {
@@ -66,9 +62,7 @@ internal sealed class RowReader(RowLogContext log, RowStore store, RowList rows,
             }
 
             if (!missed)
-            {
                 return null;
-            }
         }
 
         throw await MissingAsync($"The rows of {log.Partition} changed {Attempts} times while they were searched.").ConfigureAwait(false);
@@ -81,18 +75,14 @@ internal sealed class RowReader(RowLogContext log, RowStore store, RowList rows,
             long start = rows.LogStartOffset;
             RowInfo[] readable = rows.FindByTimestamp(long.MinValue);
             if (readable.Length == 0)
-            {
                 return null;
-            }
 
             // The first row may begin before the log does; what it knows of itself counts only for the rest.
             long max = readable.Skip(1).Aggregate(RecordBatchHeader.NoTimestamp, (greatest, row) => Math.Max(greatest, row.MaxTimestamp));
             long? first = readable[0].BaseOffset >= start ? readable[0].MaxTimestamp
                 : await MaxTimestampFromAsync(readable[0], start).ConfigureAwait(false);
             if (first is { } known)
-            {
                 return await FindByTimestampAsync(Math.Max(max, known)).ConfigureAwait(false);
-            }
         }
 
         throw await MissingAsync($"The first row of {log.Partition} changed {Attempts} times while it was searched.").ConfigureAwait(false);
@@ -110,9 +100,7 @@ internal sealed class RowReader(RowLogContext log, RowStore store, RowList rows,
     {
         int leader = await leadership.ReadLeaderAsync().ConfigureAwait(false);
         if (leader <= leadership.ClaimedEpoch)
-        {
             return new LogException(message);
-        }
 
         var fenced = new LogException(log.FencedBy(leader, leadership.ClaimedEpoch), error: ErrorCode.FencedLeaderEpoch);
         log.Fail(fenced);

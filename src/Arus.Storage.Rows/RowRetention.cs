@@ -8,22 +8,16 @@ internal sealed class RowRetention(
     {
         long target = beforeOffset == -1 ? rows.NextOffset : beforeOffset;
         if (target < 0 || target > rows.NextOffset)
-        {
             return new LogDeleteResult(ErrorCode.OffsetOutOfRange, -1);
-        }
 
         if (!leadership.IsLeader)
-        {
             return new LogDeleteResult(ErrorCode.NotLeaderOrFollower, -1);
-        }
 
         if (target > rows.LogStartOffset)
         {
             rows.AdvanceStart(target);
             if (!await leadership.TryCheckpointAndCollectAsync().ConfigureAwait(false))
-            {
                 return new LogDeleteResult(ErrorCode.NotLeaderOrFollower, -1);
-            }
         }
 
         return new LogDeleteResult(ErrorCode.None, rows.LogStartOffset);
@@ -34,22 +28,16 @@ internal sealed class RowRetention(
     {
         int expired = producers.Expire(log.NowMs - (long)log.Options.ProducerExpiration.TotalMilliseconds);
         if (!leadership.IsLeader)
-        {
             return new LogMaintenanceResult(0, 0, 0, expired);
-        }
 
         (long before, int count) = (rows.SizeBytes, rows.Count);
         if (log.Config.Delete)
-        {
             rows.AdvanceStart(RetentionStart(log.Config));
-        }
 
         int deleted = count - rows.Count;
         int merged = await merger.MergeAsync().ConfigureAwait(false);
         if (deleted > 0 || merged > 0 || leadership.NeedsCheckpoint || rows.Garbage.Count > 0)
-        {
             await leadership.TryCheckpointAndCollectAsync().ConfigureAwait(false);
-        }
 
         return new LogMaintenanceResult(deleted, merged, before - rows.SizeBytes, expired);
     }
@@ -64,9 +52,7 @@ internal sealed class RowRetention(
             bool tooOld = config.RetentionMs >= 0 && row.MaxTimestamp >= 0 && log.NowMs - row.MaxTimestamp > config.RetentionMs;
             bool tooMuch = config.RetentionBytes >= 0 && excess - row.Size >= 0 && row.NextOffset < rows.NextOffset;
             if (!tooOld && !tooMuch)
-            {
                 break;
-            }
 
             excess -= row.Size;
             start = row.NextOffset;

@@ -14,15 +14,11 @@ internal sealed class RowStore(TopicPartition partition, ISegmentRowStore store,
     {
         string key = row.Key;
         if (_cache.TryGet(key, out ReadOnlyMemory<byte> cached))
-        {
             return cached;
-        }
 
         SegmentRow? read = await FindAsync(key).ConfigureAwait(false);
         if (read is not null && keep)
-        {
             _cache.Add(key, read.Batches);
-        }
 
         return read?.Batches;
     }
@@ -49,9 +45,7 @@ internal sealed class RowStore(TopicPartition partition, ISegmentRowStore store,
             try
             {
                 if (await store.TryInsertAsync(key, bytes).ConfigureAwait(false))
-                {
                     return true;
-                }
 
                 // It may be the row of an attempt whose answer was lost. Epochs are given once, so the same bytes are the same row.
                 return await RetryAsync(() => store.ReadAsync(key)).ConfigureAwait(false) is { } there && there.Span.SequenceEqual(bytes);

@@ -14,9 +14,7 @@ internal sealed class RowTruncation(
         }
 
         if (offset >= rows.NextOffset)
-        {
             return false;
-        }
 
         int kept = rows.IndexOf(offset);
         (RowInfo? cut, long end) = kept < rows.Count && rows.All[kept].BaseOffset < offset
@@ -26,9 +24,7 @@ internal sealed class RowTruncation(
         producers.ReplaceWith(rebuilt);
         rows.TruncateTo(end, kept, cut);
         if (!await leadership.TryCheckpointAsync().ConfigureAwait(false))
-        {
             log.ThrowIfUnusable(isClosed: false);
-        }
 
         await leadership.CollectGarbageAsync().ConfigureAwait(false);
         return true;
@@ -43,17 +39,13 @@ internal sealed class RowTruncation(
         {
             var header = new RecordBatchHeader(batch.Span);
             if (header.NextOffset > offset)
-            {
                 break;
-            }
 
             (length, end, maxTimestamp) = (length + batch.Length, header.NextOffset, Math.Max(maxTimestamp, header.MaxTimestamp));
         }
 
         if (length == 0)
-        {
             return (null, end);
-        }
 
         var cut = new SegmentRow(leadership.ClaimedEpoch, row.BaseOffset, end, maxTimestamp, batches[..length]);
         return (await merger.InsertAsync(cut).ConfigureAwait(false), end);
@@ -67,9 +59,7 @@ internal sealed class RowTruncation(
         foreach (RowInfo info in rows.All.Take(kept).Concat(last).ToArray())
         {
             foreach (ReadOnlyMemory<byte> batch in RowBatches.Of(await store.ReadAsync(info).ConfigureAwait(false)))
-            {
                 rebuilt.AddStored(new RecordBatchHeader(batch.Span), log.NowMs);
-            }
         }
 
         return rebuilt;

@@ -52,9 +52,7 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
         get
         {
             lock (_lock)
-            {
                 return _open.Count;
-            }
         }
     }
 
@@ -107,9 +105,7 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
         try
         {
             if (before is not null)
-            {
                 await CloseAsync(before).ConfigureAwait(false);
-            }
 
             var work = new LogTask<PartitionLog?>(
                 () => replacement(affinity),
@@ -121,9 +117,7 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
         {
             entry.SetResult(log);
             if (log is null)
-            {
                 Forget(partition, found => found == entry.Task);
-            }
         }
     }
 
@@ -133,9 +127,7 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
         lock (_lock)
         {
             if (_disposed)
-            {
                 return;
-            }
 
             _disposed = true;
             open = [.. _open.Values];
@@ -143,9 +135,7 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
 
         await Task.WhenAll(open.Select(CloseAsync)).ConfigureAwait(false);
         if (_ownsScheduler)
-        {
             await _shared.Scheduler.DisposeAsync().ConfigureAwait(false);
-        }
 
         _directoryLock.Dispose();
     }
@@ -155,17 +145,13 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
     {
         var missing = new Stack<string>();
         for (string? path = directory; path is not null && !fileSystem.DirectoryExists(path); path = Path.GetDirectoryName(path))
-        {
             missing.Push(path);
-        }
 
         while (missing.TryPop(out string? path))
         {
             fileSystem.CreateDirectory(path);
             if (Path.GetDirectoryName(path) is { } parent)
-            {
                 fileSystem.SyncDirectory(parent);
-            }
         }
     }
 
@@ -175,9 +161,7 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
     private static async Task CloseAsync(Task<PartitionLog?> entry)
     {
         if (await entry.ConfigureAwait(false) is { } log)
-        {
             await log.DisposeAsync().ConfigureAwait(false);
-        }
     }
 
     private void Forget(TopicPartition partition, Func<Task<PartitionLog?>, bool> isGone)
@@ -185,9 +169,7 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
         lock (_lock)
         {
             if (_open.GetValueOrDefault(partition) is { } entry && isGone(entry))
-            {
                 _open.Remove(partition);
-            }
         }
     }
 
@@ -204,9 +186,7 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
     {
         string directory = Path.Combine(_shared.Options.Directory, partition.ToString());
         if (FindOther(topicId, directory) is null)
-        {
             DirectoryRemoval.Remove(_shared, directory);
-        }
     }
 
     /// <summary>What a directory says of itself when it belongs to another topic of the same name; null when it does not.</summary>
@@ -221,9 +201,7 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
     private void SetStrayAside(TopicPartition partition, Guid topicId, string directory)
     {
         if (FindOther(topicId, directory) is not { } checkpoint)
-        {
             return;
-        }
 
         string stray = DirectoryRemoval.NewName(_shared.FileSystem, directory, ".stray");
         _shared.FileSystem.RenameDirectory(directory, stray);

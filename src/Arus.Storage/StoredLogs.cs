@@ -17,9 +17,7 @@ public static class StoredLogs
         foreach (string name in fileSystem.ListDirectories(directory))
         {
             if (TryParse(name, out TopicPartition partition) && OldestWrite(fileSystem, Path.Combine(directory, name)) is { } oldest)
-            {
                 yield return new StoredLog(partition, oldest);
-            }
         }
     }
 

@@ -88,9 +88,7 @@ public sealed class ReferenceGraphTests
         bool isPure = Pure.Contains(project);
         Assert.Equal(isPure, Load(project).Descendants("IsPure").Any(e => e.Value == "true"));
         if (isPure)
-        {
             Assert.Empty(References(project, "FrameworkReference"));
-        }
     }
 
     [Fact]

@@ -24,9 +24,7 @@ internal static class Repository
         for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {
             if (File.Exists(Path.Combine(folder.FullName, "Orleans.sln")))
-            {
                 return folder.FullName;
-            }
         }
 
         throw new InvalidOperationException($"No Orleans.sln above {AppContext.BaseDirectory}; run the tests from a checkout.");

@@ -76,9 +76,7 @@ internal static class ClientBenchmarks
     private static async Task EnqueueAllAsync(IProducer<byte[], byte[]> producer, byte[] value, int records)
     {
         for (int i = 0; i < records; i++)
-        {
             await producer.EnqueueAsync(new(FakeGrains.Topic, null, value));
-        }
 
         await producer.FlushAsync();
     }
@@ -90,14 +88,10 @@ internal static class ClientBenchmarks
         {
             int count = Math.Min(pending.Length, records - done);
             for (int i = 0; i < count; i++)
-            {
                 pending[i] = await producer.EnqueueAsync(new(FakeGrains.Topic, null, value));
-            }
 
             for (int i = 0; i < count; i++)
-            {
                 await pending[i].GetResultAsync();
-            }
 
             done += count;
         }
@@ -110,14 +104,10 @@ internal static class ClientBenchmarks
         {
             int count = Math.Min(pending.Length, records - done);
             for (int i = 0; i < count; i++)
-            {
                 pending[i] = producer.ProduceAsync(new(FakeGrains.Topic, null, value));
-            }
 
             for (int i = 0; i < count; i++)
-            {
                 await pending[i];
-            }
 
             done += count;
         }
@@ -126,9 +116,7 @@ internal static class ClientBenchmarks
     private static async Task PollAllAsync(IConsumer<byte[], ReadOnlyMemory<byte>> consumer, int records)
     {
         for (int read = 0; read < records;)
-        {
             read += (await consumer.PollAsync(Timeout.InfiniteTimeSpan)).Count;
-        }
     }
 
     private static async Task EnumerateAllAsync(IConsumer<byte[], ReadOnlyMemory<byte>> consumer, int records)
@@ -137,9 +125,7 @@ internal static class ClientBenchmarks
         await foreach (ConsumeResult<byte[], ReadOnlyMemory<byte>> _ in consumer.ConsumeAsync())
         {
             if (++read == records)
-            {
                 break;
-            }
         }
     }
 
@@ -157,9 +143,7 @@ internal static class ClientBenchmarks
         using var builder = new RecordBatchBuilder();
         byte[] value = new byte[size];
         while (builder.SizeInBytes + RecordBatchBuilder.EstimateRecordSize(-1, size, []) <= BatchBytes)
-        {
             builder.Append(0, null, value);
-        }
 
         long offset = 0;
         while (offset < records)

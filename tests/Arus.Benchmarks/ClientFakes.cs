@@ -89,15 +89,11 @@ internal sealed class FakePartition(ReadOnlyMemory<byte>[] log)
         long before = GC.GetAllocatedBytesForCurrentThread();
         int first = Array.BinarySearch(_bases, request.Offset);
         if (first < 0)
-        {
             return new TaskCompletionSource<PartitionReadResult>().Task;
-        }
 
         int count = 0;
         for (int bytes = 0; first + count < log.Length && (count == 0 || bytes + log[first + count].Length <= request.MaxBytes); count++)
-        {
             bytes += log[first + count].Length;
-        }
 
         Batches += count;
         long end = new RecordBatchHeader(log[^1].Span).NextOffset;

@@ -27,9 +27,7 @@ internal static class LogBenchmarks
                 foreach (int record in new[] { 100, 1024 })
                 {
                     foreach (int batch in new[] { 16 << 10, 1 << 20 })
-                    {
                         await MeasureAsync(root, flush, record, batch);
-                    }
                 }
             }
         }
@@ -49,9 +47,7 @@ internal static class LogBenchmarks
         long before = GC.GetTotalMemory(forceFullCollection: true);
         long start = Stopwatch.GetTimestamp();
         for (int i = 0; i < count; i++)
-        {
             logs.Add(await provider.OpenAsync(new TopicPartition("idle", i), Guid.Empty, config));
-        }
 
         TimeSpan elapsed = Stopwatch.GetElapsedTime(start);
         long bytes = GC.GetTotalMemory(forceFullCollection: true) - before;
@@ -100,9 +96,7 @@ internal static class LogBenchmarks
         byte[] value = new byte[recordSize - 10];
         new Random(1).NextBytes(value);
         while (builder.SizeInBytes + recordSize <= batchSize)
-        {
             builder.Append(DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), null, value);
-        }
 
         return builder.Build(new RecordBatchOptions()).ToArray();
     }
@@ -116,9 +110,7 @@ internal static class LogBenchmarks
         {
             RandomAccess.Write(file, buffers, (long)i * perCommit * batch.Length);
             if (sync)
-            {
                 RandomAccess.FlushToDisk(file);
-            }
         }
 
         return Speed((long)commits * perCommit * batch.Length, start);
@@ -131,9 +123,7 @@ internal static class LogBenchmarks
         long start = Stopwatch.GetTimestamp();
         long position = 0;
         for (int read; (read = RandomAccess.Read(file, buffer, position)) > 0;)
-        {
             position += read;
-        }
 
         return Speed(position, start);
     }
@@ -194,9 +184,7 @@ internal static class LogBenchmarks
     private static void Check(LogAppendResult[] results)
     {
         if (results[0].Error != ErrorCode.None)
-        {
             throw new InvalidOperationException(results[0].Message);
-        }
     }
 
     private static async Task<long> ReadAsync(IPartitionLog log, long from)

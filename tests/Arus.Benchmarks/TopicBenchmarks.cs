@@ -117,18 +117,14 @@ internal static class TopicBenchmarks
     private static void Check(PartitionAppendResult response)
     {
         if (response.Results[0].Error != ErrorCode.None)
-        {
             throw new InvalidOperationException($"{response.Results[0]}");
-        }
     }
 
     private static PartitionAppend Request()
     {
         using var builder = new RecordBatchBuilder();
         for (int i = 0; i < 10; i++)
-        {
             builder.Append(1_700_000_000_000, null, new byte[100]);
-        }
 
         return new PartitionAppend(-1, 30_000, [builder.Build(new RecordBatchOptions()).ToArray()]);
     }

@@ -13,9 +13,7 @@ public sealed class InterruptTests
     public async Task A_signal_cancels_the_command(string signal)
     {
         if (OperatingSystem.IsWindows())
-        {
             return;
-        }
 
         // A silo that takes the connection and says nothing.
         using var silo = new TcpListener(IPAddress.Loopback, 0);
@@ -37,9 +35,7 @@ public sealed class InterruptTests
         finally
         {
             if (!arus.HasExited)
-            {
                 arus.Kill();
-            }
         }
     }
 

@@ -20,9 +20,7 @@ public sealed class LatencyMeterTests
     {
         var meter = new LatencyMeter(TimeSpan.Zero);
         for (int i = 1; i <= 10_000; i++)
-        {
             meter.Record(TimeSpan.Zero, TimeSpan.FromMicroseconds(i * 10));
-        }
 
         Assert.InRange(meter.Percentile(50).TotalMicroseconds, 50_000, 50_050);
         Assert.InRange(meter.Percentile(99).TotalMicroseconds, 99_000, 99_099);

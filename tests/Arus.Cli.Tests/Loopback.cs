@@ -48,9 +48,7 @@ internal sealed class Loopback
     {
         var results = new List<ConsumeResult<TKey, TValue>>();
         if (EndsWhenEmpty && _records.Reader.Count == 0)
-        {
             return results;
-        }
 
         byte[]? value = await _records.Reader.ReadAsync(cancellationToken);
         do

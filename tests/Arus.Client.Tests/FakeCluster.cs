@@ -46,9 +46,7 @@ internal sealed class FakeCluster
     public long CommittedOffset(string topic, int partition)
     {
         lock (_gate)
-        {
             return _committed.TryGetValue(new TopicPartition(topic, partition), out CommittedOffset found) ? found.Offset : -1;
-        }
     }
 
     public void Commit(string topic, int partition, long offset)
@@ -64,9 +62,7 @@ internal sealed class FakeCluster
         string topic, OffsetCommitRequest.OffsetCommitRequestPartition partition)
     {
         if (CommitError == ErrorCode.None)
-        {
             Commit(topic, partition.PartitionIndex, partition.CommittedOffset);
-        }
 
         return new() { PartitionIndex = partition.PartitionIndex, ErrorCode = CommitError };
     }

@@ -43,9 +43,7 @@ public class RecordProcessorTests
             seen.GetOrAdd(record.Key!, key => []).Add(record.Value!);
             busy.TryRemove(record.Key!, out bool _);
             if (Interlocked.Increment(ref count) == 1000)
-            {
                 done.SetResult();
-            }
         });
         Task run = processor.RunAsync(stop.Token);
         await cluster.Membership!.AssignAsync(new("t", 0), new("t", 1), new("t", 2));
@@ -54,9 +52,7 @@ public class RecordProcessorTests
         await run;
         Assert.Equal(expected.OrderBy(e => e.Key), seen.OrderBy(e => e.Key));
         for (int p = 0; p < 3; p++)
-        {
             Assert.Equal(cluster.Partition("t", p).EndOffset, cluster.CommittedOffset("t", p));
-        }
 
         Assert.True(cluster.Membership.HasLeft);
     }
@@ -66,9 +62,7 @@ public class RecordProcessorTests
     {
         var cluster = new FakeCluster();
         foreach (string key in new[] { "a", "b", "c" })
-        {
             Append(cluster.Partition("t", 0), key, key);
-        }
 
         var slow = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var others = new CountdownEvent(2);
@@ -83,9 +77,7 @@ public class RecordProcessorTests
             }
 
             if (others.Signal())
-            {
                 othersDone.SetResult();
-            }
         });
         Task run = processor.RunAsync(stop.Token);
         await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
@@ -113,14 +105,10 @@ public class RecordProcessorTests
             {
                 int attempt = attempts.AddOrUpdate(record.Key!, 1, (_, n) => n + 1);
                 if (record.Key == "bad" || (record.Key == "flaky" && attempt < 2))
-                {
                     throw new InvalidOperationException("no good");
-                }
 
                 if (record.Key == "good")
-                {
                     done.SetResult();
-                }
 
                 return default;
             });
@@ -176,9 +164,7 @@ public class RecordProcessorTests
         var cluster = new FakeCluster();
         InMemoryPartition partition = cluster.Partition("t", 0);
         foreach (string key in new[] { "slow", "gone", "after" })
-        {
             Append(partition, key, key);
-        }
 
         partition.FailFetch = request =>
         {
@@ -216,9 +202,7 @@ public class RecordProcessorTests
         var cluster = new FakeCluster();
         InMemoryPartition partition = cluster.Partition("t", 0);
         foreach (string key in new[] { "a", "b", "c" })
-        {
             Append(partition, key, key);
-        }
 
         // As when a topic was deleted and created again: what comes now has offsets that were read before.
         // Refused until the consumer has gone back: as long as records are not delivered it does not, and asks once more.
@@ -237,9 +221,7 @@ public class RecordProcessorTests
         {
             seen.Enqueue(record.Key!);
             if (seen.Count == 6)
-            {
                 again.SetResult();
-            }
 
             return default;
         });
@@ -285,9 +267,7 @@ public class RecordProcessorTests
         Assert.Equal(42, fetcher.Processed);
         Assert.False(work.IsFinished);
         for (long offset = 40; offset < 49; offset++)
-        {
             before.End(old[offset]);
-        }
 
         Assert.Equal(42, fetcher.Processed);
         Assert.True(before.IsFinished);

@@ -11,9 +11,7 @@ internal static class Batches
     {
         using var builder = new RecordBatchBuilder();
         foreach (string value in values)
-        {
             builder.Append(1_700_000_000_000, null, Encoding.UTF8.GetBytes(value));
-        }
 
         return builder.Build(new RecordBatchOptions()).ToArray();
     }
@@ -34,9 +32,7 @@ internal static class Batches
             ReadOnlySpan<byte> body = bytes.AsSpan(at + RecordBatchHeader.Size, header.SizeInBytes - RecordBatchHeader.Size);
             var reader = new RecordReader(body, header.Count);
             while (reader.TryRead(out RecordView record))
-            {
                 records.Add((header.BaseOffset + record.OffsetDelta, Encoding.UTF8.GetString(record.Value)));
-            }
 
             at += header.SizeInBytes;
         }

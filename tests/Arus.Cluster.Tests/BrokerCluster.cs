@@ -126,9 +126,7 @@ public sealed class BrokerCluster : IAsyncDisposable
         silo.AddIncomingGrainCallFilter(context =>
         {
             if (context.InterfaceMethod.DeclaringType == typeof(ITopicGrain))
-            {
                 TopicCalls.AddOrUpdate($"{context.TargetId.Key}.{context.MethodName}", 1, (_, count) => count + 1);
-            }
 
             return context.Invoke();
         });

@@ -101,9 +101,7 @@ public sealed class FailoverTests
         string clusterId = (await cluster.Grains.GetGrain<IClusterGrain>(0).DescribeAsync()).ClusterId;
         Assert.Equal(22, clusterId.Length);
         for (int i = 0; i < 20; i++)
-        {
             await cluster.CreateTopicAsync($"kept-{i:D2}");
-        }
 
         await cluster.StopAsync(2);
         string[] topics = await BrokerCluster.EventuallyAsync(cluster.ListTopicsAsync, list => list.Length == 20);

@@ -20,9 +20,7 @@ public sealed class IdlePartitionRetentionTests
         await CloseAsync(local, "expired");
         await CloseAsync(local, "kept");
         foreach (string segment in Directory.EnumerateFiles(Path.Combine(cluster.LogDirectory(1), "expired-0"), "*.log"))
-        {
             File.SetLastWriteTimeUtc(segment, DateTime.UtcNow - TimeSpan.FromHours(2));
-        }
 
         Assert.Equal(1, await cluster.Services(1).GetRequiredService<IdlePartitionRetention>().RunAsync(TestTimeout.Token));
         Assert.Equal(["expired", "open"], local.Claims.Select(open => open.Partition.Topic).Order());

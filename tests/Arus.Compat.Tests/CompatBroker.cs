@@ -111,13 +111,9 @@ internal static class NumberedRecord
     {
         byte[] value = new byte[number % 11 == 0 ? 0 : number * 37 % 1500];
         if (number % 3 == 0)
-        {
             new Random(number).NextBytes(value);
-        }
         else
-        {
             Array.Fill(value, (byte)('a' + (number % 26)));
-        }
 
         return value;
     }

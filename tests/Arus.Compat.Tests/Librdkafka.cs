@@ -17,26 +17,20 @@ internal static class Librdkafka
     internal static void UseThePackagesOwn()
     {
         if (OperatingSystem.IsLinux())
-        {
             NativeLibrary.SetDllImportResolver(typeof(Library).Assembly, Resolve);
-        }
     }
 
     private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? path)
     {
         if (!name.Contains("rdkafka", StringComparison.Ordinal))
-        {
             return 0;
-        }
 
         string architecture = RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant();
         string directory = Path.Combine(AppContext.BaseDirectory, "runtimes", $"linux-{architecture}", "native");
         foreach (string build in LinuxBuilds)
         {
             if (NativeLibrary.TryLoad(Path.Combine(directory, build), out nint handle))
-            {
                 return handle;
-            }
         }
 
         throw new DllNotFoundException($"None of {string.Join(", ", LinuxBuilds)} in {directory} loads on this system.");

@@ -35,9 +35,7 @@ internal static class Generate
     {
         byte[] damaged = bytes.ToArray();
         foreach ((double at, byte mask) in flips)
-        {
             damaged[from + (int)(at * (damaged.Length - from))] ^= mask;
-        }
 
         return damaged;
     }
@@ -62,9 +60,7 @@ internal static class Generate
         var random = new Random(seed);
         byte[] text = new byte[length];
         for (int i = 0; i < length; i++)
-        {
             text[i] = i > 20 && random.Next(10) < repetition ? text[i - random.Next(1, 20)] : (byte)random.Next('a', 'z');
-        }
 
         return text;
     }

@@ -23,9 +23,7 @@ public sealed class Lz4FrameTests
             Assert.Equal(Text, Read(frame));
             Assert.Equal(Text + Text, Read([.. frame, .. frame]));
             for (int length = 0; length < frame.Length; length++)
-            {
                 Assert.Equal(ErrorCode.CorruptMessage, Fail(frame[..length]));
-            }
         }
     }
 
@@ -81,9 +79,7 @@ public sealed class Lz4FrameTests
             | (contentChecksum ? 0x04 : 0);
         byte[] size = new byte[contentSize is null ? 0 : sizeof(long)];
         if (contentSize is { } value)
-        {
             BinaryPrimitives.WriteInt64LittleEndian(size, value);
-        }
 
         byte[] stored = [.. "abcdabcdabcdabcd"u8];
         byte[] Checksum(bool isWanted, byte[] of) => isWanted ? BitConverter.GetBytes(XXH32.DigestOf(of)) : [];

@@ -178,9 +178,7 @@ public class RecordBatchFormatTests
 
                 // Validation ends with some result, and records that it accepts can be read to the end.
                 if (RecordBatchPayload.Validate(bad, scratch, requireKeys: false, out _).IsOk)
-                {
                     ReadToTheEnd(bad);
-                }
             },
             cases: 3_000);
         for (int cut = RecordBatchHeader.Size; cut < good.Length; cut++)

@@ -23,9 +23,7 @@ public sealed class RecordBoundsTests
                 Compare(payload, records.Length);
                 Compare(payload, records.Length + more);
                 foreach ((int, double, byte) mutation in mutations)
-                {
                     Compare(Mutate(payload, mutation), records.Length);
-                }
             },
             cases: 400);
         Assert.True(Seeds.Given is not null || (valid > 400 && invalid > 400), $"{valid} valid, {invalid} invalid payloads prove little.");
@@ -49,9 +47,7 @@ public sealed class RecordBoundsTests
         {
             byte[] payload = Payload(records);
             for (int length = 0; length < Math.Min(payload.Length, 2_000); length++)
-            {
                 Assert.False(RecordBounds.AreSound(payload.AsSpan(0, length), records.Length, requireKeys: false));
-            }
         },
         cases: 20);
 

@@ -14,9 +14,7 @@ public sealed class BrokerMetricsTests
             InstrumentPublished = (instrument, self) =>
             {
                 if (ReferenceEquals(instrument.Meter, metrics.Meter))
-                {
                     self.EnableMeasurementEvents(instrument);
-                }
             },
         };
         listener.SetMeasurementEventCallback<long>((instrument, value, _, _) =>

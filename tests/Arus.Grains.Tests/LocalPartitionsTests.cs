@@ -196,9 +196,7 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
         {
             Asked++;
             if (Interlocked.Exchange(ref _gate, null) is { } gate)
-            {
                 await gate.Task;
-            }
 
             return Failure is null ? await _logs.OpenAsync(partition, topicId, config, leaderEpoch, cancellationToken) : throw Failure;
         }
@@ -206,9 +204,7 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
         public async ValueTask DeleteAsync(TopicPartition partition, Guid topicId)
         {
             if (Interlocked.Exchange(ref _deletionGate, null) is { } gate)
-            {
                 await gate.Task;
-            }
 
             await (Failure is null ? _logs.DeleteAsync(partition, topicId) : throw Failure);
         }

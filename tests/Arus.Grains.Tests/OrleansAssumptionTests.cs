@@ -172,9 +172,7 @@ public sealed class OrleansAssumptionTests(OrleansAssumptionTests.OneSilo cluste
 
             string? stored = _states.TryGetValue(grainId, out (string ETag, object State) old) ? old.ETag : null;
             if (stored != grainState.ETag)
-            {
                 throw new InconsistentStateException("stale", stored, grainState.ETag);
-            }
 
             Overwrite(grainId, ((Tally)(object)grainState.State!).Count);
             grainState.ETag = _states[grainId].ETag;

@@ -40,9 +40,7 @@ public sealed class StorageFailureTests
     {
         Exception failure = Disk;
         for (int i = 0; i < wrappers; i++)
-        {
             failure = new AggregateException(failure);
-        }
 
         Assert.Equal(expected, StorageFailure.Is(failure));
     }

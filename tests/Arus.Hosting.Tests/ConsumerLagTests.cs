@@ -20,20 +20,14 @@ public sealed class ConsumerLagTests : IDisposable
         _listener.InstrumentPublished = static (instrument, listener) =>
         {
             if (instrument.Meter.Name == ConsumerLag.MeterName)
-            {
                 listener.EnableMeasurementEvents(instrument);
-            }
         };
         _listener.SetMeasurementEventCallback<long>((instrument, value, labels, _) =>
         {
             if (instrument.IsObservable)
-            {
                 _lags[string.Join('/', labels.ToArray().Select(label => label.Value))] = value;
-            }
             else
-            {
                 _omitted += value;
-            }
         });
     }
 
@@ -89,9 +83,7 @@ public sealed class ConsumerLagTests : IDisposable
         ConsumerLag lag = await ProduceAsync(host, records: 1);
         var partition = new TopicPartition("journal", 0);
         foreach (string group in new[] { "a", "b", "c" })
-        {
             lag.Committed(group, [(partition, 0)]);
-        }
 
         await lag.MeasureAsync(TestTimeout.Token);
         Assert.Equal([("a/journal/0", 1L), ("b/journal/0", 1L)], Collect());
@@ -133,9 +125,7 @@ public sealed class ConsumerLagTests : IDisposable
         var grains = host.Services.GetRequiredService<IGrainFactory>();
         await grains.GetGrain<ITopicGrain>("journal").CreateAsync(new TopicSpec(1, -1, null, [], false));
         for (int i = 0; i < records; i++)
-        {
             await grains.GetGrain<IJournalGrain>("journal").WriteAsync("entry");
-        }
 
         return host.Services.GetRequiredService<ConsumerLag>();
     }

@@ -25,9 +25,7 @@ public sealed class DataDirectoryTests : IDisposable
     public void It_remembers_its_cluster()
     {
         using (DataDirectory first = DataDirectory.Open(_path, 1))
-        {
             first.CheckCluster("abc");
-        }
 
         using DataDirectory second = DataDirectory.Open(_path, 1);
         second.CheckCluster("abc");

@@ -38,9 +38,7 @@ public sealed class FramingTests
         await using var kafka = new KafkaHarness();
         TestConnection connection = kafka.Connect();
         foreach (byte value in TestConnection.Encode(new ApiVersionsRequest(), 0, 7))
-        {
             await connection.SendRawAsync(new[] { value });
-        }
 
         Assert.Equal(7, (await connection.ReceiveAsync<ApiVersionsResponse>(0)).Correlation);
     }

@@ -79,14 +79,10 @@ public sealed class HostingTests
     {
         var values = new List<(string, string)> { ("listeners", listeners) };
         if (advertised is not null)
-        {
             values.Add(("advertised.listeners", advertised));
-        }
 
         if (single is not null)
-        {
             values.Add(("arus.advertised.single.address", single));
-        }
 
         KafkaListener[] found = KafkaListener.FromConfig(BrokerConfig.Of([.. values]));
         Assert.Equal(expected, string.Join(", ", found.Select(l => $"{l.Name} {l.Advertised.Host}:{l.Advertised.Port}")));

@@ -63,9 +63,7 @@ internal sealed class KafkaHarness : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         foreach ((_, TestConnection connection) in _connections)
-        {
             await connection.CloseAsync();
-        }
 
         await _provider.DisposeAsync();
     }

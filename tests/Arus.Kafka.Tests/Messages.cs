@@ -10,9 +10,7 @@ internal static class Messages
     {
         using var builder = new RecordBatchBuilder();
         foreach (string value in values)
-        {
             builder.Append(1_700_000_000_000, null, System.Text.Encoding.UTF8.GetBytes(value));
-        }
 
         return builder.Build(new RecordBatchOptions()).ToArray();
     }

@@ -57,18 +57,14 @@ public sealed class OrderingTests
         await first.SendAsync(Messages.Produce("topic", 0, Messages.Batch("0")), 9);
         await partition.WhenAsync(p => p.Appends.Count == 1);
         for (int i = 0; i < 4; i++)
-        {
             await first.SendAsync(Messages.Produce("topic", 0, Messages.Batch($"{i}")), 9);
-        }
 
         // Concurrent requests on other connections tell when those before them have been taken.
         await first.SendAsync(Messages.Metadata("topic"), 1);
         await second.CallAsync<MetadataResponse>(Messages.Metadata("other"), 1);
         partition.Release();
         for (int i = 0; i < 5; i++)
-        {
             await first.ReceiveAsync<ProduceResponse>(9);
-        }
 
         await first.ReceiveAsync<MetadataResponse>(1);
         Assert.Equal(5, partition.Appends.Sum(append => append.Entries.Count));
@@ -180,9 +176,7 @@ public sealed class OrderingTests
                 byte next = bytes[at++];
                 value |= (next & 0x7F) << shift;
                 if (next < 0x80)
-                {
                     return (value >> 1) ^ -(value & 1);
-                }
             }
         }
 

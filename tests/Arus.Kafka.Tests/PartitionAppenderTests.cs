@@ -15,9 +15,7 @@ public sealed class PartitionAppenderTests
         PartitionAppender appender = Create();
         _partition.Hold();
         for (int i = 0; i < 5; i++)
-        {
             Assert.True(appender.EnqueueAsync(Append(i)).IsCompleted);
-        }
 
         _partition.Release();
         await _owner.WhenAsync(5);
@@ -33,9 +31,7 @@ public sealed class PartitionAppenderTests
         _partition.Hold();
         short[] acks = [-1, -1, -1, 1, 1, -1];
         for (int i = 0; i < acks.Length; i++)
-        {
             await appender.EnqueueAsync(Append(i, acks[i]));
-        }
 
         _partition.Release();
         await _owner.WhenAsync(acks.Length);
@@ -49,15 +45,11 @@ public sealed class PartitionAppenderTests
         _partition.Hold();
         int entries = PartitionAppender.MaxEntriesPerCall + 10;
         for (int i = 0; i < entries; i++)
-        {
             await appender.EnqueueAsync(Append(i));
-        }
 
         byte[] large = Messages.Batch(new string('x', PartitionAppender.MaxBytesPerCall / 2));
         for (int i = 0; i < 3; i++)
-        {
             await appender.EnqueueAsync(new QueuedAppend(_owner, entries + i, large, -1, 1_000));
-        }
 
         _partition.Release();
         await _owner.WhenAsync(entries + 3);
@@ -150,9 +142,7 @@ public sealed class PartitionAppenderTests
             {
                 Results.Add(part, result);
                 if (memoryInUse)
-                {
                     MemoryInUse.Add(part);
-                }
 
                 some = _some;
                 _some = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -169,9 +159,7 @@ public sealed class PartitionAppenderTests
                 lock (Results)
                 {
                     if (Results.Count >= count)
-                    {
                         return;
-                    }
 
                     some = _some.Task;
                 }

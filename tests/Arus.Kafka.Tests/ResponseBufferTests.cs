@@ -43,9 +43,7 @@ public sealed class ResponseBufferTests
         kafka.Cluster.AddTopic("topic", 2);
         byte[][] batches = [.. Enumerable.Range(0, 40).Select(i => Messages.Batch(new string((char)('a' + (i % 26)), 90_000 + i)))];
         for (int i = 0; i < batches.Length; i++)
-        {
             kafka.Cluster.Partition("topic", i % 2).Put(batches[i]);
-        }
 
         TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0), (1, 0)], partitionMaxBytes: 50_000_000), 11);

@@ -74,9 +74,7 @@ public sealed class StorageFailureTests
         kafka.Cluster.Group("g").Failure = new IOException("No space left on device");
         TestConnection connection = kafka.Connect();
         for (int i = 0; i < 3; i++)
-        {
             await connection.CallAsync<HeartbeatResponse>(new HeartbeatRequest { GroupId = "g", MemberId = "m" }, 3);
-        }
 
         Assert.Contains("Heartbeat of g failed because of the storage", Assert.Single(kafka.Complaints), StringComparison.Ordinal);
         kafka.Cluster.Group("g").Failure = new IOException("Input/output error");

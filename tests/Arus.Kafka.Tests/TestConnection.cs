@@ -78,9 +78,7 @@ internal sealed class TestConnection
             }
 
             if (read.IsCompleted)
-            {
                 return null;
-            }
 
             _toClient.Reader.AdvanceTo(read.Buffer.Start, read.Buffer.End);
         }
@@ -90,9 +88,7 @@ internal sealed class TestConnection
     public bool HasResponse()
     {
         if (!_toClient.Reader.TryRead(out ReadResult read))
-        {
             return false;
-        }
 
         _toClient.Reader.AdvanceTo(read.Buffer.Start);
         return !read.Buffer.IsEmpty;

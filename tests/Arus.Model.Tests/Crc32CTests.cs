@@ -33,9 +33,7 @@ public class Crc32CTests
             new Random(seed).NextBytes(data);
             int[] lengths = [.. Enumerable.Range(0, 900), .. Enumerable.Range(3 * 4096 - 20, 60), data.Length - 1, data.Length];
             foreach (int length in lengths)
-            {
                 Assert.Equal(BitByBit(data.AsSpan(0, length)), Crc32C.Compute(data.AsSpan(0, length)));
-            }
         });
     }
 
@@ -58,9 +56,7 @@ public class Crc32CTests
         {
             crc ^= b;
             for (int bit = 0; bit < 8; bit++)
-            {
                 crc = (crc >> 1) ^ ((crc & 1) * 0x82F63B78);
-            }
         }
 
         return ~crc;

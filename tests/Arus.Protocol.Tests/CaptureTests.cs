@@ -12,9 +12,7 @@ public sealed class CaptureTests
     {
         var data = new TheoryData<string, int, int>();
         foreach (string[] words in Lines.Select(line => line.Split(' ')))
-        {
             data.Add(words[0], int.Parse(words[1]), int.Parse(words[2]));
-        }
 
         return data;
     }

@@ -12,9 +12,7 @@ public sealed class DataMessageTests
         Assert.Equal(1, Versioned[0]);
         Assert.Equal("m", DataMessages.ReadVersioned<GroupMetadata>(Versioned).LeaderId);
         for (int length = 0; length < Versioned.Length; length++)
-        {
             Assert.Throws<InvalidDataException>(() => DataMessages.ReadVersioned<GroupMetadata>(Versioned.AsMemory(0, length)));
-        }
 
         Assert.Throws<InvalidDataException>(() => DataMessages.ReadVersioned<GroupMetadata>((byte[])[.. Versioned, 0]));
     }

@@ -26,9 +26,7 @@ public sealed class FuzzTests
 
         // Small numbers get further than large ones.
         for (int i = 0; i < bytes.Length; i++)
-        {
             bytes[i] = random.Next(3) == 0 ? bytes[i] : (byte)random.Next(0, 4);
-        }
 
         return bytes;
     });
@@ -38,9 +36,7 @@ public sealed class FuzzTests
     {
         byte[] bytes = MessageKind.Write(kind.Fill(random.Next(), maxBytes: 20), version);
         for (int i = random.Next(1, 6); i > 0; i--)
-        {
             bytes = Mutate(random, bytes);
-        }
 
         return bytes;
     });
@@ -107,9 +103,7 @@ public sealed class FuzzTests
     private static byte[] Mutate(Random random, byte[] bytes)
     {
         if (bytes.Length == 0)
-        {
             return bytes;
-        }
 
         int at = random.Next(bytes.Length);
         switch (random.Next(5))

@@ -155,9 +155,7 @@ public sealed partial class GoldenTests
     {
         var cases = new TheoryData<int, string>();
         for (int i = 0; i < AllBodies.Length; i++)
-        {
             cases.Add(i, $"{AllBodies[i].Message.GetType().Name} v{AllBodies[i].Version}");
-        }
 
         return cases;
     }

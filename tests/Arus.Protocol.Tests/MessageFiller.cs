@@ -12,9 +12,7 @@ internal sealed class MessageFiller(int seed, int maxBytes = 300)
     {
         object value = Activator.CreateInstance(type)!;
         foreach (PropertyInfo property in type.GetProperties(BindingFlags.Instance | BindingFlags.Public).Where(p => p.CanWrite))
-        {
             property.SetValue(value, Value(property.PropertyType));
-        }
 
         return value;
     }
@@ -27,9 +25,7 @@ internal sealed class MessageFiller(int seed, int maxBytes = 300)
             Type element = type.GetElementType()!;
             var array = Array.CreateInstance(element, _random.Next(1, 4));
             for (int i = 0; i < array.Length; i++)
-            {
                 array.SetValue(Value(element), i);
-            }
 
             return array;
         }

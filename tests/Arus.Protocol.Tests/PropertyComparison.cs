@@ -33,9 +33,7 @@ internal sealed class PropertyComparison
     private bool Same(object? a, object? b, string path)
     {
         if (a is null || b is null)
-        {
             return a is null && b is null;
-        }
 
         if (a is Array left && b is Array right)
         {

@@ -58,9 +58,7 @@ public sealed class RoundTripTests
         IMessage message = kind.Fill(seed);
         var comparison = new PropertyComparison();
         foreach (short version in kind.Versions)
-        {
             comparison.Compare(message, kind.Read(MessageKind.Write(message, version), version, out _), $"{name} v{version}");
-        }
 
         Assert.Equal(comparison.Seen.Order(), comparison.Carried.Order());
     }, 7);
@@ -93,8 +91,6 @@ public sealed class RoundTripTests
     {
         MessageKind kind = MessageKind.Of(name);
         foreach (short version in kind.Versions)
-        {
             check(kind, version, seed);
-        }
     });
 }

@@ -26,9 +26,7 @@ internal static class Samples
 
         // Many: they leave in batches; the records of a key keep their order, also through retries.
         for (int i = 0; i < 100; i++)
-        {
             await producer.EnqueueAsync(new("orders", $"customer-{i % 10}", $"{i} pears"));
-        }
 
         await producer.FlushAsync();
         // end
@@ -48,9 +46,7 @@ internal static class Samples
         try
         {
             await foreach (ConsumeResult<string, string> record in consumer.ConsumeAsync(stop.Token))
-            {
                 await BillAsync(record.Key!, record.Value!);
-            }
         }
         catch (OperationCanceledException)
         {
@@ -68,9 +64,7 @@ internal static class Samples
         ValueTask ShipAsync(string order)
         {
             if (order == "13 pears")
-            {
                 throw new InvalidOperationException("nobody ships 13 pears");
-            }
 
             done.Add(order);
             return done.Count == Orders ? new ValueTask(stop.CancelAsync()) : ValueTask.CompletedTask;
@@ -128,9 +122,7 @@ internal static class Samples
     private static void Expect(bool condition, string what)
     {
         if (!condition)
-        {
             throw new InvalidOperationException($"Expected otherwise: {what}.");
-        }
     }
 }
 

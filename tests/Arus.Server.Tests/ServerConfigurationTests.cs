@@ -83,9 +83,7 @@ public sealed class ServerConfigurationTests : IDisposable
     {
         var variables = new Hashtable();
         foreach ((string name, string value) in environment)
-        {
             variables[name] = value;
-        }
 
         return ServerConfiguration.Load(arguments, variables, defaultFile);
     }

@@ -39,9 +39,7 @@ internal sealed partial class ServerProcess : IAsyncDisposable
             EnableRaisingEvents = true,
         };
         foreach ((string name, string value) in variables)
-        {
             _process.StartInfo.Environment[name] = value;
-        }
 
         _process.OutputDataReceived += (_, line) => OnLine(line.Data);
         _process.ErrorDataReceived += (_, line) => OnLine(line.Data);
@@ -58,9 +56,7 @@ internal sealed partial class ServerProcess : IAsyncDisposable
         get
         {
             lock (_output)
-            {
                 return string.Join('\n', _output);
-            }
         }
     }
 
@@ -152,19 +148,13 @@ internal sealed partial class ServerProcess : IAsyncDisposable
     private void OnLine(string? line)
     {
         if (line is null)
-        {
             return;
-        }
 
         lock (_output)
-        {
             _output.Add(line);
-        }
 
         if (line.Contains(" is ready after ", StringComparison.Ordinal))
-        {
             _ready.TrySetResult();
-        }
     }
 
     [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]

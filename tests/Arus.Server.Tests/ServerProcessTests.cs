@@ -132,9 +132,7 @@ public sealed class ServerProcessTests : IDisposable
             {
                 PartitionAppendResult response = await grain.AppendAsync(Batch(next));
                 if (response.Results[0].Error != ErrorCode.None)
-                {
                     return;
-                }
             }
             catch (Exception e) when (e is OrleansException or TimeoutException)
             {
@@ -143,9 +141,7 @@ public sealed class ServerProcessTests : IDisposable
 
             acknowledged[partition] = next + 1;
             if (Volatile.Read(ref acknowledged[0]) + Volatile.Read(ref acknowledged[1]) + Volatile.Read(ref acknowledged[2]) >= killAfter)
-            {
                 enough.TrySetResult();
-            }
         }
     }
 
@@ -187,9 +183,7 @@ public sealed class ServerProcessTests : IDisposable
             var reader = new RecordReader(
                 bytes.AsSpan(at + RecordBatchHeader.Size, header.SizeInBytes - RecordBatchHeader.Size), header.Count);
             while (reader.TryRead(out RecordView record))
-            {
                 values.Add(long.Parse(record.Value, CultureInfo.InvariantCulture));
-            }
 
             at += header.SizeInBytes;
         }

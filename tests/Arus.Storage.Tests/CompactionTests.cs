@@ -12,9 +12,7 @@ public sealed class CompactionTests
     private static async Task SealAsync(IPartitionLog log)
     {
         for (int count = log.SegmentCount; log.SegmentCount < count + 1;)
-        {
             await log.MustAppendAsync(Batches.Keyed(("filler", new string('f', 300))));
-        }
     }
 
     private static async Task<Dictionary<string, string?>> LatestAsync(IPartitionLog log) =>
@@ -51,16 +49,12 @@ public sealed class CompactionTests
         fixture.Options = fixture.Options with { CompactionMapBytes = 1 };
         IPartitionLog log = await fixture.OpenAsync(Compacted());
         for (int i = 0; i < 300; i++)
-        {
             await log.MustAppendAsync(Batches.Keyed(($"k{i % 50}", $"{i}")));
-        }
 
         await SealAsync(log);
         Dictionary<string, string?> latest = await LatestAsync(log);
         for (int pass = 0; pass < 100; pass++)
-        {
             await CompactAsync(log);
-        }
 
         log = await fixture.ReopenAsync(Compacted());
         Assert.Equal(latest, await LatestAsync(log));
@@ -82,9 +76,7 @@ public sealed class CompactionTests
         // Without checkpoint and snapshots, the log itself must tell.
         IEnumerable<string> names = fixture.FileSystem.ListFiles(fixture.Directory);
         foreach (string name in names.Where(name => !name.EndsWith(".log", StringComparison.Ordinal)))
-        {
             fixture.FileSystem.DeleteFile(Path.Combine(fixture.Directory, name));
-        }
 
         log = await fixture.OpenAsync(Compacted());
         Assert.DoesNotContain("old", await log.ReadValuesAsync());
@@ -115,13 +107,9 @@ public sealed class CompactionTests
             Task<LogMaintenanceResult> pass = log.MaintainAsync().AsTask();
             await machine.Scheduler.RunUntilAsync(pass, random, steps: 1 + random.Next(25));
             if (random.Next(3) == 0)
-            {
                 machine.Kill();
-            }
             else
-            {
                 machine.Crash(random);
-            }
 
             log = await machine.OpenAsync(Compacted());
             await VerifyAsync(machine, log, sent);
@@ -135,9 +123,7 @@ public sealed class CompactionTests
         {
             LogReadResult read = await machine.Scheduler.RunAsync(log.ReadAsync(next, 1 << 20, minOneBatch: true));
             if (read.Records.Length == 0)
-            {
                 break;
-            }
 
             List<(long Offset, string? Key, string? Value)> part = Batches.Records(read.Records);
             records.AddRange(part.Where(record => record.Offset >= next));
@@ -148,8 +134,6 @@ public sealed class CompactionTests
         Assert.All(records, record => Assert.Equal(sent[record.Offset], (record.Key!, record.Value)));
         HashSet<long> found = [.. records.Select(record => record.Offset)];
         foreach (IGrouping<string, KeyValuePair<long, (string Key, string? Value)>> key in sent.GroupBy(pair => pair.Value.Key))
-        {
             Assert.Contains(key.Max(pair => pair.Key), found);
-        }
     }
 }

@@ -77,9 +77,7 @@ public sealed class FaultTests
             int count = _random.Next(1, 4);
             string[] values = [.. Enumerable.Range(0, count).Select(_ => $"{_next++} {new string('.', _random.Next(300))}")];
             foreach (string value in values)
-            {
                 _sent.Add(value);
-            }
 
             bool idempotent = _random.Next(2) == 0;
             int sequence = idempotent ? _sequence : -1;
@@ -100,9 +98,7 @@ public sealed class FaultTests
                 LogAppendResult result = task.Result[0];
                 Assert.True(result.Error == ErrorCode.None, result.Message);
                 for (int i = 0; i < values.Length; i++)
-                {
                     _acknowledged[result.BaseOffset + i] = values[i];
-                }
             }
         }
 
@@ -136,15 +132,11 @@ public sealed class FaultTests
             await SettleAsync();
             long target = _log.LogEndOffset - _random.Next(6);
             if (target <= _log.LogStartOffset)
-            {
                 return;
-            }
 
             await _machine.Scheduler.RunAsync(_log.TruncateToAsync(target));
             foreach (long gone in _acknowledged.Keys.Where(offset => offset >= _log.LogEndOffset).ToArray())
-            {
                 _acknowledged.Remove(gone);
-            }
 
             _producerEpoch++;
             _sequence = 0;
@@ -158,9 +150,7 @@ public sealed class FaultTests
             LogDeleteResult result = await _machine.Scheduler.RunAsync(_log.DeleteRecordsAsync(target));
             Assert.Equal((ErrorCode.None, target), (result.Error, result.LogStartOffset));
             foreach (long gone in _acknowledged.Keys.Where(offset => offset < target).ToArray())
-            {
                 _acknowledged.Remove(gone);
-            }
         }
 
         private Task SettleAsync()
@@ -191,9 +181,7 @@ public sealed class FaultTests
             Assert.All(records, record => Assert.Contains(record.Value!, _sent));
             Dictionary<long, string?> found = records.ToDictionary(record => record.Offset, record => record.Value);
             foreach ((long offset, string value) in _acknowledged.Where(pair => pair.Key < records.LastOrDefault().Offset + 1))
-            {
                 Assert.Equal(value, found.GetValueOrDefault(offset));
-            }
 
             Assert.True(
                 _acknowledged.Count == 0 || _acknowledged.Keys.Max() < _log.HighWatermark, "An acknowledged record is missing at the end.");

@@ -39,9 +39,7 @@ public sealed class GoldenFormatTests
         ProducerStateManager? read = ProducerSnapshot.Deserialize(bytes);
         Assert.Equal(bytes, ProducerSnapshot.Serialize(read!));
         for (int length = 0; length < bytes.Length; length++)
-        {
             Assert.Null(ProducerSnapshot.Deserialize(bytes.AsMemory(0, length)));
-        }
     }
 
     [Fact]

@@ -24,18 +24,12 @@ public sealed class ProducerTests
         TopicConfig config = LogExtensions.Config(("segment.bytes", "1024"));
         IPartitionLog log = await machine.OpenAsync(config);
         for (int i = 0; i < 40; i++)
-        {
             await machine.Scheduler.RunAsync(log.AppendAsync([Batches.Idempotent(i % 3, 0, i / 3)], 1));
-        }
 
         if (clean)
-        {
             await machine.RestartAsync(log);
-        }
         else
-        {
             machine.Crash(new Random(1));
-        }
 
         log = await machine.OpenAsync(config);
         Assert.Equal(39, await SendAsync(0, 13));
@@ -52,9 +46,7 @@ public sealed class ProducerTests
     {
         var producers = new ProducerStateManager(maxProducers: 2);
         for (int i = 0; i < 5; i++)
-        {
             producers.Add(new RecordBatchHeader(Batches.Idempotent(i, 0, 0).Span), i, nowMs: i);
-        }
 
         Assert.Equal([3L, 4L], producers.All.Select(pair => pair.Key).Order());
     }
@@ -77,9 +69,7 @@ public sealed class ProducerTests
         void Use(params long[] ids)
         {
             foreach (long id in ids)
-            {
                 producers.Add(new RecordBatchHeader(Batches.Idempotent(id, 0, 0).Span), 0, nowMs: 7);
-            }
         }
     }
 
@@ -100,9 +90,7 @@ public sealed class ProducerTests
         void Use(int from, int to)
         {
             for (int sequence = from; sequence < to; sequence++)
-            {
                 producers.Add(new RecordBatchHeader(Batches.Idempotent(1, 0, sequence).Span), sequence, nowMs: sequence);
-            }
         }
     }
 

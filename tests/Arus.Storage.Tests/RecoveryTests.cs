@@ -14,9 +14,7 @@ public sealed class RecoveryTests
     {
         IPartitionLog log = await machine.OpenAsync(config);
         for (int i = 0; i < count; i++)
-        {
             await machine.Scheduler.RunAsync(log.AppendAsync([Batches.Of($"{i}")], 1));
-        }
 
         return log;
     }
@@ -75,13 +73,9 @@ public sealed class RecoveryTests
             await machine.RestartAsync(await FilledAsync(machine, 40, config));
             string path = Path.Combine(machine.Directory, name);
             if (missing)
-            {
                 machine.Disk.DeleteFile(path);
-            }
             else
-            {
                 machine.Disk.Damage(path, 12, [0xEE]);
-            }
 
             IPartitionLog log = await machine.OpenAsync(config);
             Assert.Equal((40, 1), (log.LogEndOffset, log.LatestEpoch));
@@ -108,13 +102,9 @@ public sealed class RecoveryTests
         int batch = new RecordBatchHeader(content).SizeInBytes;
         long found = long.Parse(last[..20], CultureInfo.InvariantCulture) + (wholeSegments ? 0 : 1);
         if (wholeSegments)
-        {
             machine.Disk.DeleteFile(path);
-        }
         else
-        {
             machine.Disk.Replace(path, content[..batch]);
-        }
 
         IPartitionLog log = await machine.OpenAsync(config);
         Assert.Equal(found, log.LogEndOffset);

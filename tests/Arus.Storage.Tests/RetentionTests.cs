@@ -9,9 +9,7 @@ public sealed class RetentionTests
         TopicConfig config = LogExtensions.Config(("segment.bytes", "1024"));
         IPartitionLog log = await machine.OpenAsync(config);
         for (int i = 0; i < 10; i++)
-        {
             await machine.Scheduler.RunAsync(log.AppendAsync([Batches.Sized(400)], 1));
-        }
 
         LogDeleteResult result = await machine.Scheduler.RunAsync(log.DeleteRecordsAsync(5));
         Assert.Equal((ErrorCode.None, 5L), (result.Error, result.LogStartOffset));
@@ -40,9 +38,7 @@ public sealed class RetentionTests
         Assert.InRange(fixture.Provider!.CachedBytes, 1, 64 * 1024);
         Assert.InRange(fixture.Provider.OpenFiles, 1, 8);
         for (int i = 0; i < 50; i++)
-        {
             Assert.Equal([$"{i}"], await logs[i].ReadValuesAsync());
-        }
 
         Assert.InRange(fixture.Provider.OpenFiles, 1, 8);
     }

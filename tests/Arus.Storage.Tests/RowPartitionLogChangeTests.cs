@@ -17,9 +17,7 @@ public sealed class RowPartitionLogChangeTests
         var store = new SimulatedRowStore { Faulty = false };
         RowPartitionLog log = Open(store, epoch: 1);
         for (int i = 0; i < 10; i++)
-        {
             Append(store, log, 1, Batches.Idempotent(7, 0, i));
-        }
 
         Append(store, log, 1, Batches.Of("10", "11"));
         Append(store, log, 1, Batches.Of("12"));
@@ -43,9 +41,7 @@ public sealed class RowPartitionLogChangeTests
         var store = new SimulatedRowStore { Faulty = false };
         RowPartitionLog log = Open(store, epoch: 1);
         for (int i = 0; i < 9; i++)
-        {
             Append(store, log, 1, Batches.Of($"{i}"));
-        }
 
         Do(store, log.MaintainAsync().AsTask());
         Assert.Equal(1, log.SegmentCount);
@@ -89,9 +85,7 @@ public sealed class RowPartitionLogChangeTests
         var store = new SimulatedRowStore { Faulty = false };
         RowPartitionLog log = Open(store, epoch: 1, options: Small with { CacheBytes = 0 });
         for (int i = 0; i < 9; i++)
-        {
             Append(store, log, 1, Batches.Of($"{i}"));
-        }
 
         Do(store, Open(store, epoch: 2).MaintainAsync().AsTask());
         LogException fenced = Assert.Throws<LogException>(() => Do(store, log.ReadAsync(0, 100, true).AsTask()));
@@ -107,9 +101,7 @@ public sealed class RowPartitionLogChangeTests
         Append(store, old, 1, Batches.Of("0"));
         RowPartitionLog log = Open(store, epoch: 2);
         for (int i = 1; i < 9; i++)
-        {
             Append(store, log, 2, Batches.Of($"{i}"));
-        }
 
         Do(store, log.MaintainAsync().AsTask());
         Append(store, log, 2, Batches.Of("9"));
@@ -126,9 +118,7 @@ public sealed class RowPartitionLogChangeTests
         var store = new SimulatedRowStore { Faulty = false };
         RowPartitionLog log = Open(store, epoch: 1, config: Compacted());
         for (int i = 0; i < 60; i++)
-        {
             Append(store, log, 1, Batches.Keyed(($"k{i % 7}", $"{i}"), ($"k{i % 5}", $"{i} second")));
-        }
 
         List<(long Offset, string? Key, string? Value)> before = ReadAll(store, log);
         LogMaintenanceResult result = Do(store, log.MaintainAsync().AsTask());
@@ -160,9 +150,7 @@ public sealed class RowPartitionLogChangeTests
             ("min.cleanable.dirty.ratio", "1"));
         RowPartitionLog log = Open(store, epoch: 1, config: config, options: Small with { Time = time, MergeRows = 100 });
         for (int i = 0; i < 4; i++)
-        {
             Append(store, log, 1, Batches.Build([("k", $"{i}")], new RecordBatchOptions(), _ => time.GetUtcNow().ToUnixTimeMilliseconds()));
-        }
 
         Assert.Equal(0, Do(store, log.MaintainAsync().AsTask()).SegmentsCompacted);
         time.Advance(TimeSpan.FromSeconds(60));

@@ -104,9 +104,7 @@ public sealed class RowPartitionLogRaceTests
             _store.Faulty = false;
             _leaders.ForEach(leader => leader.Client.IsStalled = false);
             while (_store.Step(_random))
-            {
                 Collect();
-            }
 
             Collect();
             Check();
@@ -192,14 +190,10 @@ public sealed class RowPartitionLogRaceTests
             string[] behind =
                 [.. _acknowledged.Where(pair => pair.Key >= target && EpochOf(pair.Value) <= leader.Epoch).Select(pair => pair.Value)];
             foreach (long offset in _acknowledged.Keys.Where(offset => offset > target - LongestBatch).ToArray())
-            {
                 _acknowledged.Remove(offset);
-            }
 
             foreach (Leader other in _leaders.Where(other => other.Epoch <= leader.Epoch))
-            {
                 other.Uncertain.UnionWith(other.InFlight.SelectMany(append => append.Values));
-            }
 
             leader.Truncations.Add((leader.Log.TruncateToAsync(target).AsTask(), behind));
         }
@@ -212,9 +206,7 @@ public sealed class RowPartitionLogRaceTests
                 {
                     leader.Opening = null;
                     if (opening.IsCompletedSuccessfully)
-                    {
                         leader.Log = opening.Result;
-                    }
                 }
 
                 (Task Task, string[] Behind)[] truncated =
@@ -226,9 +218,7 @@ public sealed class RowPartitionLogRaceTests
                 }
 
                 foreach (Task<LogDeleteResult> task in leader.Deletions.Where(task => task.IsCompletedSuccessfully))
-                {
                     _start = Math.Max(_start, task.Result.LogStartOffset);
-                }
 
                 _compacted += leader.Maintenance.Where(task => task.IsCompletedSuccessfully).Sum(task => task.Result.SegmentsCompacted);
                 leader.Maintenance.RemoveAll(task => task.IsCompleted);
@@ -240,9 +230,7 @@ public sealed class RowPartitionLogRaceTests
                     leader.InFlight.RemoveAll(append => append.Values == values);
                     leader.Leads |= result.Error == ErrorCode.None;
                     for (int i = 0; result.Error == ErrorCode.None && i < values.Length && !leader.Uncertain.Contains(values[i]); i++)
-                    {
                         Assert.True(_acknowledged.TryAdd(result.BaseOffset + i, values[i]), "Two records were acknowledged at one offset.");
-                    }
                 }
             }
         }

@@ -13,9 +13,7 @@ public sealed class RowPartitionLogTests
         var store = new SimulatedRowStore { Faulty = false };
         RowPartitionLog log = Open(store);
         for (int i = 0; i < 50; i++)
-        {
             Assert.Equal(i, Do(store, log.AppendAsync([Batches.Of($"{i}")], 1).AsTask())[0].BaseOffset);
-        }
 
         Assert.Equal(50, log.SegmentCount);
         LogMaintenanceResult result = Do(store, log.MaintainAsync().AsTask());

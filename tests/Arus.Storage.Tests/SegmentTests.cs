@@ -10,9 +10,7 @@ public sealed class SegmentTests
         TopicConfig config = LogExtensions.Config(("segment.bytes", "1024"));
         IPartitionLog log = await fixture.OpenAsync(config);
         for (int i = 0; i < 50; i++)
-        {
             await log.MustAppendAsync(Batches.Of($"value {i}"));
-        }
 
         Assert.True(log.SegmentCount > 3);
         Assert.Equal(50, (await log.ReadAllAsync()).Count);

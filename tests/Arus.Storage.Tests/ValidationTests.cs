@@ -20,9 +20,7 @@ public sealed class ValidationTests
         byte[] batch = Batches.Of("a", "b").ToArray();
         change(batch);
         if (fixCrc)
-        {
             RecordBatches.WriteCrc(batch);
-        }
 
         return batch;
     }

@@ -19,9 +19,7 @@ public static class Eventually
             {
                 T answer = await ask();
                 if (wanted(answer))
-                {
                     return answer;
-                }
 
                 last = $"{answer}";
             }

@@ -52,9 +52,7 @@ public sealed class InMemoryGroup : IGroupGrain, IMemberIdSource, IDisposable
 
             _group = Load();
             foreach (TaskCompletionSource<IApiMessage> call in _calls.Values)
-            {
                 call.SetException(new ArusException(ErrorCode.NotCoordinator, "restarted"));
-            }
 
             _calls.Clear();
         }
@@ -111,9 +109,7 @@ public sealed class InMemoryGroup : IGroupGrain, IMemberIdSource, IDisposable
     private T Ask<T>(Func<ConsumerGroup, T> question)
     {
         lock (_gate)
-        {
             return question(_group);
-        }
     }
 
     private void Do(Action<ConsumerGroup> input)
@@ -155,13 +151,9 @@ public sealed class InMemoryGroup : IGroupGrain, IMemberIdSource, IDisposable
         foreach ((TopicPartition partition, StoredOffset? offset) in records.Offsets)
         {
             if (offset is { } value)
-            {
                 _offsets[partition] = value;
-            }
             else
-            {
                 _offsets.Remove(partition);
-            }
         }
     }
 }

@@ -18,9 +18,7 @@ public sealed partial class InMemoryPartition : IPartitionGrain
             MostAppendsAtOnce = Math.Max(MostAppendsAtOnce, atOnce);
         });
         if (isLost)
-        {
             await new TaskCompletionSource().Task;
-        }
 
         try
         {
@@ -99,9 +97,7 @@ public sealed partial class InMemoryPartition : IPartitionGrain
     private static void Throw(Exception? failure)
     {
         if (failure is not null)
-        {
             throw failure;
-        }
     }
 
     private async Task<T> AskAsync<T>(Func<LeaderLog, Task<T>> question)
@@ -117,9 +113,7 @@ public sealed partial class InMemoryPartition : IPartitionGrain
         ReadOnlyMemory<byte>[] entries = [.. request.Entries.Where((_, index) => refusals[index] == ErrorCode.None)];
         PartitionAppendResult appended = await leader.AppendAsync(request with { Entries = entries });
         lock (_gate)
-        {
             _accepted.UnionWith(entries.Where((_, index) => appended.Results[index].Error == ErrorCode.None).Select(SequenceOf));
-        }
 
         var results = new Queue<AppendEntryResult>(appended.Results);
         return appended with
@@ -163,9 +157,7 @@ public sealed partial class InMemoryPartition : IPartitionGrain
         lock (_gate)
         {
             if (_damages.Count == 0)
-            {
                 return records;
-            }
 
             var batches = new List<ReadOnlyMemory<byte>>();
             for (byte[] rest = Join(records); rest.Length > 0; rest = rest[batches[^1].Length..])

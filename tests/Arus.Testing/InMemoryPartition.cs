@@ -126,9 +126,7 @@ public sealed partial class InMemoryPartition
         lock (_gate)
         {
             if (condition(this))
-            {
                 return Task.CompletedTask;
-            }
 
             var met = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             _conditions.Add((() => condition(this), met));
@@ -157,9 +155,7 @@ public sealed partial class InMemoryPartition
     {
         using var builder = new RecordBatchBuilder();
         foreach (string value in values)
-        {
             builder.Append(1_000, Encoding.UTF8.GetBytes("k" + value), Encoding.UTF8.GetBytes(value));
-        }
 
         Put(builder.Build(new RecordBatchOptions()).Span);
     }
@@ -168,9 +164,7 @@ public sealed partial class InMemoryPartition
     public void Damage(long offset, Action<byte[]> change)
     {
         lock (_gate)
-        {
             _damages[offset] = change;
-        }
     }
 
     /// <summary>Deletes all records before an offset.</summary>
@@ -216,9 +210,7 @@ public sealed partial class InMemoryPartition
     private T[] Copy<T>(List<T> list)
     {
         lock (_gate)
-        {
             return [.. list];
-        }
     }
 
     private void Record(Action change)

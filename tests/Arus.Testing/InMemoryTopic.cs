@@ -25,9 +25,7 @@ public sealed class InMemoryTopic(string name) : ITopicGrain
     {
         Throw();
         if (Description is not null)
-        {
             throw new ArusException(ErrorCode.TopicAlreadyExists, $"Topic {name} exists.");
-        }
 
         TopicDescription created = Create(spec.Partitions < 0 ? 1 : spec.Partitions) with { Configs = spec.Configs };
         Description = spec.ValidateOnly ? null : created;
@@ -72,8 +70,6 @@ public sealed class InMemoryTopic(string name) : ITopicGrain
     private void Throw()
     {
         if (Failure is not null)
-        {
             throw Failure;
-        }
     }
 }

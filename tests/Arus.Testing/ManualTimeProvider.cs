@@ -24,9 +24,7 @@ public sealed class ManualTimeProvider() : FakeTimeProvider(new DateTimeOffset(2
         get
         {
             lock (_gate)
-            {
                 return _armed.Count;
-            }
         }
     }
 
@@ -37,9 +35,7 @@ public sealed class ManualTimeProvider() : FakeTimeProvider(new DateTimeOffset(2
         lock (_gate)
         {
             if (_armed.Count == 0)
-            {
                 return false;
-            }
 
             due = _armed.Min(timer => timer.Due);
         }
@@ -56,9 +52,7 @@ public sealed class ManualTimeProvider() : FakeTimeProvider(new DateTimeOffset(2
         lock (_gate)
         {
             if (_armed.Count >= count)
-            {
                 return Task.CompletedTask;
-            }
 
             var source = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             _waiters.Add((count, source));
@@ -103,9 +97,7 @@ public sealed class ManualTimeProvider() : FakeTimeProvider(new DateTimeOffset(2
             foreach ((int count, TaskCompletionSource source) in _waiters)
             {
                 if (_armed.Count >= count)
-                {
                     source.TrySetResult();
-                }
             }
 
             _waiters.RemoveAll(waiter => waiter.Source.Task.IsCompleted);
@@ -118,18 +110,12 @@ public sealed class ManualTimeProvider() : FakeTimeProvider(new DateTimeOffset(2
         lock (_gate)
         {
             if (timer.Arming != arming)
-            {
                 return;
-            }
 
             if (period > TimeSpan.Zero)
-            {
                 timer.Due += period;
-            }
             else
-            {
                 Disarm(timer);
-            }
         }
     }
 
@@ -157,9 +143,7 @@ public sealed class ManualTimeProvider() : FakeTimeProvider(new DateTimeOffset(2
                 dueTime, period);
             Interlocked.Exchange(ref _inner, next)?.Dispose();
             if (next is not null)
-            {
                 clock.Show(this, arming, dueTime);
-            }
 
             return true;
         }

@@ -19,14 +19,10 @@ public static partial class Property
         {
             // Seeds of this form are the generators'; others belong to the tests that take a number.
             foreach (string seed in SeedPattern().IsMatch(Seeds.Given ?? "") ? [Seeds.Given!] : regressions)
-            {
                 generator.Sample(property, seed: seed, iter: 1, threads: 1);
-            }
 
             if (!SeedPattern().IsMatch(Seeds.Given ?? ""))
-            {
                 generator.Sample(property, iter: cases, threads: 1);
-            }
         }
         catch (CsCheckException e)
         {

@@ -160,9 +160,7 @@ internal static class BenchCommands
         {
             var records = await consumer.PollAsync(TimeSpan.FromSeconds(5), cancellationToken).ConfigureAwait(false);
             if (records.Count == 0)
-            {
                 break;
-            }
 
             read += records.Count;
             counter?.Add(records.Count, records.Sum(r => (long)r.Value.Length));
@@ -241,9 +239,7 @@ internal static class BenchCommands
                     }
 
                     if (sending.IsFaulted)
-                    {
                         break;
-                    }
                 }
 
                 await sending.ConfigureAwait(false);
@@ -292,20 +288,14 @@ internal static class BenchCommands
     private static void Report(Application application, ParseResult arguments, LiveCounter counter, string verb)
     {
         if (arguments.GetValue(GlobalOptions.Json))
-        {
             application.Terminal.WriteJson(counter.Summary());
-        }
         else
-        {
             application.Terminal.WriteLine(counter.Describe(verb));
-        }
     }
 
     private static void RequireAtLeast(System.CommandLine.Parsing.OptionResult result, int minimum, string name)
     {
         if (result.Tokens.Count > 0 && int.TryParse(result.Tokens[0].Value, out int value) && value < minimum)
-        {
             result.AddError($"{name} is {value}; it must be {minimum} or more.");
-        }
     }
 }

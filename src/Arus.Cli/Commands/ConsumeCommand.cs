@@ -40,9 +40,7 @@ internal static class ConsumeCommand
         {
             string text = result.Tokens.Count == 0 ? "" : result.Tokens[0].Value;
             if (Enum.TryParse(text.Replace("-", "", StringComparison.Ordinal), ignoreCase: true, out RecordFormat format))
-            {
                 return format;
-            }
 
             result.AddError($"'{text}' is not a format: value, key-value or json.");
             return default;
@@ -69,13 +67,9 @@ internal static class ConsumeCommand
             var run = new ConsumeRun(
                 arguments.GetValue(Count) ?? long.MaxValue, Writer(application.Terminal, arguments), Filter(arguments));
             if (arguments.GetValue(Group) is { } group)
-            {
                 await InGroupAsync(connection.Client, group, arguments, run, cancellationToken).ConfigureAwait(false);
-            }
             else
-            {
                 await AloneAsync(connection.Client, arguments, run, cancellationToken).ConfigureAwait(false);
-            }
 
             return ExitCode.Success;
         });
@@ -97,9 +91,7 @@ internal static class ConsumeCommand
         {
             consumer.Subscribe(arguments.GetRequiredValue(Topic));
             while (!run.IsDone)
-            {
                 run.Write(consumer, await consumer.PollAsync(PollTimeout, cancellationToken).ConfigureAwait(false));
-            }
         }
     }
 
@@ -112,9 +104,7 @@ internal static class ConsumeCommand
             [.. (chosen.Length > 0 ? chosen : Enumerable.Range(0, description.Partitions.Count)).Select(p => new TopicPartition(topic, p))];
         TopicPartitionOffset[] starts = await StartsAsync(client.Admin, partitions, arguments, cancellationToken).ConfigureAwait(false);
         if (arguments.GetValue(ExitAtEnd))
-        {
             run.StopAt(await client.Admin.ListOffsetsAsync(partitions, OffsetSpec.Latest, cancellationToken).ConfigureAwait(false));
-        }
 
         IConsumer<byte[], byte[]> consumer = client.CreateConsumer<byte[],
         byte[]>(new ConsumerOptions { ClientId = "arus-cli", AutoOffsetReset = AutoOffsetReset.Earliest });
@@ -122,9 +112,7 @@ internal static class ConsumeCommand
         {
             consumer.Assign(starts);
             while (!run.IsDone && !run.IsAtEnd(consumer))
-            {
                 run.Write(consumer, await consumer.PollAsync(PollTimeout, cancellationToken).ConfigureAwait(false));
-            }
         }
     }
 
@@ -138,14 +126,10 @@ internal static class ConsumeCommand
         }
 
         if (long.TryParse(from, NumberStyles.None, CultureInfo.InvariantCulture, out long offset))
-        {
             return [.. partitions.Select(p => new TopicPartitionOffset(p, offset))];
-        }
 
         if (!DateTimeOffset.TryParse(from, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset time))
-        {
             throw new FormatException($"'{from}' is neither an offset nor a time such as 2026-11-22T10:00:00Z.");
-        }
 
         return await admin.ListOffsetsAsync(partitions, OffsetSpec.ForTime(time), cancellationToken).ConfigureAwait(false);
     }

@@ -25,9 +25,7 @@ internal static class GroupCommands
             }
 
             foreach (string group in groups)
-            {
                 application.Terminal.WriteLine(group);
-            }
 
             return ExitCode.Success;
         });
@@ -84,9 +82,7 @@ internal static class GroupCommands
         to.Validators.Add(result =>
         {
             if (result.Tokens.Count > 0 && !TryParseTarget(result.Tokens[0].Value, out _, out _))
-            {
                 result.AddError($"'{result.Tokens[0].Value}' is neither earliest, latest, an offset nor a time.");
-            }
         });
         var command = new Command("reset-offsets", "Set where a group without members goes on.") { Id, topic, partitions, to, dryRun };
         return application.Connected(command, async (connection, arguments, cancellationToken) =>
@@ -144,9 +140,7 @@ internal static class GroupCommands
         offset = null;
         spec = text == "earliest" ? OffsetSpec.Earliest : OffsetSpec.Latest;
         if (text is "earliest" or "latest")
-        {
             return true;
-        }
 
         if (long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long number))
         {

@@ -45,9 +45,7 @@ internal static class ProduceCommand
                     RunAsync(connection.Client, arguments, application.Terminal, counter, cancellationToken)).ConfigureAwait(false);
             application.Terminal.Error.WriteLine(counter.Describe("acknowledged"));
             if (failure is not null)
-            {
                 application.Terminal.Error.WriteLine($"arus: {failure}");
-            }
 
             return failure is null ? ExitCode.Success : ExitCode.Failure;
         });
@@ -99,9 +97,7 @@ internal static class ProduceCommand
             {
                 number++;
                 if (throttle is not null)
-                {
                     await throttle.WaitAsync(cancellationToken).ConfigureAwait(false);
-                }
 
                 ProducerRecord<byte[], byte[]> record = format.Parse(line, number);
                 PendingDelivery delivery = await producer.EnqueueAsync(record, cancellationToken).ConfigureAwait(false);
@@ -109,15 +105,11 @@ internal static class ProduceCommand
             }
 
             if (buffer.Length > MaxLineBytes)
-            {
                 throw new FormatException($"Line {number + 1} is longer than {MaxLineBytes} bytes; is the input a text file?");
-            }
 
             reader.AdvanceTo(buffer.Start, buffer.End);
             if (read.IsCompleted)
-            {
                 return;
-            }
         }
     }
 
@@ -187,9 +179,7 @@ internal static class ProduceCommand
             {
                 int at = value.AsSpan().IndexOf(keySeparator);
                 if (at < 0)
-                {
                     throw new FormatException($"Line {number} does not contain the key separator.");
-                }
 
                 key = value[..at];
                 value = value[(at + keySeparator.Length)..];

@@ -53,13 +53,9 @@ internal static class TopicCommands
             IReadOnlyList<TopicListing> topics = await connection.Admin.ListTopicsAsync(
                 arguments.GetValue(all), cancellationToken).ConfigureAwait(false);
             if (arguments.GetValue(GlobalOptions.Json))
-            {
                 application.Terminal.WriteJson(topics);
-            }
             else
-            {
                 application.Terminal.WriteTable(["TOPIC", "PARTITIONS"], topics.Select(t => new[] { t.Name, $"{t.Partitions}" }));
-            }
 
             return ExitCode.Success;
         });
@@ -82,9 +78,7 @@ internal static class TopicCommands
 
             application.Terminal.WriteLine($"Topic {topic.Name}, id {KafkaUuid.Format(topic.Id)}");
             foreach ((string key, string value) in topic.Configs.OrderBy(c => c.Key, StringComparer.Ordinal))
-            {
                 application.Terminal.WriteLine($"  {key}={value}");
-            }
 
             application.Terminal.WriteTable(
                 ["PARTITION", "LEADER", "EPOCH", "START", "END", "BYTES", "SEGMENTS", "ERROR"],
@@ -122,14 +116,10 @@ internal static class TopicCommands
                 .. arguments.GetValue(unset)!.Select(key => new ConfigChange(key, ConfigOperation.Delete, null)),
             ];
             if (changes.Length > 0)
-            {
                 await connection.Admin.AlterTopicConfigsAsync(name, changes, cancellationToken).ConfigureAwait(false);
-            }
 
             if (arguments.GetResult(partitions) is not null)
-            {
                 await connection.Admin.CreatePartitionsAsync(name, arguments.GetValue(partitions), cancellationToken).ConfigureAwait(false);
-            }
 
             application.Terminal.Error.WriteLine($"Topic {name} altered.");
             return ExitCode.Success;
@@ -152,9 +142,7 @@ internal static class TopicCommands
         option.Validators.Add(result =>
         {
             foreach (string text in result.Tokens.Select(t => t.Value).Where(t => t.IndexOf('=') <= 0))
-            {
                 result.AddError($"'{text}' is not key=value.");
-            }
         });
         return option;
     }

@@ -63,9 +63,7 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
 
                     run.Fetcher.MarkProcessed();
                     if (next == run.End)
-                    {
                         run.Fetcher.MarkDelivered(run.Position, run.Version);
-                    }
 
                     _session.RecordPoll();
                     next = run.End;
@@ -118,9 +116,7 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
         {
             int first = Math.Max(start, given);
             if (first < run.End && first < _records.Count)
-            {
                 _core.TakeBack(run.Fetcher, _records[first].Offset, run.Version);
-            }
 
             start = run.End;
         }
@@ -141,9 +137,7 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
     private void MarkProcessed()
     {
         foreach (PartitionFetcher fetcher in _touched)
-        {
             fetcher.MarkProcessed();
-        }
 
         _touched.Clear();
         _session.RecordPoll();
@@ -160,9 +154,7 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
             await _session.ThrowIfEndedAsync().ConfigureAwait(false);
             Drain(runs);
             if (_records.Count > 0)
-            {
                 return _records;
-            }
 
             if (_unreadable is { } e)
             {
@@ -171,15 +163,11 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
             }
 
             if (_core.FirstFailure() is { } failure)
-            {
                 throw failure;
-            }
 
             TimeSpan left = timeout == Timeout.InfiniteTimeSpan ? timeout : timeout - _core.Time.GetElapsedTime(start);
             if (timeout != Timeout.InfiniteTimeSpan && left <= TimeSpan.Zero)
-            {
                 return _records;
-            }
 
             // Waiting counts as polling: a consumer of a topic without new records keeps its partitions.
             TimeSpan alive = _core.Options.MaxPollInterval / 3;
@@ -199,13 +187,9 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
             _touched.Add(fetcher);
             ClientDiagnostics.RecordConsumed(fetcher.Partition, _records.Count - before);
             if (runs is not null && _records.Count > before)
-            {
                 runs.Add(new Run(fetcher, version, _records.Count, position));
-            }
             else if (runs is null || !TryExtend(runs, fetcher, version, position))
-            {
                 fetcher.MarkDelivered(position, version);
-            }
 
             before = _records.Count;
         }
@@ -234,9 +218,7 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
     {
         int wanted = Math.Min(_room, _records.Count + fetcher.BufferedRecords);
         if (wanted > _records.Capacity)
-        {
             _records.Capacity = wanted;
-        }
     }
 
     /// <summary>Records that follow each other in a poll and are of one partition.</summary>

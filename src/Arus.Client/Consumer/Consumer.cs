@@ -36,9 +36,7 @@ internal sealed partial class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
         {
             ValidationResult name = TopicName.Validate(topic);
             if (!name.IsOk)
-            {
                 throw new ArusException(name.Error, name.Message!);
-            }
         }
 
         _session.Subscribe(_groups, topics);
@@ -63,9 +61,7 @@ internal sealed partial class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         if (_session.Membership is not null)
-        {
             throw new InvalidOperationException("There is a subscription; a consumer either assigns or subscribes.");
-        }
 
         _isAssignedByHand = true;
         _core.Remove(null);
@@ -123,22 +119,16 @@ internal sealed partial class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
     public async ValueTask DisposeAsync()
     {
         if (_isDisposed)
-        {
             return;
-        }
 
         _isDisposed = true;
         await _session.DisposeAsync().ConfigureAwait(false);
         try
         {
             if (_session.Membership is not null)
-            {
                 await _session.LeaveAsync("the consumer was closed", CancellationToken.None).ConfigureAwait(false);
-            }
             else if (_core.Options is { EnableAutoCommit: true, GroupId: not null })
-            {
                 await _session.Offsets.CommitProcessedAsync(_core.All(), CancellationToken.None).ConfigureAwait(false);
-            }
         }
         finally
         {
@@ -150,13 +140,9 @@ internal sealed partial class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         if (_core.Options.GroupId is null)
-        {
             throw new InvalidOperationException("Subscribing needs a consumer with group.id; without one, use Assign.");
-        }
 
         if (_isAssignedByHand)
-        {
             throw new InvalidOperationException("Partitions were assigned by hand; a consumer either assigns or subscribes.");
-        }
     }
 }

@@ -26,9 +26,7 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
         get
         {
             lock (_gate)
-            {
                 return _assignment ??= [.. _partitions.Keys];
-            }
         }
     }
 
@@ -76,9 +74,7 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
     public PartitionFetcher? Find(TopicPartition partition)
     {
         lock (_gate)
-        {
             return _partitions.TryGetValue(partition, out (PartitionFetcher Fetcher, FetchLoop Loop) entry) ? entry.Fetcher : null;
-        }
     }
 
     public PartitionFetcher Get(TopicPartition partition) =>
@@ -87,9 +83,7 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
     public PartitionFetcher[] All()
     {
         lock (_gate)
-        {
             return [.. _partitions.Values.Select(entry => entry.Fetcher)];
-        }
     }
 
     public void Seek(TopicPartition partition, long offset)
@@ -133,9 +127,7 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
         lock (_gate)
         {
             if (!_ready.TryDequeue(out fetcher))
-            {
                 return null;
-            }
 
             fetcher.IsQueued = false;
         }
@@ -144,15 +136,11 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
         int released = fetcher.Drain(sink, Options.CheckCrcs, out bool hasMore, out version);
         long after = Interlocked.Add(ref _bufferedBytes, -released);
         if (hasMore)
-        {
             Enqueue(fetcher);
-        }
 
         // The drain that takes the buffer below the limit wakes the loops that wait for it; a loop may have filled it during the drain.
         if (after < Options.FetchMaxBytes && after + released >= Options.FetchMaxBytes)
-        {
             WakeLoops();
-        }
 
         return fetcher;
     }
@@ -209,9 +197,7 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
         lock (_gate)
         {
             if (fetcher.IsQueued || !fetcher.HasBuffered)
-            {
                 return;
-            }
 
             fetcher.IsQueued = true;
             _ready.Enqueue(fetcher);
@@ -225,9 +211,7 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
         lock (_gate)
         {
             foreach ((_, FetchLoop loop) in _partitions.Values)
-            {
                 loop.Wake();
-            }
         }
     }
 }

@@ -48,13 +48,9 @@ internal sealed class FetchLoop
             try
             {
                 if (offset < 0)
-                {
                     _fetcher.Resolve(await ResolveAsync(offset, end.Token).ConfigureAwait(false), version);
-                }
                 else
-                {
                     await FetchAsync(offset, version, end.Token).ConfigureAwait(false);
-                }
             }
             catch (OperationCanceledException) when (end.IsCancellationRequested)
             {
@@ -105,9 +101,7 @@ internal sealed class FetchLoop
             long committed = await _core.FetchCommittedAsync(_fetcher.Partition, cancellationToken).ConfigureAwait(false);
             _fetcher.Committed = committed;
             if (committed >= 0)
-            {
                 return committed;
-            }
 
             marker = _core.ResetOffset(_fetcher.Partition, marker);
         }

@@ -66,9 +66,7 @@ internal sealed class FetchedBatches
             {
                 problem = OpenNext(checkCrcs, out bool isOpen);
                 if (!isOpen || !problem.IsOk)
-                {
                     break;
-                }
             }
 
             position = _current.Read(partition, position, sink, out leaderEpoch, out problem);
@@ -84,9 +82,7 @@ internal sealed class FetchedBatches
     {
         int released = _current.Release();
         foreach (ReadOnlyMemory<byte> batch in _waiting)
-        {
             released += batch.Length;
-        }
 
         _waiting.Clear();
         _fetches = 0;
@@ -100,9 +96,7 @@ internal sealed class FetchedBatches
         isOpen = _waiting.TryPeek(out ReadOnlyMemory<byte> batch);
         ValidationResult valid = isOpen && checkCrcs ? RecordBatches.Validate(batch.Span) : ValidationResult.Ok;
         if (!isOpen || !valid.IsOk)
-        {
             return valid;
-        }
 
         _waiting.Dequeue();
         _waitingRecords -= new RecordBatchHeader(batch.Span).Count;

@@ -68,9 +68,7 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
     public async ValueTask ThrowIfEndedAsync()
     {
         if (_membership is { Completion.IsFaulted: true } ended)
-        {
             await ended.Completion.ConfigureAwait(false);
-        }
     }
 
     public async Task LeaveAsync(string reason, CancellationToken cancellationToken)
@@ -94,23 +92,17 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
     public async ValueTask OnPartitionsAssignedAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellationToken)
     {
         if (Options.RebalanceListener is { } listener)
-        {
             await listener.OnPartitionsAssignedAsync(partitions, cancellationToken).ConfigureAwait(false);
-        }
 
         if (partitions.Count == 0)
-        {
             return;
-        }
 
         CommittedOffset[] committed = await _core.FetchCommittedAsync([.. partitions], cancellationToken).ConfigureAwait(false);
         _core.Add(committed.Select(c => new TopicPartitionOffset(c.Partition, c.Offset >= 0 ? c.Offset : TopicPartitionOffset.Stored)));
         foreach (CommittedOffset known in committed)
         {
             if (_core.Find(known.Partition) is { } fetcher)
-            {
                 fetcher.Committed = known.Offset;
-            }
         }
     }
 
@@ -118,22 +110,16 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
     {
         PartitionFetcher[] fetchers = [.. partitions.Select(_core.Find).OfType<PartitionFetcher>()];
         foreach (PartitionFetcher fetcher in fetchers)
-        {
             fetcher.BeginRevoke();
-        }
 
         try
         {
             await (FinishAsync ?? WaitForPollAsync)(fetchers, cancellationToken).ConfigureAwait(false);
             if (Options.EnableAutoCommit)
-            {
                 await CommitLastAsync(fetchers, cancellationToken).ConfigureAwait(false);
-            }
 
             if (Options.RebalanceListener is { } listener)
-            {
                 await listener.OnPartitionsRevokedAsync(partitions, cancellationToken).ConfigureAwait(false);
-            }
         }
         catch (CommitFailedException e)
         {
@@ -176,9 +162,7 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
     private void Join(GroupMembershipFactory factory)
     {
         if (_membership is not null)
-        {
             return;
-        }
 
         _membership = factory(Options, this, _topics);
         _ = SignalEndAsync(_membership.Completion);
@@ -187,9 +171,7 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
     private async ValueTask WaitForPollAsync(IReadOnlyList<PartitionFetcher> fetchers, CancellationToken cancellationToken)
     {
         while (fetchers.Any(f => f.HasUnprocessed) && !cancellationToken.IsCancellationRequested && !_stop.IsCancellationRequested)
-        {
             await _processed.WaitAsync(Options.MaxPollInterval, cancellationToken).ConfigureAwait(false);
-        }
     }
 
     /// <summary>A poll that waits must hear that the membership is over.</summary>

@@ -17,9 +17,7 @@ internal sealed class OffsetCommitter(ConsumerCore core, Func<IGroupMembership?>
     public void StartAutoCommit()
     {
         if (Options is { EnableAutoCommit: true, GroupId: not null } && _autoCommit.IsCompleted && !_stop.IsCancellationRequested)
-        {
             _autoCommit = AutoCommitAsync();
-        }
     }
 
     /// <summary>Commits the application's own offsets, and throws unless all of them were accepted.</summary>
@@ -46,9 +44,7 @@ internal sealed class OffsetCommitter(ConsumerCore core, Func<IGroupMembership?>
     private async Task CommitAsync(OffsetToCommit[] offsets, CancellationToken cancellationToken)
     {
         if (offsets.Length == 0)
-        {
             return;
-        }
 
         // One at a time: an older commit that arrives after a newer one would take the group back.
         await _committing.WaitAsync(cancellationToken).ConfigureAwait(false);
@@ -60,9 +56,7 @@ internal sealed class OffsetCommitter(ConsumerCore core, Func<IGroupMembership?>
             for (int i = 0; i < offsets.Length && i < errors.Length; i++)
             {
                 if (errors[i] == ErrorCode.None)
-                {
                     offsets[i].Fetcher?.MarkCommitted(offsets[i].Offset.Offset, offsets[i].Version);
-                }
             }
 
             ErrorCode error = errors.FirstOrDefault(e => e != ErrorCode.None);

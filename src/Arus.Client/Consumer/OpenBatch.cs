@@ -20,9 +20,7 @@ internal sealed class OpenBatch
         _rest = ReadOnlyMemory<byte>.Empty;
         RecordsLeft = header.IsControl ? 0 : header.Count;
         if (RecordsLeft == 0)
-        {
             return ValidationResult.Ok;
-        }
 
         // What was decompressed lives as long as the records that refer to it, so its buffer does not return to the pool.
         var decompressed = new PooledBufferWriter(header.Compression == CompressionType.None ? 0 : 4 * next.Length);
@@ -43,9 +41,7 @@ internal sealed class OpenBatch
             if (offset >= position)
             {
                 if (!sink.TryAdd(partition, header, record, _rest))
-                {
                     break;
-                }
 
                 position = offset + 1;
             }

@@ -31,9 +31,7 @@ internal sealed partial class PartitionFetcher
         set
         {
             lock (_gate)
-            {
                 _committed = value;
-            }
         }
     }
 
@@ -42,9 +40,7 @@ internal sealed partial class PartitionFetcher
         get
         {
             lock (_gate)
-            {
                 return _highWatermark < 0 || _delivered < 0 ? null : Math.Max(0, _highWatermark - _delivered);
-            }
         }
     }
 
@@ -54,9 +50,7 @@ internal sealed partial class PartitionFetcher
         get
         {
             lock (_gate)
-            {
                 return _delivered > _processed;
-            }
         }
     }
 
@@ -70,9 +64,7 @@ internal sealed partial class PartitionFetcher
         {
             _processed = _delivered;
             if (atVersion != _version || _state == DeliveryState.Revoking)
-            {
                 return false;
-            }
 
             _delivered = offset + 1;
             return true;
@@ -90,27 +82,21 @@ internal sealed partial class PartitionFetcher
         }
 
         if (mayFetch)
-        {
             Changed?.Invoke();
-        }
     }
 
     /// <summary>The application is done with what it was given.</summary>
     public void MarkProcessed()
     {
         lock (_gate)
-        {
             _processed = _delivered;
-        }
     }
 
     /// <summary>The application is done with everything before <paramref name="offset"/>, unless the log has been reset since.</summary>
     public void AdvanceProcessed(long offset, int atRewinds)
     {
         lock (_gate)
-        {
             _processed = atRewinds == _rewinds ? Math.Max(_processed, offset) : _processed;
-        }
     }
 
     /// <summary>The offset to commit; null if it is committed already, or there is none.</summary>
@@ -143,8 +129,6 @@ internal sealed partial class PartitionFetcher
     private T Read<T>(ref T field)
     {
         lock (_gate)
-        {
             return field;
-        }
     }
 }

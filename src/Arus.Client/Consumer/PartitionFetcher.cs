@@ -45,9 +45,7 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
         get
         {
             lock (_gate)
-            {
                 return IsIdle ? null : _failure ?? (_batches.IsEmpty ? _fetchFailure : null);
-            }
         }
     }
 
@@ -56,9 +54,7 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
         get
         {
             lock (_gate)
-            {
                 return !IsIdle && !_batches.IsEmpty;
-            }
         }
     }
 
@@ -68,9 +64,7 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
         get
         {
             lock (_gate)
-            {
                 return _batches.Count;
-            }
         }
     }
 
@@ -127,9 +121,7 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
         lock (_gate)
         {
             if (atVersion != _version)
-            {
                 return 0;
-            }
 
             _highWatermark = response.HighWatermark;
             int bytes = _batches.Add(response, ref _fetchOffset, out ValidationResult problem);
@@ -142,9 +134,7 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
     public void Fail(ArusException e, int atVersion)
     {
         lock (_gate)
-        {
             _fetchFailure = atVersion == _version ? e : _fetchFailure;
-        }
     }
 
     /// <summary>Hands out records until the sink is full or none is left. Returns the number of bytes released.</summary>
@@ -159,9 +149,7 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
             atVersion = _version;
             hasMore = false;
             if (IsIdle || _failure is not null)
-            {
                 return 0;
-            }
 
             long position = _position;
             int leaderEpoch = _leaderEpoch;
@@ -201,9 +189,7 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
         lock (_gate)
         {
             if (atVersion != _version || _state == DeliveryState.Revoking)
-            {
                 return 0;
-            }
 
             // Between what it was given and here there are no records.
             _processed = _processed < _delivered ? _processed : offset;
@@ -218,9 +204,7 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
     public void SetPaused(bool paused)
     {
         lock (_gate)
-        {
             _state = _state == DeliveryState.Revoking ? _state : paused ? DeliveryState.Paused : DeliveryState.Active;
-        }
 
         Changed?.Invoke();
     }
@@ -229,9 +213,7 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
     public void BeginRevoke()
     {
         lock (_gate)
-        {
             _state = DeliveryState.Revoking;
-        }
     }
 
     private ConsumeException Unreadable(long offset, in ValidationResult problem) =>

@@ -23,9 +23,7 @@ public readonly struct RecordHeaders : IReadOnlyCollection<RecordHeader>
     {
         RecordHeader? found = null;
         foreach (RecordHeader header in this)
-        {
             found = header.Key == key ? header : found;
-        }
 
         return found;
     }
@@ -36,9 +34,7 @@ public readonly struct RecordHeaders : IReadOnlyCollection<RecordHeader>
     public RecordHeader[] ToArray()
     {
         if (Count == 0)
-        {
             return [];
-        }
 
         var headers = new RecordHeader[Count];
         var reader = new RecordHeaderReader(_payload.Span, _offset, Count);

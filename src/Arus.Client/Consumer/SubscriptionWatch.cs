@@ -24,9 +24,7 @@ internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics,
     public void Watch(IReadOnlyCollection<string> wanted)
     {
         if (wanted.Count == 0)
-        {
             throw new ArgumentException("A subscription names at least one topic; to end it, leave the group.", nameof(wanted));
-        }
 
         lock (_gate)
         {
@@ -65,13 +63,9 @@ internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics,
     private void Start()
     {
         if (_loop.IsCompleted && !_stop.IsCancellationRequested)
-        {
             _loop = Task.Run(RunAsync);
-        }
         else
-        {
             _changed.Set();
-        }
     }
 
     private async Task RunAsync()
@@ -84,9 +78,7 @@ internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics,
                 IReadOnlyCollection<string> watched = await MatchAsync().ConfigureAwait(false);
                 IReadOnlyDictionary<string, int> now = await topics.GetPartitionCountsAsync(watched, _stop.Token).ConfigureAwait(false);
                 if (known is not null && now.Any(topic => known.GetValueOrDefault(topic.Key) != topic.Value))
-                {
                     membership()?.RequestRejoin("the partitions of a subscribed topic have changed");
-                }
 
                 known = now;
             }
@@ -109,9 +101,7 @@ internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics,
     {
         Regex? wanted;
         lock (_gate)
-        {
             wanted = _pattern;
-        }
 
         string[]? matching = null;
         if (wanted is not null)
@@ -123,9 +113,7 @@ internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics,
         lock (_gate)
         {
             if (matching is null || !ReferenceEquals(_pattern, wanted))
-            {
                 return _subscribed;
-            }
 
             // When the last topic that matched is deleted, the member keeps its subscription, and has no partitions. A subscription that
             // was replaced is given up even if no topic matches yet; a member without one joins once a topic matches.

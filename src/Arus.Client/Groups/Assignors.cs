@@ -46,9 +46,7 @@ internal sealed class RangeAssignor : IPartitionAssignor
             {
                 int share = (partitionCounts[topic] / subscribers.Count) + (i < partitionCounts[topic] % subscribers.Count ? 1 : 0);
                 for (int end = partition + share; partition < end; partition++)
-                {
                     plan.Give(subscribers[i], new TopicPartition(topic, partition));
-                }
             }
         }
 
@@ -75,9 +73,7 @@ internal sealed class RoundRobinAssignor : IPartitionAssignor
             for (int partition = 0; partition < partitionCounts[topic]; partition++)
             {
                 while (!plan.IsSubscribed(plan.Members[next], topic))
-                {
                     next = (next + 1) % plan.Members.Count;
-                }
 
                 plan.Give(plan.Members[next], new TopicPartition(topic, partition));
                 next = (next + 1) % plan.Members.Count;
@@ -112,9 +108,7 @@ internal sealed class AssignmentPlan
             foreach (string topic in _topicsOf[member])
             {
                 if (!_subscribersOf.TryGetValue(topic, out List<string>? subscribers))
-                {
                     _subscribersOf.Add(topic, subscribers = []);
-                }
 
                 subscribers.Add(member);
             }

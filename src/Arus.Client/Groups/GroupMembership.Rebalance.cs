@@ -24,9 +24,7 @@ internal sealed partial class GroupMembership
         }
 
         if (_lostBy != ErrorCode.None)
-        {
             await LoseOwnedAsync();
-        }
     }
 
     private void ForgetIfLost()
@@ -59,9 +57,7 @@ internal sealed partial class GroupMembership
                 _identity = new MemberIdentity(joined.MemberId, options.GroupInstanceId, joined.GenerationId);
                 SyncGroupResponse synced = await CallSyncAsync(joined, stop);
                 if (synced.ErrorCode == ErrorCode.None)
-                {
                     return ConsumerProtocol.DecodeAssignment(synced.Assignment);
-                }
 
                 error = synced.ErrorCode;
             }
@@ -96,9 +92,7 @@ internal sealed partial class GroupMembership
             JoinGroupResponse joined = await CallAsync(
                 "join", () => group.JoinAsync(CreateJoinRequest(reason), caller, stop), answer => answer.ErrorCode, stop);
             if (joined.ErrorCode != ErrorCode.MemberIdRequired)
-            {
                 return joined;
-            }
 
             // The id counts from here on: a member that leaves now must leave with it.
             _identity = _identity with { MemberId = joined.MemberId };
@@ -170,9 +164,7 @@ internal sealed partial class GroupMembership
             {
                 T answer = await call().WaitAsync(stop);
                 if (!errorOf(answer).IsRetriable())
-                {
                     return answer;
-                }
 
                 message = errorOf(answer).ToString();
             }
@@ -208,9 +200,7 @@ internal sealed partial class GroupMembership
     private async Task RevokeAsync(IReadOnlyList<TopicPartition> revoked)
     {
         if (revoked.Count == 0)
-        {
             return;
-        }
 
         using CancellationTokenSource limit = HandlerLimit();
         try
@@ -253,9 +243,7 @@ internal sealed partial class GroupMembership
     {
         MemberIdentity self = _identity;
         if (self.MemberId.Length == 0 || self.GroupInstanceId is not null)
-        {
             return;
-        }
 
         _identity = self with { MemberId = "", GenerationId = -1 };
         try

@@ -141,13 +141,9 @@ internal sealed partial class GroupMembership(
         }
 
         if (failure is null)
-        {
             _completion.TrySetResult();
-        }
         else
-        {
             _completion.TrySetException(failure);
-        }
     }
 
     private async Task EndAsync(Exception? failure)
@@ -199,9 +195,7 @@ internal sealed partial class GroupMembership(
     private bool HasReasonToAct()
     {
         lock (_gate)
-        {
             return _heartbeats is null ? !_pollExpired : _pollExpired || _lostBy != ErrorCode.None || _rejoinReason is not null;
-        }
     }
 
     private async Task StopHeartbeatsAsync()
@@ -230,9 +224,7 @@ internal sealed partial class GroupMembership(
         {
             await _heartbeatNow.WaitAsync(options.HeartbeatInterval, stop);
             if (stop.IsCancellationRequested || CheckPollExpired())
-            {
                 return;
-            }
 
             try
             {

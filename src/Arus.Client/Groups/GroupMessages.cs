@@ -60,9 +60,7 @@ internal static class GroupMessages
                 new(topic.Name, offset.PartitionIndex), offset.CommittedOffset, offset.CommittedLeaderEpoch, offset.Metadata ?? "")),
         ];
         if (partitions is null)
-        {
             return offsets;
-        }
 
         ILookup<TopicPartition, CommittedOffset> found = offsets.ToLookup(offset => offset.Partition);
         return [.. partitions.Select(partition => found[partition].First())];

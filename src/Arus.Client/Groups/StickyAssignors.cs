@@ -15,9 +15,7 @@ internal sealed class StickyAssignor : IPartitionAssignor
     public ReadOnlyMemory<byte> GetUserData(IReadOnlyCollection<string> topics, IReadOnlyCollection<TopicPartition> owned, int generation)
     {
         if (owned.Count == 0)
-        {
             return default;
-        }
 
         var data = new StickyAssignorUserData
         {
@@ -39,9 +37,7 @@ internal sealed class StickyAssignor : IPartitionAssignor
     private static StickyClaim ClaimOf(ConsumerSubscription subscription)
     {
         if (subscription.UserData.IsEmpty)
-        {
             return new StickyClaim(subscription.Owned, subscription.Generation);
-        }
 
         // Version 0 is the same without what ends version 1.
         return TryRead(subscription.UserData, version: 1) ?? TryRead(subscription.UserData, version: 0) ?? new StickyClaim([], -1);
@@ -90,9 +86,7 @@ internal sealed class CooperativeStickyAssignor : IPartitionAssignor
             foreach (TopicPartition partition in member.Subscription.Owned)
             {
                 if (!claimants.TryGetValue(partition, out HashSet<string>? claiming))
-                {
                     claimants.Add(partition, claiming = new HashSet<string>(StringComparer.Ordinal));
-                }
 
                 claiming.Add(member.MemberId);
             }
@@ -109,9 +103,7 @@ internal sealed class CooperativeStickyAssignor : IPartitionAssignor
     {
         int generation = subscription.Generation;
         if (generation < 0 && subscription.UserData.Length == 4)
-        {
             generation = DataMessages.Read<CooperativeStickyAssignorUserData>(subscription.UserData, version: 0).Generation;
-        }
 
         return new StickyClaim(subscription.Owned, generation);
     }
@@ -146,9 +138,7 @@ internal static class StickyPlan
             {
                 var free = new TopicPartition(topic, partition);
                 if (!kept.ContainsKey(free))
-                {
                     shares[Least(plan, shares, topic)].Add(free);
-                }
             }
         }
 
@@ -156,9 +146,7 @@ internal static class StickyPlan
         foreach (string member in plan.Members)
         {
             foreach (TopicPartition partition in shares[member].All.OrderBy(p => p.Topic, StringComparer.Ordinal).ThenBy(p => p.Partition))
-            {
                 plan.Give(member, partition);
-            }
         }
 
         return plan.Result;
@@ -176,19 +164,13 @@ internal static class StickyPlan
             foreach (TopicPartition partition in claim.Owned.Distinct())
             {
                 if (partition.Partition < 0 || partition.Partition >= partitionCounts.GetValueOrDefault(partition.Topic))
-                {
                     continue;
-                }
 
                 bool taken = best.TryGetValue(partition, out (int Generation, string? Member) other);
                 if (!taken || claim.Generation > other.Generation)
-                {
                     best[partition] = (claim.Generation, member.MemberId);
-                }
                 else if (claim.Generation == other.Generation)
-                {
                     best[partition] = (claim.Generation, null);
-                }
             }
         }
 
@@ -223,9 +205,7 @@ internal static class StickyPlan
         IReadOnlyList<string> subscribers = plan.SubscribersOf(topic);
         string least = subscribers[0];
         for (int i = 1; i < subscribers.Count; i++)
-        {
             least = shares[subscribers[i]].Count < shares[least].Count ? subscribers[i] : least;
-        }
 
         return least;
     }
@@ -244,9 +224,7 @@ internal static class StickyPlan
         public void Add(TopicPartition partition)
         {
             if (!_byTopic.TryGetValue(partition.Topic, out Stack<TopicPartition>? partitions))
-            {
                 _byTopic.Add(partition.Topic, partitions = new Stack<TopicPartition>());
-            }
 
             partitions.Push(partition);
             Count++;
@@ -256,9 +234,7 @@ internal static class StickyPlan
         {
             partition = default;
             if (!_byTopic.TryGetValue(topic, out Stack<TopicPartition>? partitions) || !partitions.TryPop(out partition))
-            {
                 return false;
-            }
 
             Count--;
             return true;

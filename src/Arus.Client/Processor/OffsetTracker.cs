@@ -22,9 +22,7 @@ internal sealed class OffsetTracker(long start)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(offset, _end);
         if (_nextSequence - _firstSequence == _ring.Length)
-        {
             Grow();
-        }
 
         _ring[Index(_nextSequence)] = (offset, false);
         _end = offset + 1;
@@ -37,9 +35,7 @@ internal sealed class OffsetTracker(long start)
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(sequence, _nextSequence);
         _ring[Index(sequence)].Done = true;
         while (_firstSequence < _nextSequence && _ring[Index(_firstSequence)].Done)
-        {
             _firstSequence++;
-        }
     }
 
     /// <summary>The partition was read up to here: offsets without records are finished as well.</summary>
@@ -51,9 +47,7 @@ internal sealed class OffsetTracker(long start)
     {
         var larger = new (long, bool)[2 * _ring.Length];
         for (long sequence = _firstSequence; sequence < _nextSequence; sequence++)
-        {
             larger[sequence & (larger.Length - 1)] = _ring[Index(sequence)];
-        }
 
         _ring = larger;
     }

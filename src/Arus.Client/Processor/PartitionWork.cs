@@ -47,9 +47,7 @@ internal sealed class PartitionWork
             lock (_gate)
             {
                 if (_running > 0 || _tracker.Unfinished is not null)
-                {
                     return false;
-                }
             }
 
             return _before is null or { IsFinished: true };
@@ -59,9 +57,7 @@ internal sealed class PartitionWork
     public long Add(long offset)
     {
         lock (_gate)
-        {
             return _tracker.Add(offset);
-        }
     }
 
     public void ReadTo(long position)
@@ -108,9 +104,7 @@ internal sealed class PartitionWork
         {
             _running--;
             if (_running == 0)
-            {
                 _idle?.TrySetResult();
-            }
         }
     }
 
@@ -120,22 +114,16 @@ internal sealed class PartitionWork
     private void Follow(PartitionWork work)
     {
         lock (_gate)
-        {
             _next = work;
-        }
     }
 
     /// <summary>Tells the fetcher what is processed: the latest work does, since only its offsets count.</summary>
     private void Advance(long low, PartitionWork? later)
     {
         if (later is null)
-        {
             _fetcher.AdvanceProcessed(Math.Min(low, _before?.UnfinishedBelow(_start) ?? long.MaxValue), _rewinds);
-        }
         else
-        {
             later.Advance();
-        }
     }
 
     private void Advance()
@@ -143,9 +131,7 @@ internal sealed class PartitionWork
         long low;
         PartitionWork? later;
         lock (_gate)
-        {
             (low, later) = (_tracker.Low, _next);
-        }
 
         Advance(low, later);
     }
@@ -155,9 +141,7 @@ internal sealed class PartitionWork
     {
         long first;
         lock (_gate)
-        {
             first = _tracker.Unfinished ?? long.MaxValue;
-        }
 
         first = Math.Min(first, _before?.UnfinishedBelow(_start) ?? long.MaxValue);
         return first < limit ? first : null;
@@ -169,9 +153,7 @@ internal sealed class PartitionWork
         {
             _isClosed = true;
             if (_running == 0)
-            {
                 return Task.CompletedTask;
-            }
 
             _idle ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             return _idle.Task;

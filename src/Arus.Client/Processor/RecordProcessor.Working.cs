@@ -37,13 +37,9 @@ internal sealed partial class RecordProcessor<TKey, TValue>
             }
 
             if (retryIn is { } pause)
-            {
                 _ = RetryLaterAsync(lane, pause);
-            }
             else
-            {
                 Finish(lane);
-            }
         }
     }
 

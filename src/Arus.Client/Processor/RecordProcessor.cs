@@ -28,9 +28,7 @@ internal sealed partial class RecordProcessor<TKey, TValue>(
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         if (Interlocked.Exchange(ref _isStarted, 1) != 0)
-        {
             throw new InvalidOperationException("A processor runs once; make another one.");
-        }
 
         Task[] workers = [.. Enumerable.Range(0, options.MaxConcurrency).Select(_ => Task.Run(WorkAsync, CancellationToken.None))];
         using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _failed.Token);
@@ -50,9 +48,7 @@ internal sealed partial class RecordProcessor<TKey, TValue>(
         }
 
         if (Volatile.Read(ref _failure) is { } cause)
-        {
             throw cause;
-        }
     }
 
     public async ValueTask DisposeAsync()
@@ -63,9 +59,7 @@ internal sealed partial class RecordProcessor<TKey, TValue>(
             await _session.DisposeAsync().ConfigureAwait(false);
             core.Remove(null);
             if (deadLetters is not null)
-            {
                 await deadLetters.DisposeAsync().ConfigureAwait(false);
-            }
         }
     }
 
@@ -145,9 +139,7 @@ internal sealed partial class RecordProcessor<TKey, TValue>(
     {
         PartitionFetcher[] fetchers = core.All();
         foreach (PartitionFetcher fetcher in fetchers)
-        {
             fetcher.BeginRevoke();
-        }
 
         Task finished = CloseAllAsync(fetchers);
         try
@@ -162,9 +154,7 @@ internal sealed partial class RecordProcessor<TKey, TValue>(
 
         _lanes.Close();
         if (finished.IsCompleted)
-        {
             await Task.WhenAll(workers).ConfigureAwait(false);
-        }
 
         await _session.DisposeAsync().ConfigureAwait(false);
         await _session.LeaveAsync("the processor stopped", CancellationToken.None).ConfigureAwait(false);

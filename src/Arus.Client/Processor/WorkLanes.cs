@@ -40,13 +40,9 @@ internal sealed class WorkLanes<T>
             lane.Items.Dequeue();
             lane.Attempts = 0;
             if (lane.Items.Count == 0)
-            {
                 _lanes.Remove(lane.Key);
-            }
             else
-            {
                 _ready.Writer.TryWrite(lane);
-            }
         }
     }
 
@@ -56,9 +52,7 @@ internal sealed class WorkLanes<T>
     public T First(Lane lane)
     {
         lock (_gate)
-        {
             return lane.Items.Peek();
-        }
     }
 
     public void Close() => _ready.Writer.TryComplete();

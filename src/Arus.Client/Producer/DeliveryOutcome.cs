@@ -59,9 +59,7 @@ internal sealed class DeliveryOutcome(TopicPartition partition, DeliveryOutcome?
     private void Complete()
     {
         if (_completion.TrySetResult() && whole?._parts is { } siblings && siblings.CompleteOne())
-        {
             whole.Complete();
-        }
     }
 
     private sealed class Parts(int firstCount, DeliveryOutcome first, DeliveryOutcome second)

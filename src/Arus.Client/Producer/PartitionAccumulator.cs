@@ -24,17 +24,13 @@ internal sealed class PartitionAccumulator(ProducerCore core, TopicAccumulator t
         lock (_gate)
         {
             if (_open is not null && _open.Builder.SizeInBytes + reservedBytes > core.Options.BatchSize)
-            {
                 Close();
-            }
 
             ProducerBatch batch = _open ??= Begin();
             batch.Builder.Append(timestampMs, key, isKeyNull, value, isValueNull, headers);
             batch.ReservedBytes += reservedBytes;
             if (batch.Builder.SizeInBytes >= core.Options.BatchSize)
-            {
                 Close();
-            }
 
             Start();
             return new PendingDelivery(batch.Outcome, batch.Count - 1, timestampMs);
@@ -48,18 +44,14 @@ internal sealed class PartitionAccumulator(ProducerCore core, TopicAccumulator t
         lock (_gate)
         {
             if (!_isRunning)
-            {
                 return;
-            }
 
             _isFlushing = true;
             _lingering?.TrySetResult();
             outcomes?.AddRange(_sending.Select(b => b.Outcome.Completion));
             outcomes?.AddRange(_ready.Select(b => b.Outcome.Completion));
             if (_open is not null)
-            {
                 outcomes?.Add(_open.Outcome.Completion);
-            }
         }
     }
 
@@ -94,16 +86,12 @@ internal sealed class PartitionAccumulator(ProducerCore core, TopicAccumulator t
         {
             await LingerAsync().ConfigureAwait(false);
             if (!TakeNext())
-            {
                 return;
-            }
 
             // Does not throw: every batch succeeds or fails by its own outcome.
             await _sender.SendAsync(_sending).ConfigureAwait(false);
             lock (_gate)
-            {
                 _sending.Clear();
-            }
         }
     }
 
@@ -115,15 +103,11 @@ internal sealed class PartitionAccumulator(ProducerCore core, TopicAccumulator t
         lock (_gate)
         {
             if (_ready.Count > 0 || _open is null || _isFlushing || core.Budget.HasWaiters)
-            {
                 return;
-            }
 
             wait = core.Options.Linger - core.Time.GetElapsedTime(_open.CreatedAt);
             if (wait <= TimeSpan.Zero)
-            {
                 return;
-            }
 
             _lingering = wake = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         }
@@ -142,9 +126,7 @@ internal sealed class PartitionAccumulator(ProducerCore core, TopicAccumulator t
         {
             _lingering = null;
             if (_open is not null && (_ready.Count == 0 || _isFlushing))
-            {
                 Close();
-            }
 
             int size = 0;
             int most = core.Options.IsIdempotent ? PartitionSequence.MaxBatches : int.MaxValue;

@@ -10,9 +10,7 @@ internal sealed partial class PartitionSender
     private bool Settle(List<ProducerBatch> pending, int count, PartitionAppendResult response, int attempt)
     {
         if (core.Options.Acks == Acks.None)
-        {
             return true;
-        }
 
         if (response.Results.Length != count)
         {
@@ -28,9 +26,7 @@ internal sealed partial class PartitionSender
             bool isTooLarge = i < count && response.Results[i].Error == ErrorCode.MessageTooLarge && pending[i].Count > 1;
             bool isSettled = i < count && !isTooLarge && SettleOne(pending[i], response.Results[i], attempt, again.Count);
             if (isSettled)
-            {
                 continue;
-            }
 
             if (isTooLarge)
             {
@@ -79,9 +75,7 @@ internal sealed partial class PartitionSender
                 // One before it is missing, or the leader has lost what it knew of this producer. The batch itself is not on the log: the
                 // leader knows the last five, and no more are ever under way.
                 if (!follows)
-                {
                     _sequence.BreakAt(before, isMissing: true);
-                }
 
                 return false;
             case ErrorCode.NotEnoughReplicasAfterAppend or ErrorCode.RequestTimedOut:
@@ -96,9 +90,7 @@ internal sealed partial class PartitionSender
         }
 
         if (batch.HasSequence)
-        {
             _sequence.BreakAt(before, isMissing: !batch.MayHaveBeenAppended);
-        }
 
         Fail(batch, result.Error, result.Message ?? $"The leader of {partition} refused a batch: {result.Error}.", cause: null);
         return true;
@@ -107,9 +99,7 @@ internal sealed partial class PartitionSender
     private void FailAll(List<ProducerBatch> pending, ErrorCode code, string message, Exception? cause)
     {
         foreach (ProducerBatch batch in pending)
-        {
             Fail(batch, code, message, cause);
-        }
 
         pending.Clear();
     }
@@ -126,9 +116,7 @@ internal sealed partial class PartitionSender
     private void Fail(ProducerBatch batch, ErrorCode code, string message, Exception? cause)
     {
         if (batch.HasSequence)
-        {
             _sequence.Break();
-        }
 
         Finish(batch);
         batch.Outcome.Fail(code, message, batch.MayHaveBeenAppended, cause);
@@ -143,9 +131,7 @@ internal sealed partial class PartitionSender
     private void ReturnBuilder(ProducerBatch batch)
     {
         if (batch.IsMemoryFree)
-        {
             core.ReturnBuilder(batch.Builder);
-        }
     }
 
     /// <summary>A refused sequence number means that the batch is not on the log, unless it is a part of a batch that may be.</summary>

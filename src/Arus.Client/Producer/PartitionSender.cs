@@ -52,9 +52,7 @@ internal sealed partial class PartitionSender(ProducerCore core, TopicPartition 
     {
         Expire(pending);
         if (pending.Count == 0)
-        {
             return true;
-        }
 
         int count = await PrepareAsync(pending).ConfigureAwait(false);
         var entries = new ReadOnlyMemory<byte>[count];
@@ -71,9 +69,7 @@ internal sealed partial class PartitionSender(ProducerCore core, TopicPartition 
         {
             Task<PartitionAppendResult> call = _grain.AppendAsync(request);
             if (core.Options.Acks == Acks.None)
-            {
                 SucceedUnseen(pending);
-            }
 
             // Should the call be under way still when it is repeated, then the sequence keeps it from taking effect twice.
             PartitionAppendResult response =
@@ -114,19 +110,13 @@ internal sealed partial class PartitionSender(ProducerCore core, TopicPartition 
     private async ValueTask<int> PrepareAsync(List<ProducerBatch> pending)
     {
         if (!core.Options.IsIdempotent)
-        {
             return pending.Count;
-        }
 
         if (!_sequence.TryGoOn(pending, out int count))
-        {
             return count;
-        }
 
         if (_sequence.NeedsProducerId)
-        {
             _sequence.SetProducerId(await core.AllocateProducerIdAsync(fresh: _sequence.IsExhausted).ConfigureAwait(false));
-        }
 
         return _sequence.Assign(pending, core.Options.Compression);
     }
@@ -135,25 +125,19 @@ internal sealed partial class PartitionSender(ProducerCore core, TopicPartition 
     private async ValueTask CheckTopicAsync(List<ProducerBatch> pending)
     {
         if (!_topicIsDoubtful)
-        {
             return;
-        }
 
         _topicIsDoubtful = false;
         Grains.TopicDescription? topic = await core.Topics.ReadAsync(partition.Topic, CancellationToken.None).ConfigureAwait(false);
         if (topic is null || topic.Partitions.Length <= partition.Partition)
-        {
             FailAll(pending, ErrorCode.UnknownTopicOrPartition, $"There is no partition {partition}; was the topic deleted?", cause: null);
-        }
     }
 
     private void Expire(List<ProducerBatch> pending)
     {
         bool anyExpired = pending.Exists(IsExpired);
         if (!anyExpired)
-        {
             return;
-        }
 
         // Batches whose fate is not known fail with it: given a new sequence, they might be appended a second time.
         foreach (ProducerBatch batch in pending.Where(b => IsExpired(b) || b.MayHaveBeenAppended).ToArray())
@@ -167,9 +151,7 @@ internal sealed partial class PartitionSender(ProducerCore core, TopicPartition 
         }
 
         if (_sequence.IsBroken)
-        {
             pending.ForEach(b => b.ForgetSequence());
-        }
     }
 
     private bool IsExpired(ProducerBatch batch) => core.Time.GetElapsedTime(batch.CreatedAt) >= core.Options.DeliveryTimeout;

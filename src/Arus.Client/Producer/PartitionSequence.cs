@@ -58,9 +58,7 @@ internal sealed class PartitionSequence
     {
         count = 0;
         if (!IsBroken)
-        {
             return true;
-        }
 
         int numbered = pending.FindIndex(b => !b.HasSequence);
         if (numbered != 0 && pending.Count > 0)
@@ -111,16 +109,12 @@ internal sealed class PartitionSequence
     public void EndAnswer(List<ProducerBatch> again)
     {
         if (_brokenFrom == Nowhere)
-        {
             return;
-        }
 
         IsBroken = true;
         int known = again.FindLastIndex(b => b.MayHaveBeenAppended) + 1;
         for (int i = Math.Max(_brokenFrom, Math.Min(_missingFrom, known)); i < again.Count; i++)
-        {
             again[i].ForgetSequence();
-        }
     }
 
     /// <summary>

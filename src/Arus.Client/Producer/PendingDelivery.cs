@@ -32,9 +32,7 @@ public readonly struct PendingDelivery
     public ValueTask<DeliveryResult> GetResultAsync(CancellationToken cancellationToken = default)
     {
         if (!_outcome.Completion.IsCompleted)
-        {
             return WaitAsync(cancellationToken);
-        }
 
         try
         {

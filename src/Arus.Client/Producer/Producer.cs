@@ -23,9 +23,7 @@ internal sealed class Producer<TKey, TValue>(
     public Task<DeliveryResult> ProduceAsync(ProducerRecord<TKey, TValue> record, CancellationToken cancellationToken = default)
     {
         if (ClientDiagnostics.IsTracing)
-        {
             return ProduceTracedAsync(record, cancellationToken);
-        }
 
         ValueTask<PendingDelivery> enqueued;
         try
@@ -90,9 +88,7 @@ internal sealed class Producer<TKey, TValue>(
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         cancellationToken.ThrowIfCancellationRequested();
         if (!core.TryGetTopic(record.Topic, out TopicAccumulator? topic))
-        {
             return AwaitTopicAsync(record, cancellationToken);
-        }
 
         PooledBufferWriter scratch = s_idleScratch ?? new PooledBufferWriter();
         s_idleScratch = null;
@@ -108,13 +104,9 @@ internal sealed class Producer<TKey, TValue>(
 
         PendingDelivery pending = Append(topic, record, scratch, keyLength, valueLength, size);
         if (scratch.Capacity <= MaxScratch)
-        {
             s_idleScratch = scratch;
-        }
         else
-        {
             scratch.Dispose();
-        }
 
         return new ValueTask<PendingDelivery>(pending);
     }
@@ -187,9 +179,7 @@ internal sealed class Producer<TKey, TValue>(
     private static int Serialize<T>(string part, T? data, IRecordSerializer<T> serializer, PooledBufferWriter scratch)
     {
         if (data is null)
-        {
             return -1;
-        }
 
         int before = scratch.WrittenCount;
         try

@@ -48,9 +48,7 @@ internal sealed class ProducerBatch(RecordBatchBuilder builder, DeliveryOutcome 
     public ReadOnlyMemory<byte> ToBytes(CompressionType compression)
     {
         if (_bytes.IsEmpty)
-        {
             _bytes = Builder.Build(new RecordBatchOptions { Compression = compression });
-        }
 
         return _bytes;
     }
@@ -60,9 +58,7 @@ internal sealed class ProducerBatch(RecordBatchBuilder builder, DeliveryOutcome 
     {
         ToBytes(compression);
         if (_isMemoryShared)
-        {
             _bytes = _bytes.ToArray();
-        }
 
         RecordBatches.SetProducer(_bytes.Span, producerId, producerEpoch, sequence);
         HasSequence = true;

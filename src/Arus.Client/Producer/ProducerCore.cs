@@ -48,9 +48,7 @@ internal sealed class ProducerCore(
         {
             // A failed allocation is not kept: the next batch tries again.
             if (fresh || _producerId is null || _producerId.IsFaulted || _producerId.IsCanceled)
-            {
                 _producerId = retry.CallAsync(() => Grains.GetGrain<IProducerIdGrain>(0).AllocateBlockAsync(1), CancellationToken.None);
-            }
 
             return _producerId;
         }
@@ -61,9 +59,7 @@ internal sealed class ProducerCore(
     public RecordBatchBuilder RentBuilder()
     {
         if (!_builders.TryTake(out RecordBatchBuilder? builder))
-        {
             return new RecordBatchBuilder();
-        }
 
         Interlocked.Decrement(ref _pooledBuilders);
         builder.Reset();
@@ -91,8 +87,6 @@ internal sealed class ProducerCore(
     public void Flush(List<Task>? outcomes)
     {
         foreach (TopicAccumulator topic in _topics.Values)
-        {
             topic.Flush(outcomes);
-        }
     }
 }

@@ -16,13 +16,9 @@ internal sealed class TopicAccumulator(ProducerCore core, string name)
     public void Refresh()
     {
         if (!core.Topics.TryGet(name, core.Options.MetadataMaxAge, out Grains.TopicDescription? description))
-        {
             IsKnown = false;
-        }
         else if (description.Partitions.Length > _partitions.Length)
-        {
             Grow(description.Partitions.Length);
-        }
     }
 
     public void Grow(int count)
@@ -71,9 +67,7 @@ internal sealed class TopicAccumulator(ProducerCore core, string name)
     public void Flush(List<Task>? outcomes)
     {
         foreach (PartitionAccumulator partition in _partitions)
-        {
             partition.Flush(outcomes);
-        }
     }
 
     /// <summary>KIP-794: one partition gets a batch's worth of bytes, then another is drawn.</summary>
@@ -81,9 +75,7 @@ internal sealed class TopicAccumulator(ProducerCore core, string name)
     {
         StickyChoice? current = _sticky;
         if (current is not null && current.TryAdd(size, core.Options.BatchSize))
-        {
             return current.Partition;
-        }
 
         lock (_gate)
         {

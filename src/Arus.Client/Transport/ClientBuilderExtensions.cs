@@ -19,9 +19,7 @@ public static class ClientBuilderExtensions
             .Select(service => service.ServiceKey)
             .Distinct()];
         foreach (object? key in keys)
-        {
             builder.Services.AddKeyedSingleton<IConnectionFactory, TcpTransport>(key);
-        }
 
         return builder;
     }

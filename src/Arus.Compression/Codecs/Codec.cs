@@ -59,9 +59,7 @@ public static class Codec
     private static ValidationResult Copy(ReadOnlySpan<byte> source, PooledBufferWriter destination, int maxOutput)
     {
         if (source.Length > maxOutput)
-        {
             return TooLarge("uncompressed", maxOutput);
-        }
 
         destination.Write(source);
         return ValidationResult.Ok;

@@ -29,9 +29,7 @@ internal static class GzipCodec
     public static unsafe ValidationResult TryDecompress(ReadOnlySpan<byte> source, PooledBufferWriter destination, int maxOutput)
     {
         if (source.Length < MinSize)
-        {
             return Corrupt("it ends early");
-        }
 
         fixed (byte* start = source)
         {
@@ -63,14 +61,10 @@ internal static class GzipCodec
             int room = maxOutput - total;
             int read = gzip.Read(room == 0 ? probe : free[..Math.Min(free.Length, room)]);
             if (read == 0)
-            {
                 return ValidationResult.Ok;
-            }
 
             if (room == 0)
-            {
                 return Codec.TooLarge("gzip", maxOutput);
-            }
 
             total += read;
             destination.Advance(read);

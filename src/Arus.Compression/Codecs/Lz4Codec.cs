@@ -59,9 +59,7 @@ internal static class Lz4Codec
             var frame = new FrameReader(source);
             ValidationResult result = frame.TryRead(destination, limit);
             if (!result.IsOk)
-            {
                 return result.Error == ErrorCode.MessageTooLarge ? Codec.TooLarge("lz4", maxOutput) : result;
-            }
 
             limit -= destination.WrittenCount - before;
             source = frame.Rest;
@@ -97,14 +95,10 @@ internal static class Lz4Codec
             while (result.IsOk)
             {
                 if (!TryReadNumber(out uint size))
-                {
                     return Corrupt("it ends early");
-                }
 
                 if (size == 0)
-                {
                     return TryReadEnd(destination.WrittenSpan[start..]);
-                }
 
                 result = TryReadBlock(size, destination, start, maxOutput);
             }
@@ -115,24 +109,18 @@ internal static class Lz4Codec
         private ValidationResult TryReadHeader()
         {
             if (_rest.Length < MinHeaderSize || BinaryPrimitives.ReadUInt32LittleEndian(_rest) != FrameMagic)
-            {
                 return Corrupt(_rest.Length < MinHeaderSize ? "its frame header is cut short" : "it does not begin with a frame");
-            }
 
             byte flags = _rest[4];
             byte block = _rest[5];
             int maxBlockBits = 8 + (2 * (block >> 4));
             bool hasContentSize = (flags & 0x08) != 0;
             if (flags >> 6 != 1 || (flags & 0x03) != 0 || (block & 0x0F) != 0 || maxBlockBits is < 16 or > 22)
-            {
                 return Corrupt("its frame is of an unknown version or needs a dictionary");
-            }
 
             int size = MinHeaderSize + (hasContentSize ? sizeof(long) : 0);
             if (_rest.Length < size || _rest[size - 1] != (byte)(HashOf(_rest[4..(size - 1)]) >> 8))
-            {
                 return Corrupt("its frame header's checksum is wrong");
-            }
 
             _isIndependent = (flags & 0x20) != 0;
             _hasBlockChecksum = (flags & 0x10) != 0;
@@ -148,35 +136,25 @@ internal static class Lz4Codec
             bool isStored = (sizeField & StoredBit) != 0;
             int size = (int)(sizeField & ~StoredBit);
             if (size > _maxBlockSize || size > _rest.Length)
-            {
                 return Corrupt("a block runs past its end");
-            }
 
             ReadOnlySpan<byte> block = _rest[..size];
             _rest = _rest[size..];
             if (_hasBlockChecksum && (!TryReadNumber(out uint checksum) || checksum != HashOf(block)))
-            {
                 return Corrupt("a block's checksum is wrong");
-            }
 
             int room = maxOutput - (destination.WrittenCount - start);
             int capacity = isStored ? size : (int)Math.Min(_maxBlockSize, (long)size * MaxExpansion);
             Span<byte> free = destination.GetSpan(Math.Max(1, capacity))[..capacity];
             int written = isStored ? size : Decode(block, free, destination.WrittenSpan[start..]);
             if (written < 0)
-            {
                 return Corrupt("a block is malformed");
-            }
 
             if (written > room)
-            {
                 return Codec.TooLarge("lz4", maxOutput);
-            }
 
             if (isStored)
-            {
                 block.CopyTo(free);
-            }
 
             destination.Advance(written);
             return ValidationResult.Ok;
@@ -190,9 +168,7 @@ internal static class Lz4Codec
         private ValidationResult TryReadEnd(ReadOnlySpan<byte> content)
         {
             if (_contentSize is { } size && size != content.Length)
-            {
                 return Corrupt($"it holds {content.Length} bytes instead of {size}");
-            }
 
             return _hasContentChecksum && (!TryReadNumber(out uint checksum) || checksum != HashOf(content))
                 ? Corrupt("its content's checksum is wrong")

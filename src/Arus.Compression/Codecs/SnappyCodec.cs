@@ -40,14 +40,10 @@ internal static class SnappyCodec
         try
         {
             if (!source.StartsWith(FrameMagic))
-            {
                 return TryDecompressBlock(source, destination, ref maxOutput);
-            }
 
             if (source.Length < FrameHeaderSize)
-            {
                 return Corrupt("its frame header is cut short");
-            }
 
             ReadOnlySpan<byte> blocks = source[FrameHeaderSize..];
             ValidationResult result = ValidationResult.Ok;
@@ -55,9 +51,7 @@ internal static class SnappyCodec
             {
                 int size = blocks.Length < sizeof(int) ? -1 : BinaryPrimitives.ReadInt32BigEndian(blocks);
                 if (size < 0 || size > blocks.Length - sizeof(int))
-                {
                     return Corrupt("a block runs past its end");
-                }
 
                 result = TryDecompressBlock(blocks.Slice(sizeof(int), size), destination, ref maxOutput);
                 blocks = blocks[(sizeof(int) + size)..];
@@ -75,20 +69,14 @@ internal static class SnappyCodec
     {
         int length = Snappy.GetUncompressedLength(block);
         if (length > maxOutput)
-        {
             return Codec.TooLarge("snappy", maxOutput);
-        }
 
         if (length < 0 || length > (long)block.Length * MaxExpansion)
-        {
             return Corrupt($"{block.Length} bytes cannot hold the {length} that it claims");
-        }
 
         Span<byte> free = destination.GetSpan(Math.Max(1, length))[..length];
         if (!Snappy.TryDecompress(block, free, out int written) || written != length)
-        {
             return Corrupt("it ends early");
-        }
 
         destination.Advance(length);
         maxOutput -= length;

@@ -65,22 +65,16 @@ internal static class ZstdCodec
             free = room == 0 ? probe : free[..Math.Min(free.Length, room)];
             OperationStatus status = decompressor.UnwrapStream(source, free, out int consumed, out int produced);
             if (room == 0 && produced > 0)
-            {
                 return Codec.TooLarge("zstd", maxOutput);
-            }
 
             source = source[consumed..];
             room -= produced;
             destination.Advance(produced);
             if (source.IsEmpty && status == OperationStatus.Done)
-            {
                 return ValidationResult.Ok;
-            }
 
             if (consumed == 0 && produced == 0)
-            {
                 return Codec.Corrupt("zstd", "it ends early");
-            }
         }
     }
 
@@ -94,9 +88,7 @@ internal static class ZstdCodec
         public T Rent()
         {
             if (!_free.TryTake(out T? context))
-            {
                 return create();
-            }
 
             Interlocked.Decrement(ref _count);
             return context;

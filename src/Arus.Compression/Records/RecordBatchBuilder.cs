@@ -83,9 +83,7 @@ public sealed class RecordBatchBuilder : IDisposable
         int size = Varint.MaxLength32 + 1 + Varint.MaxLength64 + Varint.MaxLength32 + Varint.MaxLength32 + Math.Max(0, keyLength)
             + Varint.MaxLength32 + Math.Max(0, valueLength) + Varint.MaxLength32;
         foreach (ref readonly RecordHeader header in headers)
-        {
             size += (2 * Varint.MaxLength32) + Encoding.UTF8.GetMaxByteCount(header.Key.Length) + (header.Value?.Length ?? 0);
-        }
 
         return size;
     }
@@ -178,9 +176,7 @@ public sealed class RecordBatchBuilder : IDisposable
     {
         at += Varint.Write(free[at..], isNull ? -1 : bytes.Length);
         if (isNull)
-        {
             return at;
-        }
 
         bytes.CopyTo(free[at..]);
         return at + bytes.Length;

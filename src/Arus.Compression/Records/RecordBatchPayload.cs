@@ -21,9 +21,7 @@ public static class RecordBatchPayload
         payload = batch[RecordBatchHeader.Size..];
         CompressionType compression = new RecordBatchHeader(batch.Span).Compression;
         if (compression == CompressionType.None)
-        {
             return ValidationResult.Ok;
-        }
 
         scratch.Clear();
         ValidationResult result = Codec.TryDecompress(compression, payload.Span, scratch, maxBytes);
@@ -43,9 +41,7 @@ public static class RecordBatchPayload
         badRecord = -1;
         ValidationResult opened = TryOpen(batch, scratch, out ReadOnlyMemory<byte> payload, maxBytes);
         if (!opened.IsOk)
-        {
             return opened;
-        }
 
         int count = new RecordBatchHeader(batch.Span).Count;
         return RecordBounds.AreSound(payload.Span, count, requireKeys)

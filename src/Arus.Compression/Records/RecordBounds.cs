@@ -25,45 +25,31 @@ internal static class RecordBounds
         {
             int at = Read(ref bytes, next, payload.Length, out int length);
             if (at < 0 || length <= 0 || length > payload.Length - at)
-            {
                 return false;
-            }
 
             int end = at + length;
             at = Skip(ref bytes, at + 1, end); // After the attributes, of which no bit is in use: the timestamp.
             if (at < 0)
-            {
                 return false;
-            }
 
             at = Read(ref bytes, at, end, out int offsetDelta);
             if (at < 0 || offsetDelta != index)
-            {
                 return false;
-            }
 
             at = Read(ref bytes, at, end, out int key);
             if (at < 0 || key < least || key > end - at)
-            {
                 return false;
-            }
 
             at = Read(ref bytes, at + Math.Max(0, key), end, out int value);
             if (at < 0 || value < -1 || value > end - at)
-            {
                 return false;
-            }
 
             at = Read(ref bytes, at + Math.Max(0, value), end, out int headers);
             if (headers > 0)
-            {
                 at = SkipHeaders(payload[..end], at, headers);
-            }
 
             if (at != end || headers < 0)
-            {
                 return false;
-            }
 
             // Not "at", which is equal but known later: the processor can begin the next record before it has finished this one.
             next = end;

@@ -22,9 +22,7 @@ internal sealed class CommittedOffsets(
         {
             string metadata = partition.CommittedMetadata ?? "";
             if (metadata.Length > options.OffsetMetadataMaxBytes || Encoding.UTF8.GetByteCount(metadata) > options.OffsetMetadataMaxBytes)
-            {
                 return ErrorCode.OffsetMetadataTooLarge;
-            }
 
             var key = new TopicPartition(topic, partition.PartitionIndex);
             _offsets[key] = new StoredOffset(
@@ -69,9 +67,7 @@ internal sealed class CommittedOffsets(
             {
                 ErrorCode error = errorOf(topic.Name);
                 if (error == ErrorCode.None)
-                {
                     Forget(new TopicPartition(topic.Name, partition.PartitionIndex));
-                }
 
                 return new OffsetDeleteResponse.OffsetDeleteResponsePartition
                 {
@@ -108,9 +104,7 @@ internal sealed class CommittedOffsets(
     private void Forget(TopicPartition partition)
     {
         if (_offsets.Remove(partition))
-        {
             NoteChange(partition);
-        }
     }
 
     private void NoteChange(TopicPartition partition)

@@ -16,17 +16,11 @@ public sealed partial class ConsumerGroup
     {
         ErrorCode error = CheckJoin(request);
         if (error != ErrorCode.None)
-        {
             _replies.Send(call, FailedJoin(error, request.MemberId));
-        }
         else if (request.MemberId.Length == 0)
-        {
             JoinNew(call, request, caller, nowMs);
-        }
         else
-        {
             JoinKnown(call, request, caller, nowMs);
-        }
 
         TryCompleteJoin(nowMs);
     }
@@ -162,9 +156,7 @@ public sealed partial class ConsumerGroup
         member.SessionDeadline = GroupMember.Never;
         Arm(member.Join.Deadline);
         if (_state != GroupState.PreparingRebalance)
-        {
             PrepareRebalance(nowMs);
-        }
     }
 
     private JoinGroupResponse JoinResponse(GroupMember member) => new()
@@ -212,9 +204,7 @@ public sealed partial class ConsumerGroup
         member.SessionDeadline = GroupMember.Never;
         Arm(member.Sync.Deadline);
         if (member.MemberId == _members.LeaderId)
-        {
             CompleteRebalance(request.Assignments, nowMs);
-        }
     }
 
     private SyncGroupResponse SyncResponse(GroupMember member) =>
@@ -225,9 +215,7 @@ public sealed partial class ConsumerGroup
     {
         ErrorCode error = _members.Check(request.MemberId, request.GroupInstanceId, out GroupMember? member);
         if (member is null || request.GenerationId != _generation)
-        {
             return member is null ? error : ErrorCode.IllegalGeneration;
-        }
 
         Touch(member, nowMs);
         return _state == GroupState.PreparingRebalance ? ErrorCode.RebalanceInProgress : ErrorCode.None;
@@ -254,9 +242,7 @@ public sealed partial class ConsumerGroup
             leaving.MemberId.Length == 0 && leaving.GroupInstanceId is not null ? _members.FindStatic(leaving.GroupInstanceId) : null;
         ErrorCode error = member is null ? _members.Check(leaving.MemberId, leaving.GroupInstanceId, out member) : ErrorCode.None;
         if (member is not null)
-        {
             RemoveAndRebalance(other => other == member, nowMs);
-        }
 
         return error;
     }
@@ -272,9 +258,7 @@ public sealed partial class ConsumerGroup
         }
 
         if (member is not null)
-        {
             Touch(member, nowMs);
-        }
 
         OffsetCommitResponse response = _offsets.Commit(request, nowMs);
         if (!_stored && _offsets.HasChanges)

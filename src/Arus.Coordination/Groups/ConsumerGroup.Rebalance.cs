@@ -21,9 +21,7 @@ public sealed partial class ConsumerGroup
         {
             member.MustSync = false;
             if (_state == GroupState.CompletingRebalance)
-            {
                 member.Assignment = default;
-            }
 
             if (member.Sync is not null)
             {
@@ -83,13 +81,9 @@ public sealed partial class ConsumerGroup
         _generation++;
         Debug.Assert(_generation > 0, "Generations only grow.");
         if (_members.Count == 0)
-        {
             BecomeEmpty(nowMs);
-        }
         else
-        {
             AnnounceGeneration(nowMs);
-        }
     }
 
     private void BecomeEmpty(long nowMs)
@@ -130,16 +124,12 @@ public sealed partial class ConsumerGroup
     {
         Debug.Assert(_state == GroupState.CompletingRebalance, "Assignments are taken for a generation that was announced.");
         foreach (GroupMember member in _members.All)
-        {
             member.Assignment = default;
-        }
 
         foreach (Assignment assignment in assignments)
         {
             if (_members.Find(assignment.MemberId) is { } member)
-            {
                 member.Assignment = assignment.Assignment;
-            }
         }
 
         _state = GroupState.Stable;
@@ -164,9 +154,7 @@ public sealed partial class ConsumerGroup
     private void AdvanceRebalance(long nowMs)
     {
         if (nowMs >= _rebalanceDeadline)
-        {
             EndJoinPhase(nowMs);
-        }
 
         if (nowMs >= _syncDeadline)
         {
@@ -214,14 +202,10 @@ public sealed partial class ConsumerGroup
     private void RemoveAndRebalance(Func<GroupMember, bool> which, long nowMs)
     {
         if (!RemoveMembers(which))
-        {
             return;
-        }
 
         if (_state is GroupState.Stable or GroupState.CompletingRebalance)
-        {
             PrepareRebalance(nowMs);
-        }
 
         TryCompleteJoin(nowMs);
     }
@@ -247,24 +231,18 @@ public sealed partial class ConsumerGroup
     private void ExpireOffsets(long nowMs)
     {
         if (nowMs < _nextRetentionCheck)
-        {
             return;
-        }
 
         ScheduleRetentionCheck(nowMs);
         if (!_exists)
-        {
             return;
-        }
 
         _offsets.Forget((partition, offset) => IsExpired(partition, offset, nowMs));
 
         // Not at once: generations begin anew with the next group of the name, and members of the last one may not know yet.
         bool settled = nowMs - _emptySinceMs >= _options.OffsetsRetentionCheckIntervalMs;
         if (_offsets.Count == 0 && _state == GroupState.Empty && _pendingMembers.Count == 0 && settled)
-        {
             Vanish();
-        }
     }
 
     /// <summary>
@@ -276,14 +254,10 @@ public sealed partial class ConsumerGroup
         bool abandoned = _members.Count == 0 && _state == GroupState.Empty;
         bool unsubscribed = _state == GroupState.Stable && _protocolType == ConsumerProtocolType && !IsSubscribed(partition.Topic);
         if (!abandoned && !unsubscribed)
-        {
             return false;
-        }
 
         if (offset.ExpireAtMs >= 0)
-        {
             return nowMs >= offset.ExpireAtMs;
-        }
 
         // A tool may have set the offset after the group became empty: the later of the two counts.
         long since = abandoned && _protocolType.Length > 0 ? Math.Max(_emptySinceMs, offset.CommittedAtMs) : offset.CommittedAtMs;

@@ -60,9 +60,7 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
         _waitLimitMs = waitLimitMs;
         _offsets = new CommittedOffsets(options, _replies, offsets);
         if (snapshot is not null)
-        {
             Restore(snapshot, nowMs);
-        }
 
         _nextRetentionCheck = nowMs;
         Arm(nowMs);
@@ -180,9 +178,7 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
     {
         ErrorCode error = !_exists ? ErrorCode.GroupIdNotFound : _state != GroupState.Empty ? ErrorCode.NonEmptyGroup : ErrorCode.None;
         if (error == ErrorCode.None)
-        {
             Vanish();
-        }
 
         return error;
     }
@@ -205,9 +201,7 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
     private void ExpirePendingMembers(long nowMs)
     {
         foreach (string memberId in _pendingMembers.Where(member => member.Value <= nowMs).Select(member => member.Key).ToArray())
-        {
             _pendingMembers.Remove(memberId);
-        }
 
         TryCompleteJoin(nowMs);
     }

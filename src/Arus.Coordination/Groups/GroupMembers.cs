@@ -30,14 +30,10 @@ internal sealed class GroupMembers
         if (instanceId is not null)
         {
             if (!_byInstanceId.TryGetValue(instanceId, out GroupMember? current))
-            {
                 return ErrorCode.UnknownMemberId;
-            }
 
             if (current.MemberId != memberId)
-            {
                 return ErrorCode.FencedInstanceId;
-            }
         }
 
         return _byId.TryGetValue(memberId, out member) ? ErrorCode.None : ErrorCode.UnknownMemberId;
@@ -50,9 +46,7 @@ internal sealed class GroupMembers
         if (request.GenerationIdOrMemberEpoch < 0)
         {
             if (state is GroupState.Empty or GroupState.Dead)
-            {
                 return ErrorCode.None;
-            }
 
             if (request.MemberId.Length == 0 && request.GroupInstanceId is null)
             {
@@ -75,14 +69,10 @@ internal sealed class GroupMembers
     {
         _byId.Add(member.MemberId, member);
         if (member.InstanceId is not null)
-        {
             _byInstanceId.Add(member.InstanceId, member);
-        }
 
         if (LeaderId.Length == 0)
-        {
             LeaderId = member.MemberId;
-        }
     }
 
     /// <summary>Removes a member; the longest-standing one leads in its place.</summary>
@@ -90,14 +80,10 @@ internal sealed class GroupMembers
     {
         _byId.Remove(member.MemberId);
         if (member.InstanceId is not null)
-        {
             _byInstanceId.Remove(member.InstanceId);
-        }
 
         if (LeaderId == member.MemberId)
-        {
             LeaderId = Count > 0 ? _byId.GetAt(0).Key : "";
-        }
     }
 
     /// <summary>Gives a member another id; it keeps its place, and the lead.</summary>
@@ -114,9 +100,7 @@ internal sealed class GroupMembers
     public bool ElectLeader()
     {
         if (Find(LeaderId) is { Joined: true })
-        {
             return true;
-        }
 
         GroupMember? first = _byId.Values.FirstOrDefault(member => member.Joined);
         LeaderId = first?.MemberId ?? LeaderId;
@@ -147,15 +131,11 @@ internal sealed class GroupMembers
     {
         var votes = new OrderedDictionary<string, int>(StringComparer.Ordinal);
         foreach (MemberProtocol protocol in _byId.GetAt(0).Value.Protocols.Where(protocol => AllSupport(protocol.Name)))
-        {
             votes[protocol.Name] = 0;
-        }
 
         Debug.Assert(votes.Count > 0, "The members have no protocol in common, though each was checked when it joined.");
         foreach (GroupMember member in _byId.Values)
-        {
             votes[member.Protocols.First(protocol => votes.ContainsKey(protocol.Name)).Name]++;
-        }
 
         return votes.MaxBy(vote => vote.Value).Key;
     }
@@ -169,9 +149,7 @@ internal sealed class GroupMembers
         foreach (GroupMember member in _byId.Values)
         {
             if (Coordination.SubscribedTopics.Of(member.MetadataFor(protocolName)) is not { } subscribed)
-            {
                 return null;
-            }
 
             topics.UnionWith(subscribed);
         }

@@ -31,9 +31,7 @@ internal sealed class BrokerMembership(IClusterMembershipService membership)
         ClusterMembershipSnapshot snapshot = membership.CurrentSnapshot;
         View? view = _view;
         if (view is not null && ReferenceEquals(view.Snapshot, snapshot))
-        {
             return view;
-        }
 
         var silos = new Dictionary<int, SiloAddress>();
         foreach (ClusterMember member in snapshot.Members.Values)

@@ -54,9 +54,7 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
         _startTimestamp = time.GetTimestamp();
         await LoadAsync(claim: false);
         if (!_isClaimed && !Machine.IsIdle)
-        {
             await LoadAsync(claim: true);
-        }
 
         CarryOutEffects();
     }
@@ -89,9 +87,7 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
         where TResponse : IApiMessage
     {
         if (claim)
-        {
             await ClaimAsync();
-        }
 
         ThrowIfEnded();
         long call = ++_lastCall;
@@ -108,9 +104,7 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
     {
         await ClaimAsync();
         if (!_hasEnded && !await _store.IsOwnerAsync())
-        {
             End(null);
-        }
 
         ThrowIfEnded();
     }
@@ -118,9 +112,7 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
     private void ThrowIfEnded()
     {
         if (_hasEnded)
-        {
             throw NotCoordinator();
-        }
     }
 
     private async Task LoadAsync(bool claim)
@@ -133,9 +125,7 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
         Machine = CreateMachine(nowMs);
         _isClaimed = claim || !_store.Exists;
         if (claim && _store.Exists)
-        {
             OnClaimed();
-        }
 
         // What expired while nothing coordinated must not be answered any more.
         Machine.Advance(nowMs);
@@ -162,9 +152,7 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
     private void CarryOutEffects()
     {
         if (_hasEnded)
-        {
             return;
-        }
 
         Effects<TRecords> effects = Machine.TakeEffects(canWrite: _isClaimed && !_isWriting);
         foreach ((long call, IApiMessage message) in effects.Replies)
@@ -176,9 +164,7 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
 
         ArmTimer(effects.Deadline);
         if (effects.Records is { } records)
-        {
             _ = WriteAsync(records);
-        }
     }
 
     private async Task WriteAsync(TRecords records)
@@ -204,9 +190,7 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
     {
         // A tick that comes too early does nothing, so a deadline that moved back needs no new one.
         if (deadline >= _armed)
-        {
             return;
-        }
 
         _armed = deadline;
         var due = TimeSpan.FromMilliseconds(Math.Max(deadline - NowMs, 0));
@@ -230,27 +214,19 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
             Machine.Advance(NowMs);
             CarryOutEffects();
             if (!Machine.IsIdle)
-            {
                 await ClaimAsync();
-            }
         }
     }
 
     private void End(Exception? failure)
     {
         if (_hasEnded)
-        {
             return;
-        }
 
         if (failure is null or InconsistentStateException)
-        {
             LogSuperseded(this.GetGrainId());
-        }
         else
-        {
             LogFailed(failure, this.GetGrainId());
-        }
 
         FailCalls();
         DeactivateOnIdle();
@@ -267,9 +243,7 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
     private void RefuseCalls()
     {
         foreach (TaskCompletionSource<IApiMessage> source in _calls.Values)
-        {
             source.SetException(NotCoordinator());
-        }
 
         _calls.Clear();
     }

@@ -67,19 +67,13 @@ internal sealed partial class ConsumerLag : BackgroundService
         lock (_gate)
         {
             if (!_committed.TryGetValue(group, out Dictionary<TopicPartition, long>? known))
-            {
                 _committed.Add(group, known = []);
-            }
 
             foreach ((TopicPartition partition, long? offset) in offsets)
-            {
                 Set(known, partition, offset);
-            }
 
             if (known.Count == 0)
-            {
                 _committed.Remove(group);
-            }
         }
     }
 
@@ -109,9 +103,7 @@ internal sealed partial class ConsumerLag : BackgroundService
         try
         {
             while (await timer.WaitForNextTickAsync(stoppingToken))
-            {
                 await MeasureAsync(stoppingToken);
-            }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
@@ -177,9 +169,7 @@ internal sealed partial class ConsumerLag : BackgroundService
             ListOffsetResponse response = await _grains.GetGrain<IPartitionGrain>(PartitionKey.Format(partition.Topic, partition.Partition))
                 .ListOffsetAsync(new ListOffsetRequest(ListOffsetRequest.Latest, -1, IsolationLevel.ReadUncommitted));
             if (response.Error == ErrorCode.None)
-            {
                 highWatermarks[partition] = response.Offset;
-            }
         }
         catch (Exception failure) when (failure is OrleansException or TimeoutException or ArusException)
         {

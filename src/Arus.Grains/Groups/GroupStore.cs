@@ -49,9 +49,7 @@ internal sealed class GroupStore(
         _pageOf.Clear();
         _head = await ReadHeadAsync();
         if (!_head.RecordExists)
-        {
             return;
-        }
 
         GroupRow row = Head;
         if (claim)
@@ -66,16 +64,12 @@ internal sealed class GroupStore(
         foreach (Page page in _pages)
         {
             foreach (TopicPartition partition in page.Offsets.Keys)
-            {
                 _pageOf[partition] = page;
-            }
         }
 
         Metadata = DataMessages.ReadVersioned<GroupMetadata>(row.Metadata);
         if (claim)
-        {
             lag?.Committed(GroupName, Offsets.Select(stored => (stored.Key, (long?)stored.Value.Offset)));
-        }
     }
 
     /// <inheritdoc/>
@@ -95,16 +89,12 @@ internal sealed class GroupStore(
         }
 
         if (records.Clear)
-        {
             await ClearAsync();
-        }
 
         var changed = new HashSet<Page>();
         int pagesBefore = _pages.Count;
         foreach ((TopicPartition partition, StoredOffset? offset) in records.Offsets)
-        {
             Apply(partition, offset, changed);
-        }
 
         if (records.Metadata is not null || _pages.Count > pagesBefore)
         {
@@ -117,14 +107,10 @@ internal sealed class GroupStore(
 
         await ForEachAsync(changed, WriteAsync);
         if (!Exists && catalog is not null)
-        {
             await catalog.RemoveAsync(GroupName);
-        }
 
         if (records.Clear)
-        {
             lag?.Forget(GroupName);
-        }
 
         lag?.Committed(GroupName, records.Offsets.Select(change => (change.Key, change.Value?.Offset)));
     }
@@ -203,9 +189,7 @@ internal sealed class GroupStore(
         if (page.Row.State.Offsets.Length > 0)
         {
             foreach ((TopicPartition partition, StoredOffset offset) in GroupOffsetsFormat.Decode(page.Row.State.Offsets))
-            {
                 page.Offsets[partition] = offset;
-            }
         }
     }
 
@@ -232,9 +216,7 @@ internal sealed class GroupStore(
         await ForEachAsync(
             _pages, page => page.Row.RecordExists ? storage.ClearStateAsync(page.Name, groupId, page.Row) : Task.CompletedTask);
         if (_head.RecordExists)
-        {
             await storage.ClearStateAsync(HeadName, groupId, _head);
-        }
 
         _head = new GrainState<GroupRow>(new GroupRow());
         _pages.Clear();
@@ -244,9 +226,7 @@ internal sealed class GroupStore(
     private static async Task ForEachAsync(IEnumerable<Page> pages, Func<Page, Task> action)
     {
         foreach (Page[] some in pages.Chunk(ParallelRows))
-        {
             await Task.WhenAll(some.Select(action));
-        }
     }
 
     private sealed class Page(int index)

@@ -108,9 +108,7 @@ internal sealed class BrokerMetrics : IDisposable
     {
         long bytes = 0;
         foreach (ReadOnlyMemory<byte> slice in records)
-        {
             bytes += slice.Length;
-        }
 
         _fetches.Add(1);
         _fetched.Add(bytes);

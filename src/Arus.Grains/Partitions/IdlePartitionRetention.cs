@@ -28,17 +28,13 @@ internal sealed class IdlePartitionRetention(
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         if (logDirectory.Length == 0)
-        {
             return;
-        }
 
         using var timer = new PeriodicTimer(broker.Config.GetTimerPeriod(BrokerConfigs.LogRetentionCheckIntervalMs), time);
         try
         {
             while (await timer.WaitForNextTickAsync(stoppingToken))
-            {
                 await RunAsync(stoppingToken);
-            }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
@@ -58,9 +54,7 @@ internal sealed class IdlePartitionRetention(
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 if (++lookups > MaxLookupsPerPass || activations == MaxActivationsPerPass)
-                {
                     break;
-                }
 
                 activations += await TryActivateAsync(stored, now) ? 1 : 0;
             }
@@ -103,9 +97,7 @@ internal sealed class IdlePartitionRetention(
 
         TopicConfig config = TopicConfig.Resolve(topic.Configs, broker.Config);
         if (!config.Delete || config.RetentionMs < 0)
-        {
             return false;
-        }
 
         TimeSpan age = now - stored.OldestSegmentWritten;
         if (age.TotalMilliseconds <= config.RetentionMs)

@@ -16,9 +16,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
     public async Task<PartitionAppendResult> AppendAsync(PartitionAppend request)
     {
         if (CheckAcks(request.RequiredAcks) is { } refusal)
-        {
             return Reject(request, refusal.Error, refusal.Message, LeaderEpoch, Log.LogStartOffset);
-        }
 
         long started = metrics.Started();
         LogAppendResult[] appended = await Log.AppendAsync(request.Entries.Segments, LeaderEpoch);
@@ -37,33 +35,23 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
     public async Task<PartitionReadResult> FetchAsync(PartitionRead request, CancellationToken stopping)
     {
         if (CheckEpoch(request.CurrentLeaderEpoch) is var epochError and not ErrorCode.None)
-        {
             return RejectRead(epochError, LeaderEpoch);
-        }
 
         if (request.MaxBytes < 0 || request.Offset < 0)
-        {
             return RejectRead(request.MaxBytes < 0 ? ErrorCode.InvalidFetchSize : ErrorCode.OffsetOutOfRange, LeaderEpoch, Log);
-        }
 
         LogReadResult read = await Log.ReadAsync(request.Offset, request.MaxBytes, request.MinOneBatch);
         if (request.MaxWaitMs > 0 && read.Error == ErrorCode.None && read.Records.Length == 0 && request.Offset >= read.HighWatermark)
         {
             var wait = TimeSpan.FromMilliseconds(Math.Min(request.MaxWaitMs, PartitionRead.MaxWaitLimitMs));
             if (await Log.WaitForAsync(request.Offset, wait, stopping))
-            {
                 read = await Log.ReadAsync(request.Offset, request.MaxBytes, request.MinOneBatch);
-            }
             else if (stopping.IsCancellationRequested)
-            {
                 return RejectRead(ErrorCode.NotLeaderOrFollower, LeaderEpoch);
-            }
         }
 
         if (read.Error != ErrorCode.None)
-        {
             return RejectRead(read.Error, LeaderEpoch, Log);
-        }
 
         RecordBytes records = new(read.Records);
         records = records.SizeInBytes < request.MinBytes ? [] : records;
@@ -75,9 +63,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
     public async Task<PartitionOffsets> WaitForOffsetAsync(PartitionWait request, CancellationToken stopping)
     {
         if (CheckEpoch(request.CurrentLeaderEpoch) is var epochError and not ErrorCode.None)
-        {
             return RejectWait(epochError, LeaderEpoch);
-        }
 
         var wait = TimeSpan.FromMilliseconds(Math.Clamp(request.MaxWaitMs, 0, PartitionRead.MaxWaitLimitMs));
         if (!await Log.WaitForAsync(request.AfterOffset, wait, stopping))
@@ -99,9 +85,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
     public async Task<ListOffsetResponse> ListOffsetAsync(ListOffsetRequest request)
     {
         if (CheckEpoch(request.CurrentLeaderEpoch) is var epochError and not ErrorCode.None)
-        {
             return new ListOffsetResponse(epochError, -1, -1, -1);
-        }
 
         switch (request.Timestamp)
         {
@@ -122,14 +106,10 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
     public EpochEndResponse GetEpochEnd(int currentLeaderEpoch, int leaderEpoch)
     {
         if (CheckEpoch(currentLeaderEpoch) is var epochError and not ErrorCode.None)
-        {
             return new EpochEndResponse(epochError, -1, -1);
-        }
 
         if (leaderEpoch > LeaderEpoch || leaderEpoch < 0)
-        {
             return new EpochEndResponse(ErrorCode.None, -1, -1);
-        }
 
         // The log knows the present epoch only once something was appended in it.
         LogEpochEnd end = leaderEpoch == LeaderEpoch ? new LogEpochEnd(LeaderEpoch, Log.LogEndOffset) : Log.EpochEnd(leaderEpoch);
@@ -164,9 +144,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
     private (ErrorCode Error, string Message)? CheckAcks(short requiredAcks)
     {
         if (requiredAcks is not (0 or 1 or -1))
-        {
             return (ErrorCode.InvalidRequiredAcks, $"acks={requiredAcks} was requested; allowed: 0, 1, -1 (all).");
-        }
 
         int required = Log.Config.MinInSyncReplicas;
         return requiredAcks == -1 && inSyncReplicas < required

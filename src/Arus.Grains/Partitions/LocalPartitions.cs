@@ -34,9 +34,7 @@ internal sealed class LocalPartitions
     {
         _stopping = true;
         foreach (PartitionClaim claim in _claims.Values)
-        {
             claim.EndWaits();
-        }
     }
 
     /// <summary>
@@ -55,18 +53,14 @@ internal sealed class LocalPartitions
         {
             other = _claims.GetValueOrDefault(partition);
             if (other is not null && other.TopicId == topicId && other.LeaderEpoch > leaderEpoch)
-            {
                 return null;
-            }
 
             claim = Replace(other, partition, topicId, leaderEpoch, onSuperseded, ClaimState.Claimed);
         }
 
         other?.NotifySuperseded();
         if (_stopping)
-        {
             claim.EndWaits();
-        }
 
         return claim;
     }
@@ -84,9 +78,7 @@ internal sealed class LocalPartitions
         {
             other = _claims.GetValueOrDefault(partition);
             if (other is not null && other.TopicId != topicId)
-            {
                 return;
-            }
 
             deletion = Replace(other, partition, topicId, DeletionEpoch, static () => { }, ClaimState.Deleting);
         }

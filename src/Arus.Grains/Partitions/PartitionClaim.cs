@@ -53,9 +53,7 @@ internal sealed class PartitionClaim(
         get
         {
             lock (_lock)
-            {
                 return _state == ClaimState.Superseded;
-            }
         }
     }
 
@@ -76,9 +74,7 @@ internal sealed class PartitionClaim(
         }
 
         if (TryMove(ClaimState.Opening, ClaimState.Open))
-        {
             return true;
-        }
 
         await CloseAsync();
         return false;
@@ -138,9 +134,7 @@ internal sealed class PartitionClaim(
         lock (_lock)
         {
             if (_state != from)
-            {
                 return false;
-            }
 
             _state = to;
             return true;

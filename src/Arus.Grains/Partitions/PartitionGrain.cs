@@ -53,17 +53,13 @@ internal sealed class PartitionGrain(
     {
         _rejection = Rejection.Moving;
         if (Release() is { } claim)
-        {
             await claim.CloseAsync();
-        }
     }
 
     public async Task<PartitionAppendResult> AppendAsync(PartitionAppend request)
     {
         if (!TryGetLeader(out LeaderLog? leader))
-        {
             return LeaderLog.Reject(request, _rejection.Error, _rejection.Message);
-        }
 
         PartitionAppendResult response = await leader.AppendAsync(request);
         DeactivateOnFailure(leader, response.Results.Length > 0 ? response.Results[0].Error : ErrorCode.None);
@@ -98,9 +94,7 @@ internal sealed class PartitionGrain(
     public async Task ReconfigureAsync()
     {
         if (_leader is { } leader && await Topic.DescribePartitionAsync(_partition) is { } spec)
-        {
             leader.Log.Reconfigure(TopicConfig.Resolve(spec.Configs, broker.Config));
-        }
     }
 
     public async Task DeleteAsync(Guid topicId)
@@ -166,9 +160,7 @@ internal sealed class PartitionGrain(
     private async Task<Rejection?> LeadAsync(CancellationToken cancellationToken)
     {
         if (await Topic.DescribePartitionAsync(_partition) is not { } spec)
-        {
             return new Rejection(ErrorCode.UnknownTopicOrPartition, $"There is no partition {_partition} of a topic '{_topic}'.");
-        }
 
         if (spec.Replicas[0] != broker.BrokerId && !LocalBroker.SharesLogs(broker.Config))
         {
@@ -179,9 +171,7 @@ internal sealed class PartitionGrain(
         int epoch = await RaiseEpochAsync(spec);
         PartitionClaim? claim = partitions.TryClaim(new TopicPartition(_topic, _partition), spec.TopicId, epoch, OnSuperseded);
         if (claim is null)
-        {
             return Rejection.Superseded;
-        }
 
         Rejection? rejection = Rejection.Superseded;
         try
@@ -191,9 +181,7 @@ internal sealed class PartitionGrain(
         finally
         {
             if (rejection is not null)
-            {
                 await claim.CloseAsync();
-            }
         }
 
         if (rejection is null)
@@ -243,9 +231,7 @@ internal sealed class PartitionGrain(
 
         leader = _leader;
         if (leader is null)
-        {
             DeactivateOnIdle();
-        }
 
         Debug.Assert(leader is null || leader.LeaderEpoch == _claim!.LeaderEpoch, "A leader has the log of its own epoch.");
         return leader is not null;
@@ -263,9 +249,7 @@ internal sealed class PartitionGrain(
         catch (Exception e) when (e is LogException || StorageFailure.Is(e))
         {
             if (_leader != leader || _claim is not { IsSuperseded: false })
-            {
                 return reject(ErrorCode.NotLeaderOrFollower);
-            }
 
             logger.LogError(e, "The log of {Topic}-{Partition} cannot be read", _topic, _partition);
             return reject(ErrorCode.KafkaStorageError);
@@ -280,9 +264,7 @@ internal sealed class PartitionGrain(
     private void DeactivateOnFailure(LeaderLog leader, ErrorCode error)
     {
         if (leader.Log.Failure is not null || error == ErrorCode.FencedLeaderEpoch)
-        {
             DeactivateOnIdle();
-        }
     }
 
     private PartitionClaim? Release()

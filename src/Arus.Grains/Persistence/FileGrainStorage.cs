@@ -65,9 +65,7 @@ public sealed class FileGrainStorage : IGrainStorage, ILifecycleParticipant<ISil
         byte[] file = GrainStateFile.Format(path.Key, next, payload.Span);
         string? expected = grainState.ETag;
         using (await EnterAsync(path).ConfigureAwait(false))
-        {
             await _lane.RunAsync(() => Replace(path, expected, file)).ConfigureAwait(false);
-        }
 
         grainState.ETag = Format(next);
         grainState.RecordExists = true;
@@ -79,9 +77,7 @@ public sealed class FileGrainStorage : IGrainStorage, ILifecycleParticipant<ISil
         GrainStatePath path = GrainStatePath.Of(_directory, stateName, grainId);
         string? expected = grainState.ETag;
         using (await EnterAsync(path).ConfigureAwait(false))
-        {
             await _lane.RunAsync(() => Remove(path, expected)).ConfigureAwait(false);
-        }
 
         SetAbsent(grainState);
     }
@@ -107,9 +103,7 @@ public sealed class FileGrainStorage : IGrainStorage, ILifecycleParticipant<ISil
     {
         Type type = typeof(T);
         if (type.IsValueType || type.IsAbstract || type.IsArray || type == typeof(string))
-        {
             return default;
-        }
 
         return type.GetConstructor([]) is null ? (T)RuntimeHelpers.GetUninitializedObject(type) : Activator.CreateInstance<T>();
     }
@@ -123,9 +117,7 @@ public sealed class FileGrainStorage : IGrainStorage, ILifecycleParticipant<ISil
             byte[] bytes = GC.AllocateUninitializedArray<byte>(checked((int)RandomAccess.GetLength(handle)));
             int read = 0;
             while (read < bytes.Length && RandomAccess.Read(handle, bytes.AsSpan(read), read) is int more and > 0)
-            {
                 read += more;
-            }
 
             return read == bytes.Length ? bytes : bytes[..read];
         }

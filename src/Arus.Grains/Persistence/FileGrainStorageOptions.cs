@@ -39,8 +39,6 @@ public sealed class FileGrainStorageOptions
             _ => null,
         };
         if (fault is not null)
-        {
             throw new Orleans.Runtime.OrleansConfigurationException($"File grain storage \"{name}\": {fault}.");
-        }
     }
 }

@@ -15,9 +15,7 @@ internal sealed class FileLane : IDisposable
         _room = new SemaphoreSlim(capacity);
         _threads = [.. Enumerable.Range(0, threads).Select(i => new Thread(Run) { IsBackground = true, Name = $"{name} {i}" })];
         foreach (Thread thread in _threads)
-        {
             thread.Start();
-        }
     }
 
     /// <summary>Runs <paramref name="work"/> on one of the threads.</summary>
@@ -63,8 +61,6 @@ internal sealed class FileLane : IDisposable
     private void Run()
     {
         foreach (Action work in _work.GetConsumingEnumerable())
-        {
             work();
-        }
     }
 }

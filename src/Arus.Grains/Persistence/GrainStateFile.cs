@@ -44,14 +44,10 @@ internal static class GrainStateFile
     public static Guid ReadETag(string path, ReadOnlySpan<byte> file)
     {
         if (file.Length < HeaderLength)
-        {
             throw new CorruptGrainStateException(path, $"it has {file.Length} bytes and the header alone takes {HeaderLength}");
-        }
 
         if (!file.StartsWith(Magic))
-        {
             throw new CorruptGrainStateException(path, "it does not begin as a grain state file does");
-        }
 
         ushort version = BinaryPrimitives.ReadUInt16LittleEndian(file[4..]);
         return version == Version
@@ -76,9 +72,7 @@ internal static class GrainStateFile
         uint stored = BinaryPrimitives.ReadUInt32LittleEndian(file[CrcOffset..]);
         uint computed = Checksum(file);
         if (stored != computed)
-        {
             throw new CorruptGrainStateException(path, $"its CRC-32C is {computed:x8} and should be {stored:x8}");
-        }
 
         string actual = Encoding.UTF8.GetString(file.Slice(HeaderLength, (int)keyLength));
         return actual == key

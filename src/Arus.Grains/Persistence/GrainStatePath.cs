@@ -37,9 +37,7 @@ internal readonly struct GrainStatePath
     public static GrainStatePath Of(string directory, string stateName, GrainId grainId)
     {
         if (stateName.Contains('\0', StringComparison.Ordinal))
-        {
             throw new ArgumentException("The name of a state must not contain NUL.", nameof(stateName));
-        }
 
         string key = $"{stateName}\0{grainId}";
         return new(directory, key, SHA256.HashData(Encoding.UTF8.GetBytes(key)), stateName, grainId);
@@ -52,9 +50,7 @@ internal readonly struct GrainStatePath
     {
         var safe = new StringBuilder(Math.Min(text.Length, MaxReadable));
         foreach (char c in text.AsSpan(0, Math.Min(text.Length, MaxReadable)))
-        {
             safe.Append(char.IsAsciiLetterOrDigit(c) || c is '-' or '_' ? c : '.');
-        }
 
         return safe.ToString().TrimStart('.');
     }

@@ -47,9 +47,7 @@ public sealed class GrainStorageRowStore(IGrainStorage storage, TopicPartition p
         // A row is never written twice, so a state that changed since it was read was cleared, which is what is wanted.
         GrainState<LogRowState> state = await LoadAsync(RowState, IdOf(key)).ConfigureAwait(false);
         if (state.RecordExists)
-        {
             await ClearAsync(RowState, IdOf(key), state).ConfigureAwait(false);
-        }
     }
 
     /// <inheritdoc/>
@@ -79,9 +77,7 @@ public sealed class GrainStorageRowStore(IGrainStorage storage, TopicPartition p
     {
         GrainState<LogRowState> state = await LoadAsync(HeadState, IdOf(HeadState)).ConfigureAwait(false);
         if (state.RecordExists)
-        {
             await ClearAsync(HeadState, IdOf(HeadState), state).ConfigureAwait(false);
-        }
     }
 
     private GrainId IdOf(string key) => GrainId.Create("arus-log", $"{_prefix}/{key}");

@@ -28,14 +28,10 @@ internal sealed class ShardLocks(string directory, TimeSpan timeout, TimeProvide
             while (true)
             {
                 if (await tryOpen(() => TryOpen(path)).ConfigureAwait(false) is { } handle)
-                {
                     return new Held(handle, _local[shard]);
-                }
 
                 if (time.GetElapsedTime(start) > timeout)
-                {
                     throw new TimeoutException($"Another process has held the lock {path} for {timeout}; the state was not written.");
-                }
 
                 await Task.Delay(pause, time).ConfigureAwait(false);
                 pause = pause * 2 < LongestPause ? pause * 2 : LongestPause;

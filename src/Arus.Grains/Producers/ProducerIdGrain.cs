@@ -11,9 +11,7 @@ internal sealed class ProducerIdGrain(
     public async Task<long> AllocateBlockAsync(int count)
     {
         if (count is < 1 or > MaxBlock)
-        {
             throw new ArusException(ErrorCode.InvalidRequest, $"A block of {count} producer ids was requested; allowed: 1 to {MaxBlock}.");
-        }
 
         // The ids count as spent even when the write fails: it may have taken effect.
         long first = state.State.Next;

@@ -26,14 +26,10 @@ internal sealed class CatalogRow(IGrainStorage storage, GrainId shard, string ro
         await storage.ReadStateAsync(rowName, shard, _row);
         TopicCatalogRow row = _row.State ?? new TopicCatalogRow();
         foreach (TopicListing topic in row.Listed)
-        {
             Listed[topic.Name] = topic;
-        }
 
         foreach (TopicListing topic in row.Pending)
-        {
             Pending[topic.Id] = new PendingTopic(topic, now);
-        }
     }
 
     /// <summary>Call it after every change.</summary>

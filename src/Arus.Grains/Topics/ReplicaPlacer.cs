@@ -68,9 +68,7 @@ internal static class ReplicaPlacer
     {
         var replicas = new int[count][];
         for (int i = 0; i < count; i++)
-        {
             replicas[i] = [brokers[(int)((start + (uint)(first + i)) % (uint)brokers.Length)]];
-        }
 
         return replicas;
     }
@@ -78,17 +76,13 @@ internal static class ReplicaPlacer
     private static void CheckCount(int count, ErrorCode code)
     {
         if (count is < 1 or > MaxPartitions)
-        {
             throw new ArusException(code, $"A topic of {count} partitions was requested; allowed: 1 to {MaxPartitions}.");
-        }
     }
 
     private static void CheckReplicationFactor(int factor, int live)
     {
         if (live == 0)
-        {
             throw new ArusException(ErrorCode.BrokerNotAvailable, "No broker is registered and alive; try again when one is.");
-        }
 
         if (factor != 1)
         {

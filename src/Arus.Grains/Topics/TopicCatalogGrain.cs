@@ -35,15 +35,11 @@ internal sealed class TopicCatalogGrain(
         GrainId shard = this.GetGrainId();
         DateTimeOffset longAgo = DateTimeOffset.MinValue;
         for (int i = 0; i < RowCount; i++)
-        {
             _rows[i] = new CatalogRow(storage, shard, string.Create(CultureInfo.InvariantCulture, $"topics-{i:D2}"));
-        }
 
         await Task.WhenAll(_rows.Select(row => row.ReadAsync(longAgo)));
         foreach (TopicListing topic in _rows.SelectMany(row => row.Listed.Values))
-        {
             _names[topic.Id] = topic.Name;
-        }
 
         this.RegisterGrainTimer(
             TickAsync, new GrainTimerCreationOptions { DueTime = SettleInterval, Period = SettleInterval, Interleave = true });
@@ -55,9 +51,7 @@ internal sealed class TopicCatalogGrain(
     {
         CatalogRow row = RowOf(topic.Name);
         if (row.Listed.TryGetValue(topic.Name, out TopicListing? listed) && listed.Id == topic.Id)
-        {
             RemoveListing(row, topic);
-        }
 
         row.Pending[topic.Id] = new PendingTopic(topic, time.GetUtcNow());
         row.MarkDirty();
@@ -79,14 +73,10 @@ internal sealed class TopicCatalogGrain(
         bool pending = row.Pending.Remove(id);
         bool listed = row.Listed.TryGetValue(name, out TopicListing? topic) && topic.Id == id;
         if (listed)
-        {
             RemoveListing(row, topic!);
-        }
 
         if (!pending && !listed)
-        {
             return Task.CompletedTask;
-        }
 
         row.MarkDirty();
         return listed ? SaveAsync(row) : Task.CompletedTask;
@@ -115,9 +105,7 @@ internal sealed class TopicCatalogGrain(
         foreach (CatalogRow row in _rows)
         {
             if (row.IsDirty)
-            {
                 await SaveAsync(row);
-            }
         }
     }
 
@@ -132,9 +120,7 @@ internal sealed class TopicCatalogGrain(
                 .Select(pending => pending.Topic),
         ];
         foreach (TopicListing[] some in overdue.Chunk(MaxConcurrentCalls))
-        {
             await Task.WhenAll(some.Select(SettleAsync));
-        }
     }
 
     private async Task SettleAsync(TopicListing pending)
@@ -153,14 +139,10 @@ internal sealed class TopicCatalogGrain(
 
         CatalogRow row = RowOf(pending.Name);
         if (!row.Pending.Remove(pending.Id))
-        {
             return;
-        }
 
         if (topic is not null && topic.Id == pending.Id)
-        {
             AddListing(row, pending with { Partitions = topic.Partitions.Length });
-        }
 
         row.MarkDirty();
     }

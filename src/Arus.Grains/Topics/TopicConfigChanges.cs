@@ -13,9 +13,7 @@ internal static class TopicConfigChanges
         foreach (ConfigChange change in changes)
         {
             if (!seen.Add(change.Key))
-            {
                 throw Invalid($"{change.Key} is changed twice.");
-            }
 
             ConfigDefinition definition = TopicConfigs.Find(change.Key) ?? throw Invalid(TopicConfigs.Validate(change.Key, null)!);
             if (change.Operation == ConfigOperation.Delete)
@@ -26,9 +24,7 @@ internal static class TopicConfigChanges
 
             string? value = change.Operation == ConfigOperation.Set ? change.Value : EditList(definition, change, own, broker);
             if (definition.Validate(value) is { } fault)
-            {
                 throw Invalid(fault);
-            }
 
             result[change.Key] = value!.Trim();
         }
@@ -49,9 +45,7 @@ internal static class TopicConfigChanges
         ConfigDefinition definition, ConfigChange change, IReadOnlyDictionary<string, string> own, BrokerConfig broker)
     {
         if (definition.Type != ConfigType.List)
-        {
             throw Invalid($"{change.Key} is not a list; {change.Operation.ToString().ToLowerInvariant()} is for lists only.");
-        }
 
         string[] present = ConfigText.SplitList(TopicConfig.Describe(definition, own, broker).Value ?? "");
         string[] items = ConfigText.SplitList(change.Value ?? "");

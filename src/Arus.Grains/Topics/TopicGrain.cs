@@ -43,15 +43,11 @@ internal sealed class TopicGrain(
     public async Task<TopicDescription> CreateAsync(TopicSpec spec)
     {
         if (TopicName.Validate(_name) is { IsOk: false } refusal)
-        {
             throw new ArusException(refusal.Error, refusal.Message!);
-        }
 
         await FinishDeletionAsync(CancellationToken.None);
         if (_durable is not null)
-        {
             throw AlreadyExists();
-        }
 
         Dictionary<string, string> configs = TopicConfigChanges.Check(spec.Configs, broker.Config);
         Guid id = TopicCatalog.IdFor(_name, Guid.NewGuid());
@@ -63,9 +59,7 @@ internal sealed class TopicGrain(
             Id = id, Replicas = replicas, Configs = configs, Version = 1, CreatedAtMs = time.GetUtcNow().ToUnixTimeMilliseconds(),
         };
         if (spec.ValidateOnly)
-        {
             return Describe(created);
-        }
 
         TopicListing listing = Listing(created);
         await CallCatalogAsync(id, catalog => catalog.PrepareAsync(listing));
@@ -88,9 +82,7 @@ internal sealed class TopicGrain(
     {
         TopicState topic = _durable is { Deleting: false } existing ? existing : throw Unknown();
         if (!broker.Config.GetBoolean(BrokerConfigs.DeleteTopicEnable))
-        {
             throw new ArusException(ErrorCode.TopicDeletionDisabled, $"{BrokerConfigs.DeleteTopicEnable}=false on this cluster.");
-        }
 
         await WriteAsync(topic.With(deleting: true));
         await FinishDeletionAsync(CancellationToken.None);
@@ -103,9 +95,7 @@ internal sealed class TopicGrain(
             topic.Replicas.Length, count, assignments, await LiveBrokersAsync(), RotationStart(topic.Id));
         TopicState grown = topic.With(replicas: [.. topic.Replicas, .. added]);
         if (validateOnly)
-        {
             return Describe(grown);
-        }
 
         await WriteAsync(grown);
         await CallCatalogAsync(grown.Id, catalog => catalog.AddAsync(Listing(grown)));
@@ -117,9 +107,7 @@ internal sealed class TopicGrain(
         TopicState topic = _durable is { Deleting: false } existing ? existing : throw Unknown();
         Dictionary<string, string> configs = TopicConfigChanges.Apply(topic.Configs, changes, broker.Config);
         if (validateOnly)
-        {
             return;
-        }
 
         await WriteAsync(topic.With(configs: configs));
         await ForEachPartitionAsync(partition => partition.ReconfigureAsync(), CancellationToken.None);
@@ -139,9 +127,7 @@ internal sealed class TopicGrain(
     private async Task FinishDeletionAsync(CancellationToken cancellationToken)
     {
         if (_durable is not { Deleting: true } topic)
-        {
             return;
-        }
 
         await CallCatalogAsync(topic.Id, catalog => catalog.PrepareAsync(Listing(topic)));
         await ForEachPartitionAsync(partition => partition.DeleteAsync(topic.Id), cancellationToken);
@@ -229,9 +215,7 @@ internal sealed class TopicGrain(
     private TopicDescription? Description()
     {
         if (_durable is not { Deleting: false } topic)
-        {
             return null;
-        }
 
         object token = membership.Token;
         if (_description is null || !ReferenceEquals(token, _membershipToken))

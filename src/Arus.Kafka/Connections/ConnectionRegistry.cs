@@ -14,9 +14,7 @@ internal sealed class ConnectionRegistry(KafkaListenerOptions options)
         get
         {
             lock (_lock)
-            {
                 return _connections.Count;
-            }
         }
     }
 
@@ -26,15 +24,11 @@ internal sealed class ConnectionRegistry(KafkaListenerOptions options)
         lock (_lock)
         {
             if (_connections.Count >= options.MaxConnections)
-            {
                 return $"{BrokerConfigs.MaxConnections}={options.MaxConnections} is reached";
-            }
 
             int sameAddress = _byAddress.GetValueOrDefault(connection.RemoteAddress);
             if (sameAddress >= options.MaxConnectionsPerAddress)
-            {
                 return $"{BrokerConfigs.MaxConnectionsPerIp}={options.MaxConnectionsPerAddress} is reached";
-            }
 
             _connections.Add(connection);
             _byAddress[connection.RemoteAddress] = sameAddress + 1;
@@ -47,27 +41,19 @@ internal sealed class ConnectionRegistry(KafkaListenerOptions options)
         lock (_lock)
         {
             if (!_connections.Remove(connection))
-            {
                 return;
-            }
 
             int left = _byAddress[connection.RemoteAddress] - 1;
             if (left == 0)
-            {
                 _byAddress.Remove(connection.RemoteAddress);
-            }
             else
-            {
                 _byAddress[connection.RemoteAddress] = left;
-            }
         }
     }
 
     public KafkaConnection[] Snapshot()
     {
         lock (_lock)
-        {
             return [.. _connections];
-        }
     }
 }

@@ -18,9 +18,7 @@ internal sealed partial class IdleConnectionSweeper(
         try
         {
             while (await timer.WaitForNextTickAsync(stoppingToken))
-            {
                 RunOnce();
-            }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
@@ -33,9 +31,7 @@ internal sealed partial class IdleConnectionSweeper(
         foreach (KafkaConnection connection in connections.Snapshot())
         {
             if (connection.Idle >= options.MaxIdle)
-            {
                 connection.CloseIdle();
-            }
         }
 
         appends.Sweep();

@@ -22,9 +22,7 @@ internal sealed partial class KafkaConnection
         {
             RequestFrame? frame = await ReadFrameAsync();
             if (frame is null)
-            {
                 return;
-            }
 
             long now = _services.Time.GetTimestamp();
             Volatile.Write(ref _lastActivity, now);
@@ -49,9 +47,7 @@ internal sealed partial class KafkaConnection
             finally
             {
                 if (!queued)
-                {
                     frame.Release();
-                }
             }
         }
     }
@@ -115,9 +111,7 @@ internal sealed partial class KafkaConnection
             bool empty = buffer.IsEmpty;
             input.AdvanceTo(buffer.Start, buffer.End);
             if (read.IsCompleted)
-            {
                 return empty ? null : throw new ProtocolException("the connection ended inside a request");
-            }
         }
 
         return null;
@@ -128,9 +122,7 @@ internal sealed partial class KafkaConnection
     {
         bool isLarge = size > RequestMemory.SmallRequest;
         if (isLarge)
-        {
             await _services.Memory.ReserveAsync(size);
-        }
 
         bool pooled = isLarge && _services.Handlers.Find(api) is { UsesPooledRequests: true };
         RequestFrame frame = RequestFrame.Create(size, pooled, isLarge ? _services.Memory : null);
@@ -145,9 +137,7 @@ internal sealed partial class KafkaConnection
                 filled += (int)part.Length;
                 input.AdvanceTo(part.End);
                 if (filled == size)
-                {
                     return frame;
-                }
 
                 ReadResult read = await input.ReadAsync();
                 buffer = read.Buffer;

@@ -89,9 +89,7 @@ internal sealed partial class KafkaConnection
                     await FlushAsync();
                     unflushed = 0;
                     if (_clientGone || Volatile.Read(ref _broken) != 0)
-                    {
                         return 0;
-                    }
                 }
 
                 Memory<byte> block = output.GetMemory();
@@ -109,9 +107,7 @@ internal sealed partial class KafkaConnection
     private async ValueTask FlushAsync()
     {
         if (_clientGone || Volatile.Read(ref _broken) != 0)
-        {
             return;
-        }
 
         try
         {

@@ -12,9 +12,7 @@ internal sealed partial class KafkaConnectionHandler(ConnectionServices services
     {
         IPAddress address = transport.RemoteEndPoint is IPEndPoint remote ? remote.Address : IPAddress.None;
         if (address.IsIPv4MappedToIPv6)
-        {
             address = address.MapToIPv4();
-        }
 
         var connection = new KafkaConnection(transport, listener, address, services);
         if (connections.TryAdd(connection) is { } limit)

@@ -60,9 +60,7 @@ internal sealed class RequestFrame
     public void Release()
     {
         if (Interlocked.Exchange(ref _released, 1) != 0)
-        {
             return;
-        }
 
         _budget?.Release(Length);
         if (_pooled && !Abandoned)

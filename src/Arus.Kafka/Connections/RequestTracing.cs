@@ -16,9 +16,7 @@ internal static class RequestTracing
     public static Activity? Start(RequestHeader header)
     {
         if (!Source.HasListeners())
-        {
             return null;
-        }
 
         Activity? activity = Source.StartActivity(header.ApiKey.ToString(), ActivityKind.Server);
         activity?.SetTag("messaging.system", "kafka");

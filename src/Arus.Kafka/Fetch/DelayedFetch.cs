@@ -45,18 +45,14 @@ internal sealed class DelayedFetch(
         finally
         {
             foreach (Watched watched in _watched)
-            {
                 watched.Watch?.Remove(this);
-            }
         }
     }
 
     void IOffsetListener.OnAnswer(int index, PartitionOffsets? offsets, Exception? failure)
     {
         lock (_lock)
-        {
             _answers.Add((index, offsets, failure));
-        }
 
         _signal.Set();
     }
@@ -83,22 +79,16 @@ internal sealed class DelayedFetch(
     {
         List<(int Index, PartitionOffsets? Offsets, Exception? Failure)> answers;
         lock (_lock)
-        {
             (answers, _answers) = (_answers, []);
-        }
 
         foreach ((int index, PartitionOffsets? offsets, Exception? failure) in answers)
         {
             Debug.Assert(reader.Results[index]!.Records.SizeInBytes == 0, "What was read is not waited for.");
             _watched[index].Watch = null;
             if (offsets is null)
-            {
                 reader.Results[index] = reader.Fail(positions[index].Partition, failure!);
-            }
             else
-            {
                 Take(index, offsets);
-            }
         }
 
         if (!IsComplete())
@@ -106,9 +96,7 @@ internal sealed class DelayedFetch(
             foreach ((int index, _, _) in answers)
             {
                 if (_watched[index].AvailableBytes < CountedShare(index))
-                {
                     Watch(index);
-                }
             }
         }
     }
@@ -129,9 +117,7 @@ internal sealed class DelayedFetch(
     {
         long available = 0;
         foreach (Watched watched in _watched)
-        {
             available += watched.AvailableBytes;
-        }
 
         return reader.IsComplete(available);
     }

@@ -29,15 +29,11 @@ internal sealed class FetchReader(
         await ReadAsync(FindUnknown(watches), _minBytes);
         bool waits = !hasError && !IsComplete(0) && limits.MaxWait > TimeSpan.Zero && positions.Length > 0;
         if (waits)
-        {
             await new DelayedFetch(this, watches, time, positions, limits).WaitAsync(context.Closed);
-        }
 
         // A first read under a minimum leaves behind what is less than that by itself.
         if ((waits || _minBytes > 1) && !context.Closed.IsCancellationRequested)
-        {
             await ReadAsync([.. Enumerable.Range(0, positions.Length).Where(IsUnread)], 0);
-        }
 
         Trim();
     }
@@ -59,9 +55,7 @@ internal sealed class FetchReader(
         foreach (PartitionReadResult? result in Results)
         {
             if (result!.Error != ErrorCode.None)
-            {
                 return true;
-            }
         }
 
         return TotalBytes() + availableBytes >= _minBytes;
@@ -77,9 +71,7 @@ internal sealed class FetchReader(
         {
             Results[i] = watches.FindRunning(positions[i].Partition, positions[i].Offset, limits.Isolation)?.Known;
             if (Results[i] is null)
-            {
                 unknown.Add(i);
-            }
         }
 
         return unknown;
@@ -96,9 +88,7 @@ internal sealed class FetchReader(
             long room = Math.Max(0, limits.MaxBytes - TotalBytes());
             bool isEmpty = room == limits.MaxBytes;
             if (room == 0 && !isEmpty && Results[indexes[next]] is not null)
-            {
                 return;
-            }
 
             int first = next;
             long granted = 0;
@@ -112,15 +102,11 @@ internal sealed class FetchReader(
             }
 
             for (int i = 0; i < calls.Count; i++)
-            {
                 Results[indexes[first + i]] = await calls[i];
-            }
         }
 
         if (minBytes <= 1)
-        {
             await ReadTooLargeAsync();
-        }
     }
 
     /// <summary>
@@ -132,14 +118,10 @@ internal sealed class FetchReader(
         for (int i = 0; i < positions.Length; i++)
         {
             if (IsUnread(i))
-            {
                 Results[i] = await ReadOneAsync(positions[i], Share(i, limits.MaxBytes), minOneBatch: true, 0);
-            }
 
             if (Results[i]!.Records.SizeInBytes > 0)
-            {
                 return;
-            }
         }
     }
 
@@ -180,9 +162,7 @@ internal sealed class FetchReader(
     {
         long bytes = 0;
         foreach (PartitionReadResult? result in Results)
-        {
             bytes += result?.Records.SizeInBytes ?? 0;
-        }
 
         return bytes;
     }

@@ -77,9 +77,7 @@ internal sealed class OffsetWatches(PartitionGrains partitions, TimeProvider tim
         lock (_lock)
         {
             if (_running.TryGetValue(partition, out OffsetWatch? current) && ReferenceEquals(current, watch))
-            {
                 _running.Remove(partition);
-            }
         }
 
         watch.Complete(offsets, failure);
@@ -95,17 +93,13 @@ internal sealed record OffsetWatch(PartitionWait Request, PartitionReadResult Kn
     public void Add(IOffsetListener listener, int index)
     {
         lock (_listeners)
-        {
             _listeners.Add((listener, index));
-        }
     }
 
     public void Remove(IOffsetListener listener)
     {
         lock (_listeners)
-        {
             _listeners.RemoveAll(entry => entry.Listener == listener);
-        }
     }
 
     public void Complete(PartitionOffsets? offsets, Exception? failure)
@@ -113,9 +107,7 @@ internal sealed record OffsetWatch(PartitionWait Request, PartitionReadResult Kn
         lock (_listeners)
         {
             foreach ((IOffsetListener listener, int index) in _listeners)
-            {
                 listener.OnAnswer(index, offsets, failure);
-            }
         }
     }
 }

@@ -12,9 +12,7 @@ internal sealed class HandlerRegistry
         ApiHandler[] all = [.. handlers.Append(new ApiVersionsHandler(this)).OrderBy(handler => handler.Api.Key)];
         _byKey = new ApiHandler?[(int)all[^1].Api.Key + 1];
         foreach (ApiHandler handler in all)
-        {
             _byKey[(int)handler.Api.Key] = handler;
-        }
 
         Versions = Array.ConvertAll(all, handler => new ApiVersionsResponse.ApiVersion
         {

@@ -31,9 +31,7 @@ public static class KafkaHosting
         services.AddSingleton<ConnectionServices>();
         services.AddSingleton<HandlerRegistry>();
         foreach (Type handler in HandlerRegistry.Types)
-        {
             services.AddSingleton(typeof(ApiHandler), handler);
-        }
 
         services.AddSingleton<KafkaConnectionHandler>();
         services.AddHostedService<KafkaServer>();
@@ -57,9 +55,7 @@ public sealed record KafkaListeners(IReadOnlyList<KafkaListener> All)
         foreach ((KafkaListener listener, ListenOptions options) in Bound)
         {
             if (options.IPEndPoint is { } endPoint)
-            {
                 listener.SetBoundPort(endPoint.Port);
-            }
         }
     }
 }

@@ -72,14 +72,10 @@ public sealed class KafkaListener
     internal IPEndPoint? ResolveBind()
     {
         if (IsAny(Bind.Host))
-        {
             return null;
-        }
 
         if (IPAddress.TryParse(Bind.Host, out IPAddress? address))
-        {
             return new IPEndPoint(address, Bind.Port);
-        }
 
         IPAddress[] found = Dns.GetHostAddresses(Bind.Host);
         return found.Length == 0
@@ -90,9 +86,7 @@ public sealed class KafkaListener
     private static KafkaListener Create(Listener bind, Listener[] advertised, HostPort? single)
     {
         if (bind.Name.ToUpperInvariant() is "SSL" or "SASL_SSL" or "SASL_PLAINTEXT")
-        {
             throw new ArgumentException($"{BrokerConfigs.Listeners}: {bind} asks for {bind.Name}, which is not supported; use PLAINTEXT.");
-        }
 
         Listener? own = advertised.Where(listener => SameName(bind, listener)).Select(listener => (Listener?)listener).FirstOrDefault();
         return new KafkaListener(bind, single ?? (own is { } listener ? new HostPort(listener.Host, listener.Port) : null));

@@ -71,13 +71,9 @@ internal sealed class KafkaServer(
             }
 
             if (listener.ResolveBind() is { } address)
-            {
                 options.Listen(address, Serve);
-            }
             else
-            {
                 options.ListenAnyIP(listener.Bind.Port, Serve);
-            }
         }
     }
 }

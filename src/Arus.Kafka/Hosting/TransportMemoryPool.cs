@@ -72,9 +72,7 @@ internal sealed class TransportMemoryPool : MemoryPool<byte>
         public void Dispose()
         {
             if (Interlocked.Exchange(ref _rented, 0) == 1)
-            {
                 pool.Return(this);
-            }
         }
     }
 }

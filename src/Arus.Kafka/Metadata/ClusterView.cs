@@ -19,9 +19,7 @@ internal sealed record ClusterView(string ClusterId, int ControllerId, Node[] No
         {
             BrokerEndpoint? endpoint = Array.Find(broker.Endpoints, e => e.Listener.Equals(listener, StringComparison.OrdinalIgnoreCase));
             if (endpoint is not null)
-            {
                 nodes.Add(new Node(broker.BrokerId, endpoint.Host, endpoint.Port, broker.Rack));
-            }
         }
 
         return new ClusterView(cluster.ClusterId, cluster.ControllerId, [.. nodes]);

@@ -17,9 +17,7 @@ internal sealed class PartitionGrains(IGrainFactory grains, TopicCache topicCach
     public IPartitionGrain Get(TopicPartition partition)
     {
         if (_references.TryGetValue(partition, out IPartitionGrain? known))
-        {
             return known;
-        }
 
         if (Interlocked.Increment(ref _count) > MaxEntries)
         {

@@ -33,20 +33,14 @@ internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
     public ValueTask<TopicDescription?> GetAsync(string name, TimeSpan maxAge)
     {
         if (TryGet(name, maxAge) is { } known)
-        {
             return new ValueTask<TopicDescription?>(known);
-        }
 
         // Only valid names become grain keys.
         if (!TopicName.IsValid(name))
-        {
             return new ValueTask<TopicDescription?>((TopicDescription?)null);
-        }
 
         if (_byName.TryGetValue(name, out Entry? running) && !running.Description.IsCompleted)
-        {
             return new ValueTask<TopicDescription?>(running.Description);
-        }
 
         return new ValueTask<TopicDescription?>(FetchAsync(name));
     }
@@ -59,9 +53,7 @@ internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
         {
             name = await grains.GetGrain<ITopicCatalogGrain>(TopicCatalog.ShardOf(id)).FindNameAsync(id);
             if (name is null)
-            {
                 return null;
-            }
 
             Bound(_names);
             _names[id] = name;
@@ -76,9 +68,7 @@ internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
         }
 
         if (topic is not null && topic.Id == id)
-        {
             return topic;
-        }
 
         _names.TryRemove(id, out _);
         return null;
@@ -142,9 +132,7 @@ internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
         finally
         {
             if (topic is null)
-            {
                 _byName.TryRemove(new KeyValuePair<string, Entry>(name, entry));
-            }
         }
 
         if (topic is not null)
@@ -169,9 +157,7 @@ internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
         where TKey : notnull
     {
         if (cache.Count >= MaxEntries)
-        {
             cache.Clear();
-        }
     }
 
     private bool IsYoung(Entry entry, TimeSpan maxAge) => time.GetElapsedTime(entry.FetchedAt) < maxAge;

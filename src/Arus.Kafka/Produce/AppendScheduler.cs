@@ -43,9 +43,7 @@ internal sealed partial class AppendScheduler(
             foreach ((TopicPartition partition, PartitionAppender appender) in _appenders)
             {
                 if (now - appender.LastUsed > IdleLife.Ticks && appender.IsIdle)
-                {
                     _appenders.TryRemove(partition, out _);
-                }
             }
         }
     }
@@ -57,13 +55,9 @@ internal sealed partial class AppendScheduler(
     {
         topics.Invalidate(appender.Partition.Topic);
         if (failure is not null && StorageFailure.Is(failure))
-        {
             failures.MapAndLog(failure, ApiScope.Partition, "Append", appender.Partition);
-        }
         else if (failure is not null)
-        {
             LogAppendFailed(appender.Partition, error, failure);
-        }
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Appending to {Partition} failed; producers get {Error}")]

@@ -56,9 +56,7 @@ internal sealed class PartitionAppender
         get
         {
             lock (_lock)
-            {
                 return !_sending && _queue.Count == 0 && _waiting.Count == 0;
-            }
         }
     }
 
@@ -79,9 +77,7 @@ internal sealed class PartitionAppender
 
             Add(append);
             if (_sending)
-            {
                 return ValueTask.CompletedTask;
-            }
 
             _sending = true;
         }
@@ -181,9 +177,7 @@ internal sealed class PartitionAppender
 
             var batch = new QueuedAppend[count];
             for (int i = 0; i < count; i++)
-            {
                 batch[i] = _queue.Dequeue();
-            }
 
             _queuedBytes -= bytes;
             Refill();
@@ -207,9 +201,7 @@ internal sealed class PartitionAppender
         {
             AppendEntryResult result = response.Results[i];
             if (GrainFailure.IsRoutingError(result.Error))
-            {
                 _onFault(this, result.Error, null);
-            }
 
             batch[i].Owner.Complete(batch[i].Part, result, response.LeaderEpoch, response.LogStartOffset, memoryInUse: false);
         }
@@ -221,8 +213,6 @@ internal sealed class PartitionAppender
         _onFault(this, error, failure);
         var result = new AppendEntryResult(error, -1, -1, failure.Message);
         foreach (QueuedAppend append in batch)
-        {
             append.Owner.Complete(append.Part, result, -1, -1, memoryInUse: true);
-        }
     }
 }

@@ -52,21 +52,15 @@ internal sealed class ProduceOperation : IAppendOwner
     public void Complete(int part, AppendEntryResult result, int leaderEpoch, long logStartOffset, bool memoryInUse)
     {
         if (memoryInUse)
-        {
             _context.Frame.Abandoned = true;
-        }
 
         int topic, partition;
         lock (_parts)
-        {
             (topic, partition) = _parts[part];
-        }
 
         int index = _request.TopicData[topic].PartitionData[partition].Index;
         if (result.Error != ErrorCode.None)
-        {
             _failure ??= $"{_request.TopicData[topic].Name}-{index}: {result.Error}";
-        }
 
         _response.Responses[topic].PartitionResponses[partition] = new ProduceResponse.PartitionProduceResponse
         {
@@ -91,9 +85,7 @@ internal sealed class ProduceOperation : IAppendOwner
         int left = Interlocked.Decrement(ref _left);
         Debug.Assert(left >= 0, "Each part completes once.");
         if (left > 0)
-        {
             return;
-        }
 
         if (_request.Acks != 0)
         {

@@ -47,14 +47,10 @@ public static partial class BrokerConfigs
         {
             int colon = item.IndexOf(':', StringComparison.Ordinal);
             if (colon <= 0)
-            {
                 return $"'{item}' does not have the form NAME:PROTOCOL";
-            }
 
             if (item[(colon + 1)..] != "PLAINTEXT")
-            {
                 return $"the security protocol {item[(colon + 1)..]} is not supported";
-            }
         }
 
         return null;

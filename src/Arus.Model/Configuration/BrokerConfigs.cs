@@ -112,15 +112,11 @@ public static partial class BrokerConfigs
         {
             string? fault = Find(name) is { } definition ? definition.Validate(value.Value) : Unknown(name);
             if (fault is not null)
-            {
                 faults.Add($"{fault} (from {value.Origin})");
-            }
         }
 
         if (faults.Count == 0)
-        {
             CheckTogether(new BrokerConfig(set), faults);
-        }
 
         return faults;
     }

@@ -39,9 +39,7 @@ public static class Endpoints
         bool areDistinct = found.DistinctBy(listener => listener.Name, StringComparer.OrdinalIgnoreCase).Count() == found.Count;
         fault = found.Count == 0 ? "no listener is named" : areDistinct ? null : "two listeners share a name";
         if (fault is not null)
-        {
             return false;
-        }
 
         listeners = [.. found];
         return true;
@@ -53,24 +51,16 @@ public static class Endpoints
         address = default;
         int colon = text.LastIndexOf(':');
         if (colon < 0 || !ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out ushort port))
-        {
             return false;
-        }
 
         string host = text[..colon];
         if (host.StartsWith('[') && host.EndsWith(']'))
-        {
             host = host[1..^1];
-        }
         else if (host.Contains(':'))
-        {
             return false;
-        }
 
         if (host.AsSpan().ContainsAny(" \t/"))
-        {
             return false;
-        }
 
         address = new HostPort(host, port);
         return true;

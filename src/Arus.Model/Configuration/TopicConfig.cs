@@ -82,9 +82,7 @@ public sealed record TopicConfig
     public static ConfigValue Describe(ConfigDefinition definition, IReadOnlyDictionary<string, string> own, BrokerConfig broker)
     {
         if (own.TryGetValue(definition.Name, out string? value))
-        {
             return new ConfigValue(value, ConfigSource.DynamicTopic, "topic");
-        }
 
         return definition.BrokerKey is { } key
             ? broker.Effective(key)

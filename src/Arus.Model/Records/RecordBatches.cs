@@ -55,9 +55,7 @@ public static class RecordBatches
 
         var header = new RecordBatchHeader(batch);
         if (header.Magic != RecordBatchHeader.CurrentMagic)
-        {
             return RefuseMagic(header.Magic);
-        }
 
         if (header.Length != batch.Length - RecordBatchHeader.LogOverhead)
         {
@@ -67,9 +65,7 @@ public static class RecordBatches
 
         uint crc = ComputeCrc(batch);
         if (crc != header.Crc)
-        {
             return ValidationResult.Corrupt($"The batch at offset {header.BaseOffset} has CRC-32C {crc:x8}, but says {header.Crc:x8}.");
-        }
 
         return ValidateCounts(header);
     }
@@ -81,9 +77,7 @@ public static class RecordBatches
     public static ValidationResult ValidateForAppend(RecordBatchHeader header)
     {
         if (header.Count == 0)
-        {
             return ValidationResult.Invalid("A batch of a producer has at least one record.");
-        }
 
         if (header.Count != header.LastOffsetDelta + 1)
         {
@@ -92,14 +86,10 @@ public static class RecordBatches
         }
 
         if (header.Compression > CompressionType.Zstd)
-        {
             return new ValidationResult(ErrorCode.UnsupportedCompressionType, $"Compression type {(int)header.Compression} is not known.");
-        }
 
         if (header.IsControl)
-        {
             return ValidationResult.Invalid("Producers may not write control batches.");
-        }
 
         return ValidateProducer(header);
     }
@@ -161,9 +151,7 @@ public static class RecordBatches
         }
 
         if (buffer.Length < RecordBatchHeader.LogOverhead)
-        {
             return BatchReadStatus.Incomplete;
-        }
 
         int length = BinaryPrimitives.ReadInt32BigEndian(buffer[RecordBatchHeader.LengthAt..]);
         if (length < RecordBatchHeader.Size - RecordBatchHeader.LogOverhead)
@@ -181,9 +169,7 @@ public static class RecordBatches
         }
 
         if (buffer.Length < length + RecordBatchHeader.LogOverhead)
-        {
             return BatchReadStatus.Incomplete;
-        }
 
         batchSize = length + RecordBatchHeader.LogOverhead;
         return BatchReadStatus.Batch;

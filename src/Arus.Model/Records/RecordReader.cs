@@ -68,26 +68,18 @@ public ref struct RecordReader(ReadOnlySpan<byte> payload, int count)
     {
         record = default;
         if (_read == count || !Problem.IsOk)
-        {
             return false;
-        }
 
         int at = Position;
         if (!Varint.TryRead(_payload, ref at, out int length) || length < 0 || length > _payload.Length - at)
-        {
             return Fail("its length runs past the end of the batch");
-        }
 
         int end = at + length;
         if (length == 0 || !TryReadBody(_payload[..end], at, out record, out int stop))
-        {
             return Fail("its fields do not fit into its length");
-        }
 
         if (stop != end)
-        {
             return Fail($"{end - stop} bytes follow its last header");
-        }
 
         Position = end;
         _read++;
@@ -109,9 +101,7 @@ public ref struct RecordReader(ReadOnlySpan<byte> payload, int count)
         for (int i = 0; i < count; i++)
         {
             if (!TryReadBytes(record, ref at, out _, out int name) || name < 0 || !TryReadBytes(record, ref at, out _, out _))
-            {
                 return false;
-            }
         }
 
         return true;

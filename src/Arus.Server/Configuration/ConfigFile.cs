@@ -29,9 +29,7 @@ internal static class ConfigFile
             }
 
             foreach (JsonProperty property in document.RootElement.EnumerateObject())
-            {
                 Add(path, property, values, faults);
-            }
         }
         catch (JsonException e)
         {

@@ -44,15 +44,11 @@ public sealed class ServerConfiguration
         loaded.ReadFile(file ?? environment[ConfigVariable] as string, defaultFile);
         loaded.ReadEnvironment(environment);
         foreach ((string key, string value) in flags)
-        {
             loaded._values[key] = new ConfigValue(value, ConfigSource.StaticBroker, $"flag --{key}");
-        }
 
         loaded._faults.AddRange(BrokerConfigs.Validate(loaded._values));
         if (loaded._faults.Count == 0)
-        {
             loaded.Config = new BrokerConfig(loaded._values);
-        }
 
         return loaded;
     }
@@ -101,13 +97,9 @@ public sealed class ServerConfiguration
 
             string value = equals < 0 ? arguments[++i] : argument[(equals + 1)..];
             if (key == "config")
-            {
                 file = value;
-            }
             else
-            {
                 flags.Add((key, value));
-            }
         }
 
         return flags;
@@ -119,18 +111,14 @@ public sealed class ServerConfiguration
         if (!System.IO.File.Exists(path))
         {
             if (named is not null)
-            {
                 _faults.Add($"the configuration file {Path.GetFullPath(path)} does not exist");
-            }
 
             return;
         }
 
         File = path;
         foreach ((string key, ConfigValue value) in ConfigFile.Read(path, _faults))
-        {
             _values[key] = value;
-        }
     }
 
     private void ReadEnvironment(IDictionary environment)

@@ -59,9 +59,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
         ReadOnlySpan<TailChunk> chunks = CollectionsMarshal.AsSpan(_chunks);
         int index = OffsetRange.FirstEndingAfter(chunks, offset);
         if (index == chunks.Length || chunks[index] is not { Committed: > 0 } chunk || chunk.BaseOffset > offset)
-        {
             return null;
-        }
 
         chunk.WasRead = true;
         return chunk;
@@ -72,9 +70,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
     {
         ReadOnlyMemory<byte> first = Slice(chunk, offset, maxBytes, minOneBatch, out TailChunk? next);
         if (next is null)
-        {
             return first.IsEmpty ? [] : [first];
-        }
 
         var slices = new List<ReadOnlyMemory<byte>>(4) { first };
         int left = maxBytes - first.Length;
@@ -97,9 +93,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
         using (listLock.Enter())
         {
             if (chunk.Reserved != chunk.Committed)
-            {
                 return false;
-            }
 
             chunk.IsDropped = true;
             _chunks!.Remove(chunk);
@@ -111,9 +105,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
         }
 
         if (!chunk.WasRead)
-        {
             budget.Recycle(chunk.Bytes);
-        }
 
         return true;
     }
@@ -124,9 +116,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
         using (listLock.Enter())
         {
             if (_chunks is null or [])
-            {
                 return;
-            }
 
             _chunks.ForEach(chunk => chunk.IsDropped = true);
             _chunks.Clear();
@@ -151,18 +141,14 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
 
         ReadOnlySpan<byte> bytes = chunk.Bytes.AsSpan(0, end);
         while (position < end && new RecordBatchHeader(bytes[position..]) is var header && header.NextOffset <= offset)
-        {
             position += header.SizeInBytes;
-        }
 
         next = null;
         int length = BatchSlicing.WholeBatches(bytes[position..], maxBytes, minOneBatch);
         if (length > 0 && position + length == end)
         {
             using (listLock.Enter())
-            {
                 next = chunk.Committed == end && Find(chunk.NextOffset) is { } other && other != chunk ? other : null;
-            }
         }
 
         return chunk.Bytes.AsMemory(position, length);

@@ -23,9 +23,7 @@ internal sealed class TailCacheBudget(long limitBytes)
             lock (_lock)
             {
                 if (_free.TryPop(out byte[]? bytes))
-                {
                     return bytes;
-                }
             }
         }
 
@@ -39,9 +37,7 @@ internal sealed class TailCacheBudget(long limitBytes)
         lock (_lock)
         {
             if (bytes.Length == TailCache.MaxChunkBytes && _free.Count < MaxFree)
-            {
                 _free.Push(bytes);
-            }
         }
     }
 
@@ -59,24 +55,18 @@ internal sealed class TailCacheBudget(long limitBytes)
     public void Trim()
     {
         if (UsedBytes <= LimitBytes)
-        {
             return;
-        }
 
         // Every chunk is passed over at most once for its second chance; what cannot go because it is being written stays over budget.
         int attempts;
         lock (_lock)
-        {
             attempts = _chunks.Count * 2;
-        }
 
         while (attempts-- > 0 && UsedBytes > LimitBytes)
         {
             TailChunk? chunk = TakeCandidate();
             if (chunk is null)
-            {
                 return;
-            }
 
             if (chunk.IsDropped || chunk.Owner.TryDrop(chunk))
             {
@@ -85,9 +75,7 @@ internal sealed class TailCacheBudget(long limitBytes)
             else
             {
                 lock (_lock)
-                {
                     _chunks.Enqueue(chunk);
-                }
             }
         }
     }
@@ -101,13 +89,9 @@ internal sealed class TailCacheBudget(long limitBytes)
             {
                 TailChunk chunk = _chunks.Dequeue();
                 if (chunk.IsDropped)
-                {
                     Interlocked.Add(ref _used, -chunk.Bytes.Length);
-                }
                 else
-                {
                     _chunks.Enqueue(chunk);
-                }
             }
         }
     }
@@ -120,9 +104,7 @@ internal sealed class TailCacheBudget(long limitBytes)
             {
                 TailChunk chunk = _chunks.Dequeue();
                 if (!chunk.Referenced || chunk.IsDropped)
-                {
                     return chunk;
-                }
 
                 chunk.Referenced = false;
                 _chunks.Enqueue(chunk);

@@ -42,9 +42,7 @@ internal sealed class TailChunk(TailCache owner, byte[] bytes, long baseOffset) 
     public void Commit(long batchOffset, long nextOffset, int length)
     {
         if (_marks.Count == 0 || Committed - _marks[^1].Position >= Bytes.Length / MaxMarks)
-        {
             _marks.Add(new Mark(batchOffset, Committed));
-        }
 
         Committed += length;
         NextOffset = nextOffset;

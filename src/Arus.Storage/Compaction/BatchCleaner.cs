@@ -22,22 +22,16 @@ internal sealed class BatchCleaner(OffsetMap map, IReadOnlySet<long> lastOffsets
     {
         var header = new RecordBatchHeader(batch.Span);
         if (header.IsControl || (header.Count > 0 && header.BaseOffset >= map.EndOffset))
-        {
             return batch;
-        }
 
         ReadOnlyMemory<byte> payload = CompactionKeys.Open(batch, _scratch);
         bool hasTombstone = Select(header, payload.Span);
         if (_kept.Count == 0 && !lastOffsetsOfProducers.Contains(header.LastOffset))
-        {
             return ReadOnlyMemory<byte>.Empty;
-        }
 
         bool setsHorizon = hasTombstone && !header.HasDeleteHorizon;
         if (hasTombstone)
-        {
             NextHorizonMs = Math.Min(NextHorizonMs, setsHorizon ? Horizon : header.BaseTimestamp);
-        }
 
         return _kept.Count == header.Count && !setsHorizon ? batch : Rewrite(header, payload.Span, setsHorizon);
     }
@@ -130,14 +124,10 @@ internal static class CompactionKeys
     {
         var header = new RecordBatchHeader(batch.Span);
         if (header.NextOffset <= fromOffset)
-        {
             return true;
-        }
 
         if (map.IsFull(header.Count))
-        {
             return false;
-        }
 
         if (!header.IsControl)
         {
@@ -145,9 +135,7 @@ internal static class CompactionKeys
             while (reader.TryRead(out RecordView record))
             {
                 if (!record.IsKeyNull)
-                {
                     map.Put(record.Key, header.BaseOffset + record.OffsetDelta);
-                }
             }
         }
 

@@ -50,8 +50,6 @@ internal static class CompactionRules
         }
 
         if (group.Count > 0)
-        {
             yield return group;
-        }
     }
 }

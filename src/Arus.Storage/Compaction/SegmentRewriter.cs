@@ -22,18 +22,14 @@ internal static class SegmentRewriter
             {
                 ReadOnlyMemory<byte> kept = cleaner.Clean(batch);
                 if (kept.IsEmpty)
-                {
                     continue;
-                }
 
                 var header = new RecordBatchHeader(kept.Span);
                 cleaned.Add(header.BaseOffset, header.NextOffset, kept.Length, header.MaxTimestamp, segment.LastAppendMs);
                 kept.Span.CopyTo(buffer.GetSpan(kept.Length));
                 buffer.Advance(kept.Length);
                 if (buffer.WrittenCount >= BufferBytes)
-                {
                     Drain();
-                }
             }
         }
 

@@ -40,9 +40,7 @@ public sealed class MemoryFileSystem(TimeProvider? time = null) : ILogFileSystem
         {
             string? path = directory;
             while (!string.IsNullOrEmpty(path) && _directories.Add(path))
-            {
                 path = Path.GetDirectoryName(path);
-            }
 
             return true;
         });
@@ -77,9 +75,7 @@ public sealed class MemoryFileSystem(TimeProvider? time = null) : ILogFileSystem
             {
                 _files.Remove(Path.Combine(path, name), out MemoryFile? file);
                 if (newPath is not null)
-                {
                     _files.Add(Path.Combine(newPath, name), file!);
-                }
             }
 
             return _directories.Remove(path) && newPath is not null && _directories.Add(newPath);
@@ -88,9 +84,7 @@ public sealed class MemoryFileSystem(TimeProvider? time = null) : ILogFileSystem
     private T Locked<T>(Func<T> action)
     {
         lock (_lock)
-        {
             return action();
-        }
     }
 
     /// <summary>Blocks of a fixed size, so that growing copies nothing.</summary>
@@ -159,9 +153,7 @@ public sealed class MemoryFileSystem(TimeProvider? time = null) : ILogFileSystem
                 int blocks = (int)((length + BlockSize - 1) / BlockSize);
                 _blocks.RemoveRange(blocks, _blocks.Count - blocks);
                 if (length % BlockSize is var used and > 0)
-                {
                     _blocks[^1].AsSpan((int)used).Clear();
-                }
             }
         }
 
@@ -178,9 +170,7 @@ public sealed class MemoryFileSystem(TimeProvider? time = null) : ILogFileSystem
         private void Grow(long length)
         {
             while ((long)_blocks.Count * BlockSize < length)
-            {
                 _blocks.Add(new byte[BlockSize]);
-            }
 
             _length = Math.Max(_length, length);
         }

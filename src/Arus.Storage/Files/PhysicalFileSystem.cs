@@ -35,9 +35,7 @@ public sealed class PhysicalFileSystem : ILogFileSystem
     public void DeleteFile(string path)
     {
         if (File.Exists(path))
-        {
             File.Delete(path);
-        }
     }
 
     public void RenameFile(string path, string newPath) => File.Move(path, newPath, overwrite: true);
@@ -47,9 +45,7 @@ public sealed class PhysicalFileSystem : ILogFileSystem
     public void DeleteDirectory(string path)
     {
         if (Directory.Exists(path))
-        {
             Directory.Delete(path, recursive: true);
-        }
     }
 
     public void SyncDirectory(string directory)
@@ -61,17 +57,13 @@ public sealed class PhysicalFileSystem : ILogFileSystem
 
         int descriptor = NativeOpen(directory, ReadOnly);
         if (descriptor < 0)
-        {
             throw new IOException($"Cannot open the directory {directory} to flush it: {Marshal.GetLastPInvokeErrorMessage()}.");
-        }
 
         try
         {
             const int InvalidArgument = 22; // Some file systems do not flush directories, and say so.
             if (NativeFsync(descriptor) != 0 && Marshal.GetLastPInvokeError() != InvalidArgument)
-            {
                 throw new IOException($"Cannot flush the directory {directory}: {Marshal.GetLastPInvokeErrorMessage()}.");
-            }
         }
         finally
         {
@@ -103,9 +95,7 @@ public sealed class PhysicalFileSystem : ILogFileSystem
             {
                 int read = RandomAccess.Read(handle, buffer[total..], position + total);
                 if (read == 0)
-                {
                     break;
-                }
 
                 total += read;
             }
@@ -118,13 +108,9 @@ public sealed class PhysicalFileSystem : ILogFileSystem
         public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> buffers)
         {
             if (buffers.Count == 1)
-            {
                 RandomAccess.Write(handle, buffers[0].Span, position);
-            }
             else
-            {
                 RandomAccess.Write(handle, buffers, position);
-            }
         }
 
         public void SetLength(long length) => RandomAccess.SetLength(handle, length);

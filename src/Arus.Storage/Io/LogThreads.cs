@@ -64,13 +64,9 @@ public sealed class LogThreads : ILogScheduler
             {
                 _stopping = true;
                 if (_started)
-                {
                     Monitor.Pulse(_lock);
-                }
                 else
-                {
                     _stopped.TrySetResult();
-                }
             }
 
             return _stopped.Task;
@@ -79,9 +75,7 @@ public sealed class LogThreads : ILogScheduler
         private void Run()
         {
             while (Take() is { } work)
-            {
                 work.Execute();
-            }
 
             _stopped.TrySetResult();
         }
@@ -93,9 +87,7 @@ public sealed class LogThreads : ILogScheduler
                 while (_queue.Count == 0)
                 {
                     if (_stopping)
-                    {
                         return null;
-                    }
 
                     Monitor.Wait(_lock);
                 }

@@ -13,9 +13,7 @@ internal sealed class OpenFiles(ILogFileSystem fileSystem, int limit)
         get
         {
             lock (_lock)
-            {
                 return _recent.Count;
-            }
         }
     }
 
@@ -26,9 +24,7 @@ internal sealed class OpenFiles(ILogFileSystem fileSystem, int limit)
         lock (_lock)
         {
             if (file.Retired)
-            {
                 throw new FileRetiredException(file.Path);
-            }
 
             if (file.Open is { } open)
             {
@@ -40,9 +36,7 @@ internal sealed class OpenFiles(ILogFileSystem fileSystem, int limit)
             result = file.Open = FileSystem.Open(file.Path, create);
             _recent.AddFirst(file.Node);
             while (_recent.Count > limit)
-            {
                 (toClose ??= []).Add(Forget(_recent.Last!.Value));
-            }
         }
 
         toClose?.ForEach(closing => closing.Dispose());

@@ -17,9 +17,7 @@ internal static class BatchSlicing
             var header = new RecordBatchHeader(bytes[length..]);
             int size = header.SizeInBytes;
             if (size > bytes.Length - length || (size > maxBytes - length && !(minOneBatch && length == 0)))
-            {
                 break;
-            }
 
             length += size;
             nextOffset = header.NextOffset;

@@ -16,9 +16,7 @@ internal static class BatchTimestamps
         {
             var reader = new RecordReader(payload.Span, header.Count);
             while (reader.TryRead(out RecordView record))
-            {
                 max = Math.Max(max, header.BaseTimestamp + record.TimestampDelta);
-            }
         }
 
         return max;
@@ -31,9 +29,7 @@ internal static class BatchTimestamps
         foreach (LogTimestamp record in Read(batch, fromOffset))
         {
             if (record.Timestamp >= timestamp)
-            {
                 return record;
-            }
         }
 
         return null;
@@ -47,9 +43,7 @@ internal static class BatchTimestamps
         using var scratch = new PooledBufferWriter();
         ValidationResult opened = RecordBatchPayload.TryOpen(batch, scratch, out ReadOnlyMemory<byte> payload);
         if (!opened.IsOk)
-        {
             throw new LogException($"The batch at offset {header.BaseOffset} cannot be searched: {opened.Message}");
-        }
 
         var records = new List<LogTimestamp>(header.Count);
         var reader = new RecordReader(payload.Span, header.Count);

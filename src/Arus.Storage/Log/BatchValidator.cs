@@ -15,9 +15,7 @@ internal sealed class BatchValidator
     {
         recordErrors = null;
         if (entry.IsEmpty)
-        {
             return new ValidationResult(ErrorCode.InvalidRecord, "There is no record batch to append.");
-        }
 
         int maxBatch = origin == AppendOrigin.Client ? config.MaxMessageBytes : config.SegmentBytes;
         int firstRecord = 0;
@@ -36,9 +34,7 @@ internal sealed class BatchValidator
 
             problem = ValidateBatch(batch, config, origin, nowMs, firstRecord, out recordErrors);
             if (!problem.IsOk)
-            {
                 return problem;
-            }
 
             firstRecord += new RecordBatchHeader(batch.Span).Count;
         }
@@ -58,16 +54,12 @@ internal sealed class BatchValidator
         recordErrors = null;
         ValidationResult result = RecordBatches.Validate(batch.Span);
         if (!result.IsOk || origin != AppendOrigin.Client)
-        {
             return result;
-        }
 
         var header = new RecordBatchHeader(batch.Span);
         result = RecordBatches.ValidateForAppend(header);
         if (!result.IsOk)
-        {
             return result;
-        }
 
         if (header.IsTransactional)
         {
@@ -79,9 +71,7 @@ internal sealed class BatchValidator
         {
             result = ValidateTimestamps(batch, header, config, nowMs, firstRecord, out recordErrors);
             if (!result.IsOk)
-            {
                 return result;
-            }
         }
 
         return ValidateRecords(batch, header, config, firstRecord, out recordErrors);
@@ -96,15 +86,11 @@ internal sealed class BatchValidator
     {
         recordErrors = null;
         if (header.Compression != CompressionType.None && !config.Compact)
-        {
             return ValidationResult.Ok;
-        }
 
         ValidationResult result = RecordBatchPayload.Validate(batch, _scratch, config.Compact, out int badRecord);
         if (!result.IsOk && badRecord >= 0)
-        {
             recordErrors = [new LogRecordError(firstRecord + badRecord, result.Message!)];
-        }
 
         return result;
     }
@@ -116,21 +102,15 @@ internal sealed class BatchValidator
         recordErrors = null;
         long max = header.MaxTimestamp;
         if (max != RecordBatchHeader.NoTimestamp && max - nowMs > config.MessageTimestampAfterMaxMs)
-        {
             return OutOfRange(max, TopicConfigs.MessageTimestampAfterMaxMs, config.MessageTimestampAfterMaxMs);
-        }
 
         if (config.MessageTimestampBeforeMaxMs == long.MaxValue)
-        {
             return ValidationResult.Ok;
-        }
 
         // The header does not say which is the earliest record.
         ValidationResult opened = RecordBatchPayload.TryOpen(batch, _scratch, out ReadOnlyMemory<byte> payload);
         if (!opened.IsOk)
-        {
             return opened;
-        }
 
         var reader = new RecordReader(payload.Span, header.Count);
         for (int index = 0; reader.TryRead(out RecordView record); index++)

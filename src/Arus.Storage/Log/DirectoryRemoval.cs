@@ -9,9 +9,7 @@ internal static class DirectoryRemoval
     {
         ILogFileSystem fileSystem = shared.FileSystem;
         if (!fileSystem.DirectoryExists(directory))
-        {
             return;
-        }
 
         string doomed = NewName(fileSystem, directory, Suffix);
         fileSystem.RenameDirectory(directory, doomed);
@@ -25,9 +23,7 @@ internal static class DirectoryRemoval
         foreach (string name in shared.FileSystem.ListDirectories(shared.Options.Directory))
         {
             if (name.EndsWith(Suffix, StringComparison.Ordinal))
-            {
                 DeleteLater(shared, Path.Combine(shared.Options.Directory, name));
-            }
         }
     }
 
@@ -38,9 +34,7 @@ internal static class DirectoryRemoval
         {
             string name = FormattableString.Invariant($"{directory}.{number}{suffix}");
             if (!fileSystem.DirectoryExists(name))
-            {
                 return name;
-            }
         }
     }
 

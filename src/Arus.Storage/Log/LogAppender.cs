@@ -32,28 +32,20 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
     public ValueTask<LogAppendResult[]> AppendAsync(ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin)
     {
         if (entries.Length == 0)
-        {
             return new ValueTask<LogAppendResult[]>([]);
-        }
 
         var append = new PendingAppend(entries, leaderEpoch, origin);
         append.Validate(log.Config, log.Shared.NowMs);
         using (_lock.Enter())
         {
             if (log.Refusal is { } refusal)
-            {
                 return append.RefuseAll(refusal);
-            }
 
             if (_waiting is { Count: > 0 } || writer.PendingBytes >= log.Shared.Options.MaxPendingBytes)
-            {
                 return WaitForRoom(append);
-            }
 
             if (!TryAppend(append))
-            {
                 return new ValueTask<LogAppendResult[]>(append.Results);
-            }
         }
 
         log.ScheduleIo();
@@ -65,9 +57,7 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
     public void AppendWaiting()
     {
         if (Volatile.Read(ref _waitingCount) == 0)
-        {
             return;
-        }
 
         List<PendingAppend>? done = null;
         bool schedule = false;
@@ -79,21 +69,15 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
                 PendingAppend append = _waiting.Dequeue();
                 Volatile.Write(ref _waitingCount, _waiting.Count);
                 if (TryAppendWaiting(append))
-                {
                     schedule = true;
-                }
                 else
-                {
                     (done ??= []).Add(append);
-                }
             }
         }
 
         done?.ForEach(append => append.Complete());
         if (schedule)
-        {
             log.ScheduleIo();
-        }
     }
 
     /// <summary>Keeps appends out until the scope is disposed.</summary>
@@ -123,9 +107,7 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
         try
         {
             if (log.Refusal is not { } refusal)
-            {
                 return TryAppend(append);
-            }
 
             append.RefuseAll(refusal);
         }
@@ -170,9 +152,7 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
         }
 
         if (any)
-        {
             writer.Publish(append, batches);
-        }
 
         const int KeptCapacity = 256;
         batches.Clear();
@@ -193,9 +173,7 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
 
         SegmentRoll? roll = DecideRoll(entry.Length, baseOffset, config, nowMs);
         if (producers.CheckSequences(entry.Span, append.Origin, baseOffset, nowMs, config.LogAppendTime) is { } outcome)
-        {
             return outcome;
-        }
 
         bool logAppendTime = config.LogAppendTime && append.Origin != AppendOrigin.Replica;
         CopyToTail(entry.Span, append, logAppendTime, roll, nowMs, batches);

@@ -46,9 +46,7 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
         using (_lock.Enter())
         {
             foreach (Segment segment in segments.All)
-            {
                 SyncSealed(segment);
-            }
 
             long end = segments.LogEndOffset;
             if (segments.All is not [.., var active])
@@ -95,9 +93,7 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
             {
                 // A retired file was deleted or compacted before it could be sealed, and needs it no more.
                 if (error is not FileRetiredException)
-                {
                     log.Fail(error);
-                }
             }));
     }
 
@@ -106,9 +102,7 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
     public void DeleteSnapshots(IEnumerable<long> offsets)
     {
         foreach (long offset in offsets.ToArray())
-        {
             FileSystem.DeleteFile(Segment.PathOf(log.Directory, offset, Segment.SnapshotSuffix));
-        }
     }
 
     private void Seal(Segment segment, byte[]? activeIndex, SnapshotFormat producersThen, RecoveryPoint point, int generation)
@@ -117,9 +111,7 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
         {
             bool isVoid = log.Phase == LogPhase.Closed || log.Failure is not null || generation != segments.Generation;
             if (isVoid || !segments.All.Contains(segment))
-            {
                 return;
-            }
 
             byte[] snapshot = ProducerSnapshot.Serialize(producersThen);
             if (activeIndex is null)
@@ -135,18 +127,14 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
             }
 
             if (point.Offset > _recovery.Offset)
-            {
                 Store(point, snapshot);
-            }
         }
     }
 
     private void FlushUnlessSynced(Segment segment)
     {
         if (!log.Shared.SyncAlways)
-        {
             segment.File.Flush();
-        }
     }
 
     private void WriteIndex(Segment segment, byte[] index) => DurableFile.Write(FileSystem, segment.IndexPath, index, durable: false);

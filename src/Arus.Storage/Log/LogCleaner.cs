@@ -15,9 +15,7 @@ internal sealed class LogCleaner(
     {
         CompactionPlan? plan = await operations.RunAsync(Plan).ConfigureAwait(false);
         if (plan is null)
-        {
             return (0, 0);
-        }
 
         (int cleanedSegments, long freed, long horizon) = (0, 0, long.MaxValue);
         try
@@ -59,9 +57,7 @@ internal sealed class LogCleaner(
         TopicConfig config = log.Config;
         long nowMs = log.Shared.NowMs;
         if (segments.All is not [.., var active])
-        {
             return null;
-        }
 
         bool limitsLag = config.MaxCompactionLagMs < long.MaxValue;
         if (limitsLag && active.FirstAppendMs >= 0 && nowMs - active.FirstAppendMs > config.MaxCompactionLagMs)

@@ -33,9 +33,7 @@ internal sealed class LogContext(
     public void Fail(Exception error)
     {
         if (TryFail(error))
-        {
             Report(LogEventKind.Failed, Directory, $"The log in {Directory} failed and is closed: {error.Message}", error);
-        }
     }
 
     public void Report(LogEventKind kind, string file, string message, Exception? error = null) =>
@@ -47,9 +45,7 @@ internal sealed class LogContext(
     public void ScheduleIo()
     {
         if (Interlocked.Exchange(ref _ioScheduled, 1) == 0)
-        {
             Queue(LogLane.Write, io);
-        }
     }
 
     /// <summary>A turn on the I/O thread begins; what is queued from here on asks for another one.</summary>

@@ -30,9 +30,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
     public LoadedLog Load()
     {
         if (!FileSystem.DirectoryExists(directory))
-        {
             return _log;
-        }
 
         CompactionSwap.Finish(shared, partition, directory);
         RemoveLeftovers();
@@ -76,9 +74,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         if (checkpoint is null || producers is null)
         {
             if (bases.Length > 0)
-            {
                 Rebuilt(Path.Combine(directory, LogCheckpoint.FileName), problem ?? "its producers cannot be read");
-            }
 
             return;
         }
@@ -103,9 +99,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         {
             long expected = synced ? length : checkpoint!.RecoveryPosition;
             if (IndexFile.TryLoad(FileSystem, segment, config.IndexIntervalBytes, out string? problem) && segment.Size == expected)
-            {
                 return synced || Scan(segment, length);
-            }
 
             Rebuilt(segment.IndexPath, problem ?? $"it speaks of {segment.Size} bytes, and the segment has {expected}");
             Rescan(segment, expected);
@@ -146,9 +140,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
             segment.Add(header, nowMs);
             _log.Epochs.Add(header.PartitionLeaderEpoch, header.BaseOffset);
             if (header.BaseOffset >= _producersFrom)
-            {
                 _log.Producers.AddStored(header, nowMs);
-            }
         }
     }
 
@@ -156,9 +148,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
     {
         AddBatches(segment, length);
         if (segment.Size == length)
-        {
             return true;
-        }
 
         long cut = length - segment.Size;
         segment.File.SetLength(segment.Size);
@@ -189,16 +179,12 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         {
             // What was written before a crash of the process may be in the machine's memory only, and is about to be served.
             if (!segment.Synced && segment.Size > 0 && !IsRecoveryPoint(segment))
-            {
                 segment.File.Flush();
-            }
 
             segment.Synced |= segment != active;
             segment.File.Close();
             if (segment != active)
-            {
                 segment.Index = null;
-            }
         }
 
         ReportMissing(found: _log.LogEndOffset);
@@ -211,9 +197,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
     private void ReportMissing(long found)
     {
         if (_log.Checkpoint is not { } checkpoint || found >= checkpoint.RecoveryOffset)
-        {
             return;
-        }
 
         shared.Report(
             LogEventKind.TailMissing, partition, directory,

@@ -18,9 +18,7 @@ internal sealed class LogOperations(LogContext log, SegmentList segments, LogApp
             () =>
             {
                 if (!evenIfFailed)
-                {
                     log.ThrowIfUnusable(log.Phase == LogPhase.Closed);
-                }
 
                 try
                 {

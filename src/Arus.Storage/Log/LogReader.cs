@@ -12,21 +12,15 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
     public ValueTask<LogReadResult> ReadAsync(long offset, int maxBytes, bool minOneBatch)
     {
         if (log.Phase == LogPhase.Closed)
-        {
             return new ValueTask<LogReadResult>(Answer([], ErrorCode.NotLeaderOrFollower));
-        }
 
         maxBytes = Math.Min(maxBytes, MaxReadBytes);
         OffsetLookup lookup = segments.Find(offset, out TailChunk? chunk);
         if (lookup != OffsetLookup.Readable)
-        {
             return new ValueTask<LogReadResult>(Answer([], lookup == OffsetLookup.AtEnd ? ErrorCode.None : ErrorCode.OffsetOutOfRange));
-        }
 
         if (chunk is not null)
-        {
             return new ValueTask<LogReadResult>(Answer(segments.Tail.Read(chunk, offset, maxBytes, minOneBatch)));
-        }
 
         var read = new ColdRead(this, log, offset, maxBytes, minOneBatch);
         log.Queue(LogLane.Read, read);
@@ -42,9 +36,7 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
         for (int attempt = 0; attempt < Attempts; attempt++)
         {
             if (segments.Locate(offset) is not { } found)
-            {
                 return Answer([], offset < segments.LogStartOffset ? ErrorCode.OffsetOutOfRange : ErrorCode.None);
-            }
 
             try
             {
@@ -83,9 +75,7 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
 
         int length = Math.Min(minOneBatch ? Math.Max(first, maxBytes) : maxBytes, size - position);
         if (first < 0 || length < first)
-        {
             return [];
-        }
 
         byte[] bytes = GC.AllocateUninitializedArray<byte>(length);
         ReadExactly(segment, position, bytes);
@@ -98,9 +88,7 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
     {
         int read = segment.File.Read(position, buffer);
         if (read != buffer.Length)
-        {
             throw new LogException($"{segment.File.Path} ends at byte {position + read}, and {position + buffer.Length} were written.");
-        }
     }
 
     private sealed record Cursor(Segment Segment, long Offset, int Position);

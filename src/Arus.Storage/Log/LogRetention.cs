@@ -11,9 +11,7 @@ internal sealed class LogRetention(
     {
         long target = beforeOffset == -1 ? segments.HighWatermark : beforeOffset;
         if (target < 0 || target > segments.HighWatermark)
-        {
             return new LogDeleteResult(ErrorCode.OffsetOutOfRange, -1);
-        }
 
         if (target > segments.LogStartOffset)
         {
@@ -32,9 +30,7 @@ internal sealed class LogRetention(
         Segment[] all = segments.All;
         int doomed = CountDeletable(all);
         if (doomed == 0)
-        {
             return new LogMaintenanceResult(0, 0, 0, expired);
-        }
 
         if (doomed == all.Length)
         {
@@ -82,15 +78,11 @@ internal sealed class LogRetention(
     private void DeleteSegments(int count)
     {
         if (count == 0)
-        {
             return;
-        }
 
         Segment[] removed = segments.All[..count];
         segments.Replace(0, count, null);
         foreach (Segment segment in removed)
-        {
             segment.Discard(log);
-        }
     }
 }

@@ -34,9 +34,7 @@ internal abstract class LogState(TopicPartition partition, TopicConfig config, T
     public void ThrowIfUnusable(bool isClosed)
     {
         if (isClosed || Failure is not null)
-        {
             throw new LogException(Failure is { } failure ? DescribeFailure(failure) : $"The log of {Partition} is closed.", Failure);
-        }
     }
 
     /// <summary>One pass of retention and compaction; nothing when a pass is under way, or when the log is closed during it.</summary>
@@ -45,17 +43,13 @@ internal abstract class LogState(TopicPartition partition, TopicConfig config, T
         CancellationToken cancellationToken)
     {
         if (Interlocked.Exchange(ref _maintaining, 1) != 0)
-        {
             return default;
-        }
 
         try
         {
             LogMaintenanceResult result = await applyRetention().ConfigureAwait(false);
             if (!Config.Compact || cancellationToken.IsCancellationRequested)
-            {
                 return result;
-            }
 
             (int segments, long bytes) = await compact().ConfigureAwait(false);
             return result with { SegmentsCompacted = result.SegmentsCompacted + segments, BytesFreed = result.BytesFreed + bytes };

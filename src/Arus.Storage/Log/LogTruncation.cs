@@ -15,20 +15,14 @@ internal sealed class LogTruncation(
             checkpointer.CleanedOffset = Math.Min(checkpointer.CleanedOffset, end);
             segments.TruncateTo(end, all[..(index + 1)]);
             foreach (Segment segment in all[(index + 1)..])
-            {
                 segment.Discard(log);
-            }
 
             // A crash from here on may find the segment uncut, but none behind a gap.
             log.Shared.FileSystem.SyncDirectory(log.Directory);
             if (index < 0)
-            {
                 writer.StartSegment(end);
-            }
             else
-            {
                 segments.Replace(index, 1, Cut(all[index], position));
-            }
 
             segments.Tail.Clear();
             checkpointer.DeleteSnapshots(checkpointer.ListSnapshots().Where(snapshot => snapshot > end));
@@ -42,22 +36,16 @@ internal sealed class LogTruncation(
         Segment[] all = segments.All;
         int index = all.Length - 1;
         while (index >= 0 && all[index].BaseOffset >= offset)
-        {
             index--;
-        }
 
         if (index < 0)
-        {
             return (-1, 0, offset);
-        }
 
         Segment segment = all[index];
         (long end, int position) = (segment.BaseOffset, 0);
         using var scanner = new SegmentScanner(segment.File, 0, segment.Size);
         while (scanner.TryNext(out RecordBatchHeader header, out _) && header.NextOffset <= offset)
-        {
             (end, position) = (header.NextOffset, position + header.SizeInBytes);
-        }
 
         return (index, position, end);
     }
@@ -71,9 +59,7 @@ internal sealed class LogTruncation(
         using (var scanner = new SegmentScanner(fresh.File, 0, size))
         {
             while (scanner.TryNext(out RecordBatchHeader header, out _))
-            {
                 fresh.Add(header, log.Shared.NowMs);
-            }
         }
 
         segment.File.Retire();
@@ -101,9 +87,7 @@ internal sealed class LogTruncation(
             while (scanner.TryNext(out RecordBatchHeader header, out _))
             {
                 if (header.BaseOffset >= from && header.NextOffset <= end)
-                {
                     rebuilt.AddStored(header, log.Shared.NowMs);
-                }
             }
         }
 

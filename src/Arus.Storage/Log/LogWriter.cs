@@ -37,9 +37,7 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
             (_appends ??= []).Add(append);
             (_batches ??= []).AddRange(batches);
             foreach (ref readonly PendingBatch batch in CollectionsMarshal.AsSpan(batches))
-            {
                 _pendingBytes += batch.Length;
-            }
         }
     }
 
@@ -90,9 +88,7 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
         var segment = new Segment(log.Directory, baseOffset, log.Shared.Files, new SegmentIndex(log.Config.IndexIntervalBytes));
         segment.File.Create();
         if (log.Shared.Syncs)
-        {
             log.Shared.FileSystem.SyncDirectory(log.Directory);
-        }
 
         segments.Add(segment);
         return segment;
@@ -105,13 +101,9 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
         foreach (PendingAppend append in CollectionsMarshal.AsSpan(appends))
         {
             if (log.Failure is { } failure)
-            {
                 append.Fail(ErrorCode.KafkaStorageError, log.DescribeFailure(failure));
-            }
             else
-            {
                 append.Complete();
-            }
         }
     }
 
@@ -124,9 +116,7 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
         int from = 0;
         int runStart = 0;
         if (segments.All.Length == 0)
-        {
             CreateDirectory(batches[0].BaseOffset);
-        }
 
         for (int i = 0; i < batches.Length; i++)
         {
@@ -161,22 +151,16 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
     private void Commit(ReadOnlySpan<PendingBatch> batches, List<ReadOnlyMemory<byte>> gather)
     {
         if (batches.IsEmpty)
-        {
             return;
-        }
 
         Segment active = segments.Active;
         active.File.Write(active.Size, gather);
         gather.Clear();
         active.IsDirty = true;
         if (log.Shared.SyncAlways)
-        {
             active.Flush();
-        }
         else
-        {
             ArmFlushTimer();
-        }
 
         segments.Publish(batches);
     }
@@ -187,18 +171,14 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
         checkpointer.WriteFirst(baseOffset);
         StartSegment(baseOffset);
         if (log.Shared.Syncs)
-        {
             log.Shared.FileSystem.SyncDirectory(Path.GetDirectoryName(log.Directory)!);
-        }
     }
 
     /// <summary>Before a batch: rolls the segment or takes a checkpoint, as the appender decided.</summary>
     private void RollIfNeeded(SegmentRoll? roll, long offset)
     {
         if (roll is null)
-        {
             return;
-        }
 
         Segment active = segments.Active;
         if (roll.NewSegment)
@@ -216,9 +196,7 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
     private void ArmFlushTimer()
     {
         if (log.Shared.Options.Flush.Mode != FlushMode.Interval || _flushArmed)
-        {
             return;
-        }
 
         _flushArmed = true;
         _flushTimer ??= log.Shared.Options.Time.CreateTimer(
@@ -239,9 +217,7 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
             Volatile.Write(ref _flushDue, false);
             _flushArmed = false;
             if (segments.All is [.., { IsDirty: true } active])
-            {
                 active.Flush();
-            }
         }
     }
 }

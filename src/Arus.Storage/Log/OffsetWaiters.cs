@@ -15,22 +15,16 @@ internal sealed class OffsetWaiters(TimeProvider time)
     public ValueTask<bool> WaitAsync(IPartitionLog log, long offset, TimeSpan timeout, CancellationToken cancellationToken)
     {
         if (log.HighWatermark > offset)
-        {
             return new ValueTask<bool>(true);
-        }
 
         if ((timeout <= TimeSpan.Zero && timeout != Timeout.InfiniteTimeSpan) || cancellationToken.IsCancellationRequested)
-        {
             return new ValueTask<bool>(false);
-        }
 
         var waiter = new Waiter(this, offset);
         lock (_lock)
         {
             if (_closed)
-            {
                 return new ValueTask<bool>(false);
-            }
 
             (_waiters ??= []).Add(waiter);
         }
@@ -88,9 +82,7 @@ internal sealed class OffsetWaiters(TimeProvider time)
     private void Forget(Waiter waiter)
     {
         lock (_lock)
-        {
             _waiters?.Remove(waiter);
-        }
     }
 
     private sealed class Waiter(OffsetWaiters owner, long offset) : ValueTaskSource<bool>
@@ -110,14 +102,10 @@ internal sealed class OffsetWaiters(TimeProvider time)
             }
 
             if (cancellationToken.CanBeCanceled)
-            {
                 _registration = cancellationToken.UnsafeRegister(static state => ((Waiter)state!).GiveUp(), this);
-            }
 
             if (Volatile.Read(ref _completed) != 0)
-            {
                 Disarm();
-            }
         }
 
         public void TryComplete(bool reached)
@@ -126,9 +114,7 @@ internal sealed class OffsetWaiters(TimeProvider time)
             {
                 Disarm();
                 if (!reached)
-                {
                     owner.Forget(this);
-                }
 
                 SetResult(reached);
             }

@@ -91,9 +91,7 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
         {
             bool cuts = offset < _segments.LogEndOffset;
             if (cuts)
-            {
                 new LogTruncation(_log, _segments, _producers, _checkpointer, _writer).TruncateTo(offset);
-            }
 
             return cuts;
         }));
@@ -113,9 +111,7 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
         {
             bool isBehind = _checkpointer.IsBehind;
             if (isBehind)
-            {
                 _checkpointer.CheckpointEnd();
-            }
 
             return isBehind;
         }));
@@ -187,9 +183,7 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
         finally
         {
             using (_checkpointer.Exclude())
-            {
                 Retire();
-            }
 
             _segments.Tail.Clear();
             _writer.Close();

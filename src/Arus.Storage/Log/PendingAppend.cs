@@ -63,9 +63,7 @@ internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEp
         for (int i = 0; i < Results.Length; i++)
         {
             if (DependsOnLog(Results[i].Error))
-            {
                 Results[i] = LogAppendResult.Refused(error, message);
-            }
         }
 
         Complete();

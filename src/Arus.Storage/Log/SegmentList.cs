@@ -90,9 +90,7 @@ internal sealed class SegmentList
     public void Add(Segment segment)
     {
         using (_lock.Enter())
-        {
             SetSegments([.. _segments, segment]);
-        }
     }
 
     /// <summary>Puts a segment in the place of others, or removes those (null); the log may start later then.</summary>
@@ -156,14 +154,10 @@ internal sealed class SegmentList
         {
             chunk = null;
             if (offset < _logStart || offset > _logEnd)
-            {
                 return OffsetLookup.OutOfRange;
-            }
 
             if (offset >= _highWatermark)
-            {
                 return OffsetLookup.AtEnd;
-            }
 
             chunk = Tail.Find(offset);
             return OffsetLookup.Readable;
@@ -201,9 +195,7 @@ internal sealed class SegmentList
     private TResult Locked<TArgument, TResult>(Func<SegmentList, TArgument, TResult> read, TArgument argument)
     {
         using (_lock.Enter())
-        {
             return read(this, argument);
-        }
     }
 
     private void SetSegments(Segment[] segments)

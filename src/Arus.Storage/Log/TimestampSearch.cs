@@ -22,9 +22,7 @@ internal sealed class TimestampSearch(LogContext log, SegmentList segments)
             catch (FileRetiredException error)
             {
                 if (attempt == Attempts || log.Phase != LogPhase.Open)
-                {
                     throw log.ReadError(error);
-                }
             }
         }
     }
@@ -39,9 +37,7 @@ internal sealed class TimestampSearch(LogContext log, SegmentList segments)
             while (scanner.TryNext(out RecordBatchHeader header, out ReadOnlyMemory<byte> batch))
             {
                 if (header.MaxTimestamp >= timestamp && BatchTimestamps.FindFirst(batch, timestamp, segments.LogStartOffset) is { } found)
-                {
                     return found;
-                }
             }
         }
 
@@ -53,9 +49,7 @@ internal sealed class TimestampSearch(LogContext log, SegmentList segments)
         long start = segments.LogStartOffset;
         Segment[] readable = [.. Readable()];
         if (readable.Length == 0)
-        {
             return null;
-        }
 
         // The first segment may begin before the log does; what it knows of itself counts only for the rest.
         long max = readable[0].BaseOffset < start ? MaxTimestampFrom(readable[0], start) : readable[0].MaxTimestamp;
@@ -69,13 +63,9 @@ internal sealed class TimestampSearch(LogContext log, SegmentList segments)
         while (scanner.TryNext(out RecordBatchHeader header, out ReadOnlyMemory<byte> batch))
         {
             if (header.BaseOffset >= start)
-            {
                 max = Math.Max(max, header.MaxTimestamp);
-            }
             else if (header.NextOffset > start)
-            {
                 max = BatchTimestamps.Read(batch, start).Aggregate(max, (greatest, record) => Math.Max(greatest, record.Timestamp));
-            }
         }
 
         return max;

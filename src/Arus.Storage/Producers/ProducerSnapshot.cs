@@ -67,9 +67,7 @@ internal static class ProducerSnapshot
         foreach (Format.Producer producer in snapshot.Producers.OrderBy(producer => producer.LastAppendMs))
         {
             if (producer.Batches.Length > ProducerState.BatchesKept)
-            {
                 return null;
-            }
 
             producers.Set(producer.ProducerId, new ProducerState(producer.Epoch, producer.LastAppendMs, producer.Batches));
         }

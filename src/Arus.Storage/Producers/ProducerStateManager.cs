@@ -50,17 +50,13 @@ internal sealed class ProducerStateManager
                 if (origin == AppendOrigin.Client && CheckSequence(header, logAppendTime) is { } outcome)
                 {
                     for (int i = (undo?.Count ?? 0) - 1; i >= 0; i--)
-                    {
                         Set(undo![i].Id, undo[i].Before);
-                    }
 
                     return outcome;
                 }
 
                 if (undo is not null || !entry.IsEmpty)
-                {
                     (undo ??= []).Add((header.ProducerId, Find(header.ProducerId)?.Clone()));
-                }
 
                 Add(header, offset, nowMs);
             }
@@ -98,22 +94,16 @@ internal sealed class ProducerStateManager
     public void AddStored(RecordBatchHeader header, long nowMs)
     {
         if (header.HasProducerId)
-        {
             Add(header, header.BaseOffset, nowMs);
-        }
     }
 
     public ProducerState? Find(long producerId)
     {
         if (_producers is not null && _producers.TryGetValue(producerId, out LinkedListNode<KeyValuePair<long, ProducerState>>? node))
-        {
             return node.Value.Value;
-        }
 
         if (_basis?.Find(producerId)?.Clone() is not { } copy)
-        {
             return null;
-        }
 
         Set(producerId, copy);
         return copy;
@@ -144,9 +134,7 @@ internal sealed class ProducerStateManager
         long[] expired = [.. All.Where(pair => pair.Value.LastAppendMs < beforeMs).Select(pair => pair.Key)];
         Array.ForEach(expired, Remove);
         if (Count == 0)
-        {
             (_producers, _byUse) = (null, null);
-        }
 
         return expired.Length;
     }
@@ -160,9 +148,7 @@ internal sealed class ProducerStateManager
         }
 
         if (state.TryFindDuplicate(epoch, header.BaseSequence, header.LastSequence, out ProducerBatch duplicate))
-        {
             return new LogAppendResult(ErrorCode.None, duplicate.FirstOffset, logAppendTime ? duplicate.Timestamp : -1);
-        }
 
         if (epoch < state.Epoch)
         {
@@ -182,9 +168,7 @@ internal sealed class ProducerStateManager
     private void Remove(long id)
     {
         if (_producers is not null && _producers.Remove(id, out LinkedListNode<KeyValuePair<long, ProducerState>>? node))
-        {
             _byUse!.Remove(node);
-        }
     }
 
     private ProducerState Get(long id)
@@ -198,9 +182,7 @@ internal sealed class ProducerStateManager
         }
 
         if (Count >= _maxProducers)
-        {
             Remove(_byUse!.First!.Value.Key);
-        }
 
         var state = new ProducerState();
         Set(id, state);

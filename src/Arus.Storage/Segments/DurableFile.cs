@@ -43,16 +43,12 @@ internal static class DurableFile
         {
             file.Write(0, framed);
             if (durable)
-            {
                 file.Flush();
-            }
         }
 
         fileSystem.RenameFile(temporary, path);
         if (durable)
-        {
             fileSystem.SyncDirectory(Path.GetDirectoryName(path)!);
-        }
     }
 
     /// <summary>The message in a file; null with the reason when the file is missing, damaged or of a version that is not known.</summary>
@@ -66,9 +62,7 @@ internal static class DurableFile
     {
         T? message = OpenHeader<T>(framed, magic, out ReadOnlyMemory<byte> rest, out problem);
         if (message is null || rest.IsEmpty)
-        {
             return message;
-        }
 
         problem = $"{rest.Length} bytes follow its content";
         return null;
@@ -82,9 +76,7 @@ internal static class DurableFile
         rest = default;
         problem = FindProblem(framed.Span, magic, T.MinVersion, T.MaxVersion);
         if (problem is not null)
-        {
             return null;
-        }
 
         try
         {

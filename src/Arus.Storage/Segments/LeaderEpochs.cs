@@ -37,9 +37,7 @@ internal sealed class LeaderEpochs
     public LogEpochEnd End(int epoch, long logEndOffset)
     {
         if (epoch < 0 || epoch > Latest)
-        {
             return new LogEpochEnd(-1, -1);
-        }
 
         int next = Array.FindIndex(Entries, entry => entry.Epoch > epoch);
         return next < 0
@@ -55,8 +53,6 @@ internal sealed class LeaderEpochs
     {
         int current = Array.FindLastIndex(Entries, entry => entry.StartOffset <= logStartOffset);
         if (current >= 0)
-        {
             Entries = [Entries[current] with { StartOffset = logStartOffset }, .. Entries[(current + 1)..]];
-        }
     }
 }

@@ -68,9 +68,7 @@ internal sealed class Segment(string directory, long baseOffset, OpenFiles files
         foreach (string name in fileSystem.ListFiles(directory))
         {
             if (TryParse(name, suffix, out long offset))
-            {
                 yield return offset;
-            }
         }
     }
 
@@ -86,9 +84,7 @@ internal sealed class Segment(string directory, long baseOffset, OpenFiles files
         }
 
         if (FirstAppendMs < 0)
-        {
             FirstAppendMs = nowMs;
-        }
 
         LastAppendMs = nowMs;
         Size += length;

@@ -34,9 +34,7 @@ internal sealed class SegmentIndex(int intervalBytes, int maxEntries = SegmentIn
     public void Add(int relativeOffset, int position, long maxTimestampBefore)
     {
         if (_entries.Count == maxEntries && position - _lastPosition >= _interval)
-        {
             Thin();
-        }
 
         if (position - _lastPosition >= _interval)
         {
@@ -56,9 +54,7 @@ internal sealed class SegmentIndex(int intervalBytes, int maxEntries = SegmentIn
     private void Thin()
     {
         for (int i = 0; i * 2 < maxEntries; i++)
-        {
             _entries[i] = _entries[i * 2];
-        }
 
         _entries.RemoveRange((maxEntries + 1) / 2, maxEntries / 2);
         _interval = Math.Max(1, _interval * 2);

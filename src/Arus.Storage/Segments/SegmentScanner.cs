@@ -45,9 +45,7 @@ internal sealed class SegmentScanner : IDisposable
             }
 
             if (status == BatchReadStatus.Invalid || !Fill())
-            {
                 return status;
-            }
         }
     }
 
@@ -56,9 +54,7 @@ internal sealed class SegmentScanner : IDisposable
         byte[] buffer = _buffer;
         _buffer = [];
         if (buffer.Length > 0)
-        {
             ArrayPool<byte>.Shared.Return(buffer);
-        }
     }
 
     /// <summary>Reads more behind what is left; false when there is no more, or no whole batch can come of it.</summary>
@@ -67,9 +63,7 @@ internal sealed class SegmentScanner : IDisposable
         int left = _filled - _start;
         long available = _end - _bufferAt - _filled;
         if (available <= 0)
-        {
             return false;
-        }
 
         int wanted = BufferSize;
         if (left >= RecordBatchHeader.Size)
@@ -77,9 +71,7 @@ internal sealed class SegmentScanner : IDisposable
             // A whole batch must fit; its length was looked at, so it is not absurd for the file only if the file holds as much.
             int size = new RecordBatchHeader(_buffer.AsSpan(_start, RecordBatchHeader.Size)).SizeInBytes;
             if (size - left > available)
-            {
                 return false;
-            }
 
             wanted = Math.Max(wanted, size);
         }

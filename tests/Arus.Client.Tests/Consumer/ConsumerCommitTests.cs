@@ -19,9 +19,7 @@ public sealed class ConsumerCommitTests : ConsumerTestBase
         await cluster.Membership.AssignAsync(new("t", 0), new("t", 1));
         var values = new List<string?>();
         while (values.Count < 3)
-        {
             values.AddRange((await consumer.PollAsync(Forever, Bound)).Select(r => r.Value));
-        }
 
         Assert.Equal(["b", "c", "d"], values.Order());
         await consumer.CommitAsync();

@@ -58,9 +58,7 @@ public sealed class ConsumerEnumerationTests : ConsumerTestBase
         async Task<string?> FirstAsync()
         {
             await foreach (ConsumeResult<string, string> record in consumer.ConsumeAsync(Bound))
-            {
                 return record.Value;
-            }
 
             return null;
         }

@@ -33,9 +33,7 @@ public sealed class ConsumerInterleavingTests : ConsumerTestBase
             {
                 Accept(core, First, Marker(3));
                 if (isRevoked)
-                {
                     twice.BeginRevoke();
-                }
             }
         };
         using var stop = new CancellationTokenSource();
@@ -45,9 +43,7 @@ public sealed class ConsumerInterleavingTests : ConsumerTestBase
         Assert.Equal(isRevoked ? "x" : "a", records.Current.Value);
         Assert.Equal(isRevoked ? (0L, 0L) : (1L, 0L), (twice.Delivered, twice.Processed));
         for (int i = 0; i < 3 && !isRevoked; i++)
-        {
             Assert.True(await records.MoveNextAsync());
-        }
 
         Task<bool> next = records.MoveNextAsync().AsTask();
         Assert.False(next.IsCompleted);
@@ -96,9 +92,7 @@ public sealed class ConsumerInterleavingTests : ConsumerTestBase
             new ConsumerOptions { FetchMaxBytes = drained.Length + 1, MaxPollRecords = 1 }, key =>
         {
             if (key != PartitionKey.Format("t", 1))
-            {
                 return new TaskCompletionSource<PartitionReadResult>().Task;
-            }
 
             if (Interlocked.Increment(ref fetches) > 1)
             {
@@ -119,9 +113,7 @@ public sealed class ConsumerInterleavingTests : ConsumerTestBase
         _hook.OnRecord = value =>
         {
             if (value == "first")
-            {
                 answer.SetResult(Response(fetched));
-            }
         };
         IReadOnlyList<ConsumeResult<string, string>> records = await Task.Run(() => consumer.PollAsync(Forever, Bound).AsTask());
         Assert.Equal("first", Assert.Single(records).Value);
@@ -146,13 +138,9 @@ public sealed class ConsumerInterleavingTests : ConsumerTestBase
         fetcher.Resolve(50, fetcher.Version);
         Task commit = committer.CommitProcessedAsync([fetcher], CancellationToken.None);
         if (isReset)
-        {
             fetcher.Resolve(0, fetcher.Version);
-        }
         else
-        {
             core.Seek(First, 0);
-        }
 
         fetcher.MarkDelivered(10, fetcher.Version);
         answer.SetResult(new OffsetCommitResponse
@@ -183,9 +171,7 @@ public sealed class ConsumerInterleavingTests : ConsumerTestBase
     {
         using var builder = new RecordBatchBuilder();
         foreach (string value in values)
-        {
             builder.Append(1_000, null, Encoding.UTF8.GetBytes(value));
-        }
 
         byte[] batch = builder.Build(options).ToArray();
         RecordBatches.SetBaseOffset(batch, offset);

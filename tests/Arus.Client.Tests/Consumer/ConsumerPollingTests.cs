@@ -17,9 +17,7 @@ public sealed class ConsumerPollingTests : ConsumerTestBase
         consumer.Assign(new TopicPartitionOffset("t", 0, TopicPartitionOffset.Beginning));
         var read = new List<ConsumeResult<string, string>>();
         while (read.Count < 3)
-        {
             read.AddRange(await consumer.PollAsync(Forever, Bound));
-        }
 
         Assert.Equal([(0L, "ka", "a"), (1L, "kb", "b"), (2L, "kc", "c")], read.Select(r => (r.Offset, r.Key, r.Value)));
         Assert.Equal(1_000, read[0].TimestampMs);
@@ -39,9 +37,7 @@ public sealed class ConsumerPollingTests : ConsumerTestBase
         var cluster = new FakeCluster();
         using var builder = new RecordBatchBuilder();
         for (int i = 0; i < 10; i++)
-        {
             builder.Append(i, null, Encoding.UTF8.GetBytes($"{i}"), [new("h", Encoding.UTF8.GetBytes($"x{i}")), new("null", null)]);
-        }
 
         cluster.Partition("t", 0).Put(builder.Build(new RecordBatchOptions { Compression = codec }).Span);
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Plain with { MaxPollRecords = 4 });
@@ -140,9 +136,7 @@ public sealed class ConsumerPollingTests : ConsumerTestBase
         var cluster = new FakeCluster();
         InMemoryPartition partition = cluster.Partition("t", 0);
         for (int i = 0; i < 100; i++)
-        {
             partition.Put(new string('x', 1000));
-        }
 
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(
             Plain with { FetchMaxBytes = 3_000, MaxPartitionFetchBytes = 2_000, MaxPollRecords = 1 });

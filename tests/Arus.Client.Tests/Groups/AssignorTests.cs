@@ -123,9 +123,7 @@ public sealed class AssignorTests
         IReadOnlyDictionary<string, IReadOnlyList<TopicPartition>> result, string which)
     {
         if (name == "range" || (name == "roundrobin" && !alike))
-        {
             return;
-        }
 
         foreach (MemberSubscription more in members)
         {
@@ -172,9 +170,7 @@ public sealed class AssignorTests
         {
             List<MemberSubscription> present = round > 8 ? members : [.. members.Where(_ => random.Next(3) > 0)];
             foreach (string gone in owned.Keys.Except(present.Select(member => member.MemberId)).ToArray())
-            {
                 owned.Remove(gone);
-            }
 
             List<MemberSubscription> joining = [.. present.Select(member => member with
             {

@@ -60,9 +60,7 @@ public sealed class ConsumerProtocolTests
     {
         byte[] subscription = ConsumerProtocol.EncodeSubscription(Subscription);
         for (int length = 0; length < subscription.Length; length++)
-        {
             Assert.Throws<InvalidDataException>(() => ConsumerProtocol.DecodeSubscription(subscription.AsMemory(0, length)));
-        }
 
         Assert.Throws<InvalidDataException>(() => ConsumerProtocol.DecodeSubscription(Convert.FromHexString("00007FFFFFFF0001")));
         Assert.Throws<InvalidDataException>(() => ConsumerProtocol.DecodeAssignment(Convert.FromHexString("00007FFFFFFF000174")));

@@ -101,9 +101,7 @@ public sealed class GroupMembershipTests : IAsyncLifetime
         await a.NextAsync();
         _group.Restart(forget: true);
         if (toldByCommit)
-        {
             a.Membership.ReportCommitError(ErrorCode.UnknownMemberId);
-        }
 
         Assert.Equal("lost t-0 t-1 t-2 t-3", await a.NextAsync());
         Assert.Equal("assigned t-0 t-1 t-2 t-3", await a.NextAsync());
@@ -117,9 +115,7 @@ public sealed class GroupMembershipTests : IAsyncLifetime
         _group.BeforeCall = call =>
         {
             if (failed.AddOrUpdate(call.GetType(), 1, (_, count) => count + 1) <= 2)
-            {
                 throw new TimeoutException($"{call}");
-            }
         };
         TestMember a = Start("a", PartitionAssignors.Range);
 
@@ -234,9 +230,7 @@ public sealed class GroupMembershipTests : IAsyncLifetime
     {
         _group.BeforeCall = _ => { };
         foreach (TestMember member in _members)
-        {
             await member.Membership.DisposeAsync();
-        }
 
         _group.Dispose();
     }
@@ -287,9 +281,7 @@ public sealed class GroupMembershipTests : IAsyncLifetime
             {
                 string next = await NextAsync();
                 if (next != "assigned")
-                {
                     return next;
-                }
             }
         }
 
@@ -300,9 +292,7 @@ public sealed class GroupMembershipTests : IAsyncLifetime
             group.BeforeCall = call =>
             {
                 if (call is HeartbeatRequest)
-                {
                     seen.TrySetResult();
-                }
             };
             member.Membership.ReportCommitError(ErrorCode.RebalanceInProgress);
             return seen.Task;
@@ -313,9 +303,7 @@ public sealed class GroupMembershipTests : IAsyncLifetime
         public ValueTask OnPartitionsAssignedAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellationToken)
         {
             foreach (TopicPartition partition in partitions)
-            {
                 Assert.True(owners.TryAdd(partition, name), $"{name} got {partition}, which {owners.GetValueOrDefault(partition)} has");
-            }
 
             return failOnAssigned ? throw new InvalidOperationException($"{name}: assigned") : Note("assigned", partitions);
         }
@@ -329,9 +317,7 @@ public sealed class GroupMembershipTests : IAsyncLifetime
         private ValueTask LetGo(string what, IReadOnlyList<TopicPartition> partitions)
         {
             foreach (TopicPartition partition in partitions)
-            {
                 owners.TryRemove(new KeyValuePair<TopicPartition, string>(partition, name));
-            }
 
             return Note(what, partitions);
         }

@@ -132,9 +132,7 @@ public sealed class PartitionSequenceTests
     {
         var builder = new RecordBatchBuilder();
         for (int i = 0; i < records; i++)
-        {
             builder.Append(timestampMs: 1, "k"u8, isKeyNull: false, "v"u8, isValueNull: false, []);
-        }
 
         return new ProducerBatch(builder, new DeliveryOutcome(new TopicPartition("t", 0)), createdAt: 0);
     }

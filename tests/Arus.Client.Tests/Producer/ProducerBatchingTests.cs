@@ -17,9 +17,7 @@ public sealed class ProducerBatchingTests
         await using IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(Eager with { BatchSize = 300 });
         var pending = new List<PendingDelivery>();
         for (int i = 0; i < 500; i++)
-        {
             pending.Add(await producer.EnqueueAsync(new("t", $"k{i}", $"v{i}")));
-        }
 
         await producer.FlushAsync();
         List<(long Offset, string? Key, string? Value)> records = cluster.Partition("t", 0).Records();
@@ -89,9 +87,7 @@ public sealed class ProducerBatchingTests
         await using IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(
             new ProducerOptions { Linger = TimeSpan.FromHours(1), DeliveryTimeout = TimeSpan.FromHours(2), BatchSize = 4096 });
         for (int i = 0; i < 2000; i++)
-        {
             await producer.EnqueueAsync(new("t", null, new string('x', 50)));
-        }
 
         await producer.FlushAsync();
         InMemoryPartition[] partitions = [.. Enumerable.Range(0, 8).Select(p => cluster.Partition("t", p))];

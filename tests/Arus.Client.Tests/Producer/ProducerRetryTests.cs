@@ -49,9 +49,7 @@ public sealed class ProducerRetryTests
         await using IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(Eager with { BatchSize = 400 });
         var pending = new List<(string Value, PendingDelivery Delivery)>();
         for (int i = 0; i < 600; i++)
-        {
             pending.Add(($"v{i}", await producer.EnqueueAsync(new("t", null, $"v{i}") { Partition = i % 3 })));
-        }
 
         await producer.FlushAsync();
         var acknowledged = new HashSet<string>();
@@ -211,8 +209,6 @@ public sealed class ProducerRetryTests
     private static bool Chance(Random random, double chance)
     {
         lock (random)
-        {
             return random.NextDouble() < chance;
-        }
     }
 }

@@ -26,17 +26,13 @@ public sealed class ProducerSplitTests
         });
         var pending = new List<PendingDelivery>();
         for (int i = 0; i < 100; i++)
-        {
             pending.Add(await producer.EnqueueAsync(new("t", $"k{i}", $"v{i}") { Headers = [new("h", "x"u8.ToArray())] }));
-        }
 
         await producer.FlushAsync();
         Assert.Equal(
             Enumerable.Range(0, 100).Select(i => ((long)i, (string?)$"k{i}", (string?)$"v{i}")), partition.Records());
         for (int i = 0; i < 100; i++)
-        {
             Assert.Equal(i, (await pending[i].GetResultAsync()).Offset);
-        }
 
         // In the sequence of the batch that was refused: nothing was lost, so no new epoch is needed.
         RecordBatchHeader last = new(partition.Appends[^1].Entries[^1].Span);
@@ -162,9 +158,7 @@ public sealed class ProducerSplitTests
         await called;
         var pending = new List<PendingDelivery>();
         for (int i = 1; i <= count; i++)
-        {
             pending.Add(await producer.EnqueueAsync(new("t", "k", i.ToString(CultureInfo.InvariantCulture).PadRight(size, 'x'))));
-        }
 
         return pending;
     }

@@ -40,9 +40,7 @@ public sealed class NativeClientTests : IAsyncLifetime
         {
             await using IProducer<string, string> producer = Client.CreateProducer<string, string>(Eager with { Compression = codec });
             for (int i = 0; i < 300; i++)
-            {
                 await producer.EnqueueAsync(new("codecs", $"{i % 17}", $"{codec}-{i}") { Headers = [new("n", BitConverter.GetBytes(i))] });
-            }
 
             await producer.FlushAsync();
         }
@@ -60,9 +58,7 @@ public sealed class NativeClientTests : IAsyncLifetime
             Assert.True(last.GetValueOrDefault((value[0], record.Key!), -1) < number);
             last[(value[0], record.Key!)] = number;
             if (++read == 1500)
-            {
                 break;
-            }
         }
 
         Assert.Equal(0, consumer.Assignment.Sum(p => consumer.Lag(p)));
@@ -143,9 +139,7 @@ public sealed class NativeClientTests : IAsyncLifetime
                     mine++;
                     seen.AddOrUpdate(record.Value!, 1, (_, n) => n + 1);
                     if (seen.Count == Count)
-                    {
                         all.TrySetResult();
-                    }
                 }
             }
 
@@ -158,9 +152,7 @@ public sealed class NativeClientTests : IAsyncLifetime
         await using (IProducer<string, string> producer = Client.CreateProducer<string, string>(Eager))
         {
             for (int i = 0; i < Count; i++)
-            {
                 await producer.EnqueueAsync(new("shared", $"{i}", $"v{i}"));
-            }
         }
 
         await Task.WhenAny(all.Task, stays);
@@ -193,9 +185,7 @@ public sealed class NativeClientTests : IAsyncLifetime
 
         await producer.FlushAsync();
         foreach (PendingDelivery delivery in acknowledged)
-        {
             await delivery.GetResultAsync();
-        }
 
         await using IConsumer<string, string> consumer = Client.CreateConsumer<string, string>();
         consumer.Assign(new TopicPartitionOffset("survivor", 0, 0), new TopicPartitionOffset("survivor", 1, 0));
@@ -203,9 +193,7 @@ public sealed class NativeClientTests : IAsyncLifetime
         while (read.Sum(r => r.Count) < 2_000)
         {
             foreach (ConsumeResult<string, string> record in await consumer.PollAsync(TestTimeout.Value))
-            {
                 read[record.Partition.Partition].Add(int.Parse(record.Value!));
-            }
         }
 
         Assert.Equal(Enumerable.Range(0, 1_000).Select(i => 2 * i), read[0]);
@@ -220,9 +208,7 @@ public sealed class NativeClientTests : IAsyncLifetime
         await using (IProducer<string, string> producer = Client.CreateProducer<string, string>(Eager))
         {
             for (int i = 0; i < 200; i++)
-            {
                 await producer.EnqueueAsync(new("jobs", $"k{i % 10}", i == 50 ? "poison" : $"{i}"));
-            }
         }
 
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -242,14 +228,10 @@ public sealed class NativeClientTests : IAsyncLifetime
             (record, _) =>
             {
                 if (record.Value == "poison")
-                {
                     throw new InvalidOperationException("poison");
-                }
 
                 if (Interlocked.Increment(ref processed) == 199)
-                {
                     done.SetResult();
-                }
 
                 return default;
             });

@@ -54,9 +54,7 @@ public sealed class GroupCluster : IAsyncLifetime
             {
                 T result = await call();
                 if (errorOf(result) != ErrorCode.NotCoordinator)
-                {
                     return result;
-                }
             }
             catch (Exception failure) when (failure
                 is TimeoutException or OrleansException or ArusException { Code: ErrorCode.NotCoordinator })

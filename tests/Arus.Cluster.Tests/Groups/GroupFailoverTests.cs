@@ -62,9 +62,7 @@ public sealed class GroupFailoverTests : IAsyncLifetime
         {
             using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
             while (!condition())
-            {
                 await _changes.Reader.ReadAsync(limit.Token);
-            }
         }
 
         public ValueTask OnPartitionsRevokedAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellationToken) => default;

@@ -77,8 +77,6 @@ internal sealed class SharedGrainStorage : IGrainStorage
     {
         string? stored = _rows.TryGetValue($"{grainId}|{stateName}", out (string ETag, byte[] Data) row) ? row.ETag : null;
         if (stored != etag)
-        {
             throw new InconsistentStateException($"{stateName} of {grainId} has another version", stored ?? "none", etag ?? "none");
-        }
     }
 }

@@ -31,15 +31,11 @@ internal sealed class ClusterContents
         MetadataResponse metadata = await wire.CallAsync<MetadataResponse>(new MetadataRequest { Topics = null }, version: 12);
         contents.Line($"cluster {metadata.ClusterId}");
         foreach (MetadataResponse.MetadataTopic topic in metadata.Topics.OrderBy(topic => topic.Name, StringComparer.Ordinal))
-        {
             await contents.ReadTopicAsync(topic);
-        }
 
         ListGroupsResponse groups = await wire.CallAsync<ListGroupsResponse>(new ListGroupsRequest(), version: 4);
         foreach (string group in groups.Groups.Select(group => group.GroupId).Order(StringComparer.Ordinal))
-        {
             await contents.ReadGroupAsync(group);
-        }
 
         return contents;
     }
@@ -169,9 +165,7 @@ internal sealed class ClusterContents
     {
         var text = new StringBuilder();
         while (headers.TryRead(out RecordHeaderView header))
-        {
             text.Append(' ').Append(Show(header.Key, false)).Append(':').Append(Show(header.Value, header.IsValueNull));
-        }
 
         return text.ToString();
     }

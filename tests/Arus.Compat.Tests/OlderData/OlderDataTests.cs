@@ -54,13 +54,9 @@ public sealed class OlderDataTests : IDisposable
             using WireClient wire = await WireClient.ConnectAsync(server.ServerPorts.Kafka);
             before = (await ClusterContents.ReadAsync(wire)).Text;
             if (end == "killed")
-            {
                 server.Kill();
-            }
             else
-            {
                 server.Terminate();
-            }
 
             await server.WaitForExitAsync();
         }
@@ -98,9 +94,7 @@ public sealed class OlderDataTests : IDisposable
             [.. contents.Partitions.SelectMany(partition => partition.LastBatchOfEachProducer().Select(batch => (partition, batch)))];
         Assert.NotEmpty(producers);
         foreach ((PartitionContents partition, ReadOnlyMemory<byte> batch) in producers)
-        {
             await CheckProducerAsync(wire, partition, batch);
-        }
 
         await CheckDeletedAsync(wire);
     }

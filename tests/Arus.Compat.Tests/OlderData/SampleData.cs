@@ -98,17 +98,13 @@ internal sealed class SampleData
     private async Task ProduceInAllCodecsAsync()
     {
         foreach (CompressionType codec in Enum.GetValues<CompressionType>())
-        {
             await AppendAsync(Native, 0, Batch(codec.ToString(), 6, new RecordBatchOptions { Compression = codec }));
-        }
     }
 
     private async Task ProduceSegmentsAsync()
     {
         for (int i = 0; i < 12; i++)
-        {
             await AppendAsync(Segments, i % 2, Batch($"{i}", 6, new RecordBatchOptions()));
-        }
     }
 
     /// <summary>Three producers of ours, of which one has raised its epoch, and one of librdkafka.</summary>
@@ -140,9 +136,7 @@ internal sealed class SampleData
     private async Task TrimAsync()
     {
         for (int i = 0; i < 4; i++)
-        {
             await AppendAsync(Trimmed, 0, Batch($"{i}", 5, new RecordBatchOptions()));
-        }
 
         DeleteRecordsResponse response = await _wire.CallAsync<DeleteRecordsResponse>(
             new DeleteRecordsRequest
@@ -181,9 +175,7 @@ internal sealed class SampleData
         consumer.Subscribe([Orders, Idempotent]);
         using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
         for (int ended = 0; ended < 5;)
-        {
             ended += consumer.Consume(deadline.Token).IsPartitionEOF ? 1 : 0;
-        }
 
         consumer.Commit();
         consumer.Close();
@@ -209,9 +201,7 @@ internal sealed class SampleData
         // The size tells it, not the records: a cache may have those for a while that are gone from the log.
         using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(60));
         while (await SizeAsync(Compacted) > appended / 2)
-        {
             await Task.Delay(20, deadline.Token);
-        }
     }
 
     private async Task<long> SizeAsync(string topic)

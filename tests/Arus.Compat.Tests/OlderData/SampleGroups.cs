@@ -30,9 +30,7 @@ internal sealed class SampleGroups(int port, WireClient wire)
         var heartbeat = new HeartbeatRequest { GroupId = Members, GenerationId = alone.GenerationId, MemberId = alone.MemberId };
         using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
         while ((await wire.CallAsync<HeartbeatResponse>(heartbeat, version: 4)).ErrorCode != ErrorCode.RebalanceInProgress)
-        {
             await Task.Delay(10, deadline.Token);
-        }
 
         JoinGroupResponse leader = await wire.CallAsync<JoinGroupResponse>(dynamic, version: 7);
         JoinGroupResponse follower = await joining;

@@ -68,14 +68,10 @@ public sealed class GroupFormatTests
         byte[] group = DataMessages.WriteVersioned(Group);
         byte[] offsets = GroupOffsetsFormat.Encode(Offsets);
         for (int length = 0; length < group.Length; length++)
-        {
             Assert.Throws<InvalidDataException>(() => DataMessages.ReadVersioned<GroupMetadata>(group.AsMemory(0, length)));
-        }
 
         for (int length = 0; length < offsets.Length; length++)
-        {
             Assert.Throws<InvalidDataException>(() => GroupOffsetsFormat.Decode(offsets.AsMemory(0, length)));
-        }
 
         Assert.Throws<InvalidDataException>(() => GroupOffsetsFormat.Decode((byte[])[.. offsets, 0]));
     }

@@ -165,9 +165,7 @@ internal sealed class GroupScript : IMemberIdSource
         Effects<GroupRecords> effects = _group.TakeEffects(canWrite && _inFlight is null);
         _deadline = effects.Deadline;
         foreach ((long token, IApiMessage message) in effects.Replies)
-        {
             Print(token == Number(NoToken) ? Show(message) : $"{token}: {Show(message)}");
-        }
 
         if (effects.Records is { } records)
         {
@@ -202,13 +200,9 @@ internal sealed class GroupScript : IMemberIdSource
         foreach ((TopicPartition partition, StoredOffset? offset) in write.Offsets)
         {
             if (offset is { } value)
-            {
                 _storedOffsets[partition] = value;
-            }
             else
-            {
                 _storedOffsets.Remove(partition);
-            }
         }
 
         _group.Written();

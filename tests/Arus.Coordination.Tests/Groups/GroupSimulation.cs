@@ -42,14 +42,10 @@ internal sealed class GroupSimulation
         _trouble = false;
         World.Note("the trouble ends");
         foreach (SimulatedCoordinator coordinator in _coordinators.SkipLast(1))
-        {
             coordinator.Kill("the directory found the other");
-        }
 
         if (!_coordinators[^1].IsAlive)
-        {
             StartCoordinator();
-        }
 
         _members[^1].Start();
         World.RunUntil(TroubleMs + SettleMs);
@@ -59,15 +55,11 @@ internal sealed class GroupSimulation
     public void Send(IApiMessage request, Caller caller, Action<IApiMessage> reply, bool mustOwn = false)
     {
         if (_trouble && World.Chance(0.03))
-        {
             return;
-        }
 
         SimulatedCoordinator[] reachable = [.. _coordinators.Where(coordinator => coordinator.IsAlive)];
         if (reachable.Length == 0)
-        {
             return;
-        }
 
         SimulatedCoordinator target = World.Chance(0.7) ? reachable[^1] : reachable[World.Random.Next(reachable.Length)];
         World.After(World.Random.Next(1, 50), () => target.Receive(request, caller, reply, mustOwn));
@@ -76,9 +68,7 @@ internal sealed class GroupSimulation
     public void Deliver(Action reply)
     {
         if (!_trouble || !World.Chance(0.03))
-        {
             World.After(World.Random.Next(1, 50), reply);
-        }
     }
 
     /// <summary>Member loops never end in an exception but that of a broken invariant, which must not get lost.</summary>
@@ -115,9 +105,7 @@ internal sealed class GroupSimulation
     private void Trouble()
     {
         if (!_trouble)
-        {
             return;
-        }
 
         SimulatedMember member = _members[World.Random.Next(Members)];
         switch (World.Random.Next(10))
@@ -148,9 +136,7 @@ internal sealed class GroupSimulation
             World.After(World.Random.Next(0, 3_000), () =>
             {
                 if (!_coordinators[^1].IsAlive)
-                {
                     StartCoordinator();
-                }
             });
         }
 
@@ -162,9 +148,7 @@ internal sealed class GroupSimulation
         foreach (Task loop in _running)
         {
             if (loop.Exception is { } failure)
-            {
                 throw failure.InnerException!;
-            }
         }
 
         ConsumerGroup group = _coordinators[^1].Group;

@@ -19,9 +19,7 @@ internal sealed class SimulatedStorage(SimulatedWorld world)
     public bool TryWrite(ref long version, GroupRecords records)
     {
         if (version != Version)
-        {
             return false;
-        }
 
         version = ++Version;
         if (records.Clear)
@@ -95,9 +93,7 @@ internal sealed class SimulatedCoordinator : IMemberIdSource
     public void Receive(IApiMessage request, Caller caller, Action<IApiMessage> reply, bool mustOwn = false)
     {
         if (!IsAlive)
-        {
             return;
-        }
 
         if (mustOwn && _storage.Version != _version)
         {
@@ -142,14 +138,10 @@ internal sealed class SimulatedCoordinator : IMemberIdSource
     {
         // A coordinator that died with a write under way may or may not have been heard by the storage.
         if (!IsAlive && _world.Chance(0.5))
-        {
             return;
-        }
 
         if (!_storage.TryWrite(ref _version, records))
-        {
             Kill("fenced");
-        }
 
         if (IsAlive)
         {

@@ -91,9 +91,7 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
         };
         IApiMessage? reply = await CallAsync(request, new Caller(name, "/sim", JoinGroupRequest.Descriptor.MaxVersion));
         if (life != _life || reply is not JoinGroupResponse join)
-        {
             return false;
-        }
 
         if (join.ErrorCode is not (ErrorCode.None or ErrorCode.MemberIdRequired or ErrorCode.RequestTimedOut))
         {
@@ -103,9 +101,7 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
 
         _memberId = join.MemberId;
         if (join.ErrorCode != ErrorCode.None)
-        {
             return false;
-        }
 
         // The eager protocol: what was owned is given up before the next generation is known.
         Owned = [];
@@ -118,9 +114,7 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
                 MemberId = _memberId, GroupInstanceId = instanceId, GenerationId = Generation, Assignments = [.. Assign(join)],
             });
             if (life != _life || reply is not SyncGroupResponse sync)
-            {
                 return false;
-            }
 
             if (sync.ErrorCode is not (ErrorCode.None or ErrorCode.RequestTimedOut))
             {
@@ -143,9 +137,7 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
     private static IEnumerable<SyncGroupRequest.SyncGroupRequestAssignment> Assign(JoinGroupResponse join)
     {
         if (join.SkipAssignment)
-        {
             yield break;
-        }
 
         for (int i = 0; i < join.Members.Length; i++)
         {
@@ -161,9 +153,7 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
         {
             await StepAsync(1_000);
             if (life != _life || generation != Generation)
-            {
                 return;
-            }
 
             var request = new HeartbeatRequest { MemberId = _memberId, GroupInstanceId = instanceId, GenerationId = Generation };
             ErrorCode? error = (await CallAsync(request) as HeartbeatResponse)?.ErrorCode;
@@ -194,9 +184,7 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
         {
             await StepAsync(_world.Random.Next(100, 1_500));
             if (life != _life || _rejoin || Owned.Length == 0)
-            {
                 continue;
-            }
 
             OffsetCommitRequest.OffsetCommitRequestPartition[] offsets = [.. Owned.Select(
                 partition => new OffsetCommitRequest.OffsetCommitRequestPartition
@@ -255,8 +243,6 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
     {
         await _world.Delay(ms);
         if (_world.Now < _stalledUntil)
-        {
             await _world.Delay((int)(_stalledUntil - _world.Now));
-        }
     }
 }

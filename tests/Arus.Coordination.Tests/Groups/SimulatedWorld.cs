@@ -45,17 +45,13 @@ internal sealed class SimulatedWorld(int seed)
     {
         _trace.Enqueue(string.Create(CultureInfo.InvariantCulture, $"{Now,7} {line}"));
         if (_trace.Count > TraceLines)
-        {
             _trace.Dequeue();
-        }
     }
 
     public void Require(bool condition, Func<string> rule)
     {
         if (!condition)
-        {
             throw new InvariantBrokenException($"seed {seed}, at {Now}: {rule()}\n{string.Join('\n', _trace)}");
-        }
     }
 }
 

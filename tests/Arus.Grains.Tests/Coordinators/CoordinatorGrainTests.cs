@@ -71,9 +71,7 @@ public sealed class CoordinatorGrainTests(CoordinatorGrainTests.OneSilo silo) : 
         {
             await hold(name);
             if (name == at)
-            {
                 throw new IOException("No space left on device");
-            }
         };
         Task<int> written = _counter.AddAsync(1);
         await reached;

@@ -30,9 +30,7 @@ internal sealed class CounterRow
         get
         {
             lock (_gate)
-            {
                 return _total;
-            }
         }
     }
 
@@ -42,9 +40,7 @@ internal sealed class CounterRow
         {
             _journal.Add(entry);
             foreach ((_, TaskCompletionSource source) in _waiters.Where(waiter => waiter.Entry == entry))
-            {
                 source.TrySetResult();
-            }
         }
     }
 
@@ -52,9 +48,7 @@ internal sealed class CounterRow
     public string[] Journal(params string[] kinds)
     {
         lock (_gate)
-        {
             return [.. _journal.Where(entry => kinds.Length == 0 || kinds.Contains(entry.Split(' ')[0]))];
-        }
     }
 
     /// <summary>Completes when the entry is in the journal.</summary>
@@ -119,9 +113,7 @@ internal sealed class CounterRow
             lock (row._gate)
             {
                 if (_version != row._version)
-                {
                     throw new InconsistentStateException("Another activation has claimed the counter.");
-                }
 
                 row._exists = true;
                 row._total = records.Total;
@@ -135,9 +127,7 @@ internal sealed class CounterRow
         public Task<bool> IsOwnerAsync()
         {
             lock (row._gate)
-            {
                 return Task.FromResult(_version == row._version);
-            }
         }
     }
 }

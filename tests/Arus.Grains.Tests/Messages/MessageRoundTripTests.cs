@@ -73,9 +73,7 @@ public sealed class MessageRoundTripTests
     private static JsonNode Describe(object? value)
     {
         if (value is not Exception exception)
-        {
             return JsonSerializer.SerializeToNode(value)!;
-        }
 
         const BindingFlags Own = BindingFlags.Instance | BindingFlags.Public | BindingFlags.DeclaredOnly;
         return new JsonObject(exception.GetType().GetProperties(Own)

@@ -50,9 +50,7 @@ public sealed class RecordBytesCodecTests
     {
         byte[] bytes = _serializer.SerializeToArray(Make([200, 100]));
         for (int length = 1; length < bytes.Length - 1; length++)
-        {
             Assert.ThrowsAny<Exception>(() => _serializer.Deserialize(bytes.AsSpan(0, length)));
-        }
     }
 
     /// <summary>The field, its number of segments and a segment in turn claim 256 MiB.</summary>
@@ -66,9 +64,7 @@ public sealed class RecordBytesCodecTests
             var writer = Writer.Create(buffer, session);
             writer.WriteFieldHeader(0, typeof(RecordBytes), typeof(RecordBytes), WireType.LengthPrefixed);
             for (int i = 0; i < 3; i++)
-            {
                 writer.WriteVarUInt32(i == which ? 1u << 28 : i == 0 ? 20u : 1u);
-            }
 
             writer.Write(new byte[20]);
             writer.Commit();

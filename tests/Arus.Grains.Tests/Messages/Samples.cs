@@ -18,14 +18,10 @@ internal static class Samples
     {
         Assert.True(depth < MaxDepth, $"{type} contains itself.");
         if (Simple(type, name) is { } simple)
-        {
             return simple;
-        }
 
         if (Nullable.GetUnderlyingType(type) is { } underlying)
-        {
             return Make(underlying, name, depth + 1);
-        }
 
         if (type.IsArray)
         {

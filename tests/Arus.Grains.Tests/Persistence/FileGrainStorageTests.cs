@@ -141,9 +141,7 @@ public sealed class FileGrainStorageTests : IDisposable
                 .. Keys.Where(key => key.Length > 0).Select(key => ("state", GrainId.Create("topic", key))),
             ];
         foreach ((string state, GrainId grain) in places)
-        {
             await _storage.WriteStateAsync(state, grain, new GrainState<Counter>(new Counter { Name = $"{state} of {grain}" }));
-        }
 
         foreach ((string state, GrainId grain) in places)
         {

@@ -53,9 +53,7 @@ public sealed class GrainStorageRowStoreTests : IDisposable
     {
         RowPartitionLog older = await OpenAsync();
         for (int i = 0; i < 7; i++)
-        {
             Assert.Equal(i, await AppendAsync(older, $"old {i}", 1));
-        }
 
         RowPartitionLog newer = await OpenAsync();
         Assert.Equal(7, await AppendAsync(older, "late", 1));

@@ -8,9 +8,7 @@ public sealed class ConfigTests
     public void A_default_is_allowed_by_its_own_key(ConfigDefinition key)
     {
         if (key.Default is not null)
-        {
             Assert.Null(key.Validate(key.Default));
-        }
 
         Assert.NotEmpty(key.Documentation);
         Assert.NotEmpty(key.Allowed);

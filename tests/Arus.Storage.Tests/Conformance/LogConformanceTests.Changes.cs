@@ -137,9 +137,7 @@ public abstract partial class LogConformanceTests
         TopicConfig config = LogExtensions.Config(("segment.bytes", "1024"));
         IPartitionLog log = await host.OpenAsync(config);
         for (int i = 0; i < 30; i++)
-        {
             await log.MustAppendAsync(Batches.Of($"{i} a", $"{i} b"), epoch: 1 + (i / 10));
-        }
 
         await log.TruncateToAsync(45);
         Assert.Equal((44, 44, 3), (log.LogEndOffset, log.HighWatermark, log.LatestEpoch));
@@ -159,9 +157,7 @@ public abstract partial class LogConformanceTests
     {
         IPartitionLog log = await host.OpenAsync(LogExtensions.Config(("segment.bytes", "1024")));
         for (int i = 0; i < 40; i++)
-        {
             await log.MustAppendAsync(Batches.Idempotent(1, 0, i));
-        }
 
         await log.TruncateToAsync(17);
         Assert.Equal(ErrorCode.OutOfOrderSequenceNumber, (await log.AppendOneAsync(Batches.Idempotent(1, 0, 40))).Error);
@@ -217,9 +213,7 @@ public abstract partial class LogConformanceTests
     {
         IPartitionLog log = await host.OpenAsync(Compacted());
         for (int i = 0; i < 60; i++)
-        {
             await log.MustAppendAsync(Batches.Keyed(("k", $"{i} {new string('v', 80)}")));
-        }
 
         await host.SealAsync(log);
         await log.MaintainAsync();
@@ -262,9 +256,7 @@ public abstract partial class LogConformanceTests
         TopicConfig config = Compacted(("min.compaction.lag.ms", "60000"));
         IPartitionLog log = await host.OpenAsync(config);
         for (int i = 0; i < 30; i++)
-        {
             await log.MustAppendAsync(Batches.Keyed(("k", $"{i}")));
-        }
 
         await host.SealAsync(log);
         await log.MaintainAsync();
@@ -285,8 +277,6 @@ public abstract partial class LogConformanceTests
     private async Task FillAsync(IPartitionLog log, int count)
     {
         for (int i = 0; i < count; i++)
-        {
             await log.MustAppendAsync(Batches.Sized(400, NowMs));
-        }
     }
 }

@@ -40,9 +40,7 @@ public abstract partial class LogConformanceTests(LogHost host) : IAsyncLifetime
     {
         IPartitionLog log = await host.OpenAsync();
         for (int i = 0; i < 100; i++)
-        {
             await log.MustAppendAsync(Batches.Of($"{i}"));
-        }
 
         log = await host.ReopenAsync();
         Assert.Equal(Enumerable.Range(0, 100).Select(i => $"{i}"), await log.ReadValuesAsync());
@@ -193,14 +191,10 @@ public abstract partial class LogConformanceTests(LogHost host) : IAsyncLifetime
     {
         IPartitionLog log = await host.OpenAsync();
         for (int i = 0; i < 6; i++)
-        {
             Assert.Equal(i * 2, await log.MustAppendAsync(Batches.Idempotent(1, 0, i * 2, count: 2)));
-        }
 
         for (int i = 1; i < 6; i++)
-        {
             Assert.Equal(i * 2, await log.MustAppendAsync(Batches.Idempotent(1, 0, i * 2, count: 2)));
-        }
 
         Assert.Equal(ErrorCode.OutOfOrderSequenceNumber, (await log.AppendOneAsync(Batches.Idempotent(1, 0, 0, count: 2))).Error);
         Assert.Equal(12, log.LogEndOffset);

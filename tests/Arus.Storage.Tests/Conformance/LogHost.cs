@@ -67,9 +67,7 @@ internal sealed class FileLogHost : LogHost
     public override async Task SealAsync(IPartitionLog log)
     {
         for (int count = log.SegmentCount; log.SegmentCount < count + 1;)
-        {
             await log.MustAppendAsync(Batches.Keyed(("filler", new string('f', 300))));
-        }
 
         await log.FlushAsync();
     }
@@ -127,8 +125,6 @@ internal sealed class RowLogHost : LogHost
     public override async ValueTask DisposeAsync()
     {
         if (_log is not null)
-        {
             await _log.DisposeAsync();
-        }
     }
 }

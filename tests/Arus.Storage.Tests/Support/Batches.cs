@@ -40,9 +40,7 @@ internal static class Batches
         {
             ReadOnlyMemory<byte> batch = Build([(null, new string('x', payload))], new RecordBatchOptions(), _ => timestamp);
             if (batch.Length == size)
-            {
                 return batch;
-            }
 
             payload += size - batch.Length;
         }

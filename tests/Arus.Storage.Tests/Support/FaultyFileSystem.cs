@@ -28,9 +28,7 @@ internal sealed class FaultyFileSystem : ILogFileSystem
     {
         IsOff = true;
         foreach (Change change in _journal.TakeWhile(_ => random.Next(3) != 0))
-        {
             change.Apply(_durableFiles, _durableDirectories);
-        }
 
         var restarted = new FaultyFileSystem();
         foreach (string directory in _durableDirectories.Where(IsReachable))
@@ -72,9 +70,7 @@ internal sealed class FaultyFileSystem : ILogFileSystem
         if (!_files.TryGetValue(path, out Node? node))
         {
             if (!create || !_directories.Contains(Path.GetDirectoryName(path)!))
-            {
                 throw new FileNotFoundException($"{path} does not exist.", path);
-            }
 
             node = new Node();
             Node added = node;
@@ -101,14 +97,10 @@ internal sealed class FaultyFileSystem : ILogFileSystem
     {
         Check(directory);
         if (_directories.Contains(directory))
-        {
             return;
-        }
 
         if (Path.GetDirectoryName(directory) is { Length: > 1 } parent)
-        {
             CreateDirectory(parent);
-        }
 
         Record(directory, (_, directories) => directories.Add(directory));
     }
@@ -117,18 +109,14 @@ internal sealed class FaultyFileSystem : ILogFileSystem
     {
         Check(path);
         if (_files.ContainsKey(path))
-        {
             Record(path, (files, _) => files.Remove(path));
-        }
     }
 
     public void RenameFile(string path, string newPath)
     {
         Check(path);
         if (!_files.TryGetValue(path, out Node? node))
-        {
             throw new FileNotFoundException($"{path} does not exist.", path);
-        }
 
         Record(newPath, (files, _) =>
         {
@@ -159,9 +147,7 @@ internal sealed class FaultyFileSystem : ILogFileSystem
         {
             directories.Remove(path);
             foreach (string file in files.Keys.Where(file => Path.GetDirectoryName(file) == path).ToArray())
-            {
                 files.Remove(file);
-            }
         });
     }
 
@@ -169,9 +155,7 @@ internal sealed class FaultyFileSystem : ILogFileSystem
     {
         Check(directory);
         foreach (Change change in _journal.Where(change => change.Directory == directory))
-        {
             change.Apply(_durableFiles, _durableDirectories);
-        }
 
         _journal.RemoveAll(change => change.Directory == directory);
     }
@@ -194,18 +178,14 @@ internal sealed class FaultyFileSystem : ILogFileSystem
     private void Check(string path)
     {
         if (IsOff)
-        {
             throw new IOException($"{path}: the machine is off.");
-        }
     }
 
     private void CheckIo(string path)
     {
         Check(path);
         if (FailIo(path))
-        {
             throw new IOException($"{path}: input/output error.");
-        }
     }
 
     private sealed class Node
@@ -222,18 +202,14 @@ internal sealed class FaultyFileSystem : ILogFileSystem
         {
             _content = Apply(_content, position, bytes);
             if (journal)
-            {
                 _unsynced.Add((position, bytes.ToArray()));
-            }
         }
 
         public void SetLength(int length, bool journal = true)
         {
             Array.Resize(ref _content, length);
             if (journal)
-            {
                 _unsynced.Add((length, null));
-            }
         }
 
         public int Read(int position, Span<byte> buffer)
@@ -275,16 +251,12 @@ internal sealed class FaultyFileSystem : ILogFileSystem
         {
             // Some sectors of the write arrive, in any order; the file's length may be grown already.
             if (random.Next(2) == 0)
-            {
                 content = Apply(content, position, new byte[bytes.Length]);
-            }
 
             for (int at = 0; at < bytes.Length; at += Sector)
             {
                 if (random.Next(2) == 0)
-                {
                     content = Apply(content, position + at, bytes.AsSpan(at, Math.Min(Sector, bytes.Length - at)));
-                }
             }
 
             return content;
@@ -293,9 +265,7 @@ internal sealed class FaultyFileSystem : ILogFileSystem
         private static byte[] Apply(byte[] content, int position, ReadOnlySpan<byte> bytes)
         {
             if (content.Length < position + bytes.Length)
-            {
                 Array.Resize(ref content, position + bytes.Length);
-            }
 
             bytes.CopyTo(content.AsSpan(position));
             return content;

@@ -5,9 +5,7 @@ internal static class LogExtensions
     public static TopicConfig Config(params (string Key, string Value)[] values)
     {
         foreach ((string key, string value) in values)
-        {
             Assert.Null(TopicConfigs.Validate(key, value));
-        }
 
         return TopicConfig.Resolve(values.ToDictionary(pair => pair.Key, pair => pair.Value), BrokerConfig.Default);
     }
@@ -33,9 +31,7 @@ internal static class LogExtensions
             LogReadResult result = await log.ReadAsync(next, maxBytes, minOneBatch: true);
             Assert.Equal(ErrorCode.None, result.Error);
             if (result.Records.Length == 0)
-            {
                 break;
-            }
 
             records.AddRange(Batches.Records(result.Records).Where(record => record.Offset >= next));
             long after = result.Records.SelectMany(Headers).Max();

@@ -26,9 +26,7 @@ internal sealed class LogFixture : IAsyncDisposable
             Directory = "/logs", Time = Time, IoThreads = 1, OnEvent = entry =>
             {
                 lock (Events)
-                {
                     Events.Add(entry);
-                }
             },
         };
     }

@@ -21,9 +21,7 @@ internal sealed class ManualScheduler : ILogScheduler
             }
 
             if (!_queues.TryGetValue((lane, affinity), out Queue<ILogWork>? queue))
-            {
                 _queues.Add((lane, affinity), queue = new Queue<ILogWork>());
-            }
 
             queue.Enqueue(work);
             _queued.TrySetResult();
@@ -40,9 +38,7 @@ internal sealed class ManualScheduler : ILogScheduler
         {
             Task queued = WhenQueued();
             if (!RunOne(random))
-            {
                 await Task.WhenAny(task, queued).WaitAsync(TestTimeout.Value);
-            }
         }
     }
 

@@ -38,9 +38,7 @@ internal sealed class MemoryRowStore : ISegmentRowStore
         CallAsync(() =>
         {
             if (etag != _head?.ETag)
-            {
                 return null;
-            }
 
             _head = new StoredHead(head.ToArray(), $"{++_headVersion}");
             return _head.ETag;
@@ -52,9 +50,7 @@ internal sealed class MemoryRowStore : ISegmentRowStore
     {
         await _ready.ConfigureAwait(false);
         lock (_lock)
-        {
             return call();
-        }
     }
 
     private sealed class Hold : IDisposable

@@ -21,9 +21,7 @@ internal sealed class MortalTaskScheduler : TaskScheduler
             () =>
             {
                 if (!_halted)
-                {
                     TryExecuteTask(task);
-                }
             },
             CancellationToken.None, TaskCreationOptions.None, _turns.ExclusiveScheduler);
 

@@ -43,9 +43,7 @@ internal static class RowLogs
     {
         var order = new Random(0);
         while (!task.IsCompleted)
-        {
             Assert.True(store.Step(order), "No call is left that the task could wait for.");
-        }
 
         return task.GetAwaiter().GetResult();
     }
@@ -71,9 +69,7 @@ internal static class RowLogs
         thread.Start();
         thread.Join();
         if (failure is not null)
-        {
             System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
-        }
     }
 
     public static async Task<bool> Wrap(ValueTask task)
@@ -86,9 +82,7 @@ internal static class RowLogs
     {
         int last = 0;
         for (int at = 0; at < batches.Length; at += new RecordBatchHeader(batches[at..]).SizeInBytes)
-        {
             last = at;
-        }
 
         return last;
     }

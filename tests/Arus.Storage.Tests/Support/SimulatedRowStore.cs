@@ -30,9 +30,7 @@ internal sealed class SimulatedRowStore
         _calls.RemoveAll(call => call.Client.IsDead);
         int[] ready = [.. Enumerable.Range(0, _calls.Count).Where(call => !_calls[call].Client.IsStalled)];
         if (ready.Length == 0)
-        {
             return false;
-        }
 
         int index = ready[random.Next(ready.Length)];
         (_, Action apply, Action<Exception> fail) = _calls[index];
@@ -76,17 +74,13 @@ internal sealed class SimulatedRowStore
         public ValueTask<string?> TryWriteHeadAsync(ReadOnlyMemory<byte> head, string? etag)
         {
             if (store.RefusesHeads)
-            {
                 return ValueTask.FromException<string?>(new IOException("The head cannot be written."));
-            }
 
             byte[] bytes = head.ToArray();
             return Call(() =>
             {
                 if (etag != (store._head is null ? null : $"{store._headVersion}"))
-                {
                     return null;
-                }
 
                 store._head = bytes;
                 return $"{++store._headVersion}";
@@ -105,13 +99,9 @@ internal sealed class SimulatedRowStore
                 {
                     T result = effect();
                     if (store.Faulty && _lost.Next(40) == 0)
-                    {
                         source.SetException(new IOException("The answer was lost."));
-                    }
                     else
-                    {
                         source.SetResult(result);
-                    }
                 },
                 source.SetException));
             return new ValueTask<T>(source.Task);

@@ -39,9 +39,7 @@ internal sealed class FindCoordinatorHandler(IGrainFactory grains, ClusterCache 
         }
 
         if (!GroupId.IsValid(key))
-        {
             return Fail(key, ErrorCode.InvalidGroupId, "A group id may not be blank.");
-        }
 
         return await context.TryAsync(
             key,

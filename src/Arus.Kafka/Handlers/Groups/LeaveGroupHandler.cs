@@ -9,9 +9,7 @@ internal sealed class LeaveGroupHandler(IGrainFactory grains) : GroupHandler<Lea
     protected override async Task<LeaveGroupResponse> AskAsync(IGroupGrain group, LeaveGroupRequest request, KafkaRequestContext context)
     {
         if (context.Version >= 3)
-        {
             return await group.LeaveAsync(request);
-        }
 
         request.Members = [new() { MemberId = request.MemberId }];
         LeaveGroupResponse response = await group.LeaveAsync(request);

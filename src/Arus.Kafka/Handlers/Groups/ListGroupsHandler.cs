@@ -14,9 +14,7 @@ internal sealed class ListGroupsHandler(IGrainFactory grains)
     protected override async Task<IApiMessage?> HandleAsync(ListGroupsRequest request, KafkaRequestContext context)
     {
         if (request.TypesFilter.Length > 0 && !request.TypesFilter.Contains(Classic, StringComparer.OrdinalIgnoreCase))
-        {
             return new ListGroupsResponse();
-        }
 
         string[][] shards = await GrainCalls.MapAsync(
             [.. Enumerable.Range(0, TopicCatalog.Shards)], shard => grains.GetGrain<IGroupCatalogGrain>(shard).ListAsync());

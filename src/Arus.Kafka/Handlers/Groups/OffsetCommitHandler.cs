@@ -44,9 +44,7 @@ internal sealed class OffsetCommitHandler(IGrainFactory grains, TopicCache topic
             ErrorCode[] errors = await context.TryAsync(
                 request.GroupId, () => CommitAsync(request), (error, _) => [.. Enumerable.Repeat(error, slots.Count)]);
             for (int i = 0; i < errors.Length; i++)
-            {
                 slots[i].ErrorCode = errors[i];
-            }
         }
 
         return response;

@@ -24,9 +24,7 @@ internal sealed class DeleteRecordsHandler(PartitionGrains partitions) : ApiHand
     {
         (IPartitionGrain? partition, ErrorCode error) = await partitions.FindAsync(topic, requested.PartitionIndex, context);
         if (partition is null)
-        {
             return Result(requested.PartitionIndex, error);
-        }
 
         Grains.DeleteRecordsResponse deleted = await partition.DeleteRecordsAsync(requested.Offset);
         return Result(requested.PartitionIndex, deleted.Error, deleted.Error == ErrorCode.None ? deleted.LogStartOffset : -1);

@@ -16,9 +16,7 @@ internal sealed class FetchHandler(KafkaListenerOptions options, TopicCache topi
         foreach (Protocol.FetchResponse.FetchableTopicResponse topic in ((Protocol.FetchResponse)response).Responses)
         {
             foreach (Protocol.FetchResponse.PartitionData partition in topic.Partitions)
-            {
                 bytes += partition.Records.Length;
-            }
         }
 
         return bytes;
@@ -27,9 +25,7 @@ internal sealed class FetchHandler(KafkaListenerOptions options, TopicCache topi
     private async Task<IApiMessage?> HandleAsync(Protocol.FetchRequest request, KafkaRequestContext context)
     {
         if (request.SessionId != 0 || request.SessionEpoch > 0)
-        {
             return new Protocol.FetchResponse { ErrorCode = ErrorCode.FetchSessionIdNotFound };
-        }
 
         var response = new Protocol.FetchResponse { Responses = new Protocol.FetchResponse.FetchableTopicResponse[request.Topics.Length] };
         var positions = new List<FetchPosition>();
@@ -83,17 +79,13 @@ internal sealed class FetchHandler(KafkaListenerOptions options, TopicCache topi
         var reader = new FetchReader(partitionGrains, topicCache, time, context, [.. positions], limits);
         await reader.RunAsync(hasError);
         for (int i = 0; i < slots.Count; i++)
-        {
             slots[i].Topic.Partitions[slots[i].Index] = Describe(positions[i].Partition, reader.Results[i]!, isolation);
-        }
     }
 
     private Protocol.FetchResponse.PartitionData Describe(TopicPartition partition, PartitionReadResult result, IsolationLevel isolation)
     {
         if (GrainFailure.IsRoutingError(result.Error))
-        {
             topicCache.Invalidate(partition.Topic);
-        }
 
         return new()
         {

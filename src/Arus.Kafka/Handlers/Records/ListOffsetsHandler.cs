@@ -31,9 +31,7 @@ internal sealed class ListOffsetsHandler(TopicCache topicCache, PartitionGrains 
     {
         (IPartitionGrain? partition, ErrorCode error) = await partitions.FindAsync(topic, requested.PartitionIndex, context);
         if (partition is null || requested.Timestamp == LastTiered)
-        {
             return new() { PartitionIndex = requested.PartitionIndex, ErrorCode = error };
-        }
 
         ListOffsetResponse found = await partition.ListOffsetAsync(
             new ListOffsetRequest(requested.Timestamp, requested.CurrentLeaderEpoch, isolation));
@@ -51,9 +49,7 @@ internal sealed class ListOffsetsHandler(TopicCache topicCache, PartitionGrains 
     private ListOffsetsResponse.ListOffsetsPartitionResponse Fail(string topic, int partition, ErrorCode error)
     {
         if (GrainFailure.IsRoutingError(error))
-        {
             topicCache.Invalidate(topic);
-        }
 
         return new() { PartitionIndex = partition, ErrorCode = error };
     }

@@ -25,9 +25,7 @@ internal sealed class OffsetForLeaderEpochHandler(PartitionGrains partitions)
     {
         (IPartitionGrain? partition, ErrorCode error) = await partitions.FindAsync(topic, requested.Partition, context);
         if (partition is null)
-        {
             return new() { Partition = requested.Partition, ErrorCode = error };
-        }
 
         EpochEndResponse found = await partition.GetEpochEndAsync(requested.CurrentLeaderEpoch, requested.LeaderEpoch);
         return new()

@@ -29,9 +29,7 @@ internal sealed class ProduceHandler(TopicCache topicCache, AppendScheduler appe
         try
         {
             for (int i = 0; i < request.TopicData.Length; i++)
-            {
                 await EnqueueAsync(request, i, operation, refusal, context);
-            }
         }
         catch
         {
@@ -50,9 +48,7 @@ internal sealed class ProduceHandler(TopicCache topicCache, AppendScheduler appe
         ProduceRequest.TopicProduceData data = request.TopicData[topicIndex];
         TopicDescription? topic = context.Version >= 13 ? null : topicCache.TryGet(data.Name, TopicCache.DataMaxAge);
         if (topic is null && refusal == ErrorCode.None)
-        {
             (topic, refusal) = await topicCache.ResolveAsync(data.Name, context.Version >= 13 ? data.TopicId : null, context);
-        }
 
         for (int i = 0; i < data.PartitionData.Length; i++)
         {

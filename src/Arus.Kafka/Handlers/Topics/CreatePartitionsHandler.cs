@@ -23,16 +23,12 @@ internal sealed class CreatePartitionsHandler(IGrainFactory grains, TopicCache t
     private async Task CreateAsync(CreatePartitionsRequest.CreatePartitionsTopic topic, bool validateOnly)
     {
         if (!TopicName.IsValid(topic.Name))
-        {
             throw new ArusException(ErrorCode.UnknownTopicOrPartition, $"There is no topic '{topic.Name}'.");
-        }
 
         int[][]? assignments = topic.Assignments is null ? null : Array.ConvertAll(topic.Assignments, assignment => assignment.BrokerIds);
         TopicDescription changed =
             await grains.GetGrain<ITopicGrain>(topic.Name).CreatePartitionsAsync(topic.Count, assignments, validateOnly);
         if (!validateOnly)
-        {
             topicCache.Set(changed);
-        }
     }
 }

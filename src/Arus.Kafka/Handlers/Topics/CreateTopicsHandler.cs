@@ -27,20 +27,14 @@ internal sealed class CreateTopicsHandler(IGrainFactory grains, ILocalBroker bro
         CreateTopicsRequest.CreatableTopic topic, bool validateOnly, bool isRepeated)
     {
         if (isRepeated)
-        {
             throw new ArusException(ErrorCode.InvalidRequest, $"The request names topic {topic.Name} several times.");
-        }
 
         if (TopicName.Validate(topic.Name) is { IsOk: false } refusal)
-        {
             throw new ArusException(refusal.Error, refusal.Message!);
-        }
 
         TopicDescription created = await grains.GetGrain<ITopicGrain>(topic.Name).CreateAsync(ToSpec(topic, validateOnly));
         if (!validateOnly)
-        {
             topicCache.Set(created);
-        }
 
         return Describe(created);
     }
@@ -52,15 +46,11 @@ internal sealed class CreateTopicsHandler(IGrainFactory grains, ILocalBroker bro
         {
             string value = config.Value ?? throw new ArusException(ErrorCode.InvalidConfig, $"{config.Name} has no value.");
             if (!configs.TryAdd(config.Name, value))
-            {
                 throw new ArusException(ErrorCode.InvalidRequest, $"{config.Name} is set several times.");
-            }
         }
 
         if (topic.Assignments.Length == 0)
-        {
             return new TopicSpec(topic.NumPartitions, topic.ReplicationFactor, null, configs, validateOnly);
-        }
 
         if (topic.NumPartitions != -1 || topic.ReplicationFactor != -1)
         {

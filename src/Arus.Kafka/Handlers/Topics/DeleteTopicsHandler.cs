@@ -24,9 +24,7 @@ internal sealed class DeleteTopicsHandler(IGrainFactory grains, ILocalBroker bro
     private async Task<DeleteTopicsResponse.DeletableTopicResult> DeleteAsync(string? name, Guid id)
     {
         if (!broker.Config.GetBoolean(BrokerConfigs.DeleteTopicEnable))
-        {
             throw new ArusException(ErrorCode.TopicDeletionDisabled, $"{BrokerConfigs.DeleteTopicEnable} is false.");
-        }
 
         TopicDescription topic = name is null
             ? await topicCache.GetAsync(id, TimeSpan.Zero)

@@ -59,9 +59,7 @@ internal sealed class DescribeConfigsHandler(ILocalBroker broker, TopicCache top
         {
             var synonyms = new List<DescribeConfigsResponse.DescribeConfigsSynonym>();
             if (topic.Configs.TryGetValue(definition.Name, out string? own))
-            {
                 synonyms.Add(Synonym(definition.Name, own, ConfigSource.DynamicTopic));
-            }
 
             if (definition.BrokerKey is { } key)
             {

@@ -117,9 +117,7 @@ public sealed class GroupHandlerTests
     {
         await using var kafka = new KafkaHarness();
         foreach ((string id, string? state) in new[] { ("a", "Stable"), ("b", "Empty"), ("dead", null) })
-        {
             kafka.Cluster.Group(id).State = state;
-        }
 
         TestConnection connection = kafka.Connect();
         Assert.Equal(["a", "b"], await List(new ListGroupsRequest()));

@@ -44,9 +44,7 @@ public sealed class ProduceTests
         kafka.Cluster.AddTopic("topic", 1);
         TestConnection connection = kafka.Connect();
         for (int i = 0; i < 3; i++)
-        {
             await connection.CallAsync<ProduceResponse>(Messages.Produce("topic", 0, Messages.Batch("x")), 9);
-        }
 
         Assert.Equal(1, kafka.Cluster.Topic("topic").Describes);
         kafka.Cluster.Partition("topic", 0).Refuse = () => ErrorCode.NotLeaderOrFollower;
