@@ -1,26 +1,22 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using Arus.Cli.Commands;
+using Arus.Client;
 
 namespace Arus.Cli;
 
 /// <summary>The command line: parses, connects, runs one command, and turns what went wrong into one line and an exit code.</summary>
 internal sealed class Application(IConnector connector, Terminal terminal)
 {
-    /// <summary>What a command does once there is a connection.</summary>
-    public delegate Task<int> Body(IConnection connection, ParseResult arguments, CancellationToken cancellationToken);
-
-    public Terminal Terminal { get; } = terminal;
-
     public async Task<int> RunAsync(string[] args)
     {
         ParseResult parsed = BuildRoot().Parse(args);
         if (parsed.Errors.Count > 0)
         {
             foreach (string message in parsed.Errors.Select(e => e.Message).Distinct())
-                Terminal.Error.WriteLine($"arus: {message}");
+                terminal.Error.WriteLine($"arus: {message}");
 
-            Terminal.Error.WriteLine($"arus: '{CommandPath(parsed)} --help' shows how it goes.");
+            terminal.Error.WriteLine($"arus: '{CommandPath(parsed)} --help' shows how it goes.");
             return ExitCode.Usage;
         }
 
@@ -28,51 +24,34 @@ internal sealed class Application(IConnector connector, Terminal terminal)
         // although the command had ended by itself.
         using var signals = new SignalCancellation();
         var invocation = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
-        int code = await parsed.InvokeAsync(invocation, signals.Token).ConfigureAwait(false);
-        await Terminal.FlushAsync().ConfigureAwait(false);
+        int code = await parsed.InvokeAsync(invocation, signals.Token);
+        await terminal.FlushAsync();
         return code;
     }
 
-    /// <summary>Gives a command its action.</summary>
-    public Command Connected(Command command, Body body)
+    /// <summary>Gives a command what it does once there is a connection.</summary>
+    public Command Connected(Command command, Func<CommandRun, Task> body)
     {
-        command.SetAction((arguments, cancellationToken) => GuardAsync(async () =>
+        command.SetAction(async (arguments, cancellationToken) =>
         {
-            IConnection connection = await connector.ConnectAsync(
-                GlobalOptions.Settings(arguments), cancellationToken).ConfigureAwait(false);
-            await using (connection.ConfigureAwait(false))
+            try
             {
-                return await body(connection, arguments, cancellationToken).ConfigureAwait(false);
+                await using IConnection connection = await connector.ConnectAsync(GlobalOptions.Settings(arguments), cancellationToken);
+                await body(new CommandRun(connection.Client, arguments, terminal, cancellationToken));
+                return ExitCode.Success;
             }
-        }));
+            catch (OperationCanceledException)
+            {
+                return ExitCode.Interrupted;
+            }
+            catch (Exception failure) when (failure is UnreachableException or ArusException
+                or IOException or UnauthorizedAccessException or TimeoutException or FormatException)
+            {
+                terminal.Error.WriteLine($"arus: {failure.Message}{(failure is ArusException refusal ? $" [{refusal.Code}]" : "")}");
+                return failure is UnreachableException ? ExitCode.Unreachable : ExitCode.Failure;
+            }
+        });
         return command;
-    }
-
-    private async Task<int> GuardAsync(Func<Task<int>> run)
-    {
-        try
-        {
-            return await run().ConfigureAwait(false);
-        }
-        catch (OperationCanceledException)
-        {
-            return ExitCode.Interrupted;
-        }
-        catch (UnreachableException failure)
-        {
-            Terminal.Error.WriteLine($"arus: {failure.Message}");
-            return ExitCode.Unreachable;
-        }
-        catch (ArusException refusal)
-        {
-            Terminal.Error.WriteLine($"arus: {refusal.Message} [{refusal.Code}]");
-            return ExitCode.Failure;
-        }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or TimeoutException or FormatException)
-        {
-            Terminal.Error.WriteLine($"arus: {failure.Message}");
-            return ExitCode.Failure;
-        }
     }
 
     private RootCommand BuildRoot()

@@ -16,8 +16,6 @@ internal sealed record ConnectionSettings(IPEndPoint[] Gateways, string ClusterI
 internal interface IConnection : IAsyncDisposable
 {
     IArusClient Client { get; }
-
-    IArusAdmin Admin => Client.Admin;
 }
 
 internal interface IConnector
@@ -37,44 +35,27 @@ internal sealed class OrleansConnector : IConnector
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
         // What goes wrong is said once, by the command, in words that name the fix.
         builder.Logging.ClearProviders();
-        builder.UseOrleansClient(client =>
-        {
-            client.UseStaticClustering(settings.Gateways).UseArusTransport();
-            client.Services.Configure<ClusterOptions>(options =>
-            {
-                options.ClusterId = settings.ClusterId;
-                options.ServiceId = settings.ServiceId;
-            });
-        });
+        builder.UseOrleansClient(client => client.UseStaticClustering(settings.Gateways).UseArusTransport());
+        builder.Services.Configure<ClusterOptions>(
+            options => (options.ClusterId, options.ServiceId) = (settings.ClusterId, settings.ServiceId));
         builder.Services.AddSingleton<IHostLifetime, NoSignals>();
         builder.Services.AddArusClient(options => options.ClientId = "arus-cli");
         IHost host = builder.Build();
-        try
-        {
-            await StartAsync(host, settings, cancellationToken).ConfigureAwait(false);
-        }
-        catch
-        {
-            host.Dispose();
-            throw;
-        }
-
-        return new OrleansConnection(host);
-    }
-
-    private static async Task StartAsync(IHost host, ConnectionSettings settings, CancellationToken cancellationToken)
-    {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         deadline.CancelAfter(settings.Timeout);
         try
         {
-            await host.StartAsync(deadline.Token).WaitAsync(deadline.Token).ConfigureAwait(false);
+            await host.StartAsync(deadline.Token).WaitAsync(deadline.Token);
+            return new OrleansConnection(host);
         }
-        catch (Exception failure) when (!cancellationToken.IsCancellationRequested)
+        catch (Exception failure)
         {
-            string gateways = string.Join(", ", settings.Gateways.Select(g => g.ToString()));
+            host.Dispose();
+            if (cancellationToken.IsCancellationRequested)
+                throw;
+
             throw new UnreachableException(
-                $"No silo answered at {gateways}. Is the server running? "
+                $"No silo answered at {string.Join<IPEndPoint>(", ", settings.Gateways)}. Is the server running? "
                 + "--gateway (or ARUS_CLI_GATEWAY) takes the host:port of its orleans.gateway.port.", failure);
         }
     }
@@ -93,7 +74,7 @@ internal sealed class OrleansConnector : IConnector
 
         public async ValueTask DisposeAsync()
         {
-            await host.StopAsync(CancellationToken.None).ConfigureAwait(false);
+            await host.StopAsync(CancellationToken.None);
             host.Dispose();
         }
     }

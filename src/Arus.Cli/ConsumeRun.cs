@@ -4,17 +4,10 @@ using Arus.Client;
 
 namespace Arus.Cli;
 
-/// <summary>Which records a person wants to see. Bytes that are no UTF-8 match as replacement characters.</summary>
-internal sealed class RecordFilter(Regex? key, Regex? value)
-{
-    public bool Accepts(in ConsumeResult<byte[], byte[]> record) => Matches(key, record.Key) && Matches(value, record.Value);
-
-    private static bool Matches(Regex? pattern, byte[]? bytes) =>
-        pattern is null || (bytes is not null && pattern.IsMatch(Encoding.UTF8.GetString(bytes)));
-}
-
 /// <summary>One <c>arus consume</c>: writes records until there were enough.</summary>
-internal sealed class ConsumeRun(long count, RecordWriter writer, RecordFilter filter)
+/// <param name="key">What the key of a record must match to be written, and <paramref name="value"/> its value; null for no condition.
+/// Bytes that are no UTF-8 match as replacement characters.</param>
+internal sealed class ConsumeRun(long count, RecordWriter writer, Regex? key, Regex? value)
 {
     private readonly Dictionary<TopicPartition, long> _ends = [];
     private long _left = count;
@@ -49,7 +42,7 @@ internal sealed class ConsumeRun(long count, RecordWriter writer, RecordFilter f
             }
 
             bool beyondEnd = _ends.TryGetValue(record.Partition, out long end) && record.Offset >= end;
-            if (!beyondEnd && filter.Accepts(record))
+            if (!beyondEnd && Matches(key, record.Key) && Matches(value, record.Value))
             {
                 writer.Write(record);
                 _left--;
@@ -58,4 +51,7 @@ internal sealed class ConsumeRun(long count, RecordWriter writer, RecordFilter f
 
         writer.Flush();
     }
+
+    private static bool Matches(Regex? pattern, byte[]? bytes) =>
+        pattern is null || (bytes is not null && pattern.IsMatch(Encoding.UTF8.GetString(bytes)));
 }

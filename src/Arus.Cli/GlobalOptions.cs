@@ -14,10 +14,8 @@ internal static class GlobalOptions
     {
         Description = "host:port of one or more silos' native endpoints, separated by commas (ARUS_CLI_GATEWAY)",
         Recursive = true,
-        DefaultValueFactory = _ => ParseGateways(Environment.GetEnvironmentVariable("ARUS_CLI_GATEWAY") ?? "127.0.0.1", out string? _)
-            ?? [new IPEndPoint(IPAddress.Loopback, DefaultGatewayPort)],
-        CustomParser = result =>
-            Checked(result, ParseGateways(result.Tokens.Count == 0 ? "" : result.Tokens[0].Value, out string? fault), fault),
+        DefaultValueFactory = result => ParseGateways(result, Environment.GetEnvironmentVariable("ARUS_CLI_GATEWAY") ?? "127.0.0.1"),
+        CustomParser = result => ParseGateways(result, result.Tokens is [{ Value: var text }, ..] ? text : ""),
     };
 
     public static Option<string> ClusterId { get; } = Text("--cluster-id", "ARUS_CLI_CLUSTER_ID", "the cluster's orleans.cluster.id");
@@ -39,31 +37,26 @@ internal static class GlobalOptions
         result.GetValue(Gateway)!, result.GetValue(ClusterId)!, result.GetValue(ServiceId)!,
         TimeSpan.FromSeconds(result.GetValue(ConnectTimeout)));
 
-    /// <summary>Reads <c>host[:port],…</c>; null with the fault when it cannot.</summary>
-    internal static IPEndPoint[]? ParseGateways(string text, out string? fault)
+    /// <summary>Reads <c>host[:port],…</c>; what it cannot read is an error in the result.</summary>
+    private static IPEndPoint[] ParseGateways(ArgumentResult result, string text)
     {
         var endpoints = new List<IPEndPoint>();
-        foreach (string part in text.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+        foreach (string part in ConfigText.SplitList(text))
         {
             int colon = part.LastIndexOf(':');
             int port = DefaultGatewayPort;
             if (colon >= 0 && !int.TryParse(part.AsSpan(colon + 1), out port) || port is < 1 or > 65_535)
-            {
-                fault = $"'{part}' is not host:port with a port from 1 to 65535.";
-                return null;
-            }
-
-            if (Resolve(colon >= 0 ? part[..colon] : part) is not { } address)
-            {
-                fault = $"The host of '{part}' has no address.";
-                return null;
-            }
-
-            endpoints.Add(new IPEndPoint(address, port));
+                result.AddError($"'{part}' is not host:port with a port from 1 to 65535.");
+            else if (Resolve(colon >= 0 ? part[..colon] : part) is { } address)
+                endpoints.Add(new IPEndPoint(address, port));
+            else
+                result.AddError($"The host of '{part}' has no address.");
         }
 
-        fault = endpoints.Count == 0 ? "No gateway is named; it takes host:port." : null;
-        return endpoints.Count == 0 ? null : [.. endpoints];
+        if (endpoints.Count == 0 && !result.Errors.Any())
+            result.AddError("No gateway is named; it takes host:port.");
+
+        return [.. endpoints];
     }
 
     private static IPAddress? Resolve(string host)
@@ -89,13 +82,4 @@ internal static class GlobalOptions
         Recursive = true,
         DefaultValueFactory = _ => Environment.GetEnvironmentVariable(variable) ?? "arus",
     };
-
-    private static T? Checked<T>(ArgumentResult result, T? value, string? fault)
-        where T : class
-    {
-        if (value is null)
-            result.AddError(fault!);
-
-        return value;
-    }
 }

@@ -21,25 +21,19 @@ internal sealed class LiveCounter(Terminal terminal, TimeProvider time)
     }
 
     /// <summary>Runs <paramref name="work"/> under a line on standard error that says how far it is.</summary>
-    public async Task<T> ShowAsync<T>(string verb, Func<Task<T>> work)
-    {
-        if (!terminal.Interactive)
-            return await work().ConfigureAwait(false);
-
-        return await terminal.Display().Status().StartAsync(Describe(verb), async status =>
+    public Task ShowAsync(string verb, Func<Task> work) =>
+        !terminal.Interactive ? work() : terminal.Display().Status().StartAsync(Describe(verb), async status =>
         {
-            Task<T> running = work();
+            Task running = work();
             using var timer = new PeriodicTimer(Refresh, time);
             while (!running.IsCompleted)
             {
-                Task tick = timer.WaitForNextTickAsync().AsTask();
-                await Task.WhenAny(running, tick).ConfigureAwait(false);
+                await Task.WhenAny(running, timer.WaitForNextTickAsync().AsTask());
                 status.Status(Describe(verb));
             }
 
-            return await running.ConfigureAwait(false);
-        }).ConfigureAwait(false);
-    }
+            await running;
+        });
 
     public object Summary()
     {

@@ -1,3 +1,3 @@
 using Arus.Cli;
 
-return await new Application(new OrleansConnector(), Terminal.Standard()).RunAsync(args).ConfigureAwait(false);
+return await new Application(new OrleansConnector(), Terminal.Standard()).RunAsync(args);

@@ -41,13 +41,12 @@ internal sealed class Terminal(Stream input, Stream output, TextWriter error, bo
     /// <summary>One JSON document on one line.</summary>
     public void WriteJson(object value) => _text.WriteLine(JsonSerializer.Serialize(value, Json));
 
-    /// <summary>A table for people; without borders when it is not a terminal that reads it, so that scripts can cut it.</summary>
-    public void WriteTable(string[] headings, IEnumerable<string[]> rows)
+    /// <summary>The lines of a table, without borders so that scripts can cut it; an empty cell has a dash.</summary>
+    public static IEnumerable<string> Table(string[] headings, IEnumerable<object?[]> rows)
     {
-        string[][] lines = [headings, .. rows];
+        string[][] lines = [headings, .. rows.Select(row => row.Select(cell => FormattableString.Invariant($"{cell ?? "-"}")).ToArray())];
         int[] widths = [.. headings.Select((_, column) => lines.Max(line => line[column].Length))];
-        foreach (string[] line in lines)
-            _text.WriteLine(string.Join("  ", line.Select((cell, column) => cell.PadRight(widths[column]))).TrimEnd());
+        return lines.Select(line => string.Join("  ", line.Select((cell, column) => cell.PadRight(widths[column]))).TrimEnd());
     }
 
     /// <summary>A console on standard error for live displays.</summary>

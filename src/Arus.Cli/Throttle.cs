@@ -29,7 +29,7 @@ internal sealed class Throttle
         TimeSpan due = _next;
         _next += _interval;
         if (due > now)
-            await Task.Delay(due - now, _time, cancellationToken).ConfigureAwait(false);
+            await Task.Delay(due - now, _time, cancellationToken);
 
         return due;
     }

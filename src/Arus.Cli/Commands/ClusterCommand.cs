@@ -7,24 +7,18 @@ namespace Arus.Cli.Commands;
 internal static class ClusterCommand
 {
     public static Command Build(Application application) =>
-        application.Connected(
-            new Command("cluster", "Show the brokers that are alive."), async (connection, arguments, cancellationToken) =>
+        application.Connected(new Command("cluster", "Show the brokers that are alive."), async run =>
         {
-            ClusterDescription cluster = await connection.Admin.DescribeClusterAsync(cancellationToken).ConfigureAwait(false);
-            if (arguments.GetValue(GlobalOptions.Json))
-            {
-                application.Terminal.WriteJson(cluster);
-                return ExitCode.Success;
-            }
-
-            application.Terminal.WriteLine($"Cluster {cluster.ClusterId}, controller {cluster.ControllerId}");
-            application.Terminal.WriteTable(
-                ["BROKER", "SILO", "ENDPOINTS", "RACK"],
-                cluster.Brokers.OrderBy(b => b.BrokerId).Select(b => new[]
-                {
-                    $"{b.BrokerId}", b.SiloName, string.Join(' ', b.Endpoints.Select(e => $"{e.Listener}://{e.Host}:{e.Port}")),
-                    b.Rack ?? "-",
-                }));
-            return ExitCode.Success;
+            ClusterDescription cluster = await run.Admin.DescribeClusterAsync(run.Cancellation);
+            run.Write(cluster,
+            [
+                $"Cluster {cluster.ClusterId}, controller {cluster.ControllerId}",
+                .. Terminal.Table(
+                    ["BROKER", "SILO", "ENDPOINTS", "RACK"],
+                    cluster.Brokers.OrderBy(b => b.BrokerId).Select(b => new object?[]
+                    {
+                        b.BrokerId, b.SiloName, string.Join(' ', b.Endpoints.Select(e => $"{e.Listener}://{e.Host}:{e.Port}")), b.Rack,
+                    })),
+            ]);
         });
 }

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using System.Text.RegularExpressions;
 using Arus.Client;
 
@@ -21,8 +20,7 @@ internal static class ConsumeCommand
         new("--from-beginning") { Description = "begin with the first record; in a group, where it has committed nothing" };
     private static readonly Option<string?> From =
         new("--from") { Description = "begin at an offset, or at a time such as 2026-11-22T10:00:00Z" };
-    private static readonly Option<int[]> Partitions =
-        new("--partition") { Description = "only these partitions; may be repeated", DefaultValueFactory = _ => [] };
+    private static readonly Option<int[]> Partitions = new("--partition") { Description = "only these partitions; may be repeated" };
     private static readonly Option<long?> Count = new("--count", "-n") { Description = "stop after so many records" };
     private static readonly Option<bool> ExitAtEnd =
         new("--exit-at-end", "-e") { Description = "stop at the end, as it is when the command starts" };
@@ -38,7 +36,7 @@ internal static class ConsumeCommand
     {
         Format.CustomParser = result =>
         {
-            string text = result.Tokens.Count == 0 ? "" : result.Tokens[0].Value;
+            string text = result.Tokens is [{ Value: var token }, ..] ? token : "";
             if (Enum.TryParse(text.Replace("-", "", StringComparison.Ordinal), ignoreCase: true, out RecordFormat format))
                 return format;
 
@@ -62,83 +60,47 @@ internal static class ConsumeCommand
                     "A group decides itself what its members read: --group goes with neither --from, --partition nor --exit-at-end.");
             }
         });
-        return application.Connected(command, async (connection, arguments, cancellationToken) =>
+        return application.Connected(command, async run =>
         {
-            var run = new ConsumeRun(
-                arguments.GetValue(Count) ?? long.MaxValue, Writer(application.Terminal, arguments), Filter(arguments));
-            if (arguments.GetValue(Group) is { } group)
-                await InGroupAsync(connection.Client, group, arguments, run, cancellationToken).ConfigureAwait(false);
-            else
-                await AloneAsync(connection.Client, arguments, run, cancellationToken).ConfigureAwait(false);
-
-            return ExitCode.Success;
+            var writer = new RecordWriter(run.Terminal.Output, run.Get(Format), run.Get(GlobalOptions.Json), run.Get(KeySeparator));
+            var output = new ConsumeRun(
+                run.Get(Count) ?? long.MaxValue, writer, Pattern(run.Get(KeyFilter)), Pattern(run.Get(ValueFilter)));
+            await (run.Get(Group) is { } group ? InGroupAsync(run, group, output) : AloneAsync(run, output));
         });
     }
 
-    private static async Task InGroupAsync(
-        IArusClient client, string group, ParseResult arguments, ConsumeRun run, CancellationToken cancellationToken)
+    private static async Task InGroupAsync(CommandRun run, string group, ConsumeRun output)
     {
-        var options = new ConsumerOptions
+        // The consumer commits what earlier polls delivered, before every rebalance and at the end: by then it is written out.
+        await using IConsumer<byte[], byte[]> consumer = run.Client.CreateConsumer<byte[], byte[]>(new ConsumerOptions
         {
             GroupId = group,
             ClientId = "arus-cli",
-            AutoOffsetReset = arguments.GetValue(FromBeginning) ? AutoOffsetReset.Earliest : AutoOffsetReset.Latest,
+            AutoOffsetReset = run.Get(FromBeginning) ? AutoOffsetReset.Earliest : AutoOffsetReset.Latest,
             AutoCommitInterval = CommitInterval,
-        };
-        // The consumer commits what earlier polls delivered, before every rebalance and at the end: by then it is written out.
-        IConsumer<byte[], byte[]> consumer = client.CreateConsumer<byte[], byte[]>(options);
-        await using (consumer.ConfigureAwait(false))
-        {
-            consumer.Subscribe(arguments.GetRequiredValue(Topic));
-            while (!run.IsDone)
-                run.Write(consumer, await consumer.PollAsync(PollTimeout, cancellationToken).ConfigureAwait(false));
-        }
+        });
+        consumer.Subscribe(run.Get(Topic));
+        while (!output.IsDone)
+            output.Write(consumer, await consumer.PollAsync(PollTimeout, run.Cancellation));
     }
 
-    private static async Task AloneAsync(IArusClient client, ParseResult arguments, ConsumeRun run, CancellationToken cancellationToken)
+    private static async Task AloneAsync(CommandRun run, ConsumeRun output)
     {
-        string topic = arguments.GetRequiredValue(Topic);
-        TopicDescription description = await client.Admin.DescribeTopicAsync(topic, cancellationToken).ConfigureAwait(false);
-        int[] chosen = arguments.GetValue(Partitions)!;
-        TopicPartition[] partitions =
-            [.. (chosen.Length > 0 ? chosen : Enumerable.Range(0, description.Partitions.Count)).Select(p => new TopicPartition(topic, p))];
-        TopicPartitionOffset[] starts = await StartsAsync(client.Admin, partitions, arguments, cancellationToken).ConfigureAwait(false);
-        if (arguments.GetValue(ExitAtEnd))
-            run.StopAt(await client.Admin.ListOffsetsAsync(partitions, OffsetSpec.Latest, cancellationToken).ConfigureAwait(false));
+        TopicPartition[] partitions = await run.PartitionsAsync(run.Get(Topic), run.Get(Partitions));
+        OffsetTarget start = run.Get(From) is not { } from
+            ? new(run.Get(FromBeginning) ? TopicPartitionOffset.Beginning : TopicPartitionOffset.End)
+            : OffsetTarget.Parse(from)
+                ?? throw new FormatException($"'{from}' is neither an offset nor a time such as 2026-11-22T10:00:00Z.");
+        TopicPartitionOffset[] starts = await start.FindAsync(run, partitions);
+        if (run.Get(ExitAtEnd))
+            output.StopAt(await run.ListOffsetsAsync(partitions, OffsetSpec.Latest));
 
-        IConsumer<byte[], byte[]> consumer = client.CreateConsumer<byte[],
-        byte[]>(new ConsumerOptions { ClientId = "arus-cli", AutoOffsetReset = AutoOffsetReset.Earliest });
-        await using (consumer.ConfigureAwait(false))
-        {
-            consumer.Assign(starts);
-            while (!run.IsDone && !run.IsAtEnd(consumer))
-                run.Write(consumer, await consumer.PollAsync(PollTimeout, cancellationToken).ConfigureAwait(false));
-        }
+        await using IConsumer<byte[], byte[]> consumer = run.Client.CreateConsumer<byte[], byte[]>(
+            new ConsumerOptions { ClientId = "arus-cli", AutoOffsetReset = AutoOffsetReset.Earliest });
+        consumer.Assign(starts);
+        while (!output.IsDone && !output.IsAtEnd(consumer))
+            output.Write(consumer, await consumer.PollAsync(PollTimeout, run.Cancellation));
     }
-
-    private static async Task<TopicPartitionOffset[]> StartsAsync(
-        IArusAdmin admin, TopicPartition[] partitions, ParseResult arguments, CancellationToken cancellationToken)
-    {
-        if (arguments.GetValue(From) is not { } from)
-        {
-            long start = arguments.GetValue(FromBeginning) ? TopicPartitionOffset.Beginning : TopicPartitionOffset.End;
-            return [.. partitions.Select(p => new TopicPartitionOffset(p, start))];
-        }
-
-        if (long.TryParse(from, NumberStyles.None, CultureInfo.InvariantCulture, out long offset))
-            return [.. partitions.Select(p => new TopicPartitionOffset(p, offset))];
-
-        if (!DateTimeOffset.TryParse(from, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset time))
-            throw new FormatException($"'{from}' is neither an offset nor a time such as 2026-11-22T10:00:00Z.");
-
-        return await admin.ListOffsetsAsync(partitions, OffsetSpec.ForTime(time), cancellationToken).ConfigureAwait(false);
-    }
-
-    private static RecordWriter Writer(Terminal terminal, ParseResult arguments) =>
-        new(terminal.Output, arguments.GetValue(Format), arguments.GetValue(GlobalOptions.Json), arguments.GetValue(KeySeparator)!);
-
-    private static RecordFilter Filter(ParseResult arguments) =>
-        new(Pattern(arguments.GetValue(KeyFilter)), Pattern(arguments.GetValue(ValueFilter)));
 
     private static Regex? Pattern(string? text)
     {

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using Arus.Client;
 
 namespace Arus.Cli.Commands;
@@ -15,169 +14,111 @@ internal static class GroupCommands
     };
 
     private static Command List(Application application) =>
-        application.Connected(new Command("list", "List consumer groups."), async (connection, arguments, cancellationToken) =>
+        application.Connected(new Command("list", "List consumer groups."), async run =>
         {
-            IReadOnlyList<string> groups = await connection.Admin.ListGroupsAsync(cancellationToken).ConfigureAwait(false);
-            if (arguments.GetValue(GlobalOptions.Json))
-            {
-                application.Terminal.WriteJson(groups);
-                return ExitCode.Success;
-            }
-
-            foreach (string group in groups)
-                application.Terminal.WriteLine(group);
-
-            return ExitCode.Success;
+            IReadOnlyList<string> groups = await run.Admin.ListGroupsAsync(run.Cancellation);
+            run.Write(groups, groups);
         });
 
     private static Command Describe(Application application) =>
-        application.Connected(
-            new Command("describe", "Show a group's members, offsets and lag.") { Id }, async (connection, arguments, cancellationToken) =>
+        application.Connected(new Command("describe", "Show a group's members, offsets and lag.") { Id }, async run =>
         {
-            string id = arguments.GetRequiredValue(Id);
-            GroupDescription group = await connection.Admin.DescribeGroupAsync(id, cancellationToken).ConfigureAwait(false);
-            Progress[] progress = await ProgressAsync(connection.Admin, id, cancellationToken).ConfigureAwait(false);
-            if (arguments.GetValue(GlobalOptions.Json))
+            GroupDescription group = await run.Admin.DescribeGroupAsync(run.Get(Id), run.Cancellation);
+            Progress[] progress = await ProgressAsync(run);
+            var json = new
             {
-                application.Terminal.WriteJson(new
-                {
-                    group.GroupId, group.State, group.GenerationId, group.ProtocolName, group.CoordinatorBrokerId,
-                    Members = group.Members.Select(m => new { m.MemberId, m.GroupInstanceId, m.ClientId, m.ClientHost }),
-                    Offsets = progress,
-                });
-                return ExitCode.Success;
-            }
-
-            application.Terminal.WriteLine(
+                group.GroupId, group.State, group.GenerationId, group.ProtocolName, group.CoordinatorBrokerId,
+                Members = group.Members.Select(m => new { m.MemberId, m.GroupInstanceId, m.ClientId, m.ClientHost }),
+                Offsets = progress,
+            };
+            run.Write(json,
+            [
                 $"Group {group.GroupId}: {group.State}, generation {group.GenerationId}, "
-                + $"protocol {(group.ProtocolName.Length == 0 ? "-" : group.ProtocolName)}, coordinator {group.CoordinatorBrokerId}");
-            application.Terminal.WriteTable(
-                ["TOPIC", "PARTITION", "OFFSET", "END", "LAG"],
-                progress.Select(p => new[] { p.Topic, $"{p.Partition}", $"{p.Offset}", Shown(p.End), Shown(p.Lag) }));
-            application.Terminal.WriteTable(
-                ["MEMBER", "INSTANCE", "CLIENT", "HOST"],
-                group.Members.Select(m => new[] { m.MemberId, m.GroupInstanceId ?? "-", m.ClientId, m.ClientHost }));
-            return ExitCode.Success;
+                    + $"protocol {(group.ProtocolName.Length == 0 ? "-" : group.ProtocolName)}, coordinator {group.CoordinatorBrokerId}",
+                .. Terminal.Table(
+                    ["TOPIC", "PARTITION", "OFFSET", "END", "LAG"],
+                    progress.Select(p => new object?[] { p.Topic, p.Partition, p.Offset, p.End, p.Lag })),
+                .. Terminal.Table(
+                    ["MEMBER", "INSTANCE", "CLIENT", "HOST"],
+                    group.Members.Select(m => new object?[] { m.MemberId, m.GroupInstanceId, m.ClientId, m.ClientHost })),
+            ]);
         });
 
     private static Command Delete(Application application) =>
-        application.Connected(
-            new Command("delete", "Delete a group that has no members, with its offsets.") { Id },
-            async (connection, arguments, cancellationToken) =>
+        application.Connected(new Command("delete", "Delete a group that has no members, with its offsets.") { Id }, async run =>
         {
-            string id = arguments.GetRequiredValue(Id);
-            await connection.Admin.DeleteGroupAsync(id, cancellationToken).ConfigureAwait(false);
-            application.Terminal.Error.WriteLine($"Group {id} deleted.");
-            return ExitCode.Success;
+            await run.Admin.DeleteGroupAsync(run.Get(Id), run.Cancellation);
+            run.Terminal.Error.WriteLine($"Group {run.Get(Id)} deleted.");
         });
 
     private static Command ResetOffsets(Application application)
     {
         Option<string> topic = new("--topic", "-t") { Description = "the topic whose offsets are set", Required = true };
-        Option<int[]> partitions =
-            new("--partition") { Description = "only these partitions; may be repeated", DefaultValueFactory = _ => [] };
+        Option<int[]> partitions = new("--partition") { Description = "only these partitions; may be repeated" };
         Option<string> to =
             new("--to") { Description = "earliest, latest, an offset, or a time such as 2026-11-22T10:00:00Z", Required = true };
         Option<bool> dryRun = new("--dry-run") { Description = "show what would be set; set nothing" };
         to.Validators.Add(result =>
         {
-            if (result.Tokens.Count > 0 && !TryParseTarget(result.Tokens[0].Value, out _, out _))
-                result.AddError($"'{result.Tokens[0].Value}' is neither earliest, latest, an offset nor a time.");
+            if (result.Tokens is [{ Value: var text }, ..] && ParseTarget(text) is null)
+                result.AddError($"'{text}' is neither earliest, latest, an offset nor a time.");
         });
         var command = new Command("reset-offsets", "Set where a group without members goes on.") { Id, topic, partitions, to, dryRun };
-        return application.Connected(command, async (connection, arguments, cancellationToken) =>
+        return application.Connected(command, async run =>
         {
-            CommittedOffset[] offsets = await TargetsAsync(
-                connection.Admin, arguments.GetRequiredValue(topic), arguments.GetValue(partitions)!, arguments.GetRequiredValue(to),
-                cancellationToken).ConfigureAwait(false);
-            if (!arguments.GetValue(dryRun))
-            {
-                await connection.Admin.AlterGroupOffsetsAsync(
-                    arguments.GetRequiredValue(Id), offsets, cancellationToken).ConfigureAwait(false);
-            }
+            TopicPartition[] chosen = await run.PartitionsAsync(run.Get(topic), run.Get(partitions));
+            CommittedOffset[] offsets = await ResolveAsync(run, chosen, ParseTarget(run.Get(to))!);
+            if (!run.Get(dryRun))
+                await run.Admin.AlterGroupOffsetsAsync(run.Get(Id), offsets, run.Cancellation);
 
-            if (arguments.GetValue(GlobalOptions.Json))
-            {
-                application.Terminal.WriteJson(offsets.Select(o => new { o.Partition.Topic, o.Partition.Partition, o.Offset }));
-            }
-            else
-            {
-                application.Terminal.WriteTable(
-                    ["TOPIC", "PARTITION", "OFFSET"], offsets.Select(
-                        o => new[] { o.Partition.Topic, $"{o.Partition.Partition}", $"{o.Offset}" }));
-            }
-
-            return ExitCode.Success;
+            run.Write(
+                offsets.Select(o => new { o.Partition.Topic, o.Partition.Partition, o.Offset }),
+                Terminal.Table(
+                    ["TOPIC", "PARTITION", "OFFSET"],
+                    offsets.Select(o => new object[] { o.Partition.Topic, o.Partition.Partition, o.Offset })));
         });
     }
 
-    private static async Task<CommittedOffset[]> TargetsAsync(
-        IArusAdmin admin, string topic, int[] partitions, string target, CancellationToken cancellationToken)
+    private static OffsetTarget? ParseTarget(string text) => text switch
     {
-        TryParseTarget(target, out long? offset, out OffsetSpec spec);
-        if (partitions.Length == 0)
-        {
-            TopicDescription description = await admin.DescribeTopicAsync(topic, cancellationToken).ConfigureAwait(false);
-            partitions = [.. Enumerable.Range(0, description.Partitions.Count)];
-        }
+        "earliest" => new OffsetTarget(null, OffsetSpec.Earliest),
+        "latest" => new OffsetTarget(null, OffsetSpec.Latest),
+        _ => OffsetTarget.Parse(text),
+    };
 
-        var offsets = new List<CommittedOffset>();
-        foreach (int partition in partitions)
-        {
-            var at = new TopicPartition(topic, partition);
-            long first = (await admin.ListOffsetAsync(at, OffsetSpec.Earliest, cancellationToken).ConfigureAwait(false)).Offset;
-            long end = (await admin.ListOffsetAsync(at, OffsetSpec.Latest, cancellationToken).ConfigureAwait(false)).Offset;
-            long found = offset ?? (await admin.ListOffsetAsync(at, spec, cancellationToken).ConfigureAwait(false)).Offset;
-            // No record as late as asked: go on at the end. An offset outside the log would only be reset by the consumer.
-            offsets.Add(new CommittedOffset(at, found < 0 ? end : Math.Clamp(found, first, end), LeaderEpoch: -1, Metadata: ""));
-        }
-
-        return [.. offsets];
+    /// <summary>
+    /// The target in each partition. Where no record is as late as asked, the group goes on at the end; an offset outside the log would
+    /// only be reset by the consumer.
+    /// </summary>
+    private static async Task<CommittedOffset[]> ResolveAsync(CommandRun run, TopicPartition[] partitions, OffsetTarget target)
+    {
+        TopicPartitionOffset[] first = await run.ListOffsetsAsync(partitions, OffsetSpec.Earliest);
+        TopicPartitionOffset[] end = await run.ListOffsetsAsync(partitions, OffsetSpec.Latest);
+        TopicPartitionOffset[] found = await target.FindAsync(run, partitions);
+        return [.. found.Select((at, i) => new CommittedOffset(
+            at.Partition, at.Offset < 0 ? end[i].Offset : Math.Clamp(at.Offset, first[i].Offset, end[i].Offset), -1, ""))];
     }
 
-    private static bool TryParseTarget(string text, out long? offset, out OffsetSpec spec)
+    private static async Task<Progress[]> ProgressAsync(CommandRun run)
     {
-        offset = null;
-        spec = text == "earliest" ? OffsetSpec.Earliest : OffsetSpec.Latest;
-        if (text is "earliest" or "latest")
-            return true;
-
-        if (long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long number))
-        {
-            offset = number;
-            return true;
-        }
-
-        bool isTime = DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset time);
-        spec = OffsetSpec.ForTime(time);
-        return isTime;
-    }
-
-    private static async Task<Progress[]> ProgressAsync(IArusAdmin admin, string group, CancellationToken cancellationToken)
-    {
-        IReadOnlyList<CommittedOffset> offsets = await admin.ListGroupOffsetsAsync(group, cancellationToken).ConfigureAwait(false);
         var progress = new List<Progress>();
-        foreach (CommittedOffset committed in offsets.OrderBy(o => o.Partition.Topic,
-            StringComparer.Ordinal).ThenBy(o => o.Partition.Partition))
+        foreach ((TopicPartition at, long offset, _, _) in await run.Admin.ListGroupOffsetsAsync(run.Get(Id), run.Cancellation))
         {
             long? end = null;
             try
             {
-                end = (await admin.ListOffsetAsync(committed.Partition, OffsetSpec.Latest, cancellationToken).ConfigureAwait(false)).Offset;
+                end = (await run.Admin.ListOffsetAsync(at, OffsetSpec.Latest, run.Cancellation)).Offset;
             }
             catch (ArusException gone) when (gone.Code == ErrorCode.UnknownTopicOrPartition)
             {
                 // The topic was deleted; its offsets stay until they expire.
             }
 
-            progress.Add(
-                new Progress(committed.Partition.Topic, committed.Partition.Partition, committed.Offset, end, end - committed.Offset));
+            progress.Add(new Progress(at.Topic, at.Partition, offset, end, end - offset));
         }
 
-        return [.. progress];
+        return [.. progress.OrderBy(p => p.Topic, StringComparer.Ordinal).ThenBy(p => p.Partition)];
     }
-
-    private static string Shown(long? number) => number?.ToString(CultureInfo.InvariantCulture) ?? "-";
 
     private sealed record Progress(string Topic, int Partition, long Offset, long? End, long? Lag);
 }

@@ -22,12 +22,13 @@ internal static class ProduceCommand
     private static readonly Option<string?> KeySeparator =
         new("--key-separator", "-K") { Description = "what stands before it in a line is the key" };
     private static readonly Option<string[]> Headers =
-        new("--header", "-H") { Description = "a header for every record, name=value; may be repeated", DefaultValueFactory = _ => [] };
+        new("--header", "-H") { Description = "a header for every record, name=value; may be repeated" };
     private static readonly Option<int?> Partition = new("--partition") { Description = "put every record into this partition" };
     private static readonly Option<int?> Rate = new("--rate") { Description = "at most so many records a second" };
-    private static readonly Option<CompressionType> Codec =
-        new("--compression", "-z") { HelpName = "codec", Description = "none, gzip, snappy, lz4 or zstd" };
     private static readonly Option<string> Acks = new("--acks") { Description = "0, 1 or all", DefaultValueFactory = _ => "all" };
+
+    internal static Option<CompressionType> Codec { get; } =
+        new("--compression", "-z") { HelpName = "codec", Description = "none, gzip, snappy, lz4 or zstd" };
 
     static ProduceCommand() => Acks.AcceptOnlyFromAmong("0", "1", "all");
 
@@ -37,71 +38,60 @@ internal static class ProduceCommand
         {
             Topic, File, KeySeparator, Headers, Partition, Rate, Codec, Acks,
         };
-        return application.Connected(command, async (connection, arguments, cancellationToken) =>
+        return application.Connected(command, async run =>
         {
-            var counter = new LiveCounter(application.Terminal, TimeProvider.System);
-            string? failure = await counter.ShowAsync(
-                "acknowledged", () =>
-                    RunAsync(connection.Client, arguments, application.Terminal, counter, cancellationToken)).ConfigureAwait(false);
-            application.Terminal.Error.WriteLine(counter.Describe("acknowledged"));
+            var counter = new LiveCounter(run.Terminal, TimeProvider.System);
+            string? failure = null;
+            await counter.ShowAsync("acknowledged", async () => failure = await ProduceAsync(run, counter));
+            run.Terminal.Error.WriteLine(counter.Describe("acknowledged"));
             if (failure is not null)
-                application.Terminal.Error.WriteLine($"arus: {failure}");
-
-            return failure is null ? ExitCode.Success : ExitCode.Failure;
+                throw new IOException(failure);
         });
     }
 
-    private static async Task<string?> RunAsync(
-        IArusClient client, ParseResult arguments, Terminal terminal, LiveCounter counter, CancellationToken cancellationToken)
+    private static async Task<string?> ProduceAsync(CommandRun run, LiveCounter counter)
     {
         var options = new ProducerOptions
         {
-            Compression = arguments.GetValue(Codec),
-            Acks = arguments.GetValue(Acks) switch { "0" => Client.Acks.None, "1" => Client.Acks.Leader, _ => Client.Acks.All },
+            Compression = run.Get(Codec),
+            Acks = run.Get(Acks) switch { "0" => Client.Acks.None, "1" => Client.Acks.Leader, _ => Client.Acks.All },
         };
-        FileInfo? file = arguments.GetValue(File);
-        Stream input = file is null ? terminal.Input : file.OpenRead();
-        IProducer<byte[], byte[]> producer = client.CreateProducer<byte[], byte[]>(options);
-        await using (input.ConfigureAwait(false))
-        await using (producer.ConfigureAwait(false))
+        await using Stream input = run.Get(File)?.OpenRead() ?? run.Terminal.Input;
+        await using IProducer<byte[], byte[]> producer = run.Client.CreateProducer<byte[], byte[]>(options);
+        var waiting = Channel.CreateBounded<(PendingDelivery Delivery, int Bytes)>(
+            new BoundedChannelOptions(MaxUnacknowledged) { SingleReader = true, SingleWriter = true });
+        Task<string?> acknowledging = AcknowledgeAsync(waiting.Reader, counter);
+        try
         {
-            var waiting = Channel.CreateBounded<(PendingDelivery Delivery, int Bytes)>(
-                new BoundedChannelOptions(MaxUnacknowledged) { SingleReader = true, SingleWriter = true });
-            Task<string?> acknowledging = AcknowledgeAsync(waiting.Reader, counter);
-            try
-            {
-                await ReadAsync(
-                    input, Template(arguments), producer, Pace(arguments), waiting.Writer, cancellationToken).ConfigureAwait(false);
-            }
-            finally
-            {
-                waiting.Writer.Complete();
-            }
-
-            await producer.FlushAsync(cancellationToken).ConfigureAwait(false);
-            return await acknowledging.ConfigureAwait(false);
+            await ReadAsync(input, Template(run), producer, waiting.Writer, run);
         }
+        finally
+        {
+            waiting.Writer.Complete();
+        }
+
+        await producer.FlushAsync(run.Cancellation);
+        return await acknowledging;
     }
 
     private static async Task ReadAsync(
-        Stream input, LineFormat format, IProducer<byte[], byte[]> producer, Throttle? throttle,
-        ChannelWriter<(PendingDelivery, int)> waiting, CancellationToken cancellationToken)
+        Stream input, LineFormat format, IProducer<byte[], byte[]> producer, ChannelWriter<(PendingDelivery, int)> waiting, CommandRun run)
     {
         PipeReader reader = PipeReader.Create(input, new StreamPipeReaderOptions(bufferSize: 256 * 1024, leaveOpen: true));
+        Throttle? throttle = run.Get(Rate) is { } rate ? new Throttle(rate, TimeProvider.System) : null;
         long number = 0;
         while (true)
         {
-            ReadResult read = await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
+            ReadResult read = await reader.ReadAsync(run.Cancellation);
             ReadOnlySequence<byte> buffer = read.Buffer;
             while (TryTakeLine(ref buffer, read.IsCompleted, out ReadOnlySequence<byte> line))
             {
                 number++;
                 if (throttle is not null)
-                    await throttle.WaitAsync(cancellationToken).ConfigureAwait(false);
+                    await throttle.WaitAsync(run.Cancellation);
 
-                ProducerRecord<byte[], byte[]> record = format.Parse(line, number);
-                PendingDelivery delivery = await producer.EnqueueAsync(record, cancellationToken).ConfigureAwait(false);
-                await waiting.WriteAsync((delivery, (int)line.Length), cancellationToken).ConfigureAwait(false);
+                PendingDelivery delivery = await producer.EnqueueAsync(format.Parse(line, number), run.Cancellation);
+                await waiting.WriteAsync((delivery, (int)line.Length), run.Cancellation);
             }
 
             if (buffer.Length > MaxLineBytes)
@@ -133,11 +123,11 @@ internal static class ProduceCommand
     {
         long failed = 0;
         ArusException? first = null;
-        await foreach ((PendingDelivery delivery, int bytes) in waiting.ReadAllAsync().ConfigureAwait(false))
+        await foreach ((PendingDelivery delivery, int bytes) in waiting.ReadAllAsync())
         {
             try
             {
-                await delivery.GetResultAsync().ConfigureAwait(false);
+                await delivery.GetResultAsync();
                 counter.Add(1, bytes);
             }
             catch (ArusException failure)
@@ -150,32 +140,27 @@ internal static class ProduceCommand
         return first is null ? null : $"{failed} records were not acknowledged; the first: {first.Message} [{first.Code}]";
     }
 
-    private static LineFormat Template(ParseResult arguments)
+    private static LineFormat Template(CommandRun run)
     {
-        RecordHeader[] headers = [.. arguments.GetValue(Headers)!.Select(text =>
+        RecordHeader[] headers = [.. run.Get(Headers).Select(text =>
         {
             int equals = text.IndexOf('=');
             return equals > 0
                 ? new RecordHeader(text[..equals], Encoding.UTF8.GetBytes(text[(equals + 1)..]))
                 : throw new FormatException($"The header '{text}' is not name=value.");
         })];
-        string? separator = arguments.GetValue(KeySeparator);
-        return new LineFormat(
-            arguments.GetRequiredValue(Topic), string.IsNullOrEmpty(separator) ? null : Encoding.UTF8.GetBytes(separator),
-            arguments.GetValue(Partition), headers.Length == 0 ? null : headers);
+        byte[] separator = Encoding.UTF8.GetBytes(run.Get(KeySeparator) ?? "");
+        return new LineFormat(run.Get(Topic), separator, run.Get(Partition), headers.Length == 0 ? null : headers);
     }
 
-    private static Throttle? Pace(ParseResult arguments) =>
-        arguments.GetValue(Rate) is { } rate ? new Throttle(rate, TimeProvider.System) : null;
-
     /// <summary>How a line becomes a record.</summary>
-    private sealed class LineFormat(string topic, byte[]? keySeparator, int? partition, RecordHeader[]? headers)
+    private sealed class LineFormat(string topic, byte[] keySeparator, int? partition, RecordHeader[]? headers)
     {
         public ProducerRecord<byte[], byte[]> Parse(ReadOnlySequence<byte> line, long number)
         {
             byte[]? key = null;
             byte[] value = line.ToArray();
-            if (keySeparator is not null)
+            if (keySeparator.Length > 0)
             {
                 int at = value.AsSpan().IndexOf(keySeparator);
                 if (at < 0)
