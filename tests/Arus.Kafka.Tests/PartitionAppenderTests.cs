@@ -49,7 +49,7 @@ public sealed class PartitionAppenderTests
 
         byte[] large = Messages.Batch(new string('x', PartitionAppender.MaxBytesPerCall / 2));
         for (int i = 0; i < 3; i++)
-            await appender.EnqueueAsync(new QueuedAppend(_owner, entries + i, large, -1, 1_000));
+            await appender.EnqueueAsync(new QueuedAppend(_owner, new(0, entries + i), large, -1, 1_000));
 
         _partition.Release();
         await _owner.WhenAsync(entries + 3);
@@ -125,7 +125,7 @@ public sealed class PartitionAppenderTests
     private PartitionAppender Create(long maxBytes = 1_000_000) =>
         new(new TopicPartition("topic", 0), _partition, maxBytes, (_, error, failure) => _faults.Add((error, failure)));
 
-    private QueuedAppend Append(int part, short acks = -1) => new(_owner, part, Messages.Batch("x"), acks, 1_000);
+    private QueuedAppend Append(int part, short acks = -1) => new(_owner, new(0, part), Messages.Batch("x"), acks, 1_000);
 
     private sealed class Owner : IAppendOwner
     {
@@ -135,14 +135,14 @@ public sealed class PartitionAppenderTests
 
         public HashSet<int> MemoryInUse { get; } = [];
 
-        public void Complete(int part, AppendEntryResult result, int leaderEpoch, long logStartOffset, bool memoryInUse)
+        public void Complete(AppendPart part, AppendEntryResult result, long logStartOffset, bool memoryInUse)
         {
             TaskCompletionSource some;
             lock (Results)
             {
-                Results.Add(part, result);
+                Results.Add(part.Partition, result);
                 if (memoryInUse)
-                    MemoryInUse.Add(part);
+                    MemoryInUse.Add(part.Partition);
 
                 some = _some;
                 _some = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

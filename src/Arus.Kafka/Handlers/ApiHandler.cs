@@ -63,7 +63,9 @@ internal abstract class ApiHandler(ApiDescriptor api, ApiScope scope, RequestOrd
 
 /// <inheritdoc/>
 /// <typeparam name="TRequest">The type of the request.</typeparam>
-internal abstract class ApiHandler<TRequest>(ApiScope scope, RequestOrdering ordering = RequestOrdering.Exclusive)
+/// <param name="subject">What requests are about, for the log.</param>
+internal abstract class ApiHandler<TRequest>(
+    ApiScope scope, RequestOrdering ordering = RequestOrdering.Exclusive, string subject = "a request")
     : ApiHandler(TRequest.Descriptor, scope, ordering)
     where TRequest : IApiMessage<TRequest>
 {
@@ -79,8 +81,7 @@ internal abstract class ApiHandler<TRequest>(ApiScope scope, RequestOrdering ord
     /// </summary>
     protected virtual IApiMessage? Fail(TRequest request, ErrorCode error, string message) => null;
 
-    /// <summary>What the request is about, for the log.</summary>
-    protected virtual string SubjectOf(TRequest request) => "a request";
+    protected virtual string SubjectOf(TRequest request) => subject;
 
     private async Task<IApiMessage?> RunAsync(TRequest request, KafkaRequestContext context)
     {
@@ -94,10 +95,9 @@ internal abstract class ApiHandler<TRequest>(ApiScope scope, RequestOrdering ord
         }
         catch (Exception exception)
         {
-            string subject = SubjectOf(request);
-            ErrorCode error = context.MapAndLog(exception, subject);
+            ErrorCode error = context.MapAndLog(exception, SubjectOf(request));
             return Fail(request, error, exception.Message) ?? throw new ConnectionAbortedException(
-                $"{Api.Key} of {subject} failed with {error}, which its response cannot tell");
+                $"{Api.Key} of {SubjectOf(request)} failed with {error}, which its response cannot tell");
         }
     }
 }

@@ -28,14 +28,18 @@ internal sealed class PartitionGrains(IGrainFactory grains, TopicCache topicCach
         return _references.GetOrAdd(partition, Create);
     }
 
-    /// <summary>The partition that a request names, or the error if there is none.</summary>
-    public async ValueTask<(IPartitionGrain? Partition, ErrorCode Error)> FindAsync(
-        string topicName, int index, KafkaRequestContext context)
+    /// <summary>Asks a partition that a request names, whose failure is its own and not that of the others.</summary>
+    public Task<TResult> AskAsync<TResult>(
+        string topicName, int index, KafkaRequestContext context, Func<IPartitionGrain, Task<TResult>> ask, Func<ErrorCode, TResult> fail)
     {
-        (TopicDescription? topic, ErrorCode error) = await topicCache.ResolveAsync(topicName, null, context);
-        return topic is null ? (null, error)
-            : (uint)index >= (uint)topic.Partitions.Length ? (null, ErrorCode.UnknownTopicOrPartition)
-            : (Get(new TopicPartition(topicName, index)), ErrorCode.None);
+        var partition = new TopicPartition(topicName, index);
+        return context.TryAsync(partition, async () =>
+        {
+            (TopicDescription? topic, ErrorCode error) = await topicCache.ResolveAsync(topicName, null, context);
+            return topic is null ? fail(error)
+                : (uint)index >= (uint)topic.Partitions.Length ? fail(ErrorCode.UnknownTopicOrPartition)
+                : await ask(Get(partition));
+        }, (error, _) => fail(error));
     }
 
     private IPartitionGrain Create(TopicPartition partition) =>

@@ -3,22 +3,28 @@ using Arus.Grains;
 
 namespace Arus.Kafka;
 
+/// <summary>A part of a produce request, by its indexes in the request.</summary>
+internal readonly record struct AppendPart(int Topic, int Partition);
+
 /// <summary>One entry that waits for its append.</summary>
-/// <param name="Owner">Receives the result, as its part number <paramref name="Part"/>.</param>
-internal readonly record struct QueuedAppend(IAppendOwner Owner, int Part, ReadOnlyMemory<byte> Batches, short RequiredAcks, int TimeoutMs);
+/// <param name="Owner">Receives the result, as that of its part <paramref name="Part"/>.</param>
+internal readonly record struct QueuedAppend(
+    IAppendOwner Owner, AppendPart Part, ReadOnlyMemory<byte> Batches, short RequiredAcks, int TimeoutMs);
 
 /// <summary>Receives the results of a request's appends. The appender calls it exactly once for each part, from any thread.</summary>
 internal interface IAppendOwner
 {
     /// <param name="memoryInUse">The call did not end properly: the grain may still read the entry's memory.</param>
-    void Complete(int part, AppendEntryResult result, int leaderEpoch, long logStartOffset, bool memoryInUse);
+    void Complete(AppendPart part, AppendEntryResult result, long logStartOffset, bool memoryInUse);
 }
 
 /// <summary>
 /// Sends this silo's appends to one partition in the order in which they were queued: one call is in flight, and what is queued in the
 /// meantime goes as the entries of the next. Orleans does not keep the order of calls, so it is kept here. Safe for use by any thread.
 /// </summary>
-internal sealed class PartitionAppender
+/// <param name="onFault">Called for calls that failed, and for results that say that the partition moved or is gone.</param>
+internal sealed class PartitionAppender(
+    TopicPartition partition, IPartitionGrain grain, long maxQueuedBytes, Action<PartitionAppender, ErrorCode, Exception?> onFault)
 {
     /// <summary>Entries of one call; enough to share a group commit, few enough to answer early ones soon.</summary>
     internal const int MaxEntriesPerCall = 256;
@@ -29,23 +35,10 @@ internal sealed class PartitionAppender
     private readonly Lock _lock = new();
     private readonly Queue<QueuedAppend> _queue = new();
     private readonly Queue<(QueuedAppend Append, TaskCompletionSource Queued)> _waiting = new();
-    private readonly IPartitionGrain _grain;
-    private readonly long _maxQueuedBytes;
-    private readonly Action<PartitionAppender, ErrorCode, Exception?> _onFault;
     private long _queuedBytes;
     private bool _sending;
 
-    /// <param name="onFault">Called for calls that failed, and for results that say that the partition moved or is gone.</param>
-    public PartitionAppender(
-        TopicPartition partition, IPartitionGrain grain, long maxQueuedBytes, Action<PartitionAppender, ErrorCode, Exception?> onFault)
-    {
-        Partition = partition;
-        _grain = grain;
-        _maxQueuedBytes = maxQueuedBytes;
-        _onFault = onFault;
-    }
-
-    public TopicPartition Partition { get; }
+    public TopicPartition Partition { get; } = partition;
 
     /// <summary>When it was last used, in ticks of the scheduler's clock; kept for the scheduler.</summary>
     public long LastUsed { get; set; }
@@ -86,7 +79,7 @@ internal sealed class PartitionAppender
         return ValueTask.CompletedTask;
     }
 
-    private bool Fits(in QueuedAppend append) => _queuedBytes == 0 || _queuedBytes + append.Batches.Length <= _maxQueuedBytes;
+    private bool Fits(in QueuedAppend append) => _queuedBytes == 0 || _queuedBytes + append.Batches.Length <= maxQueuedBytes;
 
     private void Add(in QueuedAppend append)
     {
@@ -97,37 +90,27 @@ internal sealed class PartitionAppender
     private async Task SendAsync()
     {
         QueuedAppend[]? batch = Take();
-        Task<PartitionAppendResult>? call = batch is null ? null : Call(batch);
+        Task<PartitionAppendResult>? next = batch is null ? null : CallAsync(batch);
         while (batch is not null)
         {
-            PartitionAppendResult? response = null;
-            Exception? failure = null;
-            try
-            {
-                response = await call!.ConfigureAwait(false);
-            }
-            catch (Exception exception)
-            {
-                failure = exception;
-            }
+            (QueuedAppend[] answered, Task<PartitionAppendResult> call) = (batch, next!);
+            await ((Task)call).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
             // The next call is sent before this one's results are distributed: the partition does not wait for the sockets.
-            QueuedAppend[] answered = batch;
             batch = Take();
-            call = batch is null ? null : Call(batch);
-            if (response is not null && response.Results.Length == answered.Length)
-            {
-                Distribute(answered, response);
-            }
+            next = batch is null ? null : CallAsync(batch);
+            Exception? failure = !call.IsCompletedSuccessfully ? call.Exception?.InnerException ?? new TaskCanceledException(call)
+                : call.Result.Results.Length == answered.Length ? null
+                : new InvalidOperationException(
+                    $"The partition answered {call.Result.Results.Length} results to {answered.Length} appends.");
+            if (failure is null)
+                Distribute(answered, call.Result);
             else
-            {
-                Fail(answered, failure ?? new InvalidOperationException(
-                    $"The partition answered {response?.Results.Length} results to {answered.Length} appends."));
-            }
+                Fail(answered, failure);
         }
     }
 
-    private Task<PartitionAppendResult> Call(QueuedAppend[] batch)
+    private async Task<PartitionAppendResult> CallAsync(QueuedAppend[] batch)
     {
         var entries = new ReadOnlyMemory<byte>[batch.Length];
         int timeoutMs = 0;
@@ -137,14 +120,7 @@ internal sealed class PartitionAppender
             timeoutMs = Math.Max(timeoutMs, batch[i].TimeoutMs);
         }
 
-        try
-        {
-            return _grain.AppendAsync(new PartitionAppend(batch[0].RequiredAcks, timeoutMs, entries));
-        }
-        catch (Exception exception)
-        {
-            return Task.FromException<PartitionAppendResult>(exception);
-        }
+        return await grain.AppendAsync(new PartitionAppend(batch[0].RequiredAcks, timeoutMs, entries)).ConfigureAwait(false);
     }
 
     /// <summary>The entries of the next call, all with the same acks; null when there are none, and then sending has ended.</summary>
@@ -201,18 +177,18 @@ internal sealed class PartitionAppender
         {
             AppendEntryResult result = response.Results[i];
             if (GrainFailure.IsRoutingError(result.Error))
-                _onFault(this, result.Error, null);
+                onFault(this, result.Error, null);
 
-            batch[i].Owner.Complete(batch[i].Part, result, response.LeaderEpoch, response.LogStartOffset, memoryInUse: false);
+            batch[i].Owner.Complete(batch[i].Part, result, response.LogStartOffset, memoryInUse: false);
         }
     }
 
     private void Fail(QueuedAppend[] batch, Exception failure)
     {
         ErrorCode error = GrainFailure.ToErrorCode(failure, ApiScope.Partition);
-        _onFault(this, error, failure);
+        onFault(this, error, failure);
         var result = new AppendEntryResult(error, -1, -1, failure.Message);
         foreach (QueuedAppend append in batch)
-            append.Owner.Complete(append.Part, result, -1, -1, memoryInUse: true);
+            append.Owner.Complete(append.Part, result, -1, memoryInUse: true);
     }
 }

@@ -5,64 +5,44 @@ using Arus.Protocol;
 namespace Arus.Kafka;
 
 /// <summary>Gathers the results of one Produce request's partitions into its response.</summary>
-internal sealed class ProduceOperation : IAppendOwner
+internal sealed class ProduceOperation(ProduceRequest request, KafkaRequestContext context) : IAppendOwner
 {
-    private readonly ProduceRequest _request;
-    private readonly KafkaRequestContext _context;
-    private readonly ProduceResponse _response;
-    private readonly List<(int Topic, int Partition)> _parts = [];
     private readonly TaskCompletionSource<IApiMessage?> _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private readonly ProduceResponse _response = new()
+    {
+        Responses = Array.ConvertAll(request.TopicData, static topic => new ProduceResponse.TopicProduceResponse
+        {
+            Name = topic.Name,
+            TopicId = topic.TopicId,
+            PartitionResponses = new ProduceResponse.PartitionProduceResponse[topic.PartitionData.Length],
+        }),
+    };
 
     // One more than the parts in flight until all are added, so that the operation does not complete before.
     private int _left = 1;
     private string? _failure;
 
-    public ProduceOperation(ProduceRequest request, KafkaRequestContext context)
-    {
-        _request = request;
-        _context = context;
-        _response = new ProduceResponse
-        {
-            Responses = Array.ConvertAll(request.TopicData, static topic => new ProduceResponse.TopicProduceResponse
-            {
-                Name = topic.Name,
-                TopicId = topic.TopicId,
-                PartitionResponses = new ProduceResponse.PartitionProduceResponse[topic.PartitionData.Length],
-            }),
-        };
-    }
-
     /// <summary>The response, or null for a request that wants none.</summary>
     public Task<IApiMessage?> Response => _done.Task;
 
-    /// <summary>The number of a part, for <see cref="Complete"/>.</summary>
-    public int Add(int topic, int partition)
-    {
-        Interlocked.Increment(ref _left);
-        lock (_parts)
-        {
-            _parts.Add((topic, partition));
-            return _parts.Count - 1;
-        }
-    }
+    /// <summary>Another part is under way, and <see cref="Complete"/> is to come.</summary>
+    public void Add() => Interlocked.Increment(ref _left);
 
     /// <summary>No part will be added any more.</summary>
     public void Seal() => CountDown();
 
-    public void Complete(int part, AppendEntryResult result, int leaderEpoch, long logStartOffset, bool memoryInUse)
+    public void Complete(AppendPart part, AppendEntryResult result, long logStartOffset, bool memoryInUse)
     {
         if (memoryInUse)
-            _context.Frame.Abandoned = true;
+            context.Frame.Abandoned = true;
 
-        int topic, partition;
-        lock (_parts)
-            (topic, partition) = _parts[part];
-
-        int index = _request.TopicData[topic].PartitionData[partition].Index;
+        ProduceRequest.TopicProduceData topic = request.TopicData[part.Topic];
+        int index = topic.PartitionData[part.Partition].Index;
         if (result.Error != ErrorCode.None)
-            _failure ??= $"{_request.TopicData[topic].Name}-{index}: {result.Error}";
+            _failure ??= $"{topic.Name}-{index}: {result.Error}";
 
-        _response.Responses[topic].PartitionResponses[partition] = new ProduceResponse.PartitionProduceResponse
+        _response.Responses[part.Topic].PartitionResponses[part.Partition] = new ProduceResponse.PartitionProduceResponse
         {
             Index = index,
             ErrorCode = result.Error,
@@ -87,7 +67,7 @@ internal sealed class ProduceOperation : IAppendOwner
         if (left > 0)
             return;
 
-        if (_request.Acks != 0)
+        if (request.Acks != 0)
         {
             _done.SetResult(_response);
         }

@@ -4,7 +4,7 @@ namespace Arus.Kafka;
 
 /// <summary>Describes the brokers of the cluster.</summary>
 internal sealed class DescribeClusterHandler(ClusterCache clusterCache)
-    : ApiHandler<DescribeClusterRequest>(ApiScope.Metadata, RequestOrdering.Concurrent)
+    : ApiHandler<DescribeClusterRequest>(ApiScope.Metadata, RequestOrdering.Concurrent, "the cluster")
 {
     private const sbyte Brokers = 1;
 
@@ -33,6 +33,4 @@ internal sealed class DescribeClusterHandler(ClusterCache clusterCache)
 
     protected override IApiMessage Fail(DescribeClusterRequest request, ErrorCode error, string message) =>
         new DescribeClusterResponse { ErrorCode = error, ErrorMessage = message };
-
-    protected override string SubjectOf(DescribeClusterRequest request) => "the cluster";
 }

@@ -5,21 +5,19 @@ namespace Arus.Kafka;
 
 /// <summary>Answers how much of this broker's disk its partitions take.</summary>
 internal sealed class DescribeLogDirsHandler(ILocalBroker broker, TopicCache topicCache, PartitionGrains partitions)
-    : ApiHandler<DescribeLogDirsRequest>(ApiScope.Partition, RequestOrdering.Concurrent)
+    : ApiHandler<DescribeLogDirsRequest>(ApiScope.Partition, RequestOrdering.Concurrent, "this broker")
 {
     protected override async Task<IApiMessage?> HandleAsync(DescribeLogDirsRequest request, KafkaRequestContext context)
     {
-        PartitionSize[] sizes = await GrainCalls.MapAsync(await FindLedAsync(request, context), partition => context.TryAsync(
-            partition,
-            async () => new PartitionSize(partition, await partitions.Get(partition).DescribeAsync()),
-            (_, _) => new PartitionSize(partition, null)));
-        return new DescribeLogDirsResponse { Results = [Describe(sizes)] };
+        (TopicPartition Partition, PartitionDescription? Found)[] rows = await GrainCalls.MapAsync(
+            await FindLedAsync(request, context),
+            async partition => (partition, await context.TryAsync<PartitionDescription?>(
+                partition, async () => await partitions.Get(partition).DescribeAsync(), (_, _) => null)));
+        return new DescribeLogDirsResponse { Results = [Describe(rows)] };
     }
 
     protected override IApiMessage Fail(DescribeLogDirsRequest request, ErrorCode error, string message) =>
         new DescribeLogDirsResponse { ErrorCode = error };
-
-    protected override string SubjectOf(DescribeLogDirsRequest request) => "this broker";
 
     /// <summary>The requested partitions that this broker leads.</summary>
     private async Task<TopicPartition[]> FindLedAsync(DescribeLogDirsRequest request, KafkaRequestContext context)
@@ -27,22 +25,18 @@ internal sealed class DescribeLogDirsHandler(ILocalBroker broker, TopicCache top
         TopicDescription?[] topics = request.Topics is null
             ? Array.ConvertAll(await topicCache.DescribeAllAsync(context), row => row.Topic)
             : await GrainCalls.MapAsync(request.Topics, async topic => (await topicCache.ResolveAsync(topic.Topic, null, context)).Topic);
-        var led = new List<TopicPartition>();
-        for (int i = 0; i < topics.Length; i++)
-        {
-            int[]? requested = request.Topics?[i].Partitions;
-            led.AddRange((topics[i]?.Partitions ?? [])
-                .Where(partition => partition.Leader == broker.BrokerId && (requested is null || requested.Contains(partition.Partition)))
-                .Select(partition => new TopicPartition(topics[i]!.Name, partition.Partition)));
-        }
-
-        return [.. led];
+        return
+        [
+            .. topics.SelectMany((topic, i) => (topic?.Partitions ?? [])
+                .Where(partition => partition.Leader == broker.BrokerId
+                    && request.Topics?[i].Partitions.Contains(partition.Partition) != false)
+                .Select(partition => new TopicPartition(topic!.Name, partition.Partition))),
+        ];
     }
 
-    private DescribeLogDirsResponse.DescribeLogDirsResult Describe(PartitionSize[] sizes)
+    private DescribeLogDirsResponse.DescribeLogDirsResult Describe((TopicPartition Partition, PartitionDescription? Found)[] rows)
     {
-        IEnumerable<IGrouping<string, PartitionSize>> topics =
-            sizes.Where(row => row.Description is { Error: ErrorCode.None }).GroupBy(row => row.Partition.Topic);
+        var topics = rows.Where(row => row.Found is { Error: ErrorCode.None }).GroupBy(row => row.Partition.Topic);
         string directory = Path.GetFullPath(broker.Config.GetString(BrokerConfigs.LogDir) ?? ".");
         var drive = new DriveInfo(directory);
         bool known = Directory.Exists(directory);
@@ -56,11 +50,9 @@ internal sealed class DescribeLogDirsHandler(ILocalBroker broker, TopicCache top
                 Name = topic.Key,
                 Partitions = [.. topic.Select(row => new DescribeLogDirsResponse.DescribeLogDirsPartition
                 {
-                    PartitionIndex = row.Partition.Partition, PartitionSize = row.Description!.SizeBytes,
+                    PartitionIndex = row.Partition.Partition, PartitionSize = row.Found!.SizeBytes,
                 })],
             })],
         };
     }
-
-    private sealed record PartitionSize(TopicPartition Partition, PartitionDescription? Description);
 }

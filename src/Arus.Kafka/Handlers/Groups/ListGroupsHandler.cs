@@ -6,7 +6,7 @@ namespace Arus.Kafka;
 
 /// <summary>Lists the groups of the whole cluster, whichever broker is asked.</summary>
 internal sealed class ListGroupsHandler(IGrainFactory grains)
-    : ApiHandler<ListGroupsRequest>(ApiScope.Coordinator, RequestOrdering.Concurrent)
+    : ApiHandler<ListGroupsRequest>(ApiScope.Coordinator, RequestOrdering.Concurrent, "all groups")
 {
     private const string Classic = "classic";
     private const string Unknown = "Unknown";
@@ -40,6 +40,4 @@ internal sealed class ListGroupsHandler(IGrainFactory grains)
 
     protected override IApiMessage Fail(ListGroupsRequest request, ErrorCode error, string message) =>
         new ListGroupsResponse { ErrorCode = error };
-
-    protected override string SubjectOf(ListGroupsRequest request) => "all groups";
 }

@@ -1,5 +1,5 @@
-using Arus.Grains;
 using Arus.Protocol;
+using DeleteRecordsResponse = Arus.Protocol.DeleteRecordsResponse;
 
 namespace Arus.Kafka;
 
@@ -7,30 +7,23 @@ namespace Arus.Kafka;
 internal sealed class DeleteRecordsHandler(PartitionGrains partitions) : ApiHandler<DeleteRecordsRequest>(ApiScope.Partition)
 {
     protected override async Task<IApiMessage?> HandleAsync(DeleteRecordsRequest request, KafkaRequestContext context) =>
-        new Protocol.DeleteRecordsResponse
+        new DeleteRecordsResponse
         {
-            Topics = await GrainCalls.MapAsync(request.Topics, async topic => new Protocol.DeleteRecordsResponse.DeleteRecordsTopicResult
+            Topics = await GrainCalls.MapAsync(request.Topics, async topic => new DeleteRecordsResponse.DeleteRecordsTopicResult
             {
                 Name = topic.Name,
-                Partitions = await GrainCalls.MapAsync(topic.Partitions, partition => context.TryAsync(
-                    new TopicPartition(topic.Name, partition.PartitionIndex),
-                    () => DeleteAsync(topic.Name, partition, context),
-                    (error, _) => Result(partition.PartitionIndex, error))),
+                Partitions = await GrainCalls.MapAsync(topic.Partitions, partition => partitions.AskAsync(
+                    topic.Name, partition.PartitionIndex, context,
+                    async grain =>
+                    {
+                        Grains.DeleteRecordsResponse deleted = await grain.DeleteRecordsAsync(partition.Offset);
+                        return Result(partition, deleted.Error, deleted.Error == ErrorCode.None ? deleted.LogStartOffset : -1);
+                    },
+                    error => Result(partition, error))),
             }),
         };
 
-    private async Task<Protocol.DeleteRecordsResponse.DeleteRecordsPartitionResult> DeleteAsync(
-        string topic, DeleteRecordsRequest.DeleteRecordsPartition requested, KafkaRequestContext context)
-    {
-        (IPartitionGrain? partition, ErrorCode error) = await partitions.FindAsync(topic, requested.PartitionIndex, context);
-        if (partition is null)
-            return Result(requested.PartitionIndex, error);
-
-        Grains.DeleteRecordsResponse deleted = await partition.DeleteRecordsAsync(requested.Offset);
-        return Result(requested.PartitionIndex, deleted.Error, deleted.Error == ErrorCode.None ? deleted.LogStartOffset : -1);
-    }
-
-    private static Protocol.DeleteRecordsResponse.DeleteRecordsPartitionResult Result(
-        int partition, ErrorCode error, long lowWatermark = -1) =>
-        new() { PartitionIndex = partition, ErrorCode = error, LowWatermark = lowWatermark };
+    private static DeleteRecordsResponse.DeleteRecordsPartitionResult Result(
+        DeleteRecordsRequest.DeleteRecordsPartition partition, ErrorCode error, long lowWatermark = -1) =>
+        new() { PartitionIndex = partition.PartitionIndex, ErrorCode = error, LowWatermark = lowWatermark };
 }

@@ -1,5 +1,8 @@
 using Arus.Grains;
 using Arus.Protocol;
+using FetchRequest = Arus.Protocol.FetchRequest;
+using FetchResponse = Arus.Protocol.FetchResponse;
+using PartitionData = Arus.Protocol.FetchResponse.PartitionData;
 
 namespace Arus.Kafka;
 
@@ -8,101 +11,89 @@ internal sealed class FetchHandler(KafkaListenerOptions options, TopicCache topi
     : ApiHandler(ApiCatalog.Fetch, ApiScope.Fetch, RequestOrdering.Concurrent)
 {
     public override ValueTask<Task<IApiMessage?>> StartAsync(KafkaRequestContext context) =>
-        new(HandleAsync(context.Read<Protocol.FetchRequest>(), context));
+        new(HandleAsync(context.Read<FetchRequest>(), context));
 
     public override long RecordBytesOf(IApiMessage response)
     {
         long bytes = 0;
-        foreach (Protocol.FetchResponse.FetchableTopicResponse topic in ((Protocol.FetchResponse)response).Responses)
+        foreach (FetchResponse.FetchableTopicResponse topic in ((FetchResponse)response).Responses)
         {
-            foreach (Protocol.FetchResponse.PartitionData partition in topic.Partitions)
+            foreach (PartitionData partition in topic.Partitions)
                 bytes += partition.Records.Length;
         }
 
         return bytes;
     }
 
-    private async Task<IApiMessage?> HandleAsync(Protocol.FetchRequest request, KafkaRequestContext context)
+    private async Task<IApiMessage?> HandleAsync(FetchRequest request, KafkaRequestContext context)
     {
         if (request.SessionId != 0 || request.SessionEpoch > 0)
-            return new Protocol.FetchResponse { ErrorCode = ErrorCode.FetchSessionIdNotFound };
+            return new FetchResponse { ErrorCode = ErrorCode.FetchSessionIdNotFound };
 
-        var response = new Protocol.FetchResponse { Responses = new Protocol.FetchResponse.FetchableTopicResponse[request.Topics.Length] };
+        var response = new FetchResponse { Responses = new FetchResponse.FetchableTopicResponse[request.Topics.Length] };
         var positions = new List<FetchPosition>();
-        var slots = new List<(Protocol.FetchResponse.FetchableTopicResponse Topic, int Index)>();
+        var slots = new List<(PartitionData[] Partitions, int Index)>();
         bool hasError = false;
         for (int t = 0; t < request.Topics.Length; t++)
         {
-            Protocol.FetchRequest.FetchTopic requested = request.Topics[t];
-            response.Responses[t] = new()
-            {
-                Topic = requested.Topic,
-                TopicId = requested.TopicId,
-                Partitions = new Protocol.FetchResponse.PartitionData[requested.Partitions.Length],
-            };
+            FetchRequest.FetchTopic requested = request.Topics[t];
+            var partitions = new PartitionData[requested.Partitions.Length];
+            response.Responses[t] = new() { Topic = requested.Topic, TopicId = requested.TopicId, Partitions = partitions };
             (TopicDescription? topic, ErrorCode error) = await topicCache.ResolveAsync(
                 requested.Topic, context.Version >= 13 ? requested.TopicId : null, context);
-            for (int p = 0; p < requested.Partitions.Length; p++)
+            for (int p = 0; p < partitions.Length; p++)
             {
-                if (ToPosition(requested.Partitions[p], topic) is { } position)
+                FetchRequest.FetchPartition partition = requested.Partitions[p];
+                if (topic is not null && (uint)partition.Partition < (uint)topic.Partitions.Length)
                 {
-                    positions.Add(position);
-                    slots.Add((response.Responses[t], p));
+                    positions.Add(new FetchPosition(
+                        new TopicPartition(topic.Name, partition.Partition), partition.FetchOffset, partition.CurrentLeaderEpoch,
+                        partition.PartitionMaxBytes));
+                    slots.Add((partitions, p));
                     continue;
                 }
 
                 hasError = true;
                 error = topic is null ? error : ErrorCode.UnknownTopicOrPartition;
-                response.Responses[t].Partitions[p] = Fail(requested.Partitions[p].Partition, error);
+                partitions[p] = new() { PartitionIndex = partition.Partition, ErrorCode = error, HighWatermark = -1 };
             }
         }
 
-        await ReadAsync(request, positions, slots, hasError, context);
+        PartitionData[] read = await ReadAsync(request, [.. positions], hasError, context);
+        for (int i = 0; i < read.Length; i++)
+            slots[i].Partitions[slots[i].Index] = read[i];
+
         return response;
     }
 
-    private static FetchPosition? ToPosition(Protocol.FetchRequest.FetchPartition partition, TopicDescription? topic) =>
-        topic is null || (uint)partition.Partition >= (uint)topic.Partitions.Length
-            ? null
-            : new FetchPosition(
-                new TopicPartition(topic.Name, partition.Partition), partition.FetchOffset, partition.CurrentLeaderEpoch,
-                partition.PartitionMaxBytes);
-
-    private async Task ReadAsync(
-        Protocol.FetchRequest request, List<FetchPosition> positions,
-        List<(Protocol.FetchResponse.FetchableTopicResponse Topic, int Index)> slots, bool hasError, KafkaRequestContext context)
+    private async Task<PartitionData[]> ReadAsync(
+        FetchRequest request, FetchPosition[] positions, bool hasError, KafkaRequestContext context)
     {
         IsolationLevel isolation = request.IsolationLevel == 1 ? IsolationLevel.ReadCommitted : IsolationLevel.ReadUncommitted;
         var limits = new FetchLimits(
             request.MinBytes, Math.Clamp(request.MaxBytes, 0, options.MaxFetchBytes),
             TimeSpan.FromMilliseconds(Math.Max(0, request.MaxWaitMs)), isolation);
-        var reader = new FetchReader(partitionGrains, topicCache, time, context, [.. positions], limits);
+        var reader = new FetchReader(partitionGrains, topicCache, time, context, positions, limits);
         await reader.RunAsync(hasError);
-        for (int i = 0; i < slots.Count; i++)
-            slots[i].Topic.Partitions[slots[i].Index] = Describe(positions[i].Partition, reader.Results[i]!, isolation);
-    }
-
-    private Protocol.FetchResponse.PartitionData Describe(TopicPartition partition, PartitionReadResult result, IsolationLevel isolation)
-    {
-        if (GrainFailure.IsRoutingError(result.Error))
-            topicCache.Invalidate(partition.Topic);
-
-        return new()
+        var read = new PartitionData[positions.Length];
+        for (int i = 0; i < read.Length; i++)
         {
-            PartitionIndex = partition.Partition,
-            ErrorCode = GrainFailure.ToFetchError(result.Error),
-            HighWatermark = result.HighWatermark,
-            LastStableOffset = result.LastStableOffset,
-            LogStartOffset = result.LogStartOffset,
-            AbortedTransactions = isolation == IsolationLevel.ReadCommitted ? [] : null,
-            Records = new Records(result.Records.Segments),
-        };
-    }
+            (TopicPartition partition, PartitionReadResult result) = (positions[i].Partition, reader.Results[i]!);
+            if (GrainFailure.IsRoutingError(result.Error))
+                topicCache.Invalidate(partition.Topic);
 
-    private static Protocol.FetchResponse.PartitionData Fail(int partition, ErrorCode error) => new()
-    {
-        PartitionIndex = partition,
-        ErrorCode = error,
-        HighWatermark = -1,
-    };
+            read[i] = new()
+            {
+                PartitionIndex = partition.Partition,
+                ErrorCode = GrainFailure.ToFetchError(result.Error),
+                HighWatermark = result.HighWatermark,
+                LastStableOffset = result.LastStableOffset,
+                LogStartOffset = result.LogStartOffset,
+                AbortedTransactions = isolation == IsolationLevel.ReadCommitted ? [] : null,
+                Records = new Records(result.Records.Segments),
+            };
+        }
+
+        return read;
+    }
 }

@@ -4,7 +4,8 @@ using Arus.Protocol;
 namespace Arus.Kafka;
 
 /// <summary>Gives idempotent producers their ids, from a block that this silo has reserved. Transactional ids are refused.</summary>
-internal sealed class InitProducerIdHandler(IGrainFactory grains) : ApiHandler<InitProducerIdRequest>(ApiScope.ProducerIds)
+internal sealed class InitProducerIdHandler(IGrainFactory grains)
+    : ApiHandler<InitProducerIdRequest>(ApiScope.ProducerIds, subject: "a producer")
 {
     private const int BlockSize = 1_000;
 
@@ -19,8 +20,6 @@ internal sealed class InitProducerIdHandler(IGrainFactory grains) : ApiHandler<I
 
     protected override IApiMessage Fail(InitProducerIdRequest request, ErrorCode error, string message) =>
         new InitProducerIdResponse { ErrorCode = error, ProducerId = -1, ProducerEpoch = -1 };
-
-    protected override string SubjectOf(InitProducerIdRequest request) => "a producer";
 
     private async Task<long> NextAsync()
     {

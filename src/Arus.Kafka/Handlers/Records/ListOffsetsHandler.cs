@@ -1,5 +1,6 @@
 using Arus.Grains;
 using Arus.Protocol;
+using PartitionResponse = Arus.Protocol.ListOffsetsResponse.ListOffsetsPartitionResponse;
 
 namespace Arus.Kafka;
 
@@ -18,39 +19,33 @@ internal sealed class ListOffsetsHandler(TopicCache topicCache, PartitionGrains 
             Topics = await GrainCalls.MapAsync(request.Topics, async topic => new ListOffsetsResponse.ListOffsetsTopicResponse
             {
                 Name = topic.Name,
-                Partitions = await GrainCalls.MapAsync(topic.Partitions, partition => context.TryAsync(
-                    new TopicPartition(topic.Name, partition.PartitionIndex),
-                    () => FindAsync(topic.Name, partition, isolation, context),
-                    (error, _) => Fail(topic.Name, partition.PartitionIndex, error))),
+                Partitions = await GrainCalls.MapAsync(topic.Partitions, partition => partitions.AskAsync(
+                    topic.Name, partition.PartitionIndex, context,
+                    grain => FindAsync(grain, topic.Name, partition, isolation),
+                    error => Fail(topic.Name, partition, error))),
             }),
         };
     }
 
-    private async Task<ListOffsetsResponse.ListOffsetsPartitionResponse> FindAsync(
-        string topic, ListOffsetsRequest.ListOffsetsPartition requested, IsolationLevel isolation, KafkaRequestContext context)
+    private async Task<PartitionResponse> FindAsync(
+        IPartitionGrain grain, string topic, ListOffsetsRequest.ListOffsetsPartition partition, IsolationLevel isolation)
     {
-        (IPartitionGrain? partition, ErrorCode error) = await partitions.FindAsync(topic, requested.PartitionIndex, context);
-        if (partition is null || requested.Timestamp == LastTiered)
-            return new() { PartitionIndex = requested.PartitionIndex, ErrorCode = error };
+        if (partition.Timestamp == LastTiered)
+            return new() { PartitionIndex = partition.PartitionIndex };
 
-        ListOffsetResponse found = await partition.ListOffsetAsync(
-            new ListOffsetRequest(requested.Timestamp, requested.CurrentLeaderEpoch, isolation));
-        return found.Error != ErrorCode.None
-            ? Fail(topic, requested.PartitionIndex, found.Error)
-            : new()
-            {
-                PartitionIndex = requested.PartitionIndex,
-                Offset = found.Offset,
-                Timestamp = found.Timestamp,
-                LeaderEpoch = found.LeaderEpoch,
-            };
+        ListOffsetResponse found = await grain.ListOffsetAsync(
+            new ListOffsetRequest(partition.Timestamp, partition.CurrentLeaderEpoch, isolation));
+        return found.Error != ErrorCode.None ? Fail(topic, partition, found.Error) : new()
+        {
+            PartitionIndex = partition.PartitionIndex, Offset = found.Offset, Timestamp = found.Timestamp, LeaderEpoch = found.LeaderEpoch,
+        };
     }
 
-    private ListOffsetsResponse.ListOffsetsPartitionResponse Fail(string topic, int partition, ErrorCode error)
+    private PartitionResponse Fail(string topic, ListOffsetsRequest.ListOffsetsPartition partition, ErrorCode error)
     {
         if (GrainFailure.IsRoutingError(error))
             topicCache.Invalidate(topic);
 
-        return new() { PartitionIndex = partition, ErrorCode = error };
+        return new() { PartitionIndex = partition.PartitionIndex, ErrorCode = error };
     }
 }

@@ -13,24 +13,18 @@ internal sealed class OffsetForLeaderEpochHandler(PartitionGrains partitions)
             Topics = await GrainCalls.MapAsync(request.Topics, async topic => new OffsetForLeaderEpochResponse.OffsetForLeaderTopicResult
             {
                 Topic = topic.Topic,
-                Partitions = await GrainCalls.MapAsync(topic.Partitions, partition => context.TryAsync(
-                    new TopicPartition(topic.Topic, partition.Partition),
-                    () => FindAsync(topic.Topic, partition, context),
-                    (error, _) => new() { Partition = partition.Partition, ErrorCode = error })),
+                Partitions = await GrainCalls.MapAsync(topic.Partitions, partition => partitions.AskAsync(
+                    topic.Topic, partition.Partition, context,
+                    async grain =>
+                    {
+                        EpochEndResponse found = await grain.GetEpochEndAsync(partition.CurrentLeaderEpoch, partition.LeaderEpoch);
+                        return new OffsetForLeaderEpochResponse.EpochEndOffset
+                        {
+                            Partition = partition.Partition, ErrorCode = found.Error, LeaderEpoch = found.LeaderEpoch,
+                            EndOffset = found.EndOffset,
+                        };
+                    },
+                    error => new() { Partition = partition.Partition, ErrorCode = error })),
             }),
         };
-
-    private async Task<OffsetForLeaderEpochResponse.EpochEndOffset> FindAsync(
-        string topic, OffsetForLeaderEpochRequest.OffsetForLeaderPartition requested, KafkaRequestContext context)
-    {
-        (IPartitionGrain? partition, ErrorCode error) = await partitions.FindAsync(topic, requested.Partition, context);
-        if (partition is null)
-            return new() { Partition = requested.Partition, ErrorCode = error };
-
-        EpochEndResponse found = await partition.GetEpochEndAsync(requested.CurrentLeaderEpoch, requested.LeaderEpoch);
-        return new()
-        {
-            Partition = requested.Partition, ErrorCode = found.Error, LeaderEpoch = found.LeaderEpoch, EndOffset = found.EndOffset,
-        };
-    }
 }

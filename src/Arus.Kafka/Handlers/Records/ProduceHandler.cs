@@ -57,16 +57,17 @@ internal sealed class ProduceHandler(TopicCache topicCache, AppendScheduler appe
                 : (uint)part.Index >= (uint)topic!.Partitions.Length ? ErrorCode.UnknownTopicOrPartition
                 : part.Records.Length == 0 ? ErrorCode.InvalidRecord
                 : ErrorCode.None;
-            int number = operation.Add(topicIndex, i);
+            var place = new AppendPart(topicIndex, i);
+            operation.Add();
             if (error != ErrorCode.None)
             {
-                operation.Complete(number, new AppendEntryResult(error, -1, -1), -1, -1, memoryInUse: false);
+                operation.Complete(place, new AppendEntryResult(error, -1, -1), -1, memoryInUse: false);
                 continue;
             }
 
             await appends.EnqueueAsync(
                 new TopicPartition(topic!.Name, part.Index),
-                new QueuedAppend(operation, number, part.Records.ToMemory(), request.Acks, request.TimeoutMs));
+                new QueuedAppend(operation, place, part.Records.ToMemory(), request.Acks, request.TimeoutMs));
         }
     }
 }

@@ -1,5 +1,8 @@
+using System.Collections.Frozen;
+using System.Globalization;
 using Arus.Grains;
 using Arus.Protocol;
+using Description = Arus.Protocol.DescribeConfigsResponse.DescribeConfigsResourceResult;
 
 namespace Arus.Kafka;
 
@@ -10,107 +13,71 @@ internal sealed class DescribeConfigsHandler(ILocalBroker broker, TopicCache top
     protected override async Task<IApiMessage?> HandleAsync(DescribeConfigsRequest request, KafkaRequestContext context) =>
         new DescribeConfigsResponse
         {
-            Results = await GrainCalls.MapAsync(request.Resources, resource => context.TryAsync(
-                resource.ResourceName,
-                async () => Result(resource, await DescribeAsync(resource, request)),
-                (error, message) => Result(resource, [], error, message))),
+            Results = await GrainCalls.MapAsync(request.Resources, async resource =>
+            {
+                Description[] configs = [];
+                (ErrorCode error, string? message) = await context.TryAsync(
+                    resource.ResourceName, async () => configs = await DescribeAsync(resource, request));
+                return new DescribeConfigsResponse.DescribeConfigsResult
+                {
+                    ResourceType = resource.ResourceType, ResourceName = resource.ResourceName, Configs = configs,
+                    ErrorCode = error, ErrorMessage = message,
+                };
+            }),
         };
 
-    private static DescribeConfigsResponse.DescribeConfigsResult Result(
-        DescribeConfigsRequest.DescribeConfigsResource resource, DescribeConfigsResponse.DescribeConfigsResourceResult[] configs,
-        ErrorCode error = ErrorCode.None, string? message = null) => new()
-        {
-            ResourceType = resource.ResourceType,
-            ResourceName = resource.ResourceName,
-            Configs = configs,
-            ErrorCode = error,
-            ErrorMessage = message,
-        };
-
-    private async Task<DescribeConfigsResponse.DescribeConfigsResourceResult[]> DescribeAsync(
+    private async Task<Description[]> DescribeAsync(
         DescribeConfigsRequest.DescribeConfigsResource resource, DescribeConfigsRequest request)
     {
+        string name = resource.ResourceName;
         switch (resource.ResourceType)
         {
             case ConfigResource.Topic:
-                TopicDescription topic = await ConfigResource.FindTopicAsync(topicCache, resource.ResourceName);
-                return [.. Requested(TopicConfigs.All, resource).Select(definition => DescribeTopic(definition, topic, request))];
-            case ConfigResource.Broker when resource.ResourceName.Length == 0:
+                TopicDescription topic = await ConfigResource.FindTopicAsync(topicCache, name);
+                return [.. Requested(TopicConfigs.All).Select(key => Describe(
+                    key, TopicConfig.Describe(key, topic.Configs, broker.Config), key.BrokerKey ?? key.Name,
+                    TopicConfig.Describe(key, FrozenDictionary<string, string>.Empty, broker.Config), readOnly: false, request))];
+            case ConfigResource.Broker when name.Length == 0:
                 // The cluster-wide dynamic configuration: there is none.
                 return [];
+            case ConfigResource.Broker
+                when !int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out int id) || id != broker.BrokerId:
+                throw new ArusException(
+                    ErrorCode.InvalidRequest, $"This is broker {broker.BrokerId}; ask broker '{name}' for its configuration.");
             case ConfigResource.Broker:
-                ConfigResource.RequireThisBroker(broker, resource.ResourceName);
-                return [.. Requested(BrokerConfigs.All, resource).Select(definition => DescribeBroker(definition, request))];
+                return [.. Requested(BrokerConfigs.All).Select(key => Describe(
+                    key, broker.Config[key.Name], key.Name, BrokerConfig.Default[key.Name], readOnly: true, request))];
             default:
                 throw ConfigResource.UnknownType(resource.ResourceType);
         }
+
+        IEnumerable<ConfigDefinition> Requested(IReadOnlyList<ConfigDefinition> all) =>
+            resource.ConfigurationKeys is { } keys ? all.Where(key => keys.Contains(key.Name)) : all;
     }
 
-    private static IEnumerable<ConfigDefinition> Requested(
-        IReadOnlyList<ConfigDefinition> all, DescribeConfigsRequest.DescribeConfigsResource resource) =>
-        resource.ConfigurationKeys is { } keys ? all.Where(definition => keys.Contains(definition.Name)) : all;
-
-    private DescribeConfigsResponse.DescribeConfigsResourceResult DescribeTopic(
-        ConfigDefinition definition, TopicDescription topic, DescribeConfigsRequest request)
+    /// <param name="inherited">What the value is when the resource has none of its own, under <paramref name="inheritedKey"/>.</param>
+    private static Description Describe(
+        ConfigDefinition key, ConfigValue value, string inheritedKey, ConfigValue inherited, bool readOnly, DescribeConfigsRequest request)
     {
-        ConfigValue value = TopicConfig.Describe(definition, topic.Configs, broker.Config);
-        var result = Describe(definition, value, readOnly: false, request);
-        if (request.IncludeSynonyms)
-        {
-            var synonyms = new List<DescribeConfigsResponse.DescribeConfigsSynonym>();
-            if (topic.Configs.TryGetValue(definition.Name, out string? own))
-                synonyms.Add(Synonym(definition.Name, own, ConfigSource.DynamicTopic));
-
-            if (definition.BrokerKey is { } key)
-            {
-                ConfigValue inherited = broker.Config.Effective(key);
-                synonyms.Add(Synonym(key, inherited.Value, inherited.Source));
-            }
-            else
-            {
-                synonyms.Add(Synonym(definition.Name, definition.Default, ConfigSource.Default));
-            }
-
-            result.Synonyms = [.. synonyms];
-        }
-
-        return result;
-    }
-
-    private DescribeConfigsResponse.DescribeConfigsResourceResult DescribeBroker(
-        ConfigDefinition definition, DescribeConfigsRequest request)
-    {
-        ConfigValue value = broker.Config[definition.Name];
-        var result = Describe(definition, value, readOnly: true, request);
-        if (request.IncludeSynonyms)
-        {
-            result.Synonyms = value.Source == ConfigSource.Default
-                ? [Synonym(definition.Name, value.Value, value.Source)]
-                : [Synonym(definition.Name, value.Value, value.Source), Synonym(definition.Name, definition.Default, ConfigSource.Default)];
-        }
-
-        return result;
-    }
-
-    private static DescribeConfigsResponse.DescribeConfigsResourceResult Describe(
-        ConfigDefinition definition, ConfigValue value, bool readOnly, DescribeConfigsRequest request)
-    {
-        bool sensitive = definition.Type == ConfigType.Password;
+        bool sensitive = key.Type == ConfigType.Password;
         return new()
         {
-            Name = definition.Name,
+            Name = key.Name,
             Value = sensitive ? null : value.Value,
             ReadOnly = readOnly,
             IsDefault = value.Source == ConfigSource.Default,
             ConfigSource = (sbyte)value.Source,
             IsSensitive = sensitive,
-            ConfigType = (sbyte)definition.Type,
-            Documentation = request.IncludeDocumentation ? definition.Documentation : null,
+            ConfigType = (sbyte)key.Type,
+            Documentation = request.IncludeDocumentation ? key.Documentation : null,
+            Synonyms = !request.IncludeSynonyms ? []
+                : value == inherited ? [Synonym(inheritedKey, inherited)]
+                : [Synonym(key.Name, value), Synonym(inheritedKey, inherited)],
         };
     }
 
-    private static DescribeConfigsResponse.DescribeConfigsSynonym Synonym(string name, string? value, ConfigSource source) => new()
+    private static DescribeConfigsResponse.DescribeConfigsSynonym Synonym(string name, ConfigValue value) => new()
     {
-        Name = name, Value = value, Source = (sbyte)source,
+        Name = name, Value = value.Value, Source = (sbyte)value.Source,
     };
 }

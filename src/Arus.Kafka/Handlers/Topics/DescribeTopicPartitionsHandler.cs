@@ -1,5 +1,6 @@
 using Arus.Grains;
 using Arus.Protocol;
+using TopicResponse = Arus.Protocol.DescribeTopicPartitionsResponse.DescribeTopicPartitionsTopic;
 
 namespace Arus.Kafka;
 
@@ -17,7 +18,7 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterCache clusterCache, 
             : Array.ConvertAll(await topicCache.ListAsync(), listing => listing.Name);
         Array.Sort(names, StringComparer.Ordinal);
         var response = new DescribeTopicPartitionsResponse();
-        var topics = new List<DescribeTopicPartitionsResponse.DescribeTopicPartitionsTopic>();
+        var topics = new List<TopicResponse>();
         int room = Math.Clamp(request.ResponsePartitionLimit, 1, MaxPartitionsPerResponse);
         foreach (string name in names.SkipWhile(name => request.Cursor is { } cursor && string.CompareOrdinal(name, cursor.TopicName) < 0))
         {
@@ -61,31 +62,29 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterCache clusterCache, 
 
     protected override string SubjectOf(DescribeTopicPartitionsRequest request) => request.Topics.Length > 0 ? "the cluster" : "all topics";
 
-    private static DescribeTopicPartitionsResponse.DescribeTopicPartitionsTopic Describe(
-        TopicDescription topic, PartitionAssignment[] page, ClusterView cluster) => new()
-        {
-            Name = topic.Name,
-            TopicId = topic.Id,
-            IsInternal = topic.IsInternal,
-            TopicAuthorizedOperations = AuthorizedOperations.Topic,
-            Partitions = Array.ConvertAll(page, partition =>
-            {
-                (int leader, ErrorCode error) = cluster.LeaderOf(partition);
-                return new DescribeTopicPartitionsResponse.DescribeTopicPartitionsPartition
-                {
-                    ErrorCode = error,
-                    PartitionIndex = partition.Partition,
-                    LeaderId = leader,
-                    LeaderEpoch = partition.LeaderEpoch,
-                    ReplicaNodes = partition.Replicas,
-                    IsrNodes = partition.Isr,
-                    EligibleLeaderReplicas = [],
-                    LastKnownElr = [],
-                    OfflineReplicas = cluster.Offline(partition.Replicas),
-                };
-            }),
-        };
+    private static TopicResponse Fail(string name, ErrorCode error) => new() { Name = name, ErrorCode = error };
 
-    private static DescribeTopicPartitionsResponse.DescribeTopicPartitionsTopic Fail(string name, ErrorCode error) =>
-        new() { Name = name, ErrorCode = error };
+    private static TopicResponse Describe(TopicDescription topic, PartitionAssignment[] page, ClusterView cluster) => new()
+    {
+        Name = topic.Name,
+        TopicId = topic.Id,
+        IsInternal = topic.IsInternal,
+        TopicAuthorizedOperations = AuthorizedOperations.Topic,
+        Partitions = Array.ConvertAll(page, partition =>
+        {
+            (int leader, ErrorCode error) = cluster.LeaderOf(partition);
+            return new DescribeTopicPartitionsResponse.DescribeTopicPartitionsPartition
+            {
+                ErrorCode = error,
+                PartitionIndex = partition.Partition,
+                LeaderId = leader,
+                LeaderEpoch = partition.LeaderEpoch,
+                ReplicaNodes = partition.Replicas,
+                IsrNodes = partition.Isr,
+                EligibleLeaderReplicas = [],
+                LastKnownElr = [],
+                OfflineReplicas = cluster.Offline(partition.Replicas),
+            };
+        }),
+    };
 }

@@ -5,13 +5,14 @@ namespace Arus.Kafka;
 
 /// <summary>Describes brokers and topics, and creates the topics of a request where configuration and client allow it.</summary>
 internal sealed class MetadataHandler(IGrainFactory grains, KafkaListenerOptions options, ClusterCache clusterCache, TopicCache topicCache)
-    : ApiHandler<MetadataRequest>(ApiScope.Metadata, RequestOrdering.Concurrent)
+    : ApiHandler<MetadataRequest>(ApiScope.Metadata, RequestOrdering.Concurrent, "all topics")
 {
     protected override async Task<IApiMessage?> HandleAsync(MetadataRequest request, KafkaRequestContext context)
     {
         ClusterView cluster = await context.TryAsync(
             "the cluster", async () => await clusterCache.ViewAsync(context.Listener), static (_, _) => ClusterView.Empty);
         bool all = request.Topics is null || (context.Version == 0 && request.Topics.Length == 0);
+        bool create = options.AutoCreateTopics && (context.Version < 4 || request.AllowAutoTopicCreation);
         return new MetadataResponse
         {
             Brokers = Array.ConvertAll(cluster.Nodes, node => new MetadataResponse.MetadataBroker
@@ -22,25 +23,15 @@ internal sealed class MetadataHandler(IGrainFactory grains, KafkaListenerOptions
             ControllerId = cluster.ControllerId,
             ClusterAuthorizedOperations =
                 request.IncludeClusterAuthorizedOperations ? AuthorizedOperations.Cluster : AuthorizedOperations.NotRequested,
-            Topics = all ? await DescribeAllAsync(request, cluster, context) : await DescribeAsync(request, cluster, context),
+            Topics = all
+                ? Array.ConvertAll(await topicCache.DescribeAllAsync(context), row => row.Topic is not null
+                    ? Describe(row.Topic, request, cluster)
+                    : Fail(new() { Name = row.Listing.Name, TopicId = row.Listing.Id }, row.Error))
+                : await GrainCalls.MapAsync(request.Topics!, topic => context.TryAsync(
+                    topic.Name ?? topic.TopicId.ToString(),
+                    () => DescribeAsync(topic, create, request, cluster),
+                    (error, _) => Fail(topic, error))),
         };
-    }
-
-    protected override string SubjectOf(MetadataRequest request) => "all topics";
-
-    private async Task<MetadataResponse.MetadataTopic[]> DescribeAllAsync(
-        MetadataRequest request, ClusterView cluster, KafkaRequestContext context) =>
-        Array.ConvertAll(await topicCache.DescribeAllAsync(context), row => row.Topic is not null
-            ? Describe(row.Topic, request, cluster)
-            : Fail(new() { Name = row.Listing.Name, TopicId = row.Listing.Id }, row.Error));
-
-    private Task<MetadataResponse.MetadataTopic[]> DescribeAsync(MetadataRequest request, ClusterView cluster, KafkaRequestContext context)
-    {
-        bool create = options.AutoCreateTopics && (context.Version < 4 || request.AllowAutoTopicCreation);
-        return GrainCalls.MapAsync(request.Topics!, topic => context.TryAsync(
-            topic.Name ?? topic.TopicId.ToString(),
-            () => DescribeAsync(topic, create, request, cluster),
-            (error, _) => Fail(topic, error)));
     }
 
     private async Task<MetadataResponse.MetadataTopic> DescribeAsync(
@@ -82,23 +73,21 @@ internal sealed class MetadataHandler(IGrainFactory grains, KafkaListenerOptions
         IsInternal = topic.IsInternal,
         TopicAuthorizedOperations =
             request.IncludeTopicAuthorizedOperations ? AuthorizedOperations.Topic : AuthorizedOperations.NotRequested,
-        Partitions = [.. topic.Partitions.Select(partition => Describe(partition, cluster))],
-    };
-
-    private static MetadataResponse.MetadataPartition Describe(PartitionAssignment partition, ClusterView cluster)
-    {
-        (int leader, ErrorCode error) = cluster.LeaderOf(partition);
-        return new MetadataResponse.MetadataPartition
+        Partitions = Array.ConvertAll(topic.Partitions, partition =>
         {
-            ErrorCode = error,
-            PartitionIndex = partition.Partition,
-            LeaderId = leader,
-            LeaderEpoch = partition.LeaderEpoch,
-            ReplicaNodes = partition.Replicas,
-            IsrNodes = partition.Isr,
-            OfflineReplicas = cluster.Offline(partition.Replicas),
-        };
-    }
+            (int leader, ErrorCode error) = cluster.LeaderOf(partition);
+            return new MetadataResponse.MetadataPartition
+            {
+                ErrorCode = error,
+                PartitionIndex = partition.Partition,
+                LeaderId = leader,
+                LeaderEpoch = partition.LeaderEpoch,
+                ReplicaNodes = partition.Replicas,
+                IsrNodes = partition.Isr,
+                OfflineReplicas = cluster.Offline(partition.Replicas),
+            };
+        }),
+    };
 
     private static MetadataResponse.MetadataTopic Fail(MetadataRequest.MetadataRequestTopic requested, ErrorCode error) => new()
     {
