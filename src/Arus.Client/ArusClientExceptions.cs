@@ -34,8 +34,4 @@ public sealed class RecordSerializationException(string message, Exception inner
 
     /// <summary>The offset of the record that could not be read; -1 when one could not be written.</summary>
     public long Offset { get; init; } = -1;
-
-    internal static RecordSerializationException OfRead<TKey, TValue>(TopicPartition partition, long offset, Exception cause) => new(
-        $"The record at offset {offset} of {partition} could not be deserialized to {typeof(TKey)} and {typeof(TValue)}: {cause.Message}",
-        cause) { Partition = partition, Offset = offset };
 }

@@ -33,49 +33,24 @@ public static class ClientDiagnostics
     private static readonly Histogram<double> ProcessDuration = Meter.CreateHistogram<double>(
         "messaging.process.duration", "s", "Duration of processing one record.");
 
-    internal static void RecordSent(TopicPartition partition, int count)
-    {
-        if (SentMessages.Enabled)
-            SentMessages.Add(count, Tags(partition, "send", error: null));
-    }
+    internal static void RecordSent(TopicPartition partition, int count) => Count(SentMessages, partition, "send", count);
 
-    internal static void RecordSend(TopicPartition partition, TimeSpan duration, string? error)
-    {
-        if (OperationDuration.Enabled)
-            OperationDuration.Record(duration.TotalSeconds, Tags(partition, "send", error));
-    }
+    internal static void RecordSend(TopicPartition partition, TimeSpan duration, string? error) =>
+        Record(OperationDuration, partition, "send", duration, error);
 
-    internal static void RecordFetch(TopicPartition partition, TimeSpan duration, string? error)
-    {
-        if (OperationDuration.Enabled)
-            OperationDuration.Record(duration.TotalSeconds, Tags(partition, "poll", error));
-    }
+    internal static void RecordFetch(TopicPartition partition, TimeSpan duration, string? error) =>
+        Record(OperationDuration, partition, "poll", duration, error);
 
-    internal static void RecordConsumed(TopicPartition partition, int count)
-    {
-        if (ConsumedMessages.Enabled)
-            ConsumedMessages.Add(count, Tags(partition, "poll", error: null));
-    }
+    internal static void RecordConsumed(TopicPartition partition, int count) => Count(ConsumedMessages, partition, "poll", count);
 
-    internal static void RecordProcessed(TopicPartition partition, TimeSpan duration, string? error)
-    {
-        if (ProcessDuration.Enabled)
-            ProcessDuration.Record(duration.TotalSeconds, Tags(partition, "process", error));
-    }
+    internal static void RecordProcessed(TopicPartition partition, TimeSpan duration, string? error) =>
+        Record(ProcessDuration, partition, "process", duration, error);
 
     /// <summary>Whether the activity source has a listener.</summary>
     internal static bool IsTracing => Source.HasListeners();
 
-    internal static Activity? StartSend(string topic, string clientId)
-    {
-        if (!Source.HasListeners())
-            return null;
-
-        Activity? activity = Source.StartActivity($"send {topic}", ActivityKind.Producer);
-        activity?.SetTag("messaging.system", System).SetTag("messaging.operation.name", "send").SetTag("messaging.operation.type", "send")
-            .SetTag("messaging.destination.name", topic).SetTag("messaging.client.id", clientId);
-        return activity;
-    }
+    internal static Activity? StartSend(string topic, string clientId) => !Source.HasListeners() ? null
+        : Describe(Source.StartActivity($"send {topic}", ActivityKind.Producer), "send", topic)?.SetTag("messaging.client.id", clientId);
 
     internal static Activity? StartProcess(TopicPartition partition, long offset, string? groupId, RecordHeaders headers)
     {
@@ -85,14 +60,10 @@ public static class ClientDiagnostics
         ActivityContext.TryParse(
             headers.FindText(TraceParentHeader), headers.FindText(TraceStateHeader), isRemote: true, out ActivityContext parent);
         Activity? activity = Source.StartActivity($"process {partition.Topic}", ActivityKind.Consumer, parent);
-        activity?.SetTag("messaging.system", System)
-            .SetTag("messaging.operation.name", "process")
-            .SetTag("messaging.operation.type", "process")
-            .SetTag("messaging.destination.name", partition.Topic)
+        return Describe(activity, "process", partition.Topic)?
             .SetTag("messaging.destination.partition.id", Text(partition.Partition))
             .SetTag("messaging.kafka.offset", offset)
             .SetTag("messaging.consumer.group.name", groupId);
-        return activity;
     }
 
     /// <summary>Adds the W3C trace context to a record, for the consumer that processes it.</summary>
@@ -118,6 +89,22 @@ public static class ClientDiagnostics
         activity?.SetStatus(ActivityStatusCode.Error, failure.Message);
         activity?.SetTag("error.type", failure is ArusException known ? known.Code.ToString() : failure.GetType().Name);
         return false;
+    }
+
+    private static Activity? Describe(Activity? activity, string operation, string topic) =>
+        activity?.SetTag("messaging.system", System).SetTag("messaging.operation.name", operation)
+            .SetTag("messaging.operation.type", operation).SetTag("messaging.destination.name", topic);
+
+    private static void Count(Counter<long> counter, TopicPartition partition, string operation, int count)
+    {
+        if (counter.Enabled)
+            counter.Add(count, Tags(partition, operation, error: null));
+    }
+
+    private static void Record(Histogram<double> histogram, TopicPartition partition, string operation, TimeSpan duration, string? error)
+    {
+        if (histogram.Enabled)
+            histogram.Record(duration.TotalSeconds, Tags(partition, operation, error));
     }
 
     private static string Text(int partition) => partition.ToString(CultureInfo.InvariantCulture);

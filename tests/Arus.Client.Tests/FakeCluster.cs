@@ -112,13 +112,13 @@ internal sealed class FakeCluster
     }
 }
 
-internal sealed class FakeMembership(ConsumerOptions options, IGroupRebalanceHandler handler) : IGroupMembership
+internal sealed class FakeMembership(ConsumerOptions options, IConsumerRebalanceListener handler) : IGroupMembership
 {
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public ConsumerOptions Options => options;
 
-    public IGroupRebalanceHandler Handler => handler;
+    public IConsumerRebalanceListener Handler => handler;
 
     public MemberIdentity Identity { get; } = new("member-1", null, 7);
 

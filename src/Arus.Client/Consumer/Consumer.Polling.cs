@@ -6,7 +6,6 @@ namespace Arus.Client;
 internal sealed partial class Consumer<TKey, TValue> : IRecordSink
 {
     private readonly List<PartitionFetcher> _touched = [];
-    private readonly Action<PartitionFetcher> _makeRoom;
     private List<ConsumeResult<TKey, TValue>> _records = [];
     private RecordSerializationException? _unreadable;
     private int _room;
@@ -52,7 +51,7 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
                     {
                         given = next + 1;
                         yield return batch[next];
-                        _session.RecordLife();
+                        core.Membership?.RecordPoll();
                         if (cancellationToken.IsCancellationRequested)
                         {
                             run.Fetcher.MarkProcessed();
@@ -79,33 +78,24 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
         }
     }
 
-    bool IRecordSink.TryAdd(TopicPartition partition, RecordBatchHeader batch, RecordView record, ReadOnlyMemory<byte> payload)
+    bool IRecordSink.TryAdd(in RawRecord record)
     {
-        long offset = batch.BaseOffset + record.OffsetDelta;
         try
         {
-            TKey? key = record.IsKeyNull ? default : _keySerializer.Deserialize(payload.Slice(record.KeyOffset, record.KeyLength));
-            TValue? value = record.IsValueNull ? default
-                : _valueSerializer.Deserialize(payload.Slice(record.ValueOffset, record.ValueLength));
-            long timestamp = batch.TimestampType == TimestampType.LogAppendTime ? batch.MaxTimestamp
-                : batch.BaseTimestamp + record.TimestampDelta;
-            _records.Add(new ConsumeResult<TKey, TValue>(
-                partition, offset, batch.PartitionLeaderEpoch, timestamp, batch.TimestampType, key, value,
-                new RecordHeaders(payload, record.HeadersOffset, record.HeaderCount)));
-            return true;
+            _records.Add(ConsumeResult<TKey, TValue>.Deserialize(record, keySerializer, valueSerializer));
         }
-        catch (Exception e)
+        catch (RecordSerializationException) when (_records.Count > 0)
         {
-            if (_records.Count > 0)
-            {
-                // This poll delivers the records before this one, and the next poll throws.
-                _room = _records.Count;
-                return false;
-            }
-
-            _unreadable = RecordSerializationException.OfRead<TKey, TValue>(partition, offset, e);
-            return true;
+            // This poll delivers the records before this one, and the next poll throws.
+            _room = _records.Count;
+            return false;
         }
+        catch (RecordSerializationException e)
+        {
+            _unreadable = e;
+        }
+
+        return true;
     }
 
     /// <summary>Takes back what an enumeration that ended early has not delivered, so that the next poll delivers it.</summary>
@@ -116,7 +106,7 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
         {
             int first = Math.Max(start, given);
             if (first < run.End && first < _records.Count)
-                _core.TakeBack(run.Fetcher, _records[first].Offset, run.Version);
+                core.TakeBack(run.Fetcher, _records[first].Offset, run.Version);
 
             start = run.End;
         }
@@ -146,7 +136,7 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
     private async ValueTask<List<ConsumeResult<TKey, TValue>>> ReadAsync(
         TimeSpan timeout, List<Run>? runs, CancellationToken cancellationToken)
     {
-        long start = _core.Time.GetTimestamp();
+        long start = core.Time.GetTimestamp();
         while (true)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -162,16 +152,16 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
                 throw e;
             }
 
-            if (_core.FirstFailure() is { } failure)
+            if (core.FirstFailure() is { } failure)
                 throw failure;
 
-            TimeSpan left = timeout == Timeout.InfiniteTimeSpan ? timeout : timeout - _core.Time.GetElapsedTime(start);
+            TimeSpan left = timeout == Timeout.InfiniteTimeSpan ? timeout : timeout - core.Time.GetElapsedTime(start);
             if (timeout != Timeout.InfiniteTimeSpan && left <= TimeSpan.Zero)
                 return _records;
 
             // Waiting counts as polling: a consumer of a topic without new records keeps its partitions.
-            TimeSpan alive = _core.Options.MaxPollInterval / 3;
-            await _core.WaitForDataAsync(
+            TimeSpan alive = core.Options.MaxPollInterval / 3;
+            await core.WaitForDataAsync(
                 left == Timeout.InfiniteTimeSpan || left > alive ? alive : left, cancellationToken).ConfigureAwait(false);
             _session.RecordPoll();
         }
@@ -179,9 +169,9 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
 
     private void Drain(List<Run>? runs)
     {
-        _room = _core.Options.MaxPollRecords;
+        _room = core.Options.MaxPollRecords;
         int before = 0;
-        while (((IRecordSink)this).Room > 0 && _core.DrainNext(this, _makeRoom, out int version) is { } fetcher)
+        while (((IRecordSink)this).Room > 0 && core.DrainNext(this, out int version) is { } fetcher)
         {
             long position = fetcher.Position;
             _touched.Add(fetcher);
@@ -201,20 +191,15 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
     /// </summary>
     private static bool TryExtend(List<Run> runs, PartitionFetcher fetcher, int version, long position)
     {
-        for (int i = runs.Count - 1; i >= 0; i--)
-        {
-            if (runs[i].Fetcher == fetcher && runs[i].Version == version)
-            {
-                runs[i] = runs[i] with { Position = position };
-                return true;
-            }
-        }
+        int last = runs.FindLastIndex(run => run.Fetcher == fetcher && run.Version == version);
+        if (last >= 0)
+            runs[last] = runs[last] with { Position = position };
 
-        return false;
+        return last >= 0;
     }
 
     /// <summary>The application keeps the list, so its capacity is set once, to the number of records.</summary>
-    private void MakeRoom(PartitionFetcher fetcher)
+    void IRecordSink.Begin(PartitionFetcher fetcher)
     {
         int wanted = Math.Min(_room, _records.Count + fetcher.BufferedRecords);
         if (wanted > _records.Capacity)

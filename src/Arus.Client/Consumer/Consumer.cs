@@ -3,31 +3,17 @@ using Arus.Grains;
 
 namespace Arus.Client;
 
-internal sealed partial class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
+internal sealed partial class Consumer<TKey, TValue>(
+    ConsumerCore core, GroupMembershipFactory groups, TopicMetadata topics, IRecordSerializer<TKey> keySerializer,
+    IRecordSerializer<TValue> valueSerializer) : IConsumer<TKey, TValue>
 {
-    private readonly ConsumerCore _core;
-    private readonly GroupSession _session;
-    private readonly GroupMembershipFactory _groups;
-    private readonly IRecordSerializer<TKey> _keySerializer;
-    private readonly IRecordSerializer<TValue> _valueSerializer;
+    private readonly GroupSession _session = new(core, topics, groups);
     private bool _isAssignedByHand;
     private volatile bool _isDisposed;
 
-    public Consumer(
-        ConsumerCore core, GroupMembershipFactory groups, TopicMetadata topics, IRecordSerializer<TKey> keySerializer,
-        IRecordSerializer<TValue> valueSerializer)
-    {
-        _core = core;
-        _groups = groups;
-        _keySerializer = keySerializer;
-        _valueSerializer = valueSerializer;
-        _session = new GroupSession(core, topics);
-        _makeRoom = MakeRoom;
-    }
+    public IReadOnlyList<TopicPartition> Assignment => core.Assignment;
 
-    public IReadOnlyList<TopicPartition> Assignment => _core.Assignment;
-
-    public string MemberId => _session.Membership?.Identity.MemberId ?? "";
+    public string MemberId => core.Membership?.Identity.MemberId ?? "";
 
     public void Subscribe(params IReadOnlyCollection<string> topics)
     {
@@ -39,16 +25,14 @@ internal sealed partial class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
                 throw new ArusException(name.Error, name.Message!);
         }
 
-        _session.Subscribe(_groups, topics);
-        _session.Offsets.StartAutoCommit();
+        _session.Subscribe(pattern: null, topics);
     }
 
     public void Subscribe(Regex pattern)
     {
         ArgumentNullException.ThrowIfNull(pattern);
         CheckMaySubscribe();
-        _session.Subscribe(_groups, pattern);
-        _session.Offsets.StartAutoCommit();
+        _session.Subscribe(pattern, []);
     }
 
     public async Task UnsubscribeAsync(CancellationToken cancellationToken = default)
@@ -60,12 +44,12 @@ internal sealed partial class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
     public void Assign(params IReadOnlyCollection<TopicPartitionOffset> partitions)
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
-        if (_session.Membership is not null)
+        if (core.Membership is not null)
             throw new InvalidOperationException("There is a subscription; a consumer either assigns or subscribes.");
 
         _isAssignedByHand = true;
-        _core.Remove(null);
-        _core.Add(partitions);
+        core.Remove(null);
+        core.Add(partitions);
         _session.Offsets.StartAutoCommit();
     }
 
@@ -77,16 +61,16 @@ internal sealed partial class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
                 nameof(offset), offset, "An offset is 0 or more, or one of the constants of TopicPartitionOffset.");
         }
 
-        _core.Seek(partition, offset);
+        core.Seek(partition, offset);
     }
 
-    public void Pause(params IReadOnlyCollection<TopicPartition> partitions) => _core.SetPaused(partitions, paused: true);
+    public void Pause(params IReadOnlyCollection<TopicPartition> partitions) => core.SetPaused(partitions, paused: true);
 
-    public void Resume(params IReadOnlyCollection<TopicPartition> partitions) => _core.SetPaused(partitions, paused: false);
+    public void Resume(params IReadOnlyCollection<TopicPartition> partitions) => core.SetPaused(partitions, paused: false);
 
-    public long? Position(TopicPartition partition) => _core.Get(partition).Delivered is >= 0 and var position ? position : null;
+    public long? Position(TopicPartition partition) => core.Get(partition).Delivered is >= 0 and var position ? position : null;
 
-    public long? Lag(TopicPartition partition) => _core.Get(partition).Lag;
+    public long? Lag(TopicPartition partition) => core.Get(partition).Lag;
 
     public async Task<IReadOnlyList<TopicPartitionOffset>> OffsetsForTimeAsync(
         IReadOnlyCollection<TopicPartition> partitions, DateTimeOffset time, CancellationToken cancellationToken = default)
@@ -94,12 +78,12 @@ internal sealed partial class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
         long timestamp = Math.Max(0, time.ToUnixTimeMilliseconds());
         return await Task.WhenAll(partitions.Select(async partition =>
             new TopicPartitionOffset(
-                partition, await _core.OffsetForTimeAsync(partition, timestamp, cancellationToken).ConfigureAwait(false))))
+                partition, await core.OffsetForTimeAsync(partition, timestamp, cancellationToken).ConfigureAwait(false))))
             .ConfigureAwait(false);
     }
 
     public Task CommitAsync(CancellationToken cancellationToken = default) =>
-        _session.Offsets.CommitDeliveredAsync(_core.All(), cancellationToken);
+        _session.Offsets.CommitAsync(core.All(), cancellationToken, unfinished: true);
 
     public Task CommitAsync(IReadOnlyCollection<TopicPartitionOffset> offsets, CancellationToken cancellationToken = default)
     {
@@ -113,7 +97,7 @@ internal sealed partial class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
 
     public async Task<IReadOnlyList<CommittedOffset>> CommittedAsync(
         IReadOnlyCollection<TopicPartition> partitions, CancellationToken cancellationToken = default) =>
-        await _core.FetchCommittedAsync([.. partitions], cancellationToken).ConfigureAwait(false);
+        await core.FetchCommittedAsync([.. partitions], cancellationToken).ConfigureAwait(false);
 
     /// <summary>Commits what is processed, where auto-commit is on, and leaves the group.</summary>
     public async ValueTask DisposeAsync()
@@ -125,21 +109,21 @@ internal sealed partial class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
         await _session.DisposeAsync().ConfigureAwait(false);
         try
         {
-            if (_session.Membership is not null)
+            if (core.Membership is not null)
                 await _session.LeaveAsync("the consumer was closed", CancellationToken.None).ConfigureAwait(false);
-            else if (_core.Options is { EnableAutoCommit: true, GroupId: not null })
-                await _session.Offsets.CommitProcessedAsync(_core.All(), CancellationToken.None).ConfigureAwait(false);
+            else if (core.Options is { EnableAutoCommit: true, GroupId: not null })
+                await _session.Offsets.CommitAsync(core.All(), CancellationToken.None).ConfigureAwait(false);
         }
         finally
         {
-            _core.Remove(null);
+            core.Remove(null);
         }
     }
 
     private void CheckMaySubscribe()
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
-        if (_core.Options.GroupId is null)
+        if (core.Options.GroupId is null)
             throw new InvalidOperationException("Subscribing needs a consumer with group.id; without one, use Assign.");
 
         if (_isAssignedByHand)

@@ -7,7 +7,7 @@ namespace Arus.Client;
 internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, ConsumerOptions options, TimeProvider time, ILogger logger)
 {
     private readonly Lock _gate = new();
-    private readonly Dictionary<TopicPartition, (PartitionFetcher Fetcher, FetchLoop Loop)> _partitions = [];
+    private readonly Dictionary<TopicPartition, FetchLoop> _partitions = [];
     private readonly Queue<PartitionFetcher> _ready = new();
     private readonly AsyncSignal _dataReady = new(time);
     private IReadOnlyList<TopicPartition>? _assignment;
@@ -18,6 +18,9 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
     public TimeProvider Time { get; } = time;
 
     public ILogger Logger { get; } = logger;
+
+    /// <summary>The place in the group; null while partitions are assigned by hand.</summary>
+    public IGroupMembership? Membership { get; set; }
 
     public bool IsBufferFull => Interlocked.Read(ref _bufferedBytes) >= Options.FetchMaxBytes;
 
@@ -36,13 +39,9 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
         {
             foreach (TopicPartitionOffset place in added)
             {
-                if (!_partitions.ContainsKey(place.Partition))
-                {
-                    var fetcher = new PartitionFetcher(place.Partition, place.Offset);
-                    var loop = new FetchLoop(this, grains, fetcher);
-                    _partitions.Add(place.Partition, (fetcher, loop));
+                var loop = new FetchLoop(this, grains, new PartitionFetcher(place.Partition, place.Offset));
+                if (_partitions.TryAdd(place.Partition, loop))
                     loop.Start();
-                }
             }
 
             _assignment = null;
@@ -57,11 +56,11 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
         {
             foreach (TopicPartition partition in (removed ?? _partitions.Keys).ToArray())
             {
-                if (_partitions.Remove(partition, out (PartitionFetcher Fetcher, FetchLoop Loop) entry))
+                if (_partitions.Remove(partition, out FetchLoop? loop))
                 {
-                    entry.Fetcher.BeginRevoke();
-                    entry.Loop.Stop();
-                    Interlocked.Add(ref _bufferedBytes, -entry.Fetcher.Seek(0));
+                    loop.Fetcher.BeginRevoke();
+                    loop.Stop();
+                    Interlocked.Add(ref _bufferedBytes, -loop.Fetcher.Seek(0));
                 }
             }
 
@@ -74,7 +73,7 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
     public PartitionFetcher? Find(TopicPartition partition)
     {
         lock (_gate)
-            return _partitions.TryGetValue(partition, out (PartitionFetcher Fetcher, FetchLoop Loop) entry) ? entry.Fetcher : null;
+            return _partitions.GetValueOrDefault(partition)?.Fetcher;
     }
 
     public PartitionFetcher Get(TopicPartition partition) =>
@@ -83,7 +82,7 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
     public PartitionFetcher[] All()
     {
         lock (_gate)
-            return [.. _partitions.Values.Select(entry => entry.Fetcher)];
+            return [.. _partitions.Values.Select(loop => loop.Fetcher)];
     }
 
     public void Seek(TopicPartition partition, long offset)
@@ -111,16 +110,14 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
     /// <summary>Takes in what a loop fetched.</summary>
     public void Accept(PartitionFetcher fetcher, PartitionReadResult response, int version)
     {
-        int bytes = fetcher.Accept(response, version);
-        Interlocked.Add(ref _bufferedBytes, bytes);
+        Interlocked.Add(ref _bufferedBytes, fetcher.Accept(response, version));
         Enqueue(fetcher);
     }
 
     public void SignalPoll() => _dataReady.Set();
 
     /// <summary>Hands out records from one partition that has some, and answers which; null when none has.</summary>
-    /// <param name="prepare">Told of the partition before its records come.</param>
-    public PartitionFetcher? DrainNext(IRecordSink sink, Action<PartitionFetcher> prepare, out int version)
+    public PartitionFetcher? DrainNext(IRecordSink sink, out int version)
     {
         version = 0;
         PartitionFetcher? fetcher;
@@ -132,7 +129,7 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
             fetcher.IsQueued = false;
         }
 
-        prepare(fetcher);
+        sink.Begin(fetcher);
         int released = fetcher.Drain(sink, Options.CheckCrcs, out bool hasMore, out version);
         long after = Interlocked.Add(ref _bufferedBytes, -released);
         if (hasMore)
@@ -172,9 +169,6 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
         return answer.Offset;
     }
 
-    public async Task<long> FetchCommittedAsync(TopicPartition partition, CancellationToken cancellationToken) =>
-        Options.GroupId is null ? -1 : (await FetchCommittedAsync([partition], cancellationToken).ConfigureAwait(false))[0].Offset;
-
     public Task<CommittedOffset[]> FetchCommittedAsync(TopicPartition[] which, CancellationToken cancellationToken)
     {
         string group = Options.GroupId ?? throw new InvalidOperationException("Committed offsets need a consumer with group.id.");
@@ -182,9 +176,10 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
     }
 
     /// <summary>Commits, and answers an error for each offset; what may pass was tried again.</summary>
-    public Task<ErrorCode[]> CommitAsync(MemberIdentity member, CommittedOffset[] offsets, CancellationToken cancellationToken)
+    public Task<ErrorCode[]> CommitAsync(CommittedOffset[] offsets, CancellationToken cancellationToken)
     {
         string group = Options.GroupId ?? throw new InvalidOperationException("Committing needs a consumer with group.id.");
+        MemberIdentity member = Membership?.Identity ?? GroupMessages.NoMember;
         return retry.CallAsync(
             () => grains.GetGrain<IGroupGrain>(group).CommitOffsetsAsync(group, member, offsets),
             errors => errors.FirstOrDefault(e => e.IsRetriable()), cancellationToken);
@@ -210,7 +205,7 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
     {
         lock (_gate)
         {
-            foreach ((_, FetchLoop loop) in _partitions.Values)
+            foreach (FetchLoop loop in _partitions.Values)
                 loop.Wake();
         }
     }

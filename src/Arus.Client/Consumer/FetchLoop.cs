@@ -4,41 +4,35 @@ using Microsoft.Extensions.Logging;
 namespace Arus.Client;
 
 /// <summary>Keeps one partition's buffer filled: at most one fetch under way, and none while enough is buffered.</summary>
-internal sealed class FetchLoop
+internal sealed class FetchLoop(ConsumerCore core, IGrainFactory grains, PartitionFetcher fetcher)
 {
     /// <summary>How much longer than the wait that was asked for an answer may take, before the call counts as lost.</summary>
     private static readonly TimeSpan ResponseGrace = TimeSpan.FromSeconds(5);
 
-    private readonly ConsumerCore _core;
-    private readonly PartitionFetcher _fetcher;
-    private readonly IPartitionGrain _grain;
-    private readonly AsyncSignal _wake;
+    private readonly IPartitionGrain _grain = grains.GetGrain<IPartitionGrain>(
+        PartitionKey.Format(fetcher.Partition.Topic, fetcher.Partition.Partition));
+    private readonly AsyncSignal _wake = new(core.Time);
     private readonly CancellationTokenSource _stop = new();
     private int _failures;
 
-    public FetchLoop(ConsumerCore core, IGrainFactory grains, PartitionFetcher fetcher)
+    public PartitionFetcher Fetcher => fetcher;
+
+    public void Start()
     {
-        _core = core;
-        _fetcher = fetcher;
-        _grain = grains.GetGrain<IPartitionGrain>(PartitionKey.Format(fetcher.Partition.Topic, fetcher.Partition.Partition));
-        _wake = new AsyncSignal(core.Time);
         fetcher.Changed = _wake.Set;
+        _ = Task.Run(RunAsync);
     }
-
-    /// <summary>Ends in success once stopped.</summary>
-    public Task Completion { get; private set; } = Task.CompletedTask;
-
-    public void Start() => Completion = Task.Run(RunAsync);
 
     public void Wake() => _wake.Set();
 
+    /// <summary>The loop ends by itself, and without an exception.</summary>
     public void Stop() => _stop.Cancel();
 
     private async Task RunAsync()
     {
         while (!_stop.IsCancellationRequested)
         {
-            if (!_fetcher.TryBeginFetch(out long offset, out int version, out CancellationToken interrupted) || _core.IsBufferFull)
+            if (!fetcher.TryBeginFetch(out long offset, out int version, out CancellationToken interrupted) || core.IsBufferFull)
             {
                 await _wake.WaitAsync(Timeout.InfiniteTimeSpan, _stop.Token).ConfigureAwait(false);
                 continue;
@@ -48,7 +42,7 @@ internal sealed class FetchLoop
             try
             {
                 if (offset < 0)
-                    _fetcher.Resolve(await ResolveAsync(offset, end.Token).ConfigureAwait(false), version);
+                    fetcher.Resolve(await ResolveAsync(offset, end.Token).ConfigureAwait(false), version);
                 else
                     await FetchAsync(offset, version, end.Token).ConfigureAwait(false);
             }
@@ -65,32 +59,32 @@ internal sealed class FetchLoop
 
     private async Task FetchAsync(long offset, int version, CancellationToken cancellationToken)
     {
-        ConsumerOptions options = _core.Options;
+        ConsumerOptions options = core.Options;
         var request = new PartitionRead(
             offset, CurrentLeaderEpoch: -1, options.MaxPartitionFetchBytes, MinOneBatch: true, (int)options.FetchMaxWait.TotalMilliseconds,
             options.IsolationLevel);
-        long start = _core.Time.GetTimestamp();
+        long start = core.Time.GetTimestamp();
         PartitionReadResult response = await _grain.FetchAsync(request)
-            .WaitAsync(options.FetchMaxWait + ResponseGrace, _core.Time, cancellationToken).ConfigureAwait(false);
+            .WaitAsync(options.FetchMaxWait + ResponseGrace, core.Time, cancellationToken).ConfigureAwait(false);
         ClientDiagnostics.RecordFetch(
-            _fetcher.Partition, _core.Time.GetElapsedTime(start), response.Error == ErrorCode.None ? null : response.Error.ToString());
+            fetcher.Partition, core.Time.GetElapsedTime(start), response.Error == ErrorCode.None ? null : response.Error.ToString());
         switch (response.Error)
         {
             case ErrorCode.None:
                 _failures = 0;
-                _core.Accept(_fetcher, response, version);
+                core.Accept(fetcher, response, version);
                 break;
-            case ErrorCode.OffsetOutOfRange when !_fetcher.MayReset(version):
+            case ErrorCode.OffsetOutOfRange when !fetcher.MayReset(version):
                 break;
             case ErrorCode.OffsetOutOfRange:
-                _core.Logger.LogInformation(
-                    "{Partition}: offset {Offset} is out of range, resetting by auto.offset.reset={Reset}", _fetcher.Partition, offset,
+                core.Logger.LogInformation(
+                    "{Partition}: offset {Offset} is out of range, resetting by auto.offset.reset={Reset}", fetcher.Partition, offset,
                     options.AutoOffsetReset);
-                _fetcher.Resolve(
-                    await LookUpAsync(_core.ResetOffset(_fetcher.Partition, offset), cancellationToken).ConfigureAwait(false), version);
+                fetcher.Resolve(
+                    await LookUpAsync(core.ResetOffset(fetcher.Partition, offset), cancellationToken).ConfigureAwait(false), version);
                 break;
             default:
-                throw new ArusException(response.Error, $"Reading {_fetcher.Partition} at offset {offset}: {response.Error}");
+                throw new ArusException(response.Error, $"Reading {fetcher.Partition} at offset {offset}: {response.Error}");
         }
     }
 
@@ -98,12 +92,13 @@ internal sealed class FetchLoop
     {
         if (marker == TopicPartitionOffset.Stored)
         {
-            long committed = await _core.FetchCommittedAsync(_fetcher.Partition, cancellationToken).ConfigureAwait(false);
-            _fetcher.Committed = committed;
+            long committed = core.Options.GroupId is null ? -1
+                : (await core.FetchCommittedAsync([fetcher.Partition], cancellationToken).ConfigureAwait(false))[0].Offset;
+            fetcher.MarkCommitted(committed);
             if (committed >= 0)
                 return committed;
 
-            marker = _core.ResetOffset(_fetcher.Partition, marker);
+            marker = core.ResetOffset(fetcher.Partition, marker);
         }
 
         return await LookUpAsync(marker, cancellationToken).ConfigureAwait(false);
@@ -119,34 +114,34 @@ internal sealed class FetchLoop
                 nameof(marker), marker, "An offset is 0 or more, or one of the constants of TopicPartitionOffset."),
         };
         ListOffsetResponse response = await _grain.ListOffsetAsync(
-            new ListOffsetRequest(timestamp, CurrentLeaderEpoch: -1, _core.Options.IsolationLevel))
-            .WaitAsync(_core.Options.FetchMaxWait + ResponseGrace, _core.Time, cancellationToken).ConfigureAwait(false);
+            new ListOffsetRequest(timestamp, CurrentLeaderEpoch: -1, core.Options.IsolationLevel))
+            .WaitAsync(core.Options.FetchMaxWait + ResponseGrace, core.Time, cancellationToken).ConfigureAwait(false);
         return response.Error == ErrorCode.None
             ? response.Offset
-            : throw new ArusException(response.Error, $"Looking up an offset of {_fetcher.Partition}: {response.Error}");
+            : throw new ArusException(response.Error, $"Looking up an offset of {fetcher.Partition}: {response.Error}");
     }
 
     /// <summary>What may pass is tried again after a pause; what will not is for the application, at its next poll.</summary>
     private async Task FailAsync(Exception e, long offset, int version, CancellationToken cancellationToken)
     {
-        ClientDiagnostics.RecordFetch(_fetcher.Partition, TimeSpan.Zero, e.GetType().Name);
+        ClientDiagnostics.RecordFetch(fetcher.Partition, TimeSpan.Zero, e.GetType().Name);
         bool isTransient = GrainRetry.IsTransient(e) || e is ArusException { Code: ErrorCode.UnknownTopicOrPartition };
         if (!isTransient)
         {
-            _core.Logger.LogError(e, "Reading {Partition} at offset {Offset} failed", _fetcher.Partition, offset);
-            _fetcher.Fail(
+            core.Logger.LogError(e, "Reading {Partition} at offset {Offset} failed", fetcher.Partition, offset);
+            fetcher.Fail(
                 e as ConsumeException ?? new ConsumeException(
-                    e is ArusException known ? known.Code : ErrorCode.UnknownServerError, _fetcher.Partition, offset, e.Message, e),
+                    e is ArusException known ? known.Code : ErrorCode.UnknownServerError, fetcher.Partition, offset, e.Message, e),
                 version);
-            _core.SignalPoll();
+            core.SignalPoll();
             return;
         }
 
         _failures++;
-        _core.Logger.LogDebug(e, "Reading {Partition} at offset {Offset} failed, attempt {Attempt}", _fetcher.Partition, offset, _failures);
+        core.Logger.LogDebug(e, "Reading {Partition} at offset {Offset} failed, attempt {Attempt}", fetcher.Partition, offset, _failures);
         try
         {
-            await Task.Delay(_core.Backoff.Of(_failures), _core.Time, cancellationToken).ConfigureAwait(false);
+            await Task.Delay(core.Backoff.Of(_failures), core.Time, cancellationToken).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {

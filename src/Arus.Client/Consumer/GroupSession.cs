@@ -6,74 +6,60 @@ namespace Arus.Client;
 
 /// <summary>Makes a member of a group; a seam for tests.</summary>
 internal delegate IGroupMembership GroupMembershipFactory(
-    ConsumerOptions options, IGroupRebalanceHandler handler, ITopicPartitionSource topics);
+    ConsumerOptions options, IConsumerRebalanceListener handler, ITopicPartitionSource topics);
 
 /// <summary>
 /// A consumer's membership in its group, and its part in rebalances. A partition is revoked once the application has finished its records,
 /// which the next poll says, or once the rebalance timeout is over.
 /// </summary>
-internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
+/// <param name="finishAsync">
+/// Answers when no work on these partitions is under way any more, or when it is cancelled; null for the next poll.
+/// </param>
+internal sealed class GroupSession(
+    ConsumerCore core, TopicMetadata topics, GroupMembershipFactory groups,
+    Func<IReadOnlyList<PartitionFetcher>, CancellationToken, ValueTask>? finishAsync = null) : IConsumerRebalanceListener, IAsyncDisposable
 {
-    private readonly ConsumerCore _core;
-    private readonly TopicMetadata _topics;
-    private readonly SubscriptionWatch _watch;
-    private readonly AsyncSignal _processed;
+    private readonly SubscriptionWatch _watch = new(core, topics);
+    private readonly AsyncSignal _processed = new(core.Time);
     private readonly CancellationTokenSource _stop = new();
-    private IGroupMembership? _membership;
 
-    public GroupSession(ConsumerCore core, TopicMetadata topics)
+    public OffsetCommitter Offsets { get; } = new(core);
+
+    private ConsumerOptions Options => core.Options;
+
+    /// <summary>
+    /// Subscribes to the topics whose names match, existing or new, and joins the group once there is one; without a pattern, to
+    /// <paramref name="wanted"/>.
+    /// </summary>
+    public void Subscribe(Regex? pattern, IReadOnlyCollection<string> wanted)
     {
-        _core = core;
-        _topics = topics;
-        _processed = new AsyncSignal(core.Time);
-        Offsets = new OffsetCommitter(core, () => _membership);
-        _watch = new SubscriptionWatch(core, topics, () => _membership);
+        if (core.Membership is null)
+        {
+            core.Membership = groups(Options, this, topics);
+            _ = SignalEndAsync(core.Membership.Completion);
+        }
+
+        _watch.Watch(pattern, wanted);
+        Offsets.StartAutoCommit();
     }
-
-    /// <summary>Answers when no work on these partitions is under way any more, or when it is cancelled.</summary>
-    public Func<IReadOnlyList<PartitionFetcher>, CancellationToken, ValueTask>? FinishAsync { get; init; }
-
-    /// <summary>The place in the group; null while partitions are assigned by hand.</summary>
-    public IGroupMembership? Membership => _membership;
-
-    public OffsetCommitter Offsets { get; }
-
-    private ConsumerOptions Options => _core.Options;
-
-    /// <summary>Subscribes to these topics.</summary>
-    public void Subscribe(GroupMembershipFactory factory, IReadOnlyCollection<string> wanted)
-    {
-        Join(factory);
-        _watch.Watch(wanted);
-    }
-
-    /// <summary>Subscribes to the topics whose names match, existing or new. The group is joined once there is one.</summary>
-    public void Subscribe(GroupMembershipFactory factory, Regex pattern)
-    {
-        Join(factory);
-        _watch.Watch(pattern);
-    }
-
-    /// <summary>Notes that the application is alive.</summary>
-    public void RecordLife() => _membership?.RecordPoll();
 
     /// <summary>Notes that the application polls, and so has finished the records of the poll before.</summary>
     public void RecordPoll()
     {
-        _membership?.RecordPoll();
+        core.Membership?.RecordPoll();
         _processed.Set();
     }
 
     /// <summary>Throws what ended the membership, if something did.</summary>
     public async ValueTask ThrowIfEndedAsync()
     {
-        if (_membership is { Completion.IsFaulted: true } ended)
+        if (core.Membership is { Completion.IsFaulted: true } ended)
             await ended.Completion.ConfigureAwait(false);
     }
 
     public async Task LeaveAsync(string reason, CancellationToken cancellationToken)
     {
-        if (_membership is { } left)
+        if (core.Membership is { } left)
         {
             try
             {
@@ -82,9 +68,9 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
             }
             finally
             {
-                _membership = null;
+                core.Membership = null;
                 await left.DisposeAsync().ConfigureAwait(false);
-                _core.Remove(null);
+                core.Remove(null);
             }
         }
     }
@@ -97,57 +83,49 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
         if (partitions.Count == 0)
             return;
 
-        CommittedOffset[] committed = await _core.FetchCommittedAsync([.. partitions], cancellationToken).ConfigureAwait(false);
-        _core.Add(committed.Select(c => new TopicPartitionOffset(c.Partition, c.Offset >= 0 ? c.Offset : TopicPartitionOffset.Stored)));
+        CommittedOffset[] committed = await core.FetchCommittedAsync([.. partitions], cancellationToken).ConfigureAwait(false);
+        core.Add(committed.Select(c => new TopicPartitionOffset(c.Partition, c.Offset >= 0 ? c.Offset : TopicPartitionOffset.Stored)));
         foreach (CommittedOffset known in committed)
-        {
-            if (_core.Find(known.Partition) is { } fetcher)
-                fetcher.Committed = known.Offset;
-        }
+            core.Find(known.Partition)?.MarkCommitted(known.Offset);
     }
 
     public async ValueTask OnPartitionsRevokedAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellationToken)
     {
-        PartitionFetcher[] fetchers = [.. partitions.Select(_core.Find).OfType<PartitionFetcher>()];
+        PartitionFetcher[] fetchers = [.. partitions.Select(core.Find).OfType<PartitionFetcher>()];
         foreach (PartitionFetcher fetcher in fetchers)
             fetcher.BeginRevoke();
 
         try
         {
-            await (FinishAsync ?? WaitForPollAsync)(fetchers, cancellationToken).ConfigureAwait(false);
-            if (Options.EnableAutoCommit)
-                await CommitLastAsync(fetchers, cancellationToken).ConfigureAwait(false);
+            await (finishAsync ?? WaitForPollAsync)(fetchers, cancellationToken).ConfigureAwait(false);
+            try
+            {
+                if (Options.EnableAutoCommit)
+                    await Offsets.CommitAsync(fetchers, cancellationToken).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+                // The partitions are revoked whether or not this commit succeeds, so its failure does not end the membership.
+                LogLastCommitFailed(e);
+            }
 
             if (Options.RebalanceListener is { } listener)
                 await listener.OnPartitionsRevokedAsync(partitions, cancellationToken).ConfigureAwait(false);
         }
         catch (CommitFailedException e)
         {
-            _core.Logger.LogWarning(e, "The last commit of revoked partitions failed; their records may be processed again");
+            LogLastCommitFailed(e);
         }
         finally
         {
-            _core.Remove(partitions);
-        }
-    }
-
-    /// <summary>The partitions are revoked whether or not this commit succeeds, so its failure does not end the membership.</summary>
-    private async ValueTask CommitLastAsync(PartitionFetcher[] fetchers, CancellationToken cancellationToken)
-    {
-        try
-        {
-            await Offsets.CommitProcessedAsync(fetchers, cancellationToken).ConfigureAwait(false);
-        }
-        catch (Exception e) when (e is not OperationCanceledException)
-        {
-            _core.Logger.LogWarning(e, "The last commit of revoked partitions failed; their records may be processed again");
+            core.Remove(partitions);
         }
     }
 
     public ValueTask OnPartitionsLostAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellationToken)
     {
-        _core.Logger.LogWarning("Group {Group}: partitions {Partitions} were lost", Options.GroupId, string.Join(", ", partitions));
-        _core.Remove(partitions);
+        core.Logger.LogWarning("Group {Group}: partitions {Partitions} were lost", Options.GroupId, string.Join(", ", partitions));
+        core.Remove(partitions);
         return Options.RebalanceListener?.OnPartitionsLostAsync(partitions, cancellationToken) ?? default;
     }
 
@@ -159,14 +137,8 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
         await Offsets.DisposeAsync().ConfigureAwait(false);
     }
 
-    private void Join(GroupMembershipFactory factory)
-    {
-        if (_membership is not null)
-            return;
-
-        _membership = factory(Options, this, _topics);
-        _ = SignalEndAsync(_membership.Completion);
-    }
+    private void LogLastCommitFailed(Exception e) =>
+        core.Logger.LogWarning(e, "The last commit of revoked partitions failed; their records may be processed again");
 
     private async ValueTask WaitForPollAsync(IReadOnlyList<PartitionFetcher> fetchers, CancellationToken cancellationToken)
     {
@@ -178,6 +150,6 @@ internal sealed class GroupSession : IGroupRebalanceHandler, IAsyncDisposable
     private async Task SignalEndAsync(Task completion)
     {
         await completion.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        _core.SignalPoll();
+        core.SignalPoll();
     }
 }

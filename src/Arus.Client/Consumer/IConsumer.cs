@@ -1,3 +1,4 @@
+global using RawRecord = Arus.Client.ConsumeResult<System.ReadOnlyMemory<byte>?, System.ReadOnlyMemory<byte>?>;
 using System.Text.RegularExpressions;
 using Arus.Grains;
 
@@ -129,4 +130,23 @@ public readonly record struct ConsumeResult<TKey, TValue>(
     public string Topic => Partition.Topic;
 
     public DateTimeOffset Timestamp => DateTimeOffset.FromUnixTimeMilliseconds(TimestampMs);
+
+    /// <exception cref="RecordSerializationException">A serializer threw.</exception>
+    internal static ConsumeResult<TKey, TValue> Deserialize(
+        in RawRecord raw, IRecordSerializer<TKey> keySerializer, IRecordSerializer<TValue> valueSerializer)
+    {
+        try
+        {
+            return new ConsumeResult<TKey, TValue>(
+                raw.Partition, raw.Offset, raw.LeaderEpoch, raw.TimestampMs, raw.TimestampType,
+                raw.Key is { } key ? keySerializer.Deserialize(key) : default,
+                raw.Value is { } value ? valueSerializer.Deserialize(value) : default, raw.Headers);
+        }
+        catch (Exception e)
+        {
+            throw new RecordSerializationException(
+                $"The record at offset {raw.Offset} of {raw.Partition} could not be deserialized to {typeof(TKey)} and {typeof(TValue)}: "
+                + e.Message, e) { Partition = raw.Partition, Offset = raw.Offset };
+        }
+    }
 }

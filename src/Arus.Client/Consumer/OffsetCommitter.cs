@@ -4,8 +4,7 @@ using Microsoft.Extensions.Logging;
 namespace Arus.Client;
 
 /// <summary>Commits offsets of one consumer, by hand and in the background, one commit at a time. Thread-safe.</summary>
-/// <param name="membership">The place in the group; null outside of it.</param>
-internal sealed class OffsetCommitter(ConsumerCore core, Func<IGroupMembership?> membership) : IAsyncDisposable
+internal sealed class OffsetCommitter(ConsumerCore core) : IAsyncDisposable
 {
     private readonly SemaphoreSlim _committing = new(1, 1);
     private readonly CancellationTokenSource _stop = new();
@@ -22,18 +21,13 @@ internal sealed class OffsetCommitter(ConsumerCore core, Func<IGroupMembership?>
 
     /// <summary>Commits the application's own offsets, and throws unless all of them were accepted.</summary>
     public Task CommitAsync(IEnumerable<CommittedOffset> offsets, CancellationToken cancellationToken) => CommitAsync(
-        [.. offsets.Select(o => core.Find(o.Partition) is { } fetcher
-            ? new OffsetToCommit(o, fetcher, fetcher.Version)
-            : new OffsetToCommit(o, null, 0))],
+        [.. offsets.Select(o => core.Find(o.Partition) is { } fetcher ? new OffsetToCommit(o, fetcher, fetcher.Version) : new(o, null, 0))],
         cancellationToken);
 
-    /// <summary>Commits the delivered positions of these partitions that are not committed yet.</summary>
-    public Task CommitDeliveredAsync(IEnumerable<PartitionFetcher> fetchers, CancellationToken cancellationToken) =>
-        CommitAsync([.. fetchers.Select(f => f.NextCommit(unfinished: true)).OfType<OffsetToCommit>()], cancellationToken);
-
     /// <summary>Commits the processed positions of these partitions that are not committed yet.</summary>
-    public Task CommitProcessedAsync(IEnumerable<PartitionFetcher> fetchers, CancellationToken cancellationToken) =>
-        CommitAsync([.. fetchers.Select(f => f.NextCommit(unfinished: false)).OfType<OffsetToCommit>()], cancellationToken);
+    /// <param name="unfinished">Those that were delivered, instead.</param>
+    public Task CommitAsync(IEnumerable<PartitionFetcher> fetchers, CancellationToken cancellationToken, bool unfinished = false) =>
+        CommitAsync([.. fetchers.Select(f => f.NextCommit(unfinished)).OfType<OffsetToCommit>()], cancellationToken);
 
     public async ValueTask DisposeAsync()
     {
@@ -50,9 +44,7 @@ internal sealed class OffsetCommitter(ConsumerCore core, Func<IGroupMembership?>
         await _committing.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
-            MemberIdentity member = membership()?.Identity ?? GroupMessages.NoMember;
-            ErrorCode[] errors = await core.CommitAsync(
-                member, Array.ConvertAll(offsets, o => o.Offset), cancellationToken).ConfigureAwait(false);
+            ErrorCode[] errors = await core.CommitAsync(Array.ConvertAll(offsets, o => o.Offset), cancellationToken).ConfigureAwait(false);
             for (int i = 0; i < offsets.Length && i < errors.Length; i++)
             {
                 if (errors[i] == ErrorCode.None)
@@ -62,7 +54,7 @@ internal sealed class OffsetCommitter(ConsumerCore core, Func<IGroupMembership?>
             ErrorCode error = errors.FirstOrDefault(e => e != ErrorCode.None);
             if (error != ErrorCode.None)
             {
-                membership()?.ReportCommitError(error);
+                core.Membership?.ReportCommitError(error);
                 throw new CommitFailedException(error, $"Group '{Options.GroupId}' did not accept the offsets: {Explain(error)}");
             }
         }
@@ -88,7 +80,7 @@ internal sealed class OffsetCommitter(ConsumerCore core, Func<IGroupMembership?>
             try
             {
                 await Task.Delay(Options.AutoCommitInterval, core.Time, _stop.Token).ConfigureAwait(false);
-                await CommitProcessedAsync(core.All(), _stop.Token).ConfigureAwait(false);
+                await CommitAsync(core.All(), _stop.Token).ConfigureAwait(false);
             }
             catch (OperationCanceledException) when (_stop.IsCancellationRequested)
             {

@@ -40,7 +40,7 @@ internal sealed class OpenBatch
             long offset = header.BaseOffset + record.OffsetDelta;
             if (offset >= position)
             {
-                if (!sink.TryAdd(partition, header, record, _rest))
+                if (!sink.TryAdd(Record(partition, offset, header, record)))
                     break;
 
                 position = offset + 1;
@@ -59,6 +59,13 @@ internal sealed class OpenBatch
         return HasMore || !problem.IsOk ? position : Math.Max(position, header.NextOffset);
     }
 
+    private RawRecord Record(TopicPartition partition, long offset, RecordBatchHeader batch, RecordView record) => new(
+        partition, offset, batch.PartitionLeaderEpoch,
+        batch.TimestampType == TimestampType.LogAppendTime ? batch.MaxTimestamp : batch.BaseTimestamp + record.TimestampDelta,
+        batch.TimestampType, record.IsKeyNull ? (ReadOnlyMemory<byte>?)null : _rest.Slice(record.KeyOffset, record.KeyLength),
+        record.IsValueNull ? (ReadOnlyMemory<byte>?)null : _rest.Slice(record.ValueOffset, record.ValueLength),
+        new RecordHeaders(_rest, record.HeadersOffset, record.HeaderCount));
+
     /// <summary>Forgets the batch, and answers its size.</summary>
     public int Release()
     {
@@ -76,6 +83,9 @@ internal interface IRecordSink
     /// <summary>How many more it takes.</summary>
     int Room { get; }
 
+    /// <summary>Told of a partition before its records come.</summary>
+    void Begin(PartitionFetcher fetcher);
+
     /// <summary>Takes a record; false leaves it for the next poll.</summary>
-    bool TryAdd(TopicPartition partition, RecordBatchHeader batch, RecordView record, ReadOnlyMemory<byte> payload);
+    bool TryAdd(in RawRecord record);
 }

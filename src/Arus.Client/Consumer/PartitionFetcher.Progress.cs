@@ -13,46 +13,25 @@ internal sealed partial class PartitionFetcher
     private int _leaderEpoch = -1;
 
     /// <summary>The next offset to hand out; negative while it is not determined.</summary>
-    public long Position => Read(ref _position);
+    public long Position => Read(static f => f._position);
 
     /// <summary>The next offset after what the application was given.</summary>
-    public long Delivered => Read(ref _delivered);
+    public long Delivered => Read(static f => f._delivered);
 
     /// <summary>The next offset after what the application has finished.</summary>
-    public long Processed => Read(ref _processed);
+    public long Processed => Read(static f => f._processed);
 
     /// <summary>How often a reset went back, to offsets that were read before: the log was cut, or its topic created anew.</summary>
-    public int Rewinds => Read(ref _rewinds);
+    public int Rewinds => Read(static f => f._rewinds);
 
     /// <summary>What the group has committed; -1 for unknown.</summary>
-    public long Committed
-    {
-        get => Read(ref _committed);
-        set
-        {
-            lock (_gate)
-                _committed = value;
-        }
-    }
+    public long Committed => Read(static f => f._committed);
 
-    public long? Lag
-    {
-        get
-        {
-            lock (_gate)
-                return _highWatermark < 0 || _delivered < 0 ? null : Math.Max(0, _highWatermark - _delivered);
-        }
-    }
+    public long? Lag =>
+        Read(static f => f._highWatermark < 0 || f._delivered < 0 ? (long?)null : Math.Max(0, f._highWatermark - f._delivered));
 
     /// <summary>The application has records that it has not finished.</summary>
-    public bool HasUnprocessed
-    {
-        get
-        {
-            lock (_gate)
-                return _delivered > _processed;
-        }
-    }
+    public bool HasUnprocessed => Read(static f => f._delivered > f._processed);
 
     /// <summary>
     /// The application asks for a record that was handed out at a version, and so is done with the one before. False when the record is
@@ -63,7 +42,7 @@ internal sealed partial class PartitionFetcher
         lock (_gate)
         {
             _processed = _delivered;
-            if (atVersion != _version || _state == DeliveryState.Revoking)
+            if (atVersion != _version || _isRevoked)
                 return false;
 
             _delivered = offset + 1;
@@ -116,19 +95,13 @@ internal sealed partial class PartitionFetcher
     /// Notes that the group has committed this offset. What is committed is processed, so that no later auto-commit goes back behind it,
     /// unless there was a seek or a reset since: the offset is then of an earlier position.
     /// </summary>
-    /// <param name="atVersion">The version when the offset was committed.</param>
-    public void MarkCommitted(long offset, int atVersion)
+    /// <param name="atVersion">The version when the offset was committed; -1 when that was before.</param>
+    public void MarkCommitted(long offset, int atVersion = -1)
     {
         lock (_gate)
         {
             _committed = offset;
             _processed = atVersion == _version ? Math.Max(_processed, Math.Min(offset, _delivered)) : _processed;
         }
-    }
-
-    private T Read<T>(ref T field)
-    {
-        lock (_gate)
-            return field;
     }
 }

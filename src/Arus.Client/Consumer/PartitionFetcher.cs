@@ -14,7 +14,10 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
     private long _fetchOffset = startOffset;
     private long _highWatermark = -1;
     private int _version;
-    private DeliveryState _state;
+    private bool _isPaused;
+
+    /// <summary>Nothing is handed out any more: the partition is about to be given up.</summary>
+    private bool _isRevoked;
 
     /// <summary>The position is to be reset: nothing is fetched until the application has been given what was fetched before.</summary>
     private bool _isResetPending;
@@ -37,38 +40,18 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
     public bool IsQueued { get; set; }
 
     /// <summary>Grows with each seek or reset, which invalidates what was handed out before.</summary>
-    public int Version => Read(ref _version);
+    public int Version => Read(static f => f._version);
 
     /// <summary>Why nothing can be handed out any more; null while something can.</summary>
-    public ArusException? Failure
-    {
-        get
-        {
-            lock (_gate)
-                return IsIdle ? null : _failure ?? (_batches.IsEmpty ? _fetchFailure : null);
-        }
-    }
+    public ArusException? Failure =>
+        Read(static f => f.IsIdle ? null : f._failure ?? (f._batches.IsEmpty ? f._fetchFailure : null));
 
-    public bool HasBuffered
-    {
-        get
-        {
-            lock (_gate)
-                return !IsIdle && !_batches.IsEmpty;
-        }
-    }
+    public bool HasBuffered => Read(static f => !f.IsIdle && !f._batches.IsEmpty);
 
     /// <summary>An upper bound of the records that are buffered, as their batches say.</summary>
-    public int BufferedRecords
-    {
-        get
-        {
-            lock (_gate)
-                return _batches.Count;
-        }
-    }
+    public int BufferedRecords => Read(static f => f._batches.Count);
 
-    private bool IsIdle => _state != DeliveryState.Active;
+    private bool IsIdle => _isPaused || _isRevoked;
 
     /// <summary>The application has been given everything that was fetched.</summary>
     private bool IsDrained => _batches.IsEmpty && _delivered >= _position;
@@ -164,47 +147,18 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
     }
 
     /// <summary>Moves all positions. Returns the number of bytes released.</summary>
-    public int Seek(long offset)
-    {
-        CancellationTokenSource old;
-        int released;
-        lock (_gate)
-        {
-            _delivered = _processed = offset;
-            (released, old) = Restart(offset);
-        }
-
-        Interrupt(old);
-        return released;
-    }
+    public int Seek(long offset) => Restart(offset, atVersion: null);
 
     /// <summary>
     /// Takes back the records from <paramref name="offset"/> on that were drained and not delivered, unless there was a seek since. What
     /// was delivered before stays delivered. Returns the number of bytes released.
     /// </summary>
-    public int TakeBack(long offset, int atVersion)
-    {
-        CancellationTokenSource old;
-        int released;
-        lock (_gate)
-        {
-            if (atVersion != _version || _state == DeliveryState.Revoking)
-                return 0;
-
-            // Between what it was given and here there are no records.
-            _processed = _processed < _delivered ? _processed : offset;
-            _delivered = offset;
-            (released, old) = Restart(offset);
-        }
-
-        Interrupt(old);
-        return released;
-    }
+    public int TakeBack(long offset, int atVersion) => Restart(offset, atVersion);
 
     public void SetPaused(bool paused)
     {
         lock (_gate)
-            _state = _state == DeliveryState.Revoking ? _state : paused ? DeliveryState.Paused : DeliveryState.Active;
+            _isPaused = paused;
 
         Changed?.Invoke();
     }
@@ -213,39 +167,40 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
     public void BeginRevoke()
     {
         lock (_gate)
-            _state = DeliveryState.Revoking;
+            _isRevoked = true;
     }
 
     private ConsumeException Unreadable(long offset, in ValidationResult problem) =>
         new(problem.Error, Partition, offset, $"{Partition} at offset {offset}: {problem.Message}");
 
-    private (int Released, CancellationTokenSource Old) Restart(long offset)
+    private int Restart(long offset, int? atVersion)
     {
-        _version++;
-        _fetchOffset = _position = offset;
-        _failure = _fetchFailure = null;
-        _isResetPending = false;
-        CancellationTokenSource old = _interrupt;
-        _interrupt = new CancellationTokenSource();
-        return (_batches.Clear(), old);
-    }
+        CancellationTokenSource interrupted;
+        int released;
+        lock (_gate)
+        {
+            if (atVersion is not null && (atVersion != _version || _isRevoked))
+                return 0;
 
-    private void Interrupt(CancellationTokenSource old)
-    {
-        old.Cancel();
-        old.Dispose();
+            // Between what the application was given and a record that is taken back there are no records.
+            _processed = atVersion is null || _processed >= _delivered ? offset : _processed;
+            _fetchOffset = _position = _delivered = offset;
+            _version++;
+            _failure = _fetchFailure = null;
+            _isResetPending = false;
+            (interrupted, _interrupt) = (_interrupt, new CancellationTokenSource());
+            released = _batches.Clear();
+        }
+
+        interrupted.Cancel();
+        interrupted.Dispose();
         Changed?.Invoke();
+        return released;
     }
-}
 
-/// <summary>Whether the records of a partition are handed out.</summary>
-internal enum DeliveryState : byte
-{
-    Active = 0,
-
-    /// <summary>Not until the application resumes the partition.</summary>
-    Paused = 1,
-
-    /// <summary>Not any more: the partition is about to be given up.</summary>
-    Revoking = 2,
+    private T Read<T>(Func<PartitionFetcher, T> read)
+    {
+        lock (_gate)
+            return read(this);
+    }
 }

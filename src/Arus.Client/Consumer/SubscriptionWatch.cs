@@ -7,8 +7,7 @@ namespace Arus.Client;
 /// Looks every <see cref="ConsumerOptions.MetadataMaxAge"/> for topics that begin to match a pattern, and for new partitions of subscribed
 /// topics, which have no owner until the group rebalances. Thread-safe.
 /// </summary>
-/// <param name="membership">The place in the group; null once it was left.</param>
-internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics, Func<IGroupMembership?> membership) : IAsyncDisposable
+internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics) : IAsyncDisposable
 {
     private readonly Lock _gate = new();
     private readonly AsyncSignal _changed = new(core.Time);
@@ -20,28 +19,28 @@ internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics,
     /// <summary>The subscription is one that the pattern has replaced.</summary>
     private bool _isReplaced;
 
-    /// <exception cref="ArgumentException">There is no topic.</exception>
-    public void Watch(IReadOnlyCollection<string> wanted)
+    /// <param name="pattern">Null for topics by name.</param>
+    /// <param name="wanted">The topics, unless there is a pattern.</param>
+    /// <exception cref="ArgumentException">There is neither a pattern nor a topic.</exception>
+    public void Watch(Regex? pattern, IReadOnlyCollection<string> wanted)
     {
-        if (wanted.Count == 0)
+        if (pattern is null && wanted.Count == 0)
             throw new ArgumentException("A subscription names at least one topic; to end it, leave the group.", nameof(wanted));
 
         lock (_gate)
         {
-            _pattern = null;
-            _subscribed = wanted;
-            membership()?.Subscribe(wanted);
-            Start();
-        }
-    }
+            _pattern = pattern;
+            _isReplaced = pattern is not null;
+            if (pattern is null)
+            {
+                _subscribed = wanted;
+                core.Membership?.Subscribe(wanted);
+            }
 
-    public void Watch(Regex wanted)
-    {
-        lock (_gate)
-        {
-            _pattern = wanted;
-            _isReplaced = true;
-            Start();
+            if (_loop.IsCompleted && !_stop.IsCancellationRequested)
+                _loop = Task.Run(RunAsync);
+            else
+                _changed.Set();
         }
     }
 
@@ -60,14 +59,6 @@ internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics,
         await _loop.ConfigureAwait(false);
     }
 
-    private void Start()
-    {
-        if (_loop.IsCompleted && !_stop.IsCancellationRequested)
-            _loop = Task.Run(RunAsync);
-        else
-            _changed.Set();
-    }
-
     private async Task RunAsync()
     {
         IReadOnlyDictionary<string, int>? known = null;
@@ -78,7 +69,7 @@ internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics,
                 IReadOnlyCollection<string> watched = await MatchAsync().ConfigureAwait(false);
                 IReadOnlyDictionary<string, int> now = await topics.GetPartitionCountsAsync(watched, _stop.Token).ConfigureAwait(false);
                 if (known is not null && now.Any(topic => known.GetValueOrDefault(topic.Key) != topic.Value))
-                    membership()?.RequestRejoin("the partitions of a subscribed topic have changed");
+                    core.Membership?.RequestRejoin("the partitions of a subscribed topic have changed");
 
                 known = now;
             }
@@ -120,7 +111,7 @@ internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics,
             if ((matching.Length > 0 || _isReplaced) && !matching.SequenceEqual(_subscribed))
             {
                 _subscribed = matching;
-                membership()?.Subscribe(matching);
+                core.Membership?.Subscribe(matching);
             }
 
             _isReplaced = false;

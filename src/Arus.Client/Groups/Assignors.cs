@@ -25,97 +25,88 @@ public static class PartitionAssignors
         new[] { Range, RoundRobin, Sticky, CooperativeSticky }.FirstOrDefault(assignor => assignor.Name == name);
 }
 
-internal sealed class RangeAssignor : IPartitionAssignor
+/// <summary>What Kafka's assignors have in common.</summary>
+internal abstract class BuiltInAssignor(string name, RebalanceProtocol protocol = RebalanceProtocol.Eager) : IPartitionAssignor
 {
-    public string Name => "range";
+    public string Name => name;
 
-    public RebalanceProtocol Protocol => RebalanceProtocol.Eager;
+    public RebalanceProtocol Protocol => protocol;
 
-    public ReadOnlyMemory<byte> GetUserData(
+    public virtual ReadOnlyMemory<byte> GetUserData(
         IReadOnlyCollection<string> topics, IReadOnlyCollection<TopicPartition> owned, int generation) => default;
 
     public IReadOnlyDictionary<string, IReadOnlyList<TopicPartition>> Assign(
         IReadOnlyDictionary<string, int> partitionCounts, IReadOnlyList<MemberSubscription> members)
     {
         var plan = new AssignmentPlan(partitionCounts, members);
+        Fill(plan);
+        return plan.Result;
+    }
+
+    protected abstract void Fill(AssignmentPlan plan);
+}
+
+internal sealed class RangeAssignor() : BuiltInAssignor("range")
+{
+    protected override void Fill(AssignmentPlan plan)
+    {
         foreach (string topic in plan.Topics)
         {
             IReadOnlyList<string> subscribers = plan.SubscribersOf(topic);
+            (int each, int rest) = Math.DivRem(plan.PartitionCounts[topic], subscribers.Count);
             int partition = 0;
             for (int i = 0; i < subscribers.Count; i++)
             {
-                int share = (partitionCounts[topic] / subscribers.Count) + (i < partitionCounts[topic] % subscribers.Count ? 1 : 0);
-                for (int end = partition + share; partition < end; partition++)
+                for (int end = partition + each + (i < rest ? 1 : 0); partition < end; partition++)
                     plan.Give(subscribers[i], new TopicPartition(topic, partition));
             }
         }
-
-        return plan.Result;
     }
 }
 
-internal sealed class RoundRobinAssignor : IPartitionAssignor
+internal sealed class RoundRobinAssignor() : BuiltInAssignor("roundrobin")
 {
-    public string Name => "roundrobin";
-
-    public RebalanceProtocol Protocol => RebalanceProtocol.Eager;
-
-    public ReadOnlyMemory<byte> GetUserData(
-        IReadOnlyCollection<string> topics, IReadOnlyCollection<TopicPartition> owned, int generation) => default;
-
-    public IReadOnlyDictionary<string, IReadOnlyList<TopicPartition>> Assign(
-        IReadOnlyDictionary<string, int> partitionCounts, IReadOnlyList<MemberSubscription> members)
+    protected override void Fill(AssignmentPlan plan)
     {
-        var plan = new AssignmentPlan(partitionCounts, members);
         int next = 0;
-        foreach (string topic in plan.Topics)
+        foreach (TopicPartition partition in plan.Topics.SelectMany(plan.PartitionsOf))
         {
-            for (int partition = 0; partition < partitionCounts[topic]; partition++)
-            {
-                while (!plan.IsSubscribed(plan.Members[next], topic))
-                    next = (next + 1) % plan.Members.Count;
-
-                plan.Give(plan.Members[next], new TopicPartition(topic, partition));
+            while (!plan.IsSubscribed(plan.Members[next], partition.Topic))
                 next = (next + 1) % plan.Members.Count;
-            }
-        }
 
-        return plan.Result;
+            plan.Give(plan.Members[next], partition);
+            next = (next + 1) % plan.Members.Count;
+        }
     }
 }
 
 /// <summary>The state of an assignment: members and topics in Kafka's order, and the partitions given so far.</summary>
 internal sealed class AssignmentPlan
 {
-    private readonly Dictionary<string, HashSet<string>> _topicsOf = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, List<string>> _subscribersOf = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, List<TopicPartition>> _given = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, HashSet<string>> _topicsOf;
+    private readonly Dictionary<string, string[]> _subscribersOf;
+    private readonly Dictionary<string, List<TopicPartition>> _given;
 
     public AssignmentPlan(IReadOnlyDictionary<string, int> partitionCounts, IReadOnlyList<MemberSubscription> members)
     {
+        PartitionCounts = partitionCounts;
+        Subscriptions = members;
+
         // Static members first, by their instance ids, so that a restart does not change the order.
         Members = [.. members.OrderBy(member => member.GroupInstanceId is null)
             .ThenBy(member => member.GroupInstanceId ?? member.MemberId, StringComparer.Ordinal)
             .Select(member => member.MemberId)];
-        foreach (MemberSubscription member in members)
-        {
-            _topicsOf.Add(member.MemberId, [.. member.Subscription.Topics.Where(partitionCounts.ContainsKey)]);
-            _given.Add(member.MemberId, []);
-        }
-
-        foreach (string member in Members)
-        {
-            foreach (string topic in _topicsOf[member])
-            {
-                if (!_subscribersOf.TryGetValue(topic, out List<string>? subscribers))
-                    _subscribersOf.Add(topic, subscribers = []);
-
-                subscribers.Add(member);
-            }
-        }
-
+        _topicsOf = members.ToDictionary(
+            member => member.MemberId, member => member.Subscription.Topics.Where(partitionCounts.ContainsKey).ToHashSet());
+        _given = members.ToDictionary(member => member.MemberId, _ => new List<TopicPartition>());
+        _subscribersOf = Members.SelectMany(member => _topicsOf[member], (member, topic) => (member, topic))
+            .GroupBy(entry => entry.topic, entry => entry.member).ToDictionary(topic => topic.Key, topic => topic.ToArray());
         Topics = [.. _subscribersOf.Keys.Order(StringComparer.Ordinal)];
     }
+
+    public IReadOnlyDictionary<string, int> PartitionCounts { get; }
+
+    public IReadOnlyList<MemberSubscription> Subscriptions { get; }
 
     public IReadOnlyList<string> Members { get; }
 
@@ -124,6 +115,9 @@ internal sealed class AssignmentPlan
 
     public IReadOnlyDictionary<string, IReadOnlyList<TopicPartition>> Result =>
         _given.ToDictionary(entry => entry.Key, entry => (IReadOnlyList<TopicPartition>)entry.Value, StringComparer.Ordinal);
+
+    public IEnumerable<TopicPartition> PartitionsOf(string topic) =>
+        ConsumerProtocol.Of(topic, Enumerable.Range(0, PartitionCounts[topic]));
 
     public IReadOnlyList<string> SubscribersOf(string topic) => _subscribersOf[topic];
 

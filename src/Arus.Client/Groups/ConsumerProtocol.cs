@@ -71,6 +71,6 @@ internal static class ConsumerProtocol
         partitions.GroupBy(partition => partition.Topic, StringComparer.Ordinal).OrderBy(topic => topic.Key, StringComparer.Ordinal)
             .Select(topic => (topic.Key, topic.Select(partition => partition.Partition).Order().ToArray()));
 
-    public static IEnumerable<TopicPartition> Of(string topic, int[] partitions) =>
+    public static IEnumerable<TopicPartition> Of(string topic, IEnumerable<int> partitions) =>
         partitions.Select(partition => new TopicPartition(topic, partition));
 }

@@ -33,7 +33,7 @@ internal sealed partial class GroupMembership
         {
             if (_lostBy != ErrorCode.None)
             {
-                LogLost(_groupId, _identity.MemberId, _lostBy);
+                logger.LogWarning("Group {Group}: member {Member} has lost its place ({Error})", _groupId, _identity.MemberId, _lostBy);
                 Forget(_lostBy);
                 _lostBy = ErrorCode.None;
             }
@@ -85,7 +85,7 @@ internal sealed partial class GroupMembership
             _rejoinReason = null;
         }
 
-        LogJoining(_groupId, _identity.MemberId, reason);
+        logger.LogInformation("Group {Group}: member {Member} joins because {Reason}", _groupId, _identity.MemberId, reason);
         var caller = new Caller(options.ClientId, $"/{Environment.MachineName}", JoinGroupRequest.Descriptor.MaxVersion);
         while (true)
         {
@@ -173,7 +173,7 @@ internal sealed partial class GroupMembership
                 message = failure.Message;
             }
 
-            LogRetrying(_groupId, name, message);
+            LogRetrying(name, message);
             await Task.Delay(backoff.Of(attempt), time, stop);
         }
     }
@@ -192,7 +192,9 @@ internal sealed partial class GroupMembership
 
         _owned = _lastOwned = [.. assigned];
         _lastGeneration = _identity.GenerationId;
-        LogJoined(_groupId, _identity.MemberId, _lastGeneration, assigned.Count);
+        logger.LogInformation(
+            "Group {Group}: member {Member} is in generation {Generation} with {Count} partitions", _groupId, _identity.MemberId,
+            _lastGeneration, assigned.Count);
         using CancellationTokenSource limit = HandlerLimit();
         await handler.OnPartitionsAssignedAsync([.. assigned.Where(partition => !before.Contains(partition))], limit.Token);
     }
@@ -232,7 +234,9 @@ internal sealed partial class GroupMembership
     /// </summary>
     private async Task LeaveUntilPolledAsync()
     {
-        LogPollExpired(_groupId, options.MaxPollInterval);
+        logger.LogWarning(
+            "Group {Group}: no poll within max.poll.interval.ms ({Interval}); the member leaves until the next", _groupId,
+            options.MaxPollInterval);
         await StopHeartbeatsAsync();
         await LeaveGroupAsync("max.poll.interval.ms is over without a poll");
         Forget(options.GroupInstanceId is null ? ErrorCode.UnknownMemberId : ErrorCode.IllegalGeneration);
@@ -253,28 +257,10 @@ internal sealed partial class GroupMembership
         }
         catch (Exception failure) when (GrainRetry.IsTransient(failure))
         {
-            LogLeaveFailed(_groupId, failure.Message);
+            logger.LogWarning("Group {Group}: leaving failed, so the session has to time out: {Message}", _groupId, failure.Message);
         }
     }
 
-    [LoggerMessage(LogLevel.Information, "Group {Group}: member {Member} is in generation {Generation} with {Count} partitions.")]
-    private partial void LogJoined(string group, string member, int generation, int count);
-
-    [LoggerMessage(LogLevel.Information, "Group {Group}: member {Member} joins because {Reason}.")]
-    private partial void LogJoining(string group, string member, string reason);
-
-    [LoggerMessage(LogLevel.Warning, "Group {Group}: member {Member} has lost its place ({Error}).")]
-    private partial void LogLost(string group, string member, ErrorCode error);
-
-    [LoggerMessage(LogLevel.Warning, "Group {Group}: no poll within max.poll.interval.ms ({Interval}); the member leaves until the next.")]
-    private partial void LogPollExpired(string group, TimeSpan interval);
-
-    [LoggerMessage(LogLevel.Warning, "Group {Group}: {Call} failed and is retried: {Message}")]
-    private partial void LogRetrying(string group, string call, string message);
-
-    [LoggerMessage(LogLevel.Warning, "Group {Group}: leaving failed, so the session has to time out: {Message}")]
-    private partial void LogLeaveFailed(string group, string message);
-
-    [LoggerMessage(LogLevel.Error, "The membership in group {Group} ends.")]
-    private partial void LogEnded(Exception failure, string group);
+    private void LogRetrying(string call, string message) =>
+        logger.LogWarning("Group {Group}: {Call} failed and is retried: {Message}", _groupId, call, message);
 }

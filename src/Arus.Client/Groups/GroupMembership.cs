@@ -16,7 +16,7 @@ namespace Arus.Client;
 /// <param name="time">The clock of heartbeats and timeouts.</param>
 /// <param name="logger">Gets one line for each rebalance.</param>
 internal sealed partial class GroupMembership(
-    IGroupGrain group, ConsumerOptions options, IGroupRebalanceHandler handler, ITopicPartitionSource partitions, TimeProvider time,
+    IGroupGrain group, ConsumerOptions options, IConsumerRebalanceListener handler, ITopicPartitionSource partitions, TimeProvider time,
     ILogger logger) : IGroupMembership
 {
     private static readonly TimeSpan LeaveTimeout = TimeSpan.FromSeconds(5);
@@ -45,6 +45,7 @@ internal sealed partial class GroupMembership(
 
     public MemberIdentity Identity => _identity;
 
+    /// <summary>The partitions owned now; a new list at each change.</summary>
     public IReadOnlyList<TopicPartition> Assignment => _owned;
 
     public Task Completion => _completion.Task;
@@ -128,7 +129,7 @@ internal sealed partial class GroupMembership(
         catch (Exception exception)
         {
             failure = exception;
-            LogEnded(exception, _groupId);
+            logger.LogError(exception, "The membership in group {Group} ends", _groupId);
         }
 
         try
@@ -236,7 +237,7 @@ internal sealed partial class GroupMembership(
             }
             catch (Exception failure) when (GrainRetry.IsTransient(failure))
             {
-                LogRetrying(_groupId, "heartbeat", failure.Message);
+                LogRetrying("heartbeat", failure.Message);
             }
         }
     }

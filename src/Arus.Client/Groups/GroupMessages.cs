@@ -1,5 +1,6 @@
 using Arus.Grains;
 using Arus.Protocol;
+using DeletedPartition = Arus.Protocol.OffsetDeleteRequest.OffsetDeleteRequestPartition;
 
 namespace Arus.Client;
 
@@ -47,11 +48,8 @@ internal static class GroupMessages
         var request = new OffsetFetchRequest.OffsetFetchRequestGroup
         {
             GroupId = groupId,
-            Topics = partitions is null ? null : [.. partitions.GroupBy(partition => partition.Topic, StringComparer.Ordinal).Select(
-                topic => new OffsetFetchRequest.OffsetFetchRequestTopics
-                {
-                    Name = topic.Key, PartitionIndexes = [.. topic.Select(partition => partition.Partition)],
-                })],
+            Topics = partitions is null ? null : [.. ConsumerProtocol.ByTopic(partitions).Select(
+                topic => new OffsetFetchRequest.OffsetFetchRequestTopics { Name = topic.Topic, PartitionIndexes = topic.Partitions })],
         };
         OffsetFetchResponse response = await group.FetchOffsetsAsync(new OffsetFetchRequest { Groups = [request] }).ConfigureAwait(false);
         CommittedOffset[] offsets =
@@ -74,15 +72,11 @@ internal static class GroupMessages
         OffsetDeleteResponse response = await group.DeleteOffsetsAsync(new OffsetDeleteRequest
         {
             GroupId = groupId,
-            Topics = [.. partitions.GroupBy(partition => partition.Topic, StringComparer.Ordinal).Select(
-                topic => new OffsetDeleteRequest.OffsetDeleteRequestTopic
-                {
-                    Name = topic.Key,
-                    Partitions = [.. topic.Select(partition => new OffsetDeleteRequest.OffsetDeleteRequestPartition
-                    {
-                        PartitionIndex = partition.Partition,
-                    })],
-                })],
+            Topics = [.. ConsumerProtocol.ByTopic(partitions).Select(topic => new OffsetDeleteRequest.OffsetDeleteRequestTopic
+            {
+                Name = topic.Topic,
+                Partitions = Array.ConvertAll(topic.Partitions, index => new DeletedPartition { PartitionIndex = index }),
+            })],
         }).ConfigureAwait(false);
         return response.Topics.SelectMany(topic => topic.Partitions).Select(partition => partition.ErrorCode)
             .Prepend(response.ErrorCode).FirstOrDefault(error => error != ErrorCode.None);

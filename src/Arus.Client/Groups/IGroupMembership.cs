@@ -15,9 +15,6 @@ internal interface IGroupMembership : IAsyncDisposable
     /// <summary>What a commit must carry. The member id is empty while the member is not in the group.</summary>
     MemberIdentity Identity { get; }
 
-    /// <summary>The partitions owned now; a new list at each change.</summary>
-    IReadOnlyList<TopicPartition> Assignment { get; }
-
     /// <summary>
     /// Ends when the membership does: in success after <see cref="LeaveAsync"/>, or with an <see cref="ArusException"/> for what
     /// repetition cannot cure (<see cref="ErrorCode.FencedInstanceId"/>, <see cref="ErrorCode.InconsistentGroupProtocol"/>,
@@ -47,22 +44,6 @@ internal interface IGroupMembership : IAsyncDisposable
     /// Revokes what is owned, and leaves the group. A static member only stops: it keeps its place until its session times out.
     /// </summary>
     Task LeaveAsync(string reason, CancellationToken cancellationToken = default);
-}
-
-/// <summary>
-/// What happens to a member's partitions. Calls come one at a time, in order; the rebalance waits for each of them, at most
-/// <see cref="ConsumerOptions.MaxPollInterval"/>, after which the coordinator goes on without the member.
-/// </summary>
-internal interface IGroupRebalanceHandler
-{
-    /// <summary>Partitions are to be given up: finish or drop the work on them, and commit. Still owned until this returns.</summary>
-    ValueTask OnPartitionsRevokedAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellationToken);
-
-    /// <summary>Partitions were gained; empty after a rebalance that brought none.</summary>
-    ValueTask OnPartitionsAssignedAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellationToken);
-
-    /// <summary>Partitions are gone already (the session expired, or another took the instance id): commits of them would fail.</summary>
-    ValueTask OnPartitionsLostAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellationToken);
 }
 
 /// <summary>Gives the leader of a group the partition counts of topics.</summary>

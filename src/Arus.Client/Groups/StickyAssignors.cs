@@ -6,13 +6,10 @@ namespace Arus.Client;
 /// Kafka's <c>sticky</c> (KIP-54). A member tells the leader in its user data what it owned and in which generation; formats 0 (without
 /// the generation) and 1 are read, 1 is written.
 /// </summary>
-internal sealed class StickyAssignor : IPartitionAssignor
+internal sealed class StickyAssignor() : BuiltInAssignor("sticky")
 {
-    public string Name => "sticky";
-
-    public RebalanceProtocol Protocol => RebalanceProtocol.Eager;
-
-    public ReadOnlyMemory<byte> GetUserData(IReadOnlyCollection<string> topics, IReadOnlyCollection<TopicPartition> owned, int generation)
+    public override ReadOnlyMemory<byte> GetUserData(
+        IReadOnlyCollection<string> topics, IReadOnlyCollection<TopicPartition> owned, int generation)
     {
         if (owned.Count == 0)
             return default;
@@ -29,9 +26,7 @@ internal sealed class StickyAssignor : IPartitionAssignor
         return DataMessages.Write(data, version: 1);
     }
 
-    public IReadOnlyDictionary<string, IReadOnlyList<TopicPartition>> Assign(
-        IReadOnlyDictionary<string, int> partitionCounts, IReadOnlyList<MemberSubscription> members) =>
-        StickyPlan.Assign(partitionCounts, members, ClaimOf);
+    protected override void Fill(AssignmentPlan plan) => StickyPlan.Fill(plan, ClaimOf);
 
     /// <summary>The partitions a member says it owned. Unreadable user data costs stickiness, and does not fail the rebalance.</summary>
     private static StickyClaim ClaimOf(ConsumerSubscription subscription)
@@ -63,40 +58,20 @@ internal sealed class StickyAssignor : IPartitionAssignor
 /// Kafka's <c>cooperative-sticky</c> (KIP-429): a partition that moves is assigned to no member in the first rebalance. Its owner
 /// revokes it and joins again, and the second rebalance assigns it.
 /// </summary>
-internal sealed class CooperativeStickyAssignor : IPartitionAssignor
+internal sealed class CooperativeStickyAssignor() : BuiltInAssignor("cooperative-sticky", RebalanceProtocol.Cooperative)
 {
-    public string Name => "cooperative-sticky";
-
-    public RebalanceProtocol Protocol => RebalanceProtocol.Cooperative;
-
     /// <summary>The generation alone: leaders of before subscription version 2 look for it here.</summary>
-    public ReadOnlyMemory<byte> GetUserData(
+    public override ReadOnlyMemory<byte> GetUserData(
         IReadOnlyCollection<string> topics, IReadOnlyCollection<TopicPartition> owned, int generation) =>
         DataMessages.Write(new CooperativeStickyAssignorUserData { Generation = generation }, version: 0);
 
-    public IReadOnlyDictionary<string, IReadOnlyList<TopicPartition>> Assign(
-        IReadOnlyDictionary<string, int> partitionCounts, IReadOnlyList<MemberSubscription> members)
+    protected override void Fill(AssignmentPlan plan)
     {
-        IReadOnlyDictionary<string, IReadOnlyList<TopicPartition>> balanced = StickyPlan.Assign(partitionCounts, members, ClaimOf);
-
         // Claims of every generation count here: a member that is behind may still read what it claims.
-        var claimants = new Dictionary<TopicPartition, HashSet<string>>();
-        foreach (MemberSubscription member in members)
-        {
-            foreach (TopicPartition partition in member.Subscription.Owned)
-            {
-                if (!claimants.TryGetValue(partition, out HashSet<string>? claiming))
-                    claimants.Add(partition, claiming = new HashSet<string>(StringComparer.Ordinal));
-
-                claiming.Add(member.MemberId);
-            }
-        }
-
-        return balanced.ToDictionary(
-            entry => entry.Key,
-            entry => (IReadOnlyList<TopicPartition>)[.. entry.Value.Where(partition =>
-                !claimants.TryGetValue(partition, out HashSet<string>? claiming) || (claiming.Count == 1 && claiming.Contains(entry.Key)))],
-            StringComparer.Ordinal);
+        ILookup<TopicPartition, string> claimants = plan.Subscriptions
+            .SelectMany(member => member.Subscription.Owned, (member, partition) => (member.MemberId, Partition: partition))
+            .ToLookup(claim => claim.Partition, claim => claim.MemberId);
+        StickyPlan.Fill(plan, ClaimOf, (member, partition) => claimants[partition].All(claimant => claimant == member));
     }
 
     private static StickyClaim ClaimOf(ConsumerSubscription subscription)
@@ -118,63 +93,49 @@ internal readonly record struct StickyClaim(IReadOnlyList<TopicPartition> Owned,
 /// </summary>
 internal static class StickyPlan
 {
-    public static IReadOnlyDictionary<string, IReadOnlyList<TopicPartition>> Assign(
-        IReadOnlyDictionary<string, int> partitionCounts, IReadOnlyList<MemberSubscription> members,
-        Func<ConsumerSubscription, StickyClaim> claimOf)
+    /// <param name="mayGive">Whether a member may get a partition now; null for always.</param>
+    public static void Fill(
+        AssignmentPlan plan, Func<ConsumerSubscription, StickyClaim> claimOf, Func<string, TopicPartition, bool>? mayGive = null)
     {
-        var plan = new AssignmentPlan(partitionCounts, members);
         Dictionary<string, Share> shares = plan.Members.ToDictionary(member => member, _ => new Share(), StringComparer.Ordinal);
-        Dictionary<TopicPartition, string> kept = RightfulOwners(plan, partitionCounts, members, claimOf);
-        foreach ((TopicPartition partition, string owner) in
-            kept.OrderBy(entry => entry.Key.Topic, StringComparer.Ordinal).ThenBy(entry => entry.Key.Partition))
-        {
-            shares[owner].Add(partition);
-        }
+        Dictionary<TopicPartition, string> kept = RightfulOwners(plan, claimOf);
+        foreach (TopicPartition partition in InOrder(kept.Keys))
+            shares[kept[partition]].Add(partition);
 
         // Topics with the fewest subscribers come first: the others leave more choice for balance.
-        foreach (string topic in plan.Topics.OrderBy(topic => plan.SubscribersOf(topic).Count))
-        {
-            for (int partition = 0; partition < partitionCounts[topic]; partition++)
-            {
-                var free = new TopicPartition(topic, partition);
-                if (!kept.ContainsKey(free))
-                    shares[Least(plan, shares, topic)].Add(free);
-            }
-        }
+        IEnumerable<string> topics = plan.Topics.OrderBy(topic => plan.SubscribersOf(topic).Count);
+        foreach (TopicPartition free in topics.SelectMany(plan.PartitionsOf).Where(partition => !kept.ContainsKey(partition)))
+            shares[Least(plan, shares, free.Topic)].Add(free);
 
         Balance(plan, shares);
         foreach (string member in plan.Members)
         {
-            foreach (TopicPartition partition in shares[member].All.OrderBy(p => p.Topic, StringComparer.Ordinal).ThenBy(p => p.Partition))
+            foreach (TopicPartition partition in InOrder(shares[member].All).Where(p => mayGive?.Invoke(member, p) != false))
                 plan.Give(member, partition);
         }
-
-        return plan.Result;
     }
+
+    private static IEnumerable<TopicPartition> InOrder(IEnumerable<TopicPartition> partitions) =>
+        partitions.OrderBy(partition => partition.Topic, StringComparer.Ordinal).ThenBy(partition => partition.Partition);
 
     /// <summary>The claim of the latest generation wins; two claims of the same generation cancel each other.</summary>
     private static Dictionary<TopicPartition, string> RightfulOwners(
-        AssignmentPlan plan, IReadOnlyDictionary<string, int> partitionCounts, IReadOnlyList<MemberSubscription> members,
-        Func<ConsumerSubscription, StickyClaim> claimOf)
+        AssignmentPlan plan, Func<ConsumerSubscription, StickyClaim> claimOf)
     {
         var best = new Dictionary<TopicPartition, (int Generation, string? Member)>();
-        foreach (MemberSubscription member in members)
+        foreach (MemberSubscription member in plan.Subscriptions)
         {
             StickyClaim claim = claimOf(member.Subscription);
             foreach (TopicPartition partition in claim.Owned.Distinct())
             {
-                if (partition.Partition < 0 || partition.Partition >= partitionCounts.GetValueOrDefault(partition.Topic))
-                    continue;
-
                 bool taken = best.TryGetValue(partition, out (int Generation, string? Member) other);
-                if (!taken || claim.Generation > other.Generation)
-                    best[partition] = (claim.Generation, member.MemberId);
-                else if (claim.Generation == other.Generation)
-                    best[partition] = (claim.Generation, null);
+                if (!taken || claim.Generation >= other.Generation)
+                    best[partition] = (claim.Generation, taken && claim.Generation == other.Generation ? null : member.MemberId);
             }
         }
 
-        return best.Where(entry => entry.Value.Member is { } member && plan.IsSubscribed(member, entry.Key.Topic))
+        return best.Where(entry => entry.Value.Member is { } member && plan.IsSubscribed(member, entry.Key.Topic)
+            && entry.Key.Partition >= 0 && entry.Key.Partition < plan.PartitionCounts[entry.Key.Topic])
             .ToDictionary(entry => entry.Key, entry => entry.Value.Member!);
     }
 
@@ -200,15 +161,8 @@ internal static class StickyPlan
         }
     }
 
-    private static string Least(AssignmentPlan plan, Dictionary<string, Share> shares, string topic)
-    {
-        IReadOnlyList<string> subscribers = plan.SubscribersOf(topic);
-        string least = subscribers[0];
-        for (int i = 1; i < subscribers.Count; i++)
-            least = shares[subscribers[i]].Count < shares[least].Count ? subscribers[i] : least;
-
-        return least;
-    }
+    private static string Least(AssignmentPlan plan, Dictionary<string, Share> shares, string topic) =>
+        plan.SubscribersOf(topic).MinBy(member => shares[member].Count)!;
 
     /// <summary>The partitions of one member, by topic. The last one added leaves first, so that partitions owned before stay.</summary>
     private sealed class Share

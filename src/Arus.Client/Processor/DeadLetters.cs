@@ -17,7 +17,7 @@ internal static class DeadLetters
     private const int MaxMessageLength = 1000;
 
     public static ProducerRecord<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?> Make(
-        string deadLetterTopic, in ConsumeResult<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?> record, string? groupId, Exception cause)
+        string deadLetterTopic, in RawRecord record, string? groupId, Exception cause)
     {
         string message = cause.Message.Length <= MaxMessageLength ? cause.Message : cause.Message[..MaxMessageLength];
         return new ProducerRecord<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?>(deadLetterTopic, record.Key, record.Value)

@@ -62,15 +62,10 @@ internal sealed class PartitionWork
 
     public void ReadTo(long position)
     {
-        long low;
-        PartitionWork? later;
         lock (_gate)
-        {
             _tracker.ReadTo(position);
-            (low, later) = (_tracker.Low, _next);
-        }
 
-        Advance(low, later);
+        Advance();
     }
 
     /// <summary>False when the partition is being given up: the record is then another's to process.</summary>
@@ -89,15 +84,10 @@ internal sealed class PartitionWork
     {
         if (sequence is { } finished)
         {
-            long low;
-            PartitionWork? later;
             lock (_gate)
-            {
                 _tracker.Complete(finished);
-                (low, later) = (_tracker.Low, _next);
-            }
 
-            Advance(low, later);
+            Advance();
         }
 
         lock (_gate)
@@ -118,14 +108,6 @@ internal sealed class PartitionWork
     }
 
     /// <summary>Tells the fetcher what is processed: the latest work does, since only its offsets count.</summary>
-    private void Advance(long low, PartitionWork? later)
-    {
-        if (later is null)
-            _fetcher.AdvanceProcessed(Math.Min(low, _before?.UnfinishedBelow(_start) ?? long.MaxValue), _rewinds);
-        else
-            later.Advance();
-    }
-
     private void Advance()
     {
         long low;
@@ -133,7 +115,10 @@ internal sealed class PartitionWork
         lock (_gate)
             (low, later) = (_tracker.Low, _next);
 
-        Advance(low, later);
+        if (later is null)
+            _fetcher.AdvanceProcessed(Math.Min(low, _before?.UnfinishedBelow(_start) ?? long.MaxValue), _rewinds);
+        else
+            later.Advance();
     }
 
     /// <summary>The first offset before <paramref name="limit"/> that is under way; null when none is.</summary>

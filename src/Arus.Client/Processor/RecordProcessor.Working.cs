@@ -57,13 +57,13 @@ internal sealed partial class RecordProcessor<TKey, TValue>
     }
 
     /// <summary>Null when the record is processed, skipped or dead-lettered; otherwise the pause before the next attempt.</summary>
-    private async ValueTask<TimeSpan?> AttemptAsync(ConsumeResult<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?> raw, int attempt)
+    private async ValueTask<TimeSpan?> AttemptAsync(RawRecord raw, int attempt)
     {
         using Activity? activity = ClientDiagnostics.StartProcess(raw.Partition, raw.Offset, core.Options.GroupId, raw.Headers);
         long start = core.Time.GetTimestamp();
         try
         {
-            await handler(Deserialize(raw), _abort.Token).ConfigureAwait(false);
+            await handler(ConsumeResult<TKey, TValue>.Deserialize(raw, keySerializer, valueSerializer), _abort.Token).ConfigureAwait(false);
             ClientDiagnostics.RecordProcessed(raw.Partition, core.Time.GetElapsedTime(start), error: null);
             return null;
         }
@@ -83,7 +83,7 @@ internal sealed partial class RecordProcessor<TKey, TValue>
         }
     }
 
-    private async ValueTask GiveUpAsync(ConsumeResult<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?> raw, Exception cause, int attempts)
+    private async ValueTask GiveUpAsync(RawRecord raw, Exception cause, int attempts)
     {
         core.Logger.LogError(
             cause, "{Partition} offset {Offset} failed after {Attempts} attempts: {Action}", raw.Partition, raw.Offset, attempts,
@@ -115,22 +115,5 @@ internal sealed partial class RecordProcessor<TKey, TValue>
         }
     }
 
-    private ConsumeResult<TKey, TValue> Deserialize(in ConsumeResult<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?> raw)
-    {
-        try
-        {
-            return new ConsumeResult<TKey, TValue>(
-                raw.Partition, raw.Offset, raw.LeaderEpoch, raw.TimestampMs, raw.TimestampType,
-                raw.Key is { } key ? keySerializer.Deserialize(key) : default,
-                raw.Value is { } value ? valueSerializer.Deserialize(value) : default,
-                raw.Headers);
-        }
-        catch (Exception e)
-        {
-            throw RecordSerializationException.OfRead<TKey, TValue>(raw.Partition, raw.Offset, e);
-        }
-    }
-
-    private readonly record struct WorkItem(
-        PartitionWork Partition, long Sequence, ConsumeResult<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?> Record);
+    private readonly record struct WorkItem(PartitionWork Partition, long Sequence, RawRecord Record);
 }

@@ -10,7 +10,7 @@ internal sealed partial class RecordProcessor<TKey, TValue>(
     /// <summary>How often a processor that reads nothing because too much is pending says that it is alive.</summary>
     private static readonly TimeSpan KeepAlive = TimeSpan.FromSeconds(1);
 
-    private readonly GroupSession _session = new(core, topics) { FinishAsync = CloseAsync };
+    private readonly GroupSession _session = new(core, topics, groups, CloseAsync);
     private readonly WorkLanes<WorkItem> _lanes = new();
     private readonly AsyncSignal _roomSignal = new(core.Time);
     private readonly CancellationTokenSource _abort = new();
@@ -34,8 +34,7 @@ internal sealed partial class RecordProcessor<TKey, TValue>(
         using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _failed.Token);
         try
         {
-            _session.Subscribe(groups, options.Topics);
-            _session.Offsets.StartAutoCommit();
+            _session.Subscribe(pattern: null, options.Topics);
             await ReadAsync(end.Token).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (end.IsCancellationRequested)
@@ -63,30 +62,21 @@ internal sealed partial class RecordProcessor<TKey, TValue>(
         }
     }
 
-    bool IRecordSink.TryAdd(TopicPartition partition, RecordBatchHeader batch, RecordView record, ReadOnlyMemory<byte> payload)
+    bool IRecordSink.TryAdd(in RawRecord record)
     {
         var work = (PartitionWork)_draining!.Work!;
-        long offset = batch.BaseOffset + record.OffsetDelta;
-        long timestamp = batch.TimestampType == TimestampType.LogAppendTime ? batch.MaxTimestamp
-            : batch.BaseTimestamp + record.TimestampDelta;
-        var raw = new ConsumeResult<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?>(
-            partition, offset, batch.PartitionLeaderEpoch, timestamp, batch.TimestampType,
-            record.IsKeyNull ? (ReadOnlyMemory<byte>?)null : payload.Slice(record.KeyOffset, record.KeyLength),
-            record.IsValueNull ? (ReadOnlyMemory<byte>?)null : payload.Slice(record.ValueOffset, record.ValueLength),
-            new RecordHeaders(payload, record.HeadersOffset, record.HeaderCount));
         Interlocked.Increment(ref _pending);
         _drained++;
-        _lanes.Add((work.Id, LaneKey(record, offset)), new WorkItem(work, work.Add(offset), raw));
+        _lanes.Add((work.Id, LaneKey(record)), new WorkItem(work, work.Add(record.Offset), record));
         return true;
     }
 
     /// <summary>Two keys of one hash share a lane: they wait for each other, and nothing worse.</summary>
-    private ulong LaneKey(RecordView record, long offset) => options.Order switch
+    private ulong LaneKey(in RawRecord record) => options.Order switch
     {
         ProcessingOrder.Partition => 0,
-        ProcessingOrder.Key when !record.IsKeyNull =>
-            ((ulong)Crc32C.Compute(record.Key) << 32 | (uint)Murmur2.Hash(record.Key)) | 1,
-        _ => (ulong)offset << 1,
+        ProcessingOrder.Key when record.Key is { } key => ((ulong)Crc32C.Compute(key.Span) << 32 | (uint)Murmur2.Hash(key.Span)) | 1,
+        _ => (ulong)record.Offset << 1,
     };
 
     private async Task ReadAsync(CancellationToken cancellationToken)
@@ -103,7 +93,7 @@ internal sealed partial class RecordProcessor<TKey, TValue>(
             }
 
             _drained = 0;
-            if (core.DrainNext(this, PrepareToDrain, out int version) is { } fetcher)
+            if (core.DrainNext(this, out int version) is { } fetcher)
             {
                 fetcher.MarkDelivered(fetcher.Position, version);
                 ((PartitionWork)fetcher.Work!).ReadTo(fetcher.Position);
@@ -120,7 +110,7 @@ internal sealed partial class RecordProcessor<TKey, TValue>(
         }
     }
 
-    private void PrepareToDrain(PartitionFetcher fetcher)
+    void IRecordSink.Begin(PartitionFetcher fetcher)
     {
         _draining = fetcher;
         var work = fetcher.Work as PartitionWork;

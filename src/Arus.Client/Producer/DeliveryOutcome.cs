@@ -6,12 +6,8 @@ namespace Arus.Client;
 internal sealed class DeliveryOutcome(TopicPartition partition, DeliveryOutcome? whole = null)
 {
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private long _baseOffset = -1;
-    private long _logAppendTimeMs = -1;
-    private ErrorCode _error;
-    private string? _message;
-    private bool _mayHaveBeenAppended;
-    private Exception? _cause;
+    private (long BaseOffset, long LogAppendTimeMs) _place;
+    private (ErrorCode Code, string Message, bool MayHaveBeenAppended, Exception? Cause)? _failure;
     private Parts? _parts;
 
     public TopicPartition Partition { get; } = partition;
@@ -20,17 +16,13 @@ internal sealed class DeliveryOutcome(TopicPartition partition, DeliveryOutcome?
 
     public void Succeed(long firstOffset, long appendTimeMs)
     {
-        _baseOffset = firstOffset;
-        _logAppendTimeMs = appendTimeMs;
+        _place = (firstOffset, appendTimeMs);
         Complete();
     }
 
     public void Fail(ErrorCode code, string why, bool unknown, Exception? inner)
     {
-        _error = code;
-        _message = why;
-        _mayHaveBeenAppended = unknown;
-        _cause = inner;
+        _failure = (code, why, unknown, inner);
         Complete();
     }
 
@@ -50,10 +42,11 @@ internal sealed class DeliveryOutcome(TopicPartition partition, DeliveryOutcome?
                 : split.Second.Result(index - split.FirstCount, timestampMs);
         }
 
-        return _error == ErrorCode.None
-            ? new DeliveryResult(
-                Partition, _baseOffset < 0 ? -1 : _baseOffset + index, _logAppendTimeMs >= 0 ? _logAppendTimeMs : timestampMs)
-            : throw new ProduceException(_error, Partition, _message!, _cause) { MayHaveBeenAppended = _mayHaveBeenAppended };
+        if (_failure is { } why)
+            throw new ProduceException(why.Code, Partition, why.Message, why.Cause) { MayHaveBeenAppended = why.MayHaveBeenAppended };
+
+        (long first, long appendTimeMs) = _place;
+        return new DeliveryResult(Partition, first < 0 ? -1 : first + index, appendTimeMs >= 0 ? appendTimeMs : timestampMs);
     }
 
     private void Complete()
@@ -62,15 +55,9 @@ internal sealed class DeliveryOutcome(TopicPartition partition, DeliveryOutcome?
             whole.Complete();
     }
 
-    private sealed class Parts(int firstCount, DeliveryOutcome first, DeliveryOutcome second)
+    private sealed record Parts(int FirstCount, DeliveryOutcome First, DeliveryOutcome Second)
     {
         private int _open = 2;
-
-        public int FirstCount => firstCount;
-
-        public DeliveryOutcome First => first;
-
-        public DeliveryOutcome Second => second;
 
         /// <summary>True for the last of them.</summary>
         public bool CompleteOne() => Interlocked.Decrement(ref _open) == 0;

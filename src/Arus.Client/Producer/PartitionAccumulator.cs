@@ -8,10 +8,10 @@ internal sealed class PartitionAccumulator(ProducerCore core, TopicAccumulator t
 {
     private readonly Lock _gate = new();
     private readonly PartitionSender _sender = new(core, partition);
+    private readonly AsyncSignal _wake = new(core.Time);
     private readonly Queue<ProducerBatch> _ready = new();
     private readonly List<ProducerBatch> _sending = [];
     private ProducerBatch? _open;
-    private TaskCompletionSource? _lingering;
     private bool _isRunning;
     private bool _isFlushing;
 
@@ -47,7 +47,7 @@ internal sealed class PartitionAccumulator(ProducerCore core, TopicAccumulator t
                 return;
 
             _isFlushing = true;
-            _lingering?.TrySetResult();
+            _wake.Set();
             outcomes?.AddRange(_sending.Select(b => b.Outcome.Completion));
             outcomes?.AddRange(_ready.Select(b => b.Outcome.Completion));
             if (_open is not null)
@@ -68,7 +68,7 @@ internal sealed class PartitionAccumulator(ProducerCore core, TopicAccumulator t
     {
         _ready.Enqueue(_open!);
         _open = null;
-        _lingering?.TrySetResult();
+        _wake.Set();
     }
 
     private void Start()
@@ -84,7 +84,9 @@ internal sealed class PartitionAccumulator(ProducerCore core, TopicAccumulator t
     {
         while (true)
         {
-            await LingerAsync().ConfigureAwait(false);
+            while (LingerLeft() is { TotalMilliseconds: >= 1 } left)
+                await _wake.WaitAsync(left, CancellationToken.None).ConfigureAwait(false);
+
             if (!TakeNext())
                 return;
 
@@ -95,28 +97,14 @@ internal sealed class PartitionAccumulator(ProducerCore core, TopicAccumulator t
         }
     }
 
-    /// <summary>Waits until a batch is full, the open one is old enough, or a flush is asked for.</summary>
-    private async ValueTask LingerAsync()
+    /// <summary>How long to wait for a full batch, or until the open one is old enough; not at all once a flush is asked for.</summary>
+    private TimeSpan LingerLeft()
     {
-        TaskCompletionSource wake;
-        TimeSpan wait;
         lock (_gate)
         {
-            if (_ready.Count > 0 || _open is null || _isFlushing || core.Budget.HasWaiters)
-                return;
-
-            wait = core.Options.Linger - core.Time.GetElapsedTime(_open.CreatedAt);
-            if (wait <= TimeSpan.Zero)
-                return;
-
-            _lingering = wake = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        }
-
-        ITimer timer = core.Time.CreateTimer(
-            static state => ((TaskCompletionSource)state!).TrySetResult(), wake, wait, Timeout.InfiniteTimeSpan);
-        await using (timer.ConfigureAwait(false))
-        {
-            await wake.Task.ConfigureAwait(false);
+            return _ready.Count > 0 || _open is null || _isFlushing || core.Budget.HasWaiters
+                ? TimeSpan.Zero
+                : core.Options.Linger - core.Time.GetElapsedTime(_open.CreatedAt);
         }
     }
 
@@ -124,7 +112,6 @@ internal sealed class PartitionAccumulator(ProducerCore core, TopicAccumulator t
     {
         lock (_gate)
         {
-            _lingering = null;
             if (_open is not null && (_ready.Count == 0 || _isFlushing))
                 Close();
 

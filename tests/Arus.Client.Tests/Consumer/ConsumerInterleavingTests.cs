@@ -132,11 +132,11 @@ public sealed class ConsumerInterleavingTests : ConsumerTestBase
             : Fake.Of<IPartitionGrain>((_, _) => new TaskCompletionSource<PartitionReadResult>().Task));
         var core = new ConsumerCore(
             grains, new GrainRetry(new ArusClientOptions(), _time), new ConsumerOptions { GroupId = "g" }, _time, NullLogger.Instance);
-        await using var committer = new OffsetCommitter(core, () => null);
+        await using var committer = new OffsetCommitter(core);
         core.Add([new(First, 0)]);
         PartitionFetcher fetcher = core.Get(First);
         fetcher.Resolve(50, fetcher.Version);
-        Task commit = committer.CommitProcessedAsync([fetcher], CancellationToken.None);
+        Task commit = committer.CommitAsync([fetcher], CancellationToken.None);
         if (isReset)
             fetcher.Resolve(0, fetcher.Version);
         else

@@ -266,7 +266,7 @@ public sealed class GroupMembershipTests : IAsyncLifetime
 
     /// <summary>Checks that nobody is given what another has not let go.</summary>
     private sealed class TestMember(string name, ConcurrentDictionary<TopicPartition, string> owners, bool failOnAssigned)
-        : IGroupRebalanceHandler
+        : IConsumerRebalanceListener
     {
         private readonly Channel<string> _events = Channel.CreateUnbounded<string>();
 

@@ -64,7 +64,7 @@ public sealed class GroupCluster : IAsyncLifetime
         }
     }
 
-    internal GroupMembership NewMembership(string groupId, string name, IGroupRebalanceHandler handler) => new(
+    internal GroupMembership NewMembership(string groupId, string name, IConsumerRebalanceListener handler) => new(
         Group(groupId),
         new ConsumerOptions
         {

@@ -53,7 +53,7 @@ public sealed class GroupFailoverTests : IAsyncLifetime
         Assert.All(errors, error => Assert.Equal(ErrorCode.None, error));
     }
 
-    private sealed class Handler : IGroupRebalanceHandler
+    private sealed class Handler : IConsumerRebalanceListener
     {
         private readonly Channel<bool> _changes = Channel.CreateUnbounded<bool>();
 
