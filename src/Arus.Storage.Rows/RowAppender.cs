@@ -39,7 +39,7 @@ internal sealed class RowAppender(
         if (queuesCommit)
             operations.RunCommit(CommitQueuedAsync);
 
-        return append.AsValueTask();
+        return new ValueTask<LogAppendResult[]>(append.Task);
     }
 
     private LogAppendResult? Refusal() =>

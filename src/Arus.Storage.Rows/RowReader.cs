@@ -91,8 +91,7 @@ internal sealed class RowReader(RowLogContext log, RowStore store, RowList rows,
     /// <summary>The greatest timestamp of a row's records from an offset on; null when the row is gone.</summary>
     private async Task<long?> MaxTimestampFromAsync(RowInfo row, long start) =>
         await store.TryReadAsync(row, keep: true).ConfigureAwait(false) is { } batches
-            ? RowBatches.Of(batches).SelectMany(batch => BatchTimestamps.Read(batch, start))
-                .Aggregate(RecordBatchHeader.NoTimestamp, (greatest, record) => Math.Max(greatest, record.Timestamp))
+            ? RowBatches.Of(batches).Select(batch => BatchTimestamps.MaxFrom(batch, start)).Append(RecordBatchHeader.NoTimestamp).Max()
             : null;
 
     /// <summary>A row that is missing again and again was replaced by a newer leader, if there is one.</summary>

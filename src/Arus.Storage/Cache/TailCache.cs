@@ -28,7 +28,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
             {
                 int capacity = Math.Max(_nextChunkBytes, length);
                 _nextChunkBytes = Math.Min(_nextChunkBytes * 2, MaxChunkBytes);
-                tail = new TailChunk(this, budget.Allocate(capacity), baseOffset);
+                tail = new TailChunk(this, budget.Pool.Rent(capacity), baseOffset);
                 using (listLock.Enter())
                 {
                     (_chunks ??= []).Add(tail);
@@ -105,7 +105,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
         }
 
         if (!chunk.WasRead)
-            budget.Recycle(chunk.Bytes);
+            budget.Pool.Return(chunk.Bytes);
 
         return true;
     }

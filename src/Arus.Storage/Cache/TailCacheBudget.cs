@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace Arus.Storage;
 
 /// <summary>
@@ -8,38 +10,15 @@ internal sealed class TailCacheBudget(long limitBytes)
 {
     private readonly Lock _lock = new();
     private readonly Queue<TailChunk> _chunks = new();
-    private readonly Stack<byte[]> _free = new();
     private long _used;
-
-    public long LimitBytes { get; } = limitBytes;
 
     public long UsedBytes => Interlocked.Read(ref _used);
 
-    /// <summary>Memory for a chunk: large ones come back, because fresh memory costs more than the copy into it.</summary>
-    public byte[] Allocate(int capacity)
-    {
-        if (capacity == TailCache.MaxChunkBytes)
-        {
-            lock (_lock)
-            {
-                if (_free.TryPop(out byte[]? bytes))
-                    return bytes;
-            }
-        }
-
-        return GC.AllocateUninitializedArray<byte>(capacity);
-    }
-
-    /// <summary>Takes memory back that was never handed to a reader.</summary>
-    public void Recycle(byte[] bytes)
-    {
-        const int MaxFree = 16;
-        lock (_lock)
-        {
-            if (bytes.Length == TailCache.MaxChunkBytes && _free.Count < MaxFree)
-                _free.Push(bytes);
-        }
-    }
+    /// <summary>
+    /// Memory for chunks, at most 16 arrays of each size. What was never handed to a reader comes back, because fresh memory costs more
+    /// than the copy into it.
+    /// </summary>
+    public ArrayPool<byte> Pool { get; } = ArrayPool<byte>.Create(TailCache.MaxChunkBytes, maxArraysPerBucket: 16);
 
     /// <summary>Counts a new chunk. The caller holds its log's locks, so nothing is evicted here; see <see cref="Trim"/>.</summary>
     public void Add(TailChunk chunk)
@@ -54,7 +33,7 @@ internal sealed class TailCacheBudget(long limitBytes)
     /// <summary>Evicts until the budget is kept. Called without any log's lock.</summary>
     public void Trim()
     {
-        if (UsedBytes <= LimitBytes)
+        if (UsedBytes <= limitBytes)
             return;
 
         // Every chunk is passed over at most once for its second chance; what cannot go because it is being written stays over budget.
@@ -62,12 +41,8 @@ internal sealed class TailCacheBudget(long limitBytes)
         lock (_lock)
             attempts = _chunks.Count * 2;
 
-        while (attempts-- > 0 && UsedBytes > LimitBytes)
+        while (attempts-- > 0 && UsedBytes > limitBytes && TakeCandidate() is { } chunk)
         {
-            TailChunk? chunk = TakeCandidate();
-            if (chunk is null)
-                return;
-
             if (chunk.IsDropped || chunk.Owner.TryDrop(chunk))
             {
                 Interlocked.Add(ref _used, -chunk.Bytes.Length);

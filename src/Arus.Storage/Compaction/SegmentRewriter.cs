@@ -25,7 +25,7 @@ internal static class SegmentRewriter
                     continue;
 
                 var header = new RecordBatchHeader(kept.Span);
-                cleaned.Add(header.BaseOffset, header.NextOffset, kept.Length, header.MaxTimestamp, segment.LastAppendMs);
+                cleaned.Add(header.BaseOffset, header.NextOffset, kept.Length, header.MaxTimestamp, segment.Header.LastAppendMs);
                 kept.Span.CopyTo(buffer.GetSpan(kept.Length));
                 buffer.Advance(kept.Length);
                 if (buffer.WrittenCount >= BufferBytes)
@@ -35,15 +35,15 @@ internal static class SegmentRewriter
 
         Drain();
         file.Flush();
-        cleaned.FirstAppendMs = group[0].FirstAppendMs;
-        cleaned.LastAppendMs = group[^1].LastAppendMs;
+        cleaned.Header.FirstAppendMs = group[0].FirstAppendMs;
+        cleaned.Header.LastAppendMs = group[^1].Header.LastAppendMs;
         return cleaned;
 
         void Drain()
         {
             if (buffer.WrittenCount > 0)
             {
-                file.Write(written, buffer.WrittenMemory);
+                file.Write(written, [buffer.WrittenMemory]);
                 written += buffer.WrittenCount;
                 buffer.Clear();
             }

@@ -14,8 +14,6 @@ public interface ILogFileSystem
     /// <param name="create">Whether to create the file when there is none; otherwise that is a <see cref="FileNotFoundException"/>.</param>
     ILogFile Open(string path, bool create);
 
-    bool FileExists(string path);
-
     /// <summary>Null when there is no such file.</summary>
     LogFileInfo? GetInfo(string path);
 
@@ -59,8 +57,6 @@ public interface ILogFile : IDisposable
     /// <summary>Reads until the buffer is full or the file ends; answers the number of bytes read.</summary>
     /// <exception cref="ObjectDisposedException">The file was closed, perhaps during the read.</exception>
     int Read(long position, Span<byte> buffer);
-
-    void Write(long position, ReadOnlyMemory<byte> bytes);
 
     /// <summary>Writes the buffers one after the other from <paramref name="position"/> on.</summary>
     void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> buffers);

@@ -24,8 +24,6 @@ public sealed class MemoryFileSystem(TimeProvider? time = null) : ILogFileSystem
             return file;
         });
 
-    public bool FileExists(string path) => Locked(() => _files.ContainsKey(path));
-
     public LogFileInfo? GetInfo(string path) =>
         Locked(() => _files.TryGetValue(path, out MemoryFile? file) ? new LogFileInfo(file.Length, file.LastWritten) : (LogFileInfo?)null);
 
@@ -105,42 +103,33 @@ public sealed class MemoryFileSystem(TimeProvider? time = null) : ILogFileSystem
             lock (_lock)
             {
                 int total = (int)Math.Clamp(_length - position, 0, buffer.Length);
-                for (int done = 0; done < total;)
+                foreach (Memory<byte> block in Blocks(position, total))
                 {
-                    (int block, int start) = Locate(position + done);
-                    int count = Math.Min(BlockSize - start, total - done);
-                    _blocks[block].AsSpan(start, count).CopyTo(buffer[done..]);
-                    done += count;
+                    block.Span.CopyTo(buffer);
+                    buffer = buffer[block.Length..];
                 }
 
                 return total;
             }
         }
 
-        public void Write(long position, ReadOnlyMemory<byte> bytes)
+        public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> buffers)
         {
             lock (_lock)
             {
-                Grow(position + bytes.Length);
                 LastWritten = time.GetUtcNow();
-                ReadOnlySpan<byte> rest = bytes.Span;
-                while (!rest.IsEmpty)
+                foreach (ReadOnlyMemory<byte> buffer in buffers)
                 {
-                    (int block, int start) = Locate(position);
-                    int count = Math.Min(BlockSize - start, rest.Length);
-                    rest[..count].CopyTo(_blocks[block].AsSpan(start));
-                    rest = rest[count..];
-                    position += count;
-                }
-            }
-        }
+                    Grow(position + buffer.Length);
+                    ReadOnlyMemory<byte> rest = buffer;
+                    foreach (Memory<byte> block in Blocks(position, buffer.Length))
+                    {
+                        rest[..block.Length].CopyTo(block);
+                        rest = rest[block.Length..];
+                    }
 
-        public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> buffers)
-        {
-            foreach (ReadOnlyMemory<byte> buffer in buffers)
-            {
-                Write(position, buffer);
-                position += buffer.Length;
+                    position += buffer.Length;
+                }
             }
         }
 
@@ -165,7 +154,14 @@ public sealed class MemoryFileSystem(TimeProvider? time = null) : ILogFileSystem
         {
         }
 
-        private static (int Block, int Start) Locate(long position) => ((int)(position / BlockSize), (int)(position % BlockSize));
+        private IEnumerable<Memory<byte>> Blocks(long position, int length)
+        {
+            for (long end = position + length; position < end; position += BlockSize - (position % BlockSize))
+            {
+                int start = (int)(position % BlockSize);
+                yield return _blocks[(int)(position / BlockSize)].AsMemory(start, (int)Math.Min(BlockSize - start, end - position));
+            }
+        }
 
         private void Grow(long length)
         {

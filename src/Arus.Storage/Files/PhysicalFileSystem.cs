@@ -11,13 +11,9 @@ public sealed class PhysicalFileSystem : ILogFileSystem
     public static PhysicalFileSystem Instance { get; } = new();
 
     public ILogFile Open(string path, bool create) =>
-        new PhysicalFile(
-            path,
-            File.OpenHandle(
-                path, create ? FileMode.OpenOrCreate : FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete,
-                FileOptions.SequentialScan));
-
-    public bool FileExists(string path) => File.Exists(path);
+        new PhysicalFile(File.OpenHandle(
+            path, create ? FileMode.OpenOrCreate : FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete,
+            FileOptions.SequentialScan));
 
     public LogFileInfo? GetInfo(string path) =>
         new FileInfo(path) is { Exists: true } file ? new LogFileInfo(file.Length, file.LastWriteTimeUtc) : null;
@@ -59,15 +55,14 @@ public sealed class PhysicalFileSystem : ILogFileSystem
         if (descriptor < 0)
             throw new IOException($"Cannot open the directory {directory} to flush it: {Marshal.GetLastPInvokeErrorMessage()}.");
 
+        using var handle = new SafeFileHandle(descriptor, ownsHandle: true);
         try
         {
-            const int InvalidArgument = 22; // Some file systems do not flush directories, and say so.
-            if (NativeFsync(descriptor) != 0 && Marshal.GetLastPInvokeError() != InvalidArgument)
-                throw new IOException($"Cannot flush the directory {directory}: {Marshal.GetLastPInvokeErrorMessage()}.");
+            RandomAccess.FlushToDisk(handle); // No error where a file system does not flush directories.
         }
-        finally
+        catch (IOException error)
         {
-            _ = NativeClose(descriptor);
+            throw new IOException($"Cannot flush the directory {directory}: {error.Message}", error);
         }
     }
 
@@ -78,13 +73,7 @@ public sealed class PhysicalFileSystem : ILogFileSystem
         "libc", EntryPoint = "open", SetLastError = true, CharSet = CharSet.Ansi, BestFitMapping = false, ThrowOnUnmappableChar = true)]
     private static extern int NativeOpen([MarshalAs(UnmanagedType.LPUTF8Str)] string path, int flags);
 
-    [DllImport("libc", EntryPoint = "fsync", SetLastError = true)]
-    private static extern int NativeFsync(int descriptor);
-
-    [DllImport("libc", EntryPoint = "close", SetLastError = true)]
-    private static extern int NativeClose(int descriptor);
-
-    private sealed class PhysicalFile(string path, SafeFileHandle handle) : ILogFile
+    private sealed class PhysicalFile(SafeFileHandle handle) : ILogFile
     {
         public long Length => RandomAccess.GetLength(handle);
 
@@ -103,8 +92,6 @@ public sealed class PhysicalFileSystem : ILogFileSystem
             return total;
         }
 
-        public void Write(long position, ReadOnlyMemory<byte> bytes) => RandomAccess.Write(handle, bytes.Span, position);
-
         public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> buffers)
         {
             if (buffers.Count == 1)
@@ -118,7 +105,5 @@ public sealed class PhysicalFileSystem : ILogFileSystem
         public void Flush() => RandomAccess.FlushToDisk(handle);
 
         public void Dispose() => handle.Dispose();
-
-        public override string ToString() => path;
     }
 }

@@ -1,5 +1,3 @@
-using System.Threading.Tasks.Sources;
-
 namespace Arus.Storage;
 
 /// <summary>A function that runs on a lane of the scheduler, and its result as a task.</summary>
@@ -37,25 +35,4 @@ internal sealed class LogAction(Action action, Action<Exception> onError) : ILog
             onError(error);
         }
     }
-}
-
-/// <summary>A result that is waited for once, in one object.</summary>
-/// <param name="inline">Whether the continuation runs where the result is set; otherwise it runs on the thread pool.</param>
-internal abstract class ValueTaskSource<T>(bool inline = false) : IValueTaskSource<T>
-{
-    private ManualResetValueTaskSourceCore<T> _core = new() { RunContinuationsAsynchronously = !inline };
-
-    public ValueTask<T> AsValueTask() => new(this, _core.Version);
-
-    protected void SetResult(T result) => _core.SetResult(result);
-
-    protected void SetException(Exception error) => _core.SetException(error);
-
-    T IValueTaskSource<T>.GetResult(short token) => _core.GetResult(token);
-
-    ValueTaskSourceStatus IValueTaskSource<T>.GetStatus(short token) => _core.GetStatus(token);
-
-    void IValueTaskSource<T>.OnCompleted(
-        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
-        _core.OnCompleted(continuation, state, token, flags);
 }

@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+
 namespace Arus.Storage;
 
 /// <summary>
@@ -32,68 +34,31 @@ public sealed class LogThreads : ILogScheduler
     private static Worker[] Workers(string name, int count) =>
         [.. Enumerable.Range(0, count).Select(number => new Worker($"{name}-{number}"))];
 
-    private sealed class Worker(string name)
+    private sealed class Worker
     {
-        private readonly object _lock = new();
-        private readonly Queue<ILogWork> _queue = new();
+        private readonly BlockingCollection<ILogWork> _queue = [];
         private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        private bool _started;
-        private bool _stopping;
+
+        public Worker(string name) => new Thread(Run) { Name = name, IsBackground = true }.Start();
 
         public void Add(ILogWork work)
         {
-            lock (_lock)
-            {
-                ObjectDisposedException.ThrowIf(_stopping, typeof(LogThreads));
-                _queue.Enqueue(work);
-                if (!_started)
-                {
-                    _started = true;
-                    new Thread(Run) { Name = name, IsBackground = true }.Start();
-                }
-                else
-                {
-                    Monitor.Pulse(_lock);
-                }
-            }
+            ObjectDisposedException.ThrowIf(_queue.IsAddingCompleted, typeof(LogThreads));
+            _queue.Add(work);
         }
 
         public Task StopAsync()
         {
-            lock (_lock)
-            {
-                _stopping = true;
-                if (_started)
-                    Monitor.Pulse(_lock);
-                else
-                    _stopped.TrySetResult();
-            }
-
+            _queue.CompleteAdding();
             return _stopped.Task;
         }
 
         private void Run()
         {
-            while (Take() is { } work)
+            foreach (ILogWork work in _queue.GetConsumingEnumerable())
                 work.Execute();
 
-            _stopped.TrySetResult();
-        }
-
-        private ILogWork? Take()
-        {
-            lock (_lock)
-            {
-                while (_queue.Count == 0)
-                {
-                    if (_stopping)
-                        return null;
-
-                    Monitor.Wait(_lock);
-                }
-
-                return _queue.Dequeue();
-            }
+            _stopped.SetResult();
         }
     }
 }

@@ -90,59 +90,51 @@ internal sealed class SharedFile
     /// <summary>Guarded by <see cref="OpenFiles"/>.</summary>
     public bool Retired { get; set; }
 
-    public long Length
-    {
-        get
-        {
-            long length = 0;
-            Use((file, _) => length = file.Length, 0);
-            return length;
-        }
-    }
+    public long Length => Use(0, 0, static (file, _, _) => file.Length);
 
     public void Create() => Files.Acquire(this, create: true);
 
     public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> buffers) =>
-        Use(static (file, state) => file.Write(state.position, state.buffers), (position, buffers));
+        Use(position, buffers, static (file, at, source) =>
+        {
+            file.Write(at, source);
+            return at;
+        });
 
-    public void SetLength(long length) => Use(static (file, value) => file.SetLength(value), length);
+    public int Read(long position, Span<byte> buffer) => (int)Use(position, buffer, static (file, at, target) => file.Read(at, target));
 
-    public void Flush() => Use(static (file, _) => file.Flush(), 0);
+    public void SetLength(long length) =>
+        Use(length, 0, static (file, value, _) =>
+        {
+            file.SetLength(value);
+            return value;
+        });
+
+    public void Flush() =>
+        Use(0, 0, static (file, _, _) =>
+        {
+            file.Flush();
+            return 0;
+        });
 
     public void Close() => Files.Close(this, retire: false);
 
     /// <summary>Closes it for good: its segment was deleted or rewritten, and its name may soon mean another file.</summary>
     public void Retire() => Files.Close(this, retire: true);
 
-    public int Read(long position, Span<byte> buffer)
+    private long Use<TState>(long position, TState state, Func<ILogFile, long, TState, long> action)
+        where TState : allows ref struct
     {
         while (true)
         {
             ILogFile file = Files.Acquire(this, create: false);
             try
             {
-                return file.Read(position, buffer);
+                return action(file, position, state);
             }
             catch (ObjectDisposedException)
             {
-                // Closed between the two lines above, because another log needed a file.
-            }
-        }
-    }
-
-    private void Use<TState>(Action<ILogFile, TState> action, TState state)
-    {
-        while (true)
-        {
-            ILogFile file = Files.Acquire(this, create: false);
-            try
-            {
-                action(file, state);
-                return;
-            }
-            catch (ObjectDisposedException)
-            {
-                // As in Read. A write that was cut short is made again at the same position.
+                // Closed since it was acquired, because another log needed a file. What was cut short is done again at the same position.
             }
         }
     }

@@ -26,18 +26,17 @@ internal static class BatchTimestamps
     /// <exception cref="LogException">The batch cannot be decompressed here; the message says why.</exception>
     public static LogTimestamp? FindFirst(ReadOnlyMemory<byte> batch, long timestamp, long fromOffset)
     {
-        foreach (LogTimestamp record in Read(batch, fromOffset))
-        {
-            if (record.Timestamp >= timestamp)
-                return record;
-        }
-
-        return null;
+        List<LogTimestamp> records = Read(batch, fromOffset);
+        int found = records.FindIndex(record => record.Timestamp >= timestamp);
+        return found < 0 ? null : records[found];
     }
 
-    /// <summary>The records of a batch from an offset on, with their timestamps.</summary>
+    /// <summary>The greatest timestamp of the records at or behind an offset; -1 when the batch has none.</summary>
     /// <exception cref="LogException">The batch cannot be decompressed here; the message says why.</exception>
-    public static List<LogTimestamp> Read(ReadOnlyMemory<byte> batch, long fromOffset)
+    public static long MaxFrom(ReadOnlyMemory<byte> batch, long fromOffset) =>
+        Read(batch, fromOffset).Aggregate(RecordBatchHeader.NoTimestamp, (greatest, record) => Math.Max(greatest, record.Timestamp));
+
+    private static List<LogTimestamp> Read(ReadOnlyMemory<byte> batch, long fromOffset)
     {
         var header = new RecordBatchHeader(batch.Span);
         using var scratch = new PooledBufferWriter();

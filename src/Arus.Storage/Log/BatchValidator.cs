@@ -9,13 +9,11 @@ internal sealed class BatchValidator
 {
     private readonly PooledBufferWriter _scratch = new();
 
-    /// <summary>Checks an entry: one or more whole batches. What is OK may be appended as far as its bytes go.</summary>
-    public ValidationResult Validate(
-        ReadOnlyMemory<byte> entry, TopicConfig config, AppendOrigin origin, long nowMs, out LogRecordError[]? recordErrors)
+    /// <summary>Checks an entry: one or more whole batches. What is not refused may be appended as far as its bytes go.</summary>
+    public LogAppendResult Validate(ReadOnlyMemory<byte> entry, TopicConfig config, AppendOrigin origin, long nowMs)
     {
-        recordErrors = null;
         if (entry.IsEmpty)
-            return new ValidationResult(ErrorCode.InvalidRecord, "There is no record batch to append.");
+            return LogAppendResult.Refused(ErrorCode.InvalidRecord, "There is no record batch to append.");
 
         int maxBatch = origin == AppendOrigin.Client ? config.MaxMessageBytes : config.SegmentBytes;
         int firstRecord = 0;
@@ -24,34 +22,34 @@ internal sealed class BatchValidator
         {
             BatchReadStatus status = RecordBatches.TryReadNext(
                 ref rest, maxBatch, out ReadOnlyMemory<byte> batch, out ValidationResult problem);
-            if (status != BatchReadStatus.Batch)
-            {
-                return status == BatchReadStatus.Invalid
-                    ? problem
-                    : new ValidationResult(
-                        ErrorCode.CorruptMessage, $"A batch is cut off: {rest.Length} bytes are left, and it says it has more.");
-            }
+            int badRecord = -1;
+            if (status == BatchReadStatus.Batch)
+                problem = ValidateBatch(batch, config, origin, nowMs, out badRecord);
+            else if (status != BatchReadStatus.Invalid)
+                problem = new(ErrorCode.CorruptMessage, $"A batch is cut off: {rest.Length} bytes are left, and it says it has more.");
 
-            problem = ValidateBatch(batch, config, origin, nowMs, firstRecord, out recordErrors);
             if (!problem.IsOk)
-                return problem;
+            {
+                LogRecordError[]? records = badRecord < 0 ? null : [new LogRecordError(firstRecord + badRecord, problem.Message!)];
+                return LogAppendResult.Refused(problem.Error, problem.Message!, records);
+            }
 
             firstRecord += new RecordBatchHeader(batch.Span).Count;
         }
 
         return entry.Length > config.SegmentBytes
-            ? new ValidationResult(
+            ? LogAppendResult.Refused(
                 ErrorCode.RecordListTooLarge,
                 $"The batches have {entry.Length} bytes; they must fit into one segment "
                 + $"({TopicConfigs.SegmentBytes}={config.SegmentBytes}).")
-            : ValidationResult.Ok;
+            : new LogAppendResult(ErrorCode.None, -1, -1);
     }
 
+    /// <param name="badRecord">The record at fault, from 0; -1 when it is the batch.</param>
     private ValidationResult ValidateBatch(
-        ReadOnlyMemory<byte> batch, TopicConfig config, AppendOrigin origin, long nowMs, int firstRecord,
-        out LogRecordError[]? recordErrors)
+        ReadOnlyMemory<byte> batch, TopicConfig config, AppendOrigin origin, long nowMs, out int badRecord)
     {
-        recordErrors = null;
+        badRecord = -1;
         ValidationResult result = RecordBatches.Validate(batch.Span);
         if (!result.IsOk || origin != AppendOrigin.Client)
             return result;
@@ -68,38 +66,19 @@ internal sealed class BatchValidator
         }
 
         if (!config.LogAppendTime)
-        {
-            result = ValidateTimestamps(batch, header, config, nowMs, firstRecord, out recordErrors);
-            if (!result.IsOk)
-                return result;
-        }
+            result = ValidateTimestamps(batch, header, config, nowMs, out badRecord);
 
-        return ValidateRecords(batch, header, config, firstRecord, out recordErrors);
-    }
-
-    /// <summary>
-    /// Walks the records of what is not compressed, which costs little. Compressed records are opened only where a compacted topic
-    /// needs every key: their producer's CRC covers them, and a consumer checks them again.
-    /// </summary>
-    private ValidationResult ValidateRecords(
-        ReadOnlyMemory<byte> batch, RecordBatchHeader header, TopicConfig config, int firstRecord, out LogRecordError[]? recordErrors)
-    {
-        recordErrors = null;
-        if (header.Compression != CompressionType.None && !config.Compact)
-            return ValidationResult.Ok;
-
-        ValidationResult result = RecordBatchPayload.Validate(batch, _scratch, config.Compact, out int badRecord);
-        if (!result.IsOk && badRecord >= 0)
-            recordErrors = [new LogRecordError(firstRecord + badRecord, result.Message!)];
-
-        return result;
+        // Walking the records of what is not compressed costs little. Compressed records are opened only where a compacted topic needs
+        // every key: their producer's CRC covers them, and a consumer checks them again.
+        return result.IsOk && (header.Compression == CompressionType.None || config.Compact)
+            ? RecordBatchPayload.Validate(batch, _scratch, config.Compact, out badRecord)
+            : result;
     }
 
     private ValidationResult ValidateTimestamps(
-        ReadOnlyMemory<byte> batch, RecordBatchHeader header, TopicConfig config, long nowMs, int firstRecord,
-        out LogRecordError[]? recordErrors)
+        ReadOnlyMemory<byte> batch, RecordBatchHeader header, TopicConfig config, long nowMs, out int badRecord)
     {
-        recordErrors = null;
+        badRecord = -1;
         long max = header.MaxTimestamp;
         if (max != RecordBatchHeader.NoTimestamp && max - nowMs > config.MessageTimestampAfterMaxMs)
             return OutOfRange(max, TopicConfigs.MessageTimestampAfterMaxMs, config.MessageTimestampAfterMaxMs);
@@ -118,10 +97,8 @@ internal sealed class BatchValidator
             long timestamp = header.BaseTimestamp + record.TimestampDelta;
             if (nowMs - timestamp > config.MessageTimestampBeforeMaxMs)
             {
-                ValidationResult result = OutOfRange(
-                    timestamp, TopicConfigs.MessageTimestampBeforeMaxMs, config.MessageTimestampBeforeMaxMs);
-                recordErrors = [new LogRecordError(firstRecord + index, result.Message!)];
-                return result;
+                badRecord = index;
+                return OutOfRange(timestamp, TopicConfigs.MessageTimestampBeforeMaxMs, config.MessageTimestampBeforeMaxMs);
             }
         }
 

@@ -50,7 +50,7 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
 
         log.ScheduleIo();
         segments.Tail.Trim();
-        return append.AsValueTask();
+        return new ValueTask<LogAppendResult[]>(append.Task);
     }
 
     /// <summary>Takes in the waiting appends for which there is room now. Called on the I/O thread.</summary>
@@ -98,7 +98,7 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
         _waiting.Enqueue(append);
         Volatile.Write(ref _waitingCount, _waiting.Count);
         log.ScheduleIo(); // The room may have come just before this append was counted.
-        return append.AsValueTask();
+        return new ValueTask<LogAppendResult[]>(append.Task);
     }
 
     /// <summary>Like <see cref="TryAppend"/>. An exception has no caller to go to and becomes the result.</summary>

@@ -98,10 +98,10 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         if (synced || (partly && checkpoint!.RecoveryPosition > 0))
         {
             long expected = synced ? length : checkpoint!.RecoveryPosition;
-            if (IndexFile.TryLoad(FileSystem, segment, config.IndexIntervalBytes, out string? problem) && segment.Size == expected)
+            if (IndexFile.TryLoad(FileSystem, segment, config.IndexIntervalBytes, expected, out string? problem))
                 return synced || Scan(segment, length);
 
-            Rebuilt(segment.IndexPath, problem ?? $"it speaks of {segment.Size} bytes, and the segment has {expected}");
+            Rebuilt(segment.IndexPath, problem!);
             Rescan(segment, expected);
             if (synced)
             {
@@ -116,9 +116,6 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
     /// <summary>Makes the index of a stretch anew that was synced; damage there is no torn tail, and nothing is cut.</summary>
     private void Rescan(Segment segment, long end)
     {
-        segment.Index = new SegmentIndex(config.IndexIntervalBytes);
-        (segment.Size, segment.NextOffset, segment.MaxTimestamp, segment.MaxTimestampPosition) = (0, segment.BaseOffset, -1, 0);
-        (segment.FirstAppendMs, segment.LastAppendMs) = (-1, -1);
         AddBatches(segment, end);
         if (segment.Size != end)
         {

@@ -22,10 +22,12 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
         if (chunk is not null)
             return new ValueTask<LogReadResult>(Answer(segments.Tail.Read(chunk, offset, maxBytes, minOneBatch)));
 
-        var read = new ColdRead(this, log, offset, maxBytes, minOneBatch);
-        log.Queue(LogLane.Read, read);
-        return read.AsValueTask();
+        return ReadFileAsync(offset, maxBytes, minOneBatch);
     }
+
+    /// <summary>Apart from <see cref="ReadAsync"/>, so that only a read from a file allocates a closure.</summary>
+    private ValueTask<LogReadResult> ReadFileAsync(long offset, int maxBytes, bool minOneBatch) =>
+        new(log.RunAsync(LogLane.Read, () => ReadFile(offset, maxBytes, minOneBatch)));
 
     private LogReadResult Answer(ReadOnlyMemory<byte>[] records, ErrorCode error = ErrorCode.None) =>
         new(error, segments.HighWatermark, segments.LogStartOffset, segments.LogEndOffset, records);
@@ -46,6 +48,10 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
                     : found.Position >= 0 ? found.Position
                     : segment.LoadIndex(log).FloorByOffset(offset - segment.BaseOffset);
                 return Answer(ReadSegment(segment, found.Size, position, offset, maxBytes, minOneBatch));
+            }
+            catch (Exception error) when (log.Phase != LogPhase.Open && error is (IOException or LogException))
+            {
+                return Answer([], ErrorCode.NotLeaderOrFollower);
             }
             catch (FileRetiredException)
             {
@@ -92,24 +98,4 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
     }
 
     private sealed record Cursor(Segment Segment, long Offset, int Position);
-
-    private sealed class ColdRead(LogReader reader, LogContext log, long offset, int maxBytes, bool minOneBatch)
-        : ValueTaskSource<LogReadResult>, ILogWork
-    {
-        public void Execute()
-        {
-            try
-            {
-                SetResult(reader.ReadFile(offset, maxBytes, minOneBatch));
-            }
-            catch (Exception error) when (log.Phase != LogPhase.Open && error is (IOException or LogException))
-            {
-                SetResult(reader.Answer([], ErrorCode.NotLeaderOrFollower));
-            }
-            catch (Exception error)
-            {
-                SetException(log.ReadError(error));
-            }
-        }
-    }
 }

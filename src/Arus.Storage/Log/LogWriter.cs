@@ -22,7 +22,6 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
     private List<PendingBatch>? _spareBatches;
     private long _pendingBytes;
     private ITimer? _flushTimer;
-    private bool _flushArmed;
     private bool _flushDue;
 
     /// <summary>Bytes that were published and are not written yet.</summary>
@@ -156,11 +155,12 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
         Segment active = segments.Active;
         active.File.Write(active.Size, gather);
         gather.Clear();
+        if (!active.IsDirty)
+            ArmFlushTimer();
+
         active.IsDirty = true;
         if (log.Shared.SyncAlways)
             active.Flush();
-        else
-            ArmFlushTimer();
 
         segments.Publish(batches);
     }
@@ -195,10 +195,9 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
 
     private void ArmFlushTimer()
     {
-        if (log.Shared.Options.Flush.Mode != FlushMode.Interval || _flushArmed)
+        if (log.Shared.Options.Flush.Mode != FlushMode.Interval)
             return;
 
-        _flushArmed = true;
         _flushTimer ??= log.Shared.Options.Time.CreateTimer(
             static state => ((LogWriter)state!).OnFlushTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _flushTimer.Change(TimeSpan.FromMilliseconds(log.Shared.Options.Flush.IntervalMs), Timeout.InfiniteTimeSpan);
@@ -212,12 +211,7 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
 
     private void FlushIfDue()
     {
-        if (Volatile.Read(ref _flushDue))
-        {
-            Volatile.Write(ref _flushDue, false);
-            _flushArmed = false;
-            if (segments.All is [.., { IsDirty: true } active])
-                active.Flush();
-        }
+        if (Interlocked.Exchange(ref _flushDue, false) && segments.All is [.., { IsDirty: true } active])
+            active.Flush();
     }
 }

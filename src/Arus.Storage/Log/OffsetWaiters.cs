@@ -3,7 +3,7 @@ using System.Diagnostics;
 namespace Arus.Storage;
 
 /// <summary>
-/// The waits for the high watermark to pass an offset: one object and one timer for each, no thread, no exception. Thread-safe.
+/// The waits for the high watermark to pass an offset: one task and one timer for each, no thread, no exception. Thread-safe.
 /// </summary>
 internal sealed class OffsetWaiters(TimeProvider time)
 {
@@ -32,14 +32,14 @@ internal sealed class OffsetWaiters(TimeProvider time)
         if (log.HighWatermark > offset)
         {
             Forget(waiter);
-            waiter.TryComplete(true);
+            waiter.Complete(true);
         }
         else
         {
             waiter.Arm(time, timeout, cancellationToken);
         }
 
-        return waiter.AsValueTask();
+        return new ValueTask<bool>(waiter.Task);
     }
 
     /// <summary>Releases the waits whose offset can be read now.</summary>
@@ -63,7 +63,7 @@ internal sealed class OffsetWaiters(TimeProvider time)
                 "Waits are for what is not readable yet.");
         }
 
-        released?.ForEach(waiter => waiter.TryComplete(true));
+        released?.ForEach(waiter => waiter.Complete(true));
     }
 
     /// <summary>Releases all with "no"; later waits are answered so at once.</summary>
@@ -76,7 +76,7 @@ internal sealed class OffsetWaiters(TimeProvider time)
             (released, _waiters) = (_waiters, null);
         }
 
-        released?.ForEach(waiter => waiter.TryComplete(false));
+        released?.ForEach(waiter => waiter.Complete(false));
     }
 
     private void Forget(Waiter waiter)
@@ -85,11 +85,11 @@ internal sealed class OffsetWaiters(TimeProvider time)
             _waiters?.Remove(waiter);
     }
 
-    private sealed class Waiter(OffsetWaiters owner, long offset) : ValueTaskSource<bool>
+    private sealed class Waiter(OffsetWaiters owner, long offset)
+        : TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously)
     {
         private CancellationTokenRegistration _registration;
         private ITimer? _timer;
-        private int _completed;
 
         public long Offset => offset;
 
@@ -97,30 +97,25 @@ internal sealed class OffsetWaiters(TimeProvider time)
         {
             if (timeout != Timeout.InfiniteTimeSpan)
             {
-                ITimer timer = time.CreateTimer(static state => ((Waiter)state!).GiveUp(), this, timeout, Timeout.InfiniteTimeSpan);
-                Volatile.Write(ref _timer, timer);
+                Volatile.Write(
+                    ref _timer,
+                    time.CreateTimer(static state => ((Waiter)state!).Complete(false), this, timeout, Timeout.InfiniteTimeSpan));
             }
 
-            if (cancellationToken.CanBeCanceled)
-                _registration = cancellationToken.UnsafeRegister(static state => ((Waiter)state!).GiveUp(), this);
-
-            if (Volatile.Read(ref _completed) != 0)
+            _registration = cancellationToken.UnsafeRegister(static state => ((Waiter)state!).Complete(false), this);
+            if (Task.IsCompleted)
                 Disarm();
         }
 
-        public void TryComplete(bool reached)
+        /// <summary>Only the first call decides the answer.</summary>
+        public void Complete(bool reached)
         {
-            if (Interlocked.Exchange(ref _completed, 1) == 0)
-            {
-                Disarm();
-                if (!reached)
-                    owner.Forget(this);
+            if (!reached)
+                owner.Forget(this);
 
-                SetResult(reached);
-            }
+            Disarm();
+            TrySetResult(reached);
         }
-
-        private void GiveUp() => TryComplete(false);
 
         private void Disarm()
         {

@@ -5,7 +5,7 @@ namespace Arus.Storage;
 /// <summary>One call of AppendAsync on its way to the disk.</summary>
 /// <param name="inline">Whether the caller goes on where the call is completed, not on the pool.</param>
 internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin, bool inline = false)
-    : ValueTaskSource<LogAppendResult[]>(inline)
+    : TaskCompletionSource<LogAppendResult[]>(inline ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously)
 {
     [ThreadStatic]
     private static BatchValidator? s_validator;
@@ -31,11 +31,8 @@ internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEp
         bool any = false;
         for (int i = 0; i < Entries.Length; i++)
         {
-            ValidationResult valid = validator.Validate(Entries[i], config, Origin, nowMs, out LogRecordError[]? recordErrors);
-            Results[i] = valid.IsOk
-                ? new LogAppendResult(ErrorCode.None, -1, -1)
-                : LogAppendResult.Refused(valid.Error, valid.Message!, recordErrors);
-            any |= valid.IsOk;
+            Results[i] = validator.Validate(Entries[i], config, Origin, nowMs);
+            any |= Results[i].Error == ErrorCode.None;
         }
 
         return any;

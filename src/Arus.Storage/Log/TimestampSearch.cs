@@ -65,7 +65,7 @@ internal sealed class TimestampSearch(LogContext log, SegmentList segments)
             if (header.BaseOffset >= start)
                 max = Math.Max(max, header.MaxTimestamp);
             else if (header.NextOffset > start)
-                max = BatchTimestamps.Read(batch, start).Aggregate(max, (greatest, record) => Math.Max(greatest, record.Timestamp));
+                max = Math.Max(max, BatchTimestamps.MaxFrom(batch, start));
         }
 
         return max;

@@ -1,4 +1,6 @@
 using ProducerBatch = Arus.Protocol.ProducerSnapshot.Batch;
+using ProducerNode = System.Collections.Generic.LinkedListNode<
+    System.Collections.Generic.KeyValuePair<long, Arus.Storage.ProducerState>>;
 
 namespace Arus.Storage;
 
@@ -6,29 +8,22 @@ namespace Arus.Storage;
 /// The idempotent producers of one log (KIP-98, KIP-360): which batch may come next, and which came before. It covers every batch
 /// that was taken in, durable or not. Not thread-safe: the appender's lock guards it.
 /// </summary>
-internal sealed class ProducerStateManager
+/// <param name="basis">Where the state of a producer is copied from that is not known here; it is left as it is.</param>
+internal sealed class ProducerStateManager(
+    int maxProducers = ProducerStateManager.MaxProducers, ProducerStateManager? basis = null)
 {
     /// <summary>Beyond it the producer that was silent for longest is forgotten, as if it had expired.</summary>
     public const int MaxProducers = 100_000;
 
-    private readonly int _maxProducers;
-    private readonly ProducerStateManager? _basis;
-    private Dictionary<long, LinkedListNode<KeyValuePair<long, ProducerState>>>? _producers;
+    private Dictionary<long, ProducerNode> _producers = [];
 
     /// <summary>The same in the order of their last use, so that the limit costs the same however many there are.</summary>
-    private LinkedList<KeyValuePair<long, ProducerState>>? _byUse;
+    private LinkedList<KeyValuePair<long, ProducerState>> _byUse = new();
 
-    /// <param name="basis">Where the state of a producer is copied from that is not known here; it is left as it is.</param>
-    public ProducerStateManager(int maxProducers = MaxProducers, ProducerStateManager? basis = null)
-    {
-        _maxProducers = maxProducers;
-        _basis = basis;
-    }
-
-    public int Count => _producers?.Count ?? 0;
+    public int Count => _producers.Count;
 
     /// <summary>The one that was silent for longest first.</summary>
-    public IEnumerable<KeyValuePair<long, ProducerState>> All => _byUse ?? Enumerable.Empty<KeyValuePair<long, ProducerState>>();
+    public IEnumerable<KeyValuePair<long, ProducerState>> All => _byUse;
 
     /// <summary>
     /// Checks the sequences of an entry's batches, if a client sent them, and adds the batches to their producers: all of them, or none
@@ -99,10 +94,10 @@ internal sealed class ProducerStateManager
 
     public ProducerState? Find(long producerId)
     {
-        if (_producers is not null && _producers.TryGetValue(producerId, out LinkedListNode<KeyValuePair<long, ProducerState>>? node))
+        if (_producers.TryGetValue(producerId, out ProducerNode? node))
             return node.Value.Value;
 
-        if (_basis?.Find(producerId)?.Clone() is not { } copy)
+        if (basis?.Find(producerId)?.Clone() is not { } copy)
             return null;
 
         Set(producerId, copy);
@@ -117,11 +112,7 @@ internal sealed class ProducerStateManager
     {
         Remove(producerId);
         if (state is not null)
-        {
-            _producers ??= [];
-            _byUse ??= new LinkedList<KeyValuePair<long, ProducerState>>();
             _producers.Add(producerId, _byUse.AddLast(KeyValuePair.Create(producerId, state)));
-        }
     }
 
     /// <summary>Takes over the state of another one, which is used no more.</summary>
@@ -134,7 +125,7 @@ internal sealed class ProducerStateManager
         long[] expired = [.. All.Where(pair => pair.Value.LastAppendMs < beforeMs).Select(pair => pair.Key)];
         Array.ForEach(expired, Remove);
         if (Count == 0)
-            (_producers, _byUse) = (null, null);
+            _producers.TrimExcess();
 
         return expired.Length;
     }
@@ -167,22 +158,22 @@ internal sealed class ProducerStateManager
 
     private void Remove(long id)
     {
-        if (_producers is not null && _producers.Remove(id, out LinkedListNode<KeyValuePair<long, ProducerState>>? node))
-            _byUse!.Remove(node);
+        if (_producers.Remove(id, out ProducerNode? node))
+            _byUse.Remove(node);
     }
 
     private ProducerState Get(long id)
     {
-        if (Find(id) is not null)
+        if (Find(id) is { } known)
         {
-            LinkedListNode<KeyValuePair<long, ProducerState>> node = _producers![id];
-            _byUse!.Remove(node);
+            ProducerNode node = _producers[id];
+            _byUse.Remove(node);
             _byUse.AddLast(node);
-            return node.Value.Value;
+            return known;
         }
 
-        if (Count >= _maxProducers)
-            Remove(_byUse!.First!.Value.Key);
+        if (Count >= maxProducers)
+            Remove(_byUse.First!.Value.Key);
 
         var state = new ProducerState();
         Set(id, state);

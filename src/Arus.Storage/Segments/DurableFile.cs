@@ -19,17 +19,21 @@ internal static class DurableFile
     private const int MaxContent = 256 << 20;
 
     /// <summary>Frames content for <see cref="Write"/>: a message of the given version, and bytes that follow it.</summary>
-    public static byte[] Frame(ReadOnlySpan<byte> magic, short version, IMessage message, ReadOnlySpan<byte> rest = default)
-    {
-        int size = DataMessages.Measure(message, version);
-        byte[] bytes = Frame(magic, version, size + rest.Length);
-        DataMessages.WriteTo(bytes.AsSpan(Prefix, size), message, version);
-        return Seal(bytes, rest, Prefix + size);
-    }
+    public static byte[] Frame(ReadOnlySpan<byte> magic, short version, IMessage message, ReadOnlySpan<byte> rest = default) =>
+        Frame(magic, version, DataMessages.Write(message, version), rest);
 
-    /// <summary>Frames content whose bytes are at hand.</summary>
-    public static byte[] Frame(ReadOnlySpan<byte> magic, short version, ReadOnlySpan<byte> content) =>
-        Seal(Frame(magic, version, content.Length), content, Prefix);
+    /// <summary>Frames content whose bytes are at hand, in one or two pieces.</summary>
+    public static byte[] Frame(ReadOnlySpan<byte> magic, short version, ReadOnlySpan<byte> content, ReadOnlySpan<byte> rest = default)
+    {
+        byte[] bytes = new byte[Overhead + content.Length + rest.Length];
+        magic.CopyTo(bytes);
+        BinaryPrimitives.WriteInt16BigEndian(bytes.AsSpan(4), version);
+        BinaryPrimitives.WriteInt32BigEndian(bytes.AsSpan(6), content.Length + rest.Length);
+        content.CopyTo(bytes.AsSpan(Prefix));
+        rest.CopyTo(bytes.AsSpan(Prefix + content.Length));
+        BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(bytes.Length - Suffix), Crc32C.Compute(bytes.AsSpan(..^Suffix)));
+        return bytes;
+    }
 
     /// <summary>Replaces the file in one step.</summary>
     /// <param name="durable">
@@ -41,7 +45,7 @@ internal static class DurableFile
         fileSystem.DeleteFile(temporary);
         using (ILogFile file = fileSystem.Open(temporary, create: true))
         {
-            file.Write(0, framed);
+            file.Write(0, [framed]);
             if (durable)
                 file.Flush();
         }
@@ -95,41 +99,17 @@ internal static class DurableFile
     /// <summary>All bytes of a file; null with the reason when it is missing or of an impossible size.</summary>
     public static byte[]? ReadFramed(ILogFileSystem fileSystem, string path, out string? problem)
     {
-        if (!fileSystem.FileExists(path))
+        long? length = fileSystem.GetInfo(path)?.Length;
+        if (length is null or < Overhead or > MaxContent + Overhead)
         {
-            problem = "it is missing";
+            problem = length is null ? "it is missing" : $"it has {length} bytes";
             return null;
         }
 
         using ILogFile file = fileSystem.Open(path, create: false);
-        long length = file.Length;
-        if (length is < Overhead or > MaxContent + Overhead)
-        {
-            problem = $"it has {length} bytes";
-            return null;
-        }
-
-        byte[] bytes = new byte[length];
+        byte[] bytes = new byte[length.Value];
         problem = file.Read(0, bytes) == bytes.Length ? null : "it shrank while it was read";
         return problem is null ? bytes : null;
-    }
-
-    private static byte[] Frame(ReadOnlySpan<byte> magic, short version, int contentLength)
-    {
-        byte[] bytes = new byte[Overhead + contentLength];
-        magic.CopyTo(bytes);
-        BinaryPrimitives.WriteInt16BigEndian(bytes.AsSpan(4), version);
-        BinaryPrimitives.WriteInt32BigEndian(bytes.AsSpan(6), contentLength);
-        return bytes;
-    }
-
-    /// <summary>Puts the last bytes of the content in their place, and the CRC behind them.</summary>
-    private static byte[] Seal(byte[] bytes, ReadOnlySpan<byte> lastContent, int at)
-    {
-        lastContent.CopyTo(bytes.AsSpan(at));
-        int end = bytes.Length - Suffix;
-        BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(end), Crc32C.Compute(bytes.AsSpan(0, end)));
-        return bytes;
     }
 
     private static string? FindProblem(ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> magic, short minVersion, short maxVersion) =>

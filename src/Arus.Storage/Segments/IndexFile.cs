@@ -18,16 +18,6 @@ internal static class IndexFile
     /// <summary>Called under the log's lock, or with a segment that changes no more.</summary>
     public static byte[] Serialize(Segment segment)
     {
-        var header = new SegmentIndexHeader
-        {
-            Size = segment.Size,
-            NextOffset = segment.NextOffset,
-            MaxTimestamp = segment.MaxTimestamp,
-            MaxTimestampPosition = segment.MaxTimestampPosition,
-            FirstAppendMs = segment.FirstAppendMs,
-            LastAppendMs = segment.LastAppendMs,
-        };
-
         // A segment of 1 GiB has a quarter of a million entries, so they are neither objects nor fields of a message: plain spans.
         ReadOnlySpan<IndexEntry> entries = segment.Index!.Entries;
         byte[] bytes = new byte[entries.Length * EntrySize];
@@ -40,11 +30,12 @@ internal static class IndexFile
             at = at[EntrySize..];
         }
 
-        return DurableFile.Frame(Magic, Version, header, bytes);
+        return DurableFile.Frame(Magic, Version, segment.Header, bytes);
     }
 
     /// <summary>Fills the segment from its index file; false, with the reason, when the file cannot serve.</summary>
-    public static bool TryLoad(ILogFileSystem fileSystem, Segment segment, int indexInterval, out string? problem)
+    /// <param name="size">Of the segment, in bytes; the file has to speak of as many.</param>
+    public static bool TryLoad(ILogFileSystem fileSystem, Segment segment, int indexInterval, long size, out string? problem)
     {
         if (DurableFile.ReadFramed(fileSystem, segment.IndexPath, out problem) is not { } framed
             || DurableFile.OpenHeader<SegmentIndexHeader>(framed, Magic, out ReadOnlyMemory<byte> rest, out problem) is not { } header)
@@ -52,18 +43,13 @@ internal static class IndexFile
             return false;
         }
 
-        if (rest.Length % EntrySize != 0)
-        {
-            problem = "its length does not fit its entries";
+        problem = rest.Length % EntrySize != 0 ? "its length does not fit its entries"
+            : header.Size != size ? $"it speaks of {header.Size} bytes, and the segment has {size}"
+            : null;
+        if (problem is not null)
             return false;
-        }
 
-        segment.Size = header.Size;
-        segment.NextOffset = header.NextOffset;
-        segment.MaxTimestamp = header.MaxTimestamp;
-        segment.MaxTimestampPosition = header.MaxTimestampPosition;
-        segment.FirstAppendMs = header.FirstAppendMs;
-        segment.LastAppendMs = header.LastAppendMs;
+        segment.Header = header;
         ReadOnlySpan<byte> at = rest.Span;
         var entries = new IndexEntry[at.Length / EntrySize];
         for (int i = 0; i < entries.Length; i++, at = at[EntrySize..])

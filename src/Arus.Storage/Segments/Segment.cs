@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using Arus.Protocol;
 
 namespace Arus.Storage;
 
@@ -23,28 +24,25 @@ internal sealed class Segment(string directory, long baseOffset, OpenFiles files
     /// <summary>Null for a full segment whose index was not needed yet.</summary>
     public SegmentIndex? Index { get; set; } = index;
 
-    /// <summary>Bytes.</summary>
-    public int Size { get; set; }
+    /// <summary>What its index file says of the whole segment.</summary>
+    public SegmentIndexHeader Header { get; set; } =
+        new() { NextOffset = baseOffset, MaxTimestamp = RecordBatchHeader.NoTimestamp, FirstAppendMs = -1, LastAppendMs = -1 };
+
+    public int Size => Header.Size;
 
     /// <summary>The offset after the last batch; the base offset while there is none.</summary>
-    public long NextOffset { get; set; } = baseOffset;
+    public long NextOffset => Header.NextOffset;
 
     /// <summary>Unix milliseconds; -1 while there is no batch.</summary>
-    public long MaxTimestamp { get; set; } = RecordBatchHeader.NoTimestamp;
-
-    /// <summary>Where the first batch with that timestamp begins.</summary>
-    public int MaxTimestampPosition { get; set; }
+    public long MaxTimestamp => Header.MaxTimestamp;
 
     /// <summary>
     /// When the first batch was appended, Unix milliseconds; after a restart, that batch's own timestamp. -1 while there is none.
     /// </summary>
-    public long FirstAppendMs { get; set; } = -1;
-
-    /// <summary>When the last batch was appended, in the same way.</summary>
-    public long LastAppendMs { get; set; } = -1;
+    public long FirstAppendMs => Header.FirstAppendMs;
 
     /// <summary>The greatest timestamp of its records; without any, the time of the last append. Unix milliseconds.</summary>
-    public long LatestMs => MaxTimestamp >= 0 ? MaxTimestamp : LastAppendMs;
+    public long LatestMs => MaxTimestamp >= 0 ? MaxTimestamp : Header.LastAppendMs;
 
     /// <summary>Whether all of it is on stable storage; only a full segment can be.</summary>
     public bool Synced { get; set; }
@@ -78,17 +76,12 @@ internal sealed class Segment(string directory, long baseOffset, OpenFiles files
         Debug.Assert(batchBaseOffset >= NextOffset && batchNextOffset > batchBaseOffset && length > 0, "Batches are in offset order.");
         Index!.Add(checked((int)(batchBaseOffset - BaseOffset)), Size, MaxTimestamp);
         if (maxTimestamp > MaxTimestamp)
-        {
-            MaxTimestamp = maxTimestamp;
-            MaxTimestampPosition = Size;
-        }
+            (Header.MaxTimestamp, Header.MaxTimestampPosition) = (maxTimestamp, Size);
 
-        if (FirstAppendMs < 0)
-            FirstAppendMs = nowMs;
-
-        LastAppendMs = nowMs;
-        Size += length;
-        NextOffset = batchNextOffset;
+        Header.FirstAppendMs = FirstAppendMs < 0 ? nowMs : FirstAppendMs;
+        Header.LastAppendMs = nowMs;
+        Header.Size += length;
+        Header.NextOffset = batchNextOffset;
     }
 
     /// <summary>Adds a batch that was read back from the file.</summary>
@@ -111,8 +104,8 @@ internal sealed class Segment(string directory, long baseOffset, OpenFiles files
     {
         int interval = log.Config.IndexIntervalBytes;
         Segment loaded = Empty(interval);
-        bool isUsable = IndexFile.TryLoad(log.Shared.FileSystem, loaded, interval, out _) && loaded.Size == Size;
-        return File.Index = isUsable ? loaded.Index! : new SegmentIndex(interval);
+        IndexFile.TryLoad(log.Shared.FileSystem, loaded, interval, Size, out _);
+        return File.Index = loaded.Index!;
     }
 
     /// <summary>

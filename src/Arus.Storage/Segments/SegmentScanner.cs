@@ -3,37 +3,21 @@ using System.Buffers;
 namespace Arus.Storage;
 
 /// <summary>Reads the batches of a stretch of a segment one after the other, in large reads. Not thread-safe.</summary>
-internal sealed class SegmentScanner : IDisposable
+/// <param name="end">No byte at or after it is read.</param>
+internal sealed class SegmentScanner(SharedFile file, long position, long end) : IDisposable
 {
     private const int BufferSize = 256 * 1024;
 
-    private readonly SharedFile _file;
-    private readonly long _end;
     private byte[] _buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
-    private long _bufferAt;
+    private long _bufferAt = position;
     private int _start;
     private int _filled;
-
-    /// <param name="end">No byte at or after it is read.</param>
-    public SegmentScanner(SharedFile file, long position, long end)
-    {
-        _file = file;
-        _bufferAt = position;
-        _end = end;
-    }
 
     /// <summary>Takes the next batch; its contents are not checked. False at the end, and at bytes that are no whole batch.</summary>
     /// <param name="batch">Valid until the next call, as its header is.</param>
     public bool TryNext(out RecordBatchHeader header, out ReadOnlyMemory<byte> batch)
     {
-        bool found = Next(out batch) == BatchReadStatus.Batch;
-        header = found ? new RecordBatchHeader(batch.Span) : default;
-        return found;
-    }
-
-    /// <param name="batch">Valid until the next call.</param>
-    private BatchReadStatus Next(out ReadOnlyMemory<byte> batch)
-    {
+        header = default;
         while (true)
         {
             ReadOnlyMemory<byte> rest = _buffer.AsMemory(_start, _filled - _start);
@@ -41,11 +25,12 @@ internal sealed class SegmentScanner : IDisposable
             if (status == BatchReadStatus.Batch)
             {
                 _start += batch.Length;
-                return status;
+                header = new RecordBatchHeader(batch.Span);
+                return true;
             }
 
             if (status == BatchReadStatus.Invalid || !Fill())
-                return status;
+                return false;
         }
     }
 
@@ -61,7 +46,7 @@ internal sealed class SegmentScanner : IDisposable
     private bool Fill()
     {
         int left = _filled - _start;
-        long available = _end - _bufferAt - _filled;
+        long available = end - _bufferAt - _filled;
         if (available <= 0)
             return false;
 
@@ -86,7 +71,7 @@ internal sealed class SegmentScanner : IDisposable
 
         _bufferAt += _start;
         (_start, _filled) = (0, left);
-        int read = _file.Read(_bufferAt + left, _buffer.AsSpan(left, (int)Math.Min(_buffer.Length - left, available)));
+        int read = file.Read(_bufferAt + left, _buffer.AsSpan(left, (int)Math.Min(_buffer.Length - left, available)));
         _filled += read;
         return read > 0;
     }

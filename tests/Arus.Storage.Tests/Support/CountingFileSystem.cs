@@ -13,8 +13,6 @@ internal sealed class CountingFileSystem(ILogFileSystem inner) : ILogFileSystem
         return path.EndsWith(".log", StringComparison.Ordinal) ? new CountedFile(this, file) : file;
     }
 
-    public bool FileExists(string path) => inner.FileExists(path);
-
     public LogFileInfo? GetInfo(string path) => inner.GetInfo(path);
 
     public bool DirectoryExists(string path) => inner.DirectoryExists(path);
@@ -42,8 +40,6 @@ internal sealed class CountingFileSystem(ILogFileSystem inner) : ILogFileSystem
         public long Length => file.Length;
 
         public int Read(long position, Span<byte> buffer) => file.Read(position, buffer);
-
-        public void Write(long position, ReadOnlyMemory<byte> bytes) => file.Write(position, bytes);
 
         public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> buffers)
         {

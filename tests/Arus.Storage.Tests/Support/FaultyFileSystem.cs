@@ -80,8 +80,6 @@ internal sealed class FaultyFileSystem : ILogFileSystem
         return new OpenFile(this, path, node);
     }
 
-    public bool FileExists(string path) => _files.ContainsKey(path);
-
     public LogFileInfo? GetInfo(string path) =>
         _files.TryGetValue(path, out Node? node) ? new LogFileInfo(node.Length, DateTimeOffset.UnixEpoch) : null;
 
@@ -291,18 +289,13 @@ internal sealed class FaultyFileSystem : ILogFileSystem
             return node.Read((int)position, buffer);
         }
 
-        public void Write(long position, ReadOnlyMemory<byte> bytes)
-        {
-            CheckOpen();
-            owner.CheckIo(path);
-            node.Write((int)position, bytes.Span);
-        }
-
         public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> buffers)
         {
             foreach (ReadOnlyMemory<byte> buffer in buffers)
             {
-                Write(position, buffer);
+                CheckOpen();
+                owner.CheckIo(path);
+                node.Write((int)position, buffer.Span);
                 position += buffer.Length;
             }
         }
