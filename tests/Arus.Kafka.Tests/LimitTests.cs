@@ -88,22 +88,79 @@ public sealed class LimitTests
     }
 
     [Fact]
-    public async Task Memory_for_large_requests_is_given_in_the_order_of_asking()
+    public async Task Memory_for_large_requests_is_given_in_the_order_of_asking_and_one_request_may_exceed_it()
     {
         var memory = new RequestMemory(new KafkaListenerOptions { MaxQueuedBytes = 100 });
-        Assert.True(memory.ReserveAsync(60).IsCompleted);
-        Task second = memory.ReserveAsync(60);
-        Task third = memory.ReserveAsync(10);
-        Assert.False(second.IsCompleted);
-        Assert.False(third.IsCompleted, "It must not overtake.");
+        Assert.True(await memory.ReserveAsync(60, default));
+        Assert.False(await memory.ReserveAsync(60, default), "The overdraft.");
+        Task<bool> third = memory.ReserveAsync(60, default).AsTask();
+        Task<bool> fourth = memory.ReserveAsync(10, default).AsTask();
+        Assert.False(third.IsCompleted);
+        Assert.False(fourth.IsCompleted, "It must not overtake.");
         memory.Release(60);
-        await Task.WhenAll(second, third).WaitAsync(TestTimeout.Value);
+        Assert.True(await third.WaitAsync(TestTimeout.Value));
+        Assert.True(await fourth.WaitAsync(TestTimeout.Value));
         Assert.Equal(70, memory.UsedBytes);
-        memory.Release(70);
+        Task<bool> fifth = memory.ReserveAsync(1_000, default).AsTask();
+        Assert.False(fifth.IsCompleted);
+        memory.ReleaseOverdraft();
+        Assert.False(await fifth.WaitAsync(TestTimeout.Value));
+        Assert.Equal(70, memory.UsedBytes);
+    }
 
-        // Larger than everything: alone.
-        Assert.True(memory.ReserveAsync(1_000).IsCompleted);
-        Assert.False(memory.ReserveAsync(1).IsCompleted);
+    [Fact]
+    public async Task Requests_that_only_claim_to_be_large_keep_no_memory_from_others()
+    {
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        for (int i = 0; i < 4; i++)
+            await kafka.Connect().SendRawAsync(new byte[] { 0x06, 0x40, 0, 0, 0, 0 });
+
+        ProduceResponse produced = await kafka.Connect().CallAsync<ProduceResponse>(
+            Messages.Produce("topic", 0, Messages.Batch(new string('x', 500_000))), 9);
+        Assert.Equal(ErrorCode.None, produced.Responses[0].PartitionResponses[0].ErrorCode);
+        Assert.Empty(kafka.Complaints);
+    }
+
+    [Fact]
+    public async Task A_connection_that_sends_one_request_for_too_long_is_closed()
+    {
+        await using var kafka = new KafkaHarness(options => options with { MaxReceiveTime = TimeSpan.FromSeconds(10) });
+        TestConnection slow = kafka.Connect();
+        TestConnection idle = kafka.Connect();
+        await slow.SendRawAsync(new byte[] { 0, 0, 0, 20, 0, 18 });
+        IdleConnectionSweeper sweeper = SweeperOf(kafka);
+        await Eventually.AsksAsync(
+            () =>
+            {
+                kafka.Time.Advance(TimeSpan.FromSeconds(1));
+                sweeper.RunOnce();
+                return Task.FromResult(slow.Serving.IsCompleted);
+            },
+            closed => closed, _ => false, TestTimeout.Value);
+        Assert.Contains("arus.request.receive.timeout.ms=10000", Assert.Single(kafka.Complaints), StringComparison.Ordinal);
+        Assert.Null(await slow.ReceiveFrameAsync());
+        await idle.CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
+    }
+
+    [Fact]
+    public async Task Broken_connections_write_a_limited_number_of_lines()
+    {
+        await using var kafka = new KafkaHarness();
+        for (int i = 0; i < 25; i++)
+        {
+            TestConnection bad = kafka.Connect();
+            await bad.SendRawAsync(new byte[] { 0, 0, 0, 0 });
+            await bad.Serving;
+        }
+
+        Assert.Equal(ConnectionLog.MaxLines, kafka.Complaints.Length);
+        kafka.Time.Advance(ConnectionLog.Interval);
+        TestConnection last = kafka.Connect();
+        await last.SendRawAsync(new byte[] { 0, 0, 0, 0 });
+        await last.Serving;
+        Assert.Equal(ConnectionLog.MaxLines + 1, kafka.Complaints.Length);
+        Assert.EndsWith("it is no request (15 lines like this were left out before)", kafka.Complaints[^1], StringComparison.Ordinal);
     }
 
     [Fact]

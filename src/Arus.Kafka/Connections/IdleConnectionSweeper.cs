@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Arus.Kafka;
 
-/// <summary>Periodically closes idle connections and removes idle appenders.</summary>
+/// <summary>Periodically closes connections that are idle or too slow, and removes idle appenders.</summary>
 internal sealed partial class IdleConnectionSweeper(
     ConnectionRegistry connections, AppendScheduler appends, KafkaListenerOptions options, TimeProvider time,
     ILogger<IdleConnectionSweeper> logger)
@@ -13,8 +13,9 @@ internal sealed partial class IdleConnectionSweeper(
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        TimeSpan half = options.MaxIdle / 2;
-        using var timer = new PeriodicTimer(half < MaxPeriod ? half : MaxPeriod, time);
+        // A limit is exceeded by no more than half of it.
+        long ticks = Math.Min(MaxPeriod.Ticks, Math.Min(options.MaxIdle.Ticks, options.MaxReceiveTime.Ticks) / 2);
+        using var timer = new PeriodicTimer(TimeSpan.FromTicks(ticks), time);
         try
         {
             while (await timer.WaitForNextTickAsync(stoppingToken))
@@ -29,10 +30,7 @@ internal sealed partial class IdleConnectionSweeper(
     internal void RunOnce()
     {
         foreach (KafkaConnection connection in connections.Snapshot())
-        {
-            if (connection.Idle >= options.MaxIdle)
-                connection.CloseIdle();
-        }
+            connection.CloseIfLate();
 
         appends.Sweep();
     }

@@ -1,18 +1,9 @@
-using System.Buffers;
-using System.Buffers.Binary;
-using System.IO.Pipelines;
 using Arus.Protocol;
 
 namespace Arus.Kafka;
 
 internal sealed partial class KafkaConnection
 {
-    /// <summary>The size, and the API key that follows it: enough to know what memory the frame needs.</summary>
-    private const int FramePrefix = Frames.SizePrefix + sizeof(short);
-
-    /// <summary>API key, version, correlation id and the length of the client id.</summary>
-    private const int SmallestFrame = 10;
-
     /// <summary>Produce requests under way: an exclusive request waits for them.</summary>
     private readonly List<Task> _changing = [];
 
@@ -20,7 +11,7 @@ internal sealed partial class KafkaConnection
     {
         while (!_stopping)
         {
-            RequestFrame? frame = await ReadFrameAsync();
+            RequestFrame? frame = await _frames.ReadAsync();
             if (frame is null)
                 return;
 
@@ -92,83 +83,5 @@ internal sealed partial class KafkaConnection
         {
             await _responseWritten.WaitAsync();
         }
-    }
-
-    /// <summary>The next request, or null when the client has closed its side or the reading was stopped.</summary>
-    private async ValueTask<RequestFrame?> ReadFrameAsync()
-    {
-        PipeReader input = _transport.Transport.Input;
-        while (!_stopping)
-        {
-            ReadResult read = await input.ReadAsync();
-            ReadOnlySequence<byte> buffer = read.Buffer;
-            if (buffer.Length >= FramePrefix)
-            {
-                (int size, ApiKey api) = ParsePrefix(buffer);
-                return await ReadFrameAsync(input, buffer, size, api);
-            }
-
-            bool empty = buffer.IsEmpty;
-            input.AdvanceTo(buffer.Start, buffer.End);
-            if (read.IsCompleted)
-                return empty ? null : throw new ProtocolException("the connection ended inside a request");
-        }
-
-        return null;
-    }
-
-    /// <param name="buffer">Read and not advanced yet; begins with the frame's size.</param>
-    private async ValueTask<RequestFrame?> ReadFrameAsync(PipeReader input, ReadOnlySequence<byte> buffer, int size, ApiKey api)
-    {
-        bool isLarge = size > RequestMemory.SmallRequest;
-        if (isLarge)
-            await _services.Memory.ReserveAsync(size);
-
-        bool pooled = isLarge && _services.Handlers.Find(api) is { UsesPooledRequests: true };
-        RequestFrame frame = RequestFrame.Create(size, pooled, isLarge ? _services.Memory : null);
-        try
-        {
-            buffer = buffer.Slice(Frames.SizePrefix);
-            int filled = 0;
-            while (true)
-            {
-                ReadOnlySequence<byte> part = buffer.Slice(0, Math.Min(buffer.Length, size - filled));
-                part.CopyTo(frame.WritableSpan[filled..]);
-                filled += (int)part.Length;
-                input.AdvanceTo(part.End);
-                if (filled == size)
-                    return frame;
-
-                ReadResult read = await input.ReadAsync();
-                buffer = read.Buffer;
-                if (buffer.IsEmpty && (read.IsCompleted || _stopping))
-                {
-                    input.AdvanceTo(buffer.End);
-                    frame.Release();
-                    return _stopping ? null : throw new ProtocolException($"the connection ended inside a request of {size} bytes");
-                }
-            }
-        }
-        catch
-        {
-            frame.Release();
-            throw;
-        }
-    }
-
-    private (int Size, ApiKey Api) ParsePrefix(ReadOnlySequence<byte> buffer)
-    {
-        Span<byte> prefix = stackalloc byte[FramePrefix];
-        buffer.Slice(0, FramePrefix).CopyTo(prefix);
-        int size = BinaryPrimitives.ReadInt32BigEndian(prefix);
-        if (size > _services.Options.MaxRequestBytes || size < SmallestFrame)
-        {
-            string what = prefix is [0x16, 0x03, ..] ? "this looks like TLS, and the listener speaks plain text"
-                : size < SmallestFrame ? "it is no request"
-                : $"at most {BrokerConfigs.SocketRequestMaxBytes}={_services.Options.MaxRequestBytes} is allowed";
-            throw new ProtocolException($"a request claims a size of {size} bytes: {what}");
-        }
-
-        return (size, (ApiKey)BinaryPrimitives.ReadInt16BigEndian(prefix[Frames.SizePrefix..]));
     }
 }

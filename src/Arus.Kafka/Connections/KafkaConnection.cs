@@ -2,14 +2,13 @@ using System.Net;
 using System.Threading.Channels;
 using Arus.Protocol;
 using Microsoft.AspNetCore.Connections;
-using Microsoft.Extensions.Logging;
 
 namespace Arus.Kafka;
 
 /// <summary>What connections need of their process.</summary>
 internal sealed record ConnectionServices(
     KafkaListenerOptions Options, HandlerRegistry Handlers, RequestMemory Memory, KafkaMetrics Metrics, RateLimitedFailureLogger Failures,
-    PartitionGrains Partitions, TimeProvider Time, ILogger<KafkaConnection> Logger);
+    PartitionGrains Partitions, TimeProvider Time, ConnectionLog Log);
 
 /// <summary>
 /// One client connection: reads requests in order, lets their handlers run side by side as far as <see cref="RequestOrdering"/> allows,
@@ -27,6 +26,7 @@ internal sealed partial class KafkaConnection
         new UnboundedChannelOptions { SingleReader = true, SingleWriter = true, AllowSynchronousContinuations = false });
 
     private readonly AsyncSignal _responseWritten = new();
+    private readonly FrameReader _frames;
     private long _lastActivity;
     private long _bytesInFlight;
     private int _inFlight;
@@ -40,6 +40,7 @@ internal sealed partial class KafkaConnection
         Listener = listener;
         RemoteAddress = remoteAddress;
         _services = services;
+        _frames = new FrameReader(transport.Transport.Input, services, _closed.Token);
         Watches = new OffsetWatches(services.Partitions, services.Time);
         _lastActivity = services.Time.GetTimestamp();
     }
@@ -108,13 +109,25 @@ internal sealed partial class KafkaConnection
         if (TryBreak())
         {
             _services.Metrics.ConnectionBroken();
-            LogBroken(_services.Logger, RemoteAddress, Listener.Name, reason);
+            _services.Log.Broken(RemoteAddress, Listener.Name, reason);
             Abort(reason);
         }
     }
 
-    /// <summary>Ends the connection because its client has been silent for too long, which is no fault.</summary>
-    public void CloseIdle() => Drop($"idle for {BrokerConfigs.ConnectionsMaxIdleMs}");
+    /// <summary>Ends the connection if its client has been silent, or has been sending one request, for too long.</summary>
+    public void CloseIfLate()
+    {
+        KafkaListenerOptions options = _services.Options;
+        if (_frames.Age >= options.MaxReceiveTime)
+        {
+            Break($"a request did not arrive within {BrokerConfigs.RequestReceiveTimeoutMs}={options.MaxReceiveTime.TotalMilliseconds}");
+        }
+        else if (Idle >= options.MaxIdle)
+        {
+            // No fault: clients keep connections open that they may need again.
+            Drop($"idle for {BrokerConfigs.ConnectionsMaxIdleMs}");
+        }
+    }
 
     private void Break(Exception exception)
     {
@@ -130,7 +143,7 @@ internal sealed partial class KafkaConnection
                 if (TryBreak())
                 {
                     _services.Metrics.ConnectionBroken();
-                    LogFailed(_services.Logger, RemoteAddress, Listener.Name, exception);
+                    _services.Log.Failed(RemoteAddress, Listener.Name, exception);
                     Abort("internal error");
                 }
 
@@ -142,7 +155,7 @@ internal sealed partial class KafkaConnection
     {
         if (TryBreak())
         {
-            LogDropped(_services.Logger, RemoteAddress, Listener.Name, reason);
+            _services.Log.Dropped(RemoteAddress, Listener.Name, reason);
             Abort(reason);
         }
     }
@@ -156,13 +169,4 @@ internal sealed partial class KafkaConnection
         _transport.Transport.Input.CancelPendingRead();
         _responseWritten.Set();
     }
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Connection from {Address} on {Listener} closed: {Reason}")]
-    private static partial void LogBroken(ILogger logger, IPAddress address, string listener, string reason);
-
-    [LoggerMessage(Level = LogLevel.Debug, Message = "Connection from {Address} on {Listener} ended: {Reason}")]
-    private static partial void LogDropped(ILogger logger, IPAddress address, string listener, string reason);
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "Connection from {Address} on {Listener} closed: a request failed unexpectedly")]
-    private static partial void LogFailed(ILogger logger, IPAddress address, string listener, Exception exception);
 }

@@ -1,12 +1,11 @@
 using System.Net;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
-using Microsoft.Extensions.Logging;
 
 namespace Arus.Kafka;
 
 /// <summary>Accepts connections within the limits and serves them until they close. One object serves all listeners.</summary>
-internal sealed partial class KafkaConnectionHandler(ConnectionServices services, ConnectionRegistry connections)
+internal sealed class KafkaConnectionHandler(ConnectionServices services, ConnectionRegistry connections)
 {
     public async Task RunAsync(ConnectionContext transport, KafkaListener listener)
     {
@@ -18,7 +17,7 @@ internal sealed partial class KafkaConnectionHandler(ConnectionServices services
         if (connections.TryAdd(connection) is { } limit)
         {
             services.Metrics.ConnectionRefused();
-            LogRefused(services.Logger, address, listener.Name, limit);
+            services.Log.Refused(address, listener.Name, limit);
             return;
         }
 
@@ -38,7 +37,4 @@ internal sealed partial class KafkaConnectionHandler(ConnectionServices services
             services.Metrics.ConnectionClosed();
         }
     }
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Connection from {Address} on {Listener} refused: {Limit}")]
-    private static partial void LogRefused(ILogger logger, IPAddress address, string listener, string limit);
 }

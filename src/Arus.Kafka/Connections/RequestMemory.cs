@@ -1,10 +1,8 @@
-using System.Buffers;
-
 namespace Arus.Kafka;
 
 /// <summary>
-/// The budget of memory for large requests in the process (<c>queued.max.request.bytes</c>). While it is spent, connections wait in
-/// FIFO order. Thread-safe.
+/// The budget of memory for large requests in the process (<c>queued.max.request.bytes</c>). While it is spent, requests wait in FIFO
+/// order. Thread-safe.
 /// </summary>
 internal sealed class RequestMemory(KafkaListenerOptions options)
 {
@@ -13,60 +11,40 @@ internal sealed class RequestMemory(KafkaListenerOptions options)
 
     private readonly ByteBudget _budget = new(options.MaxQueuedBytes, TimeProvider.System);
 
+    /// <summary>
+    /// Requests that are read in part hold memory while they wait for more, and would wait for each other for ever. So one at a time may
+    /// exceed the budget, by no more than the largest request.
+    /// </summary>
+    private readonly SemaphoreSlim _overdraft = new(1, 1);
+
+    /// <summary>The bytes that are taken from the budget.</summary>
     public long UsedBytes => _budget.Used;
 
-    /// <summary>Takes bytes from the budget when they are free. A request larger than the budget is admitted alone.</summary>
-    public Task ReserveAsync(long bytes) => _budget.TakeAsync(bytes);
+    /// <summary>Takes bytes from the budget when they are free, or the overdraft, whichever comes first.</summary>
+    /// <returns>
+    /// True for bytes of the budget, for <see cref="Release"/>. False for the overdraft, which covers all that the request takes from then
+    /// on, until <see cref="ReleaseOverdraft"/>.
+    /// </returns>
+    /// <exception cref="OperationCanceledException">The token was cancelled; nothing was taken.</exception>
+    public ValueTask<bool> ReserveAsync(long bytes, CancellationToken cancellationToken) =>
+        _budget.TryTake(bytes) ? new ValueTask<bool>(true) : WaitAsync(bytes, cancellationToken);
 
     public void Release(long bytes) => _budget.Release(bytes);
-}
 
-/// <summary>
-/// The bytes of one request, without the length before them. Its owner is the connection; <see cref="Release"/> ends it.
-/// </summary>
-internal sealed class RequestFrame
-{
-    private readonly RequestMemory? _budget;
-    private readonly bool _pooled;
-    private byte[] _array;
-    private int _released;
+    public void ReleaseOverdraft() => _overdraft.Release();
 
-    private RequestFrame(byte[] array, int length, bool pooled, RequestMemory? budget)
+    private async ValueTask<bool> WaitAsync(long bytes, CancellationToken cancellationToken)
     {
-        _array = array;
-        Length = length;
-        _pooled = pooled;
-        _budget = budget;
-    }
+        using var enough = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        Task taken = _budget.TakeAsync(bytes, enough.Token);
+        Task overdrawn = _overdraft.WaitAsync(enough.Token);
+        await Task.WhenAny(taken, overdrawn).ConfigureAwait(false);
+        await enough.CancelAsync().ConfigureAwait(false);
+        await Task.WhenAll(taken, overdrawn).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (taken.IsCompletedSuccessfully && overdrawn.IsCompletedSuccessfully)
+            ReleaseOverdraft();
 
-    public int Length { get; }
-
-    public ReadOnlyMemory<byte> Memory => _array.AsMemory(0, Length);
-
-    /// <summary>
-    /// Set when a call that was given this memory did not end properly and may still read it: then it is never used again.
-    /// </summary>
-    public bool Abandoned { get; set; }
-
-    /// <summary>
-    /// Of <paramref name="length"/> bytes; from a pool if <paramref name="pooled"/>, and then no part of it may be kept.
-    /// </summary>
-    /// <param name="budget">What was reserved, if so.</param>
-    public static RequestFrame Create(int length, bool pooled, RequestMemory? budget) => new(
-        pooled ? ArrayPool<byte>.Shared.Rent(length) : GC.AllocateUninitializedArray<byte>(length), length, pooled, budget);
-
-    public Span<byte> WritableSpan => _array.AsSpan(0, Length);
-
-    public void Release()
-    {
-        if (Interlocked.Exchange(ref _released, 1) != 0)
-            return;
-
-        _budget?.Release(Length);
-        if (_pooled && !Abandoned)
-        {
-            ArrayPool<byte>.Shared.Return(_array);
-            _array = [];
-        }
+        return taken.IsCompletedSuccessfully
+            || (overdrawn.IsCompletedSuccessfully ? false : throw new OperationCanceledException(cancellationToken));
     }
 }

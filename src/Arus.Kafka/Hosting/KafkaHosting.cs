@@ -28,6 +28,7 @@ public static class KafkaHosting
         services.AddSingleton<PartitionGrains>();
         services.AddSingleton<AppendScheduler>();
         services.AddSingleton<RateLimitedFailureLogger>();
+        services.AddSingleton<ConnectionLog>();
         services.AddSingleton<ConnectionServices>();
         services.AddSingleton<HandlerRegistry>();
         foreach (Type handler in HandlerRegistry.Types)

@@ -15,6 +15,12 @@ public sealed record KafkaListenerOptions
     /// <summary>A connection without a request for this long is closed (<c>connections.max.idle.ms</c>).</summary>
     public TimeSpan MaxIdle { get; init; } = TimeSpan.FromMinutes(10);
 
+    /// <summary>
+    /// A connection is closed when a request takes longer than this from its first byte to its last
+    /// (<c>arus.request.receive.timeout.ms</c>).
+    /// </summary>
+    public TimeSpan MaxReceiveTime { get; init; } = TimeSpan.FromMinutes(1);
+
     /// <summary>Memory for large requests of all connections, in bytes (<c>queued.max.request.bytes</c>).</summary>
     public long MaxQueuedBytes { get; init; } = 256L * 1024 * 1024;
 
@@ -42,6 +48,7 @@ public sealed record KafkaListenerOptions
         MaxConnections = config.GetInt(BrokerConfigs.MaxConnections),
         MaxConnectionsPerAddress = config.GetInt(BrokerConfigs.MaxConnectionsPerIp),
         MaxIdle = config.GetMilliseconds(BrokerConfigs.ConnectionsMaxIdleMs),
+        MaxReceiveTime = config.GetMilliseconds(BrokerConfigs.RequestReceiveTimeoutMs),
         MaxQueuedBytes = config.GetLong(BrokerConfigs.QueuedMaxRequestBytes),
         MaxInFlightRequests = config.GetInt(BrokerConfigs.ConnectionMaxInFlightRequests),
         MaxInFlightBytes = config.GetLong(BrokerConfigs.ConnectionMaxInFlightBytes),

@@ -32,6 +32,10 @@ public static partial class BrokerConfigs
             ConnectionMaxInFlightBytes, 16L * Megabyte, "Bytes of a connection's requests handled at once; beyond it, reading waits.",
             min: 1),
         Long(
+            RequestReceiveTimeoutMs, 60_000,
+            "How long a request may take from its first byte to its last, in milliseconds; beyond it, the connection is closed.",
+            min: 1_000),
+        Long(
             PartitionMaxQueuedBytes, 32L * Megabyte, "Bytes that wait at a broker for a partition's append; beyond it, producers wait.",
             min: 1),
         OneOf(

@@ -73,6 +73,7 @@ public static partial class BrokerConfigs
     public const string AdvertisedSingleAddress = "arus.advertised.single.address";
     public const string ConnectionMaxInFlightRequests = "arus.connection.max.in.flight.requests";
     public const string ConnectionMaxInFlightBytes = "arus.connection.max.in.flight.bytes";
+    public const string RequestReceiveTimeoutMs = "arus.request.receive.timeout.ms";
     public const string PartitionMaxQueuedBytes = "arus.partition.max.queued.bytes";
     public const string OtlpEndpoint = "arus.otlp.endpoint";
     public const string GroupLagIntervalMs = "arus.group.lag.interval.ms";
