@@ -15,17 +15,9 @@ namespace Arus.Coordination;
 /// <item>After each input take the <see cref="Effects{TRecords}"/> and carry out all three: send the replies; if there are records, make
 /// them durable and then call <see cref="Written"/>; call <see cref="Advance"/> no later than the deadline.</item>
 /// <item>Have one write under way at most, and say so to <see cref="TakeEffects"/>. What changes in the meantime goes with the next.</item>
-/// <item>When a write fails, whether it took effect is unknown: discard the machine, refuse the calls that wait, and begin with what is
-/// stored. That is also how a coordinator ends whose place another has taken.</item>
+/// <item>When a write fails, whether it took effect is unknown, and a machine that throws is in no known state: discard it, refuse the
+/// calls that wait, and begin with what is stored. That is also how a coordinator ends whose place another has taken.</item>
 /// </list>
-/// So the loop of a host is:
-/// <code>
-/// machine.Receive(call, request, caller, now);                  // or Advance, or Written
-/// effects = machine.TakeEffects(canWrite: !writing);
-/// foreach (reply in effects.Replies) answer(reply);
-/// arm(effects.Deadline);                                        // then Advance, and from the top
-/// if (effects.Records is not null) { writing = true; store(effects.Records); }    // then writing = false, Written, and from the top
-/// </code>
 /// </remarks>
 public interface IStateMachine<TRecords>
     where TRecords : class

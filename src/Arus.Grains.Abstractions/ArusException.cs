@@ -1,4 +1,3 @@
-
 namespace Arus;
 
 /// <summary>
@@ -6,13 +5,9 @@ namespace Arus;
 /// the code instead, since an exception costs more than a batch.
 /// </summary>
 [GenerateSerializer, Alias("arus.Exception")]
-public class ArusException : Exception
+public class ArusException(ErrorCode code, string message, Exception? innerException = null) : Exception(message, innerException)
 {
-    public ArusException(ErrorCode code, string message) : base(message) => Code = code;
-
-    public ArusException(ErrorCode code, string message, Exception? innerException) : base(message, innerException) => Code = code;
-
     /// <summary>What was refused, in the protocol's vocabulary.</summary>
     [Id(0)]
-    public ErrorCode Code { get; private set; }
+    public ErrorCode Code { get; private set; } = code;
 }

@@ -1,38 +1,21 @@
 namespace Arus;
 
 /// <summary>
-/// An auto-reset event for asynchronous waiters. A signal without a waiter is kept for the next wait. Safe for use by any thread.
+/// An auto-reset event for asynchronous waiters. A signal without a waiter is kept for the next wait, and one for several waiters wakes
+/// them all. Safe for use by any thread.
 /// </summary>
 /// <param name="time">For waits with a limit; the system's if null.</param>
 internal sealed class AsyncSignal(TimeProvider? time = null)
 {
-    private readonly Lock _lock = new();
-    private TaskCompletionSource? _waiter;
-    private bool _set;
+    private TaskCompletionSource _next = NewSource();
 
-    public void Set()
+    public void Set() => Volatile.Read(ref _next).TrySetResult();
+
+    public async ValueTask WaitAsync()
     {
-        lock (_lock)
-        {
-            _set = _waiter is null;
-            _waiter?.SetResult();
-            _waiter = null;
-        }
-    }
-
-    public ValueTask WaitAsync()
-    {
-        lock (_lock)
-        {
-            if (_set)
-            {
-                _set = false;
-                return ValueTask.CompletedTask;
-            }
-
-            _waiter ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            return new ValueTask(_waiter.Task);
-        }
+        TaskCompletionSource signal = Volatile.Read(ref _next);
+        await signal.Task.ConfigureAwait(false);
+        Reset(signal);
     }
 
     /// <summary>
@@ -40,26 +23,23 @@ internal sealed class AsyncSignal(TimeProvider? time = null)
     /// </summary>
     public async Task WaitAsync(TimeSpan timeout, CancellationToken cancellationToken)
     {
-        Task signalled = WaitAsync().AsTask();
-        if (signalled.IsCompleted)
-            return;
-
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        await Task.WhenAny(signalled, Task.Delay(timeout, time ?? TimeProvider.System, limit.Token)).ConfigureAwait(false);
-        await limit.CancelAsync().ConfigureAwait(false);
-        Abandon(signalled);
-    }
-
-    /// <summary>Otherwise the next signal would go to a wait that is over. Another waiter that shares it wakes once without need.</summary>
-    private void Abandon(Task wait)
-    {
-        lock (_lock)
+        TaskCompletionSource signal = Volatile.Read(ref _next);
+        if (!signal.Task.IsCompleted)
         {
-            if (_waiter?.Task == wait)
-            {
-                _waiter.SetResult();
-                _waiter = null;
-            }
+            using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            await Task.WhenAny(signal.Task, Task.Delay(timeout, time ?? TimeProvider.System, limit.Token)).ConfigureAwait(false);
+            await limit.CancelAsync().ConfigureAwait(false);
         }
+
+        Reset(signal);
     }
+
+    /// <summary>What is signalled from here on is for the next wait; what was signalled before, the caller finds now.</summary>
+    private void Reset(TaskCompletionSource signal)
+    {
+        if (signal.Task.IsCompleted)
+            Interlocked.CompareExchange(ref _next, NewSource(), signal);
+    }
+
+    private static TaskCompletionSource NewSource() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 }

@@ -136,13 +136,13 @@ public sealed record ListOffsetRequest(long Timestamp, int CurrentLeaderEpoch, I
 
 /// <param name="Offset">-1 when no record is as late as asked.</param>
 [GenerateSerializer, Immutable, Alias("arus.ListOffsetResponse")]
-public sealed record ListOffsetResponse(ErrorCode Error, long Offset, long Timestamp, int LeaderEpoch);
+public sealed record ListOffsetResponse(ErrorCode Error, long Offset = -1, long Timestamp = -1, int LeaderEpoch = -1);
 
 [GenerateSerializer, Immutable, Alias("arus.EpochEndResponse")]
-public sealed record EpochEndResponse(ErrorCode Error, int LeaderEpoch, long EndOffset);
+public sealed record EpochEndResponse(ErrorCode Error, int LeaderEpoch = -1, long EndOffset = -1);
 
 [GenerateSerializer, Immutable, Alias("arus.DeleteRecordsResponse")]
-public sealed record DeleteRecordsResponse(ErrorCode Error, long LogStartOffset);
+public sealed record DeleteRecordsResponse(ErrorCode Error, long LogStartOffset = -1);
 
 /// <param name="Leader">The broker id of the silo that answers.</param>
 /// <param name="SizeBytes">Of the log's segments.</param>

@@ -1,4 +1,3 @@
-
 namespace Arus.Grains;
 
 /// <summary>Hands out producer ids; none is ever given twice. One grain, key 0.</summary>

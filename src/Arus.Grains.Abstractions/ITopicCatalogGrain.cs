@@ -56,18 +56,12 @@ public static class TopicCatalog
         return hash;
     }
 
-    public static int ShardOf(Guid topicId)
-    {
-        Span<byte> bytes = stackalloc byte[16];
-        topicId.TryWriteBytes(bytes, bigEndian: true, out _);
-        return bytes[15] % Shards;
-    }
+    public static int ShardOf(Guid topicId) => topicId.ToByteArray(bigEndian: true)[15] % Shards;
 
     /// <summary>Makes <paramref name="random"/> the id of a topic of that name.</summary>
     public static Guid IdFor(string topicName, Guid random)
     {
-        Span<byte> bytes = stackalloc byte[16];
-        random.TryWriteBytes(bytes, bigEndian: true, out _);
+        byte[] bytes = random.ToByteArray(bigEndian: true);
         bytes[15] = (byte)((bytes[15] & ~(Shards - 1)) | ShardOf(topicName));
         return new Guid(bytes, bigEndian: true);
     }

@@ -1,4 +1,3 @@
-
 namespace Arus.Grains;
 
 /// <summary>Carries <see cref="TopicPartition"/> between silos; Model itself knows no Orleans.</summary>

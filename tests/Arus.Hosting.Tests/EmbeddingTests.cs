@@ -62,7 +62,7 @@ public sealed class EmbeddingTests : IDisposable
         using IHost host = _application.Build(
             options => options["num.partitions"] = "5",
             settings: [("Arus:broker.id", "7"), ("Arus:num.partitions", "3"), ("Other:broker.id", "9")]);
-        BrokerConfig config = host.Services.GetRequiredService<ILocalBroker>().Config;
+        BrokerConfig config = host.Services.GetRequiredService<LocalBroker>().Config;
         Assert.Equal((7, 5), (config.GetInt(BrokerConfigs.BrokerId), config.GetInt(BrokerConfigs.NumPartitions)));
         Assert.Equal("configuration section Arus", config[BrokerConfigs.BrokerId].Origin);
     }

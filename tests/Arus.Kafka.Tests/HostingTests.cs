@@ -101,16 +101,9 @@ public sealed class HostingTests
     private static IHost Build(InMemoryCluster<FakeGroup> cluster, params (string Key, string Value)[] config)
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
-        builder.Services.AddSingleton<ILocalBroker>(new LocalBroker(BrokerConfig.Of(config)));
+        builder.Services.AddSingleton(new LocalBroker(BrokerConfig.Of(config)));
         builder.Services.AddSingleton(cluster.Grains);
         builder.Services.AddKafkaListeners();
         return builder.Build();
-    }
-
-    private sealed record LocalBroker(BrokerConfig Config) : ILocalBroker
-    {
-        public int BrokerId => Config.GetInt(BrokerConfigs.BrokerId);
-
-        public string SiloName => BrokerNames.SiloName(BrokerId);
     }
 }

@@ -22,7 +22,7 @@ internal sealed class KafkaHarness : IAsyncDisposable
         var services = new ServiceCollection();
         services.AddLogging(logging => logging.AddFakeLogging().SetMinimumLevel(LogLevel.Trace));
         services.AddSingleton(clock is null ? Time : clock(Time));
-        services.AddSingleton<ILocalBroker>(new LocalBroker(BrokerConfig.Of(("broker.id", "1"))));
+        services.AddSingleton(new LocalBroker(BrokerConfig.Of(("broker.id", "1"))));
         services.AddSingleton(Cluster.Grains);
         services.AddKafkaListeners();
         services.AddSingleton(configure is null ? options : configure(options));
@@ -75,12 +75,5 @@ internal sealed class KafkaHarness : IAsyncDisposable
         // As Kestrel does when a handler returns.
         await client.ServerSide.Output.CompleteAsync();
         await client.ServerSide.Input.CompleteAsync();
-    }
-
-    private sealed record LocalBroker(BrokerConfig Config) : ILocalBroker
-    {
-        public int BrokerId => 1;
-
-        public string SiloName => "broker-1";
     }
 }

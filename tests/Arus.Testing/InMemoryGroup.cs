@@ -8,7 +8,7 @@ namespace Arus.Testing;
 /// A group's coordinator in this process: the real state machine, that remembers like a durable one and can be told to fail, to restart,
 /// or to forget. Thread-safe.
 /// </summary>
-public sealed class InMemoryGroup : IGroupGrain, IMemberIdSource, IDisposable
+public sealed class InMemoryGroup : IGroupGrain, IDisposable
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<long, TaskCompletionSource<IApiMessage>> _calls = [];
@@ -88,10 +88,9 @@ public sealed class InMemoryGroup : IGroupGrain, IMemberIdSource, IDisposable
 
     public void Dispose() => _timer.Dispose();
 
-    string IMemberIdSource.Next() => $"{++_ids}";
-
     private ConsumerGroup Load() => new(
-        new GroupOptions { InitialRebalanceDelayMs = 0, MinSessionTimeoutMs = 1 }, this, IGroupGrain.MaxWaitMs, _metadata, _offsets, NowMs);
+        new GroupOptions(BrokerConfig.Default) { InitialRebalanceDelayMs = 0, MinSessionTimeoutMs = 1 }, () => $"{++_ids}",
+        IGroupGrain.MaxWaitMs, _metadata, _offsets, NowMs);
 
     private async Task<TResponse> AskAsync<TResponse>(IApiMessage request, Caller caller = default)
         where TResponse : IApiMessage

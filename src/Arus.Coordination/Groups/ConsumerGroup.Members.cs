@@ -36,7 +36,7 @@ public sealed partial class ConsumerGroup
 
     private void JoinNew(long call, JoinGroupRequest request, Caller caller, long nowMs)
     {
-        string memberId = $"{request.GroupInstanceId ?? caller.ClientId}-{_memberIds.Next()}";
+        string memberId = $"{request.GroupInstanceId ?? caller.ClientId}-{_newMemberId()}";
         if (request.GroupInstanceId is not null && _members.FindStatic(request.GroupInstanceId) is { } member)
         {
             ReplaceStaticMember(call, member, memberId, request, caller, nowMs);
@@ -95,7 +95,7 @@ public sealed partial class ConsumerGroup
         _protocolType = _members.Count == 0 ? request.ProtocolType : _protocolType;
         Create();
         _members.Add(member);
-        _memberAddedInDelay |= _state == GroupState.PreparingRebalance && _generation == 0;
+        _memberAddedInDelay |= _state == GroupState.PreparingRebalance && Generation == 0;
         AwaitJoin(member, call, nowMs);
     }
 
@@ -105,7 +105,7 @@ public sealed partial class ConsumerGroup
     private void ReplaceStaticMember(
         long call, GroupMember member, string memberId, JoinGroupRequest request, Caller caller, long nowMs)
     {
-        EndWaits(member, ErrorCode.FencedInstanceId);
+        EndWait(member, ErrorCode.FencedInstanceId);
         HashSet<string>? topics = SubscribedTopics.Of(member.MetadataFor(_protocolName));
         string oldId = member.MemberId;
         bool wasLeader = _members.LeaderId == oldId;
@@ -148,20 +148,16 @@ public sealed partial class ConsumerGroup
 
     private void AwaitJoin(GroupMember member, long call, long nowMs)
     {
-        // A second call of the same member takes the place of the first, whose caller has most likely gone.
-        EndWaits(member, ErrorCode.RebalanceInProgress);
         member.Joined = true;
         member.MustSync = false;
-        member.Join = new WaitingCall(call, nowMs + _waitLimitMs);
-        member.SessionDeadline = GroupMember.Never;
-        Arm(member.Join.Deadline);
+        Await(member, call, isJoin: true, nowMs);
         if (_state != GroupState.PreparingRebalance)
             PrepareRebalance(nowMs);
     }
 
     private JoinGroupResponse JoinResponse(GroupMember member) => new()
     {
-        GenerationId = _generation,
+        GenerationId = Generation,
         ProtocolType = _protocolType,
         ProtocolName = _protocolName,
         Leader = _members.LeaderId,
@@ -180,9 +176,9 @@ public sealed partial class ConsumerGroup
     {
         ErrorCode error = _members.Check(request.MemberId, request.GroupInstanceId, out GroupMember? member);
         error = error != ErrorCode.None ? error
-            : request.GenerationId != _generation ? ErrorCode.IllegalGeneration
-            : request.ProtocolType is not null && request.ProtocolType != _protocolType ? ErrorCode.InconsistentGroupProtocol
-            : request.ProtocolName is not null && request.ProtocolName != _protocolName ? ErrorCode.InconsistentGroupProtocol
+            : request.GenerationId != Generation ? ErrorCode.IllegalGeneration
+            : (request.ProtocolType ?? _protocolType) != _protocolType ? ErrorCode.InconsistentGroupProtocol
+            : (request.ProtocolName ?? _protocolName) != _protocolName ? ErrorCode.InconsistentGroupProtocol
             : _state == GroupState.PreparingRebalance ? ErrorCode.RebalanceInProgress
             : ErrorCode.None;
         if (member is null || error != ErrorCode.None)
@@ -199,10 +195,7 @@ public sealed partial class ConsumerGroup
             return;
         }
 
-        EndWaits(member, ErrorCode.RebalanceInProgress);
-        member.Sync = new WaitingCall(call, nowMs + _waitLimitMs);
-        member.SessionDeadline = GroupMember.Never;
-        Arm(member.Sync.Deadline);
+        Await(member, call, isJoin: false, nowMs);
         if (member.MemberId == _members.LeaderId)
             CompleteRebalance(request.Assignments, nowMs);
     }
@@ -214,7 +207,7 @@ public sealed partial class ConsumerGroup
     private ErrorCode Heartbeat(HeartbeatRequest request, long nowMs)
     {
         ErrorCode error = _members.Check(request.MemberId, request.GroupInstanceId, out GroupMember? member);
-        if (member is null || request.GenerationId != _generation)
+        if (member is null || request.GenerationId != Generation)
             return member is null ? error : ErrorCode.IllegalGeneration;
 
         Touch(member, nowMs);
@@ -250,7 +243,7 @@ public sealed partial class ConsumerGroup
     /// <summary>Stores offsets, for a member or, without member id and generation, for a consumer without a group or a tool.</summary>
     private void CommitOffsets(long call, OffsetCommitRequest request, long nowMs)
     {
-        ErrorCode error = _members.CheckCommit(request, State, _generation, out GroupMember? member);
+        ErrorCode error = _members.CheckCommit(request, State, Generation, out GroupMember? member);
         if (error != ErrorCode.None)
         {
             _replies.Send(call, CommittedOffsets.CommitResponse(request, (_, _) => error));

@@ -23,9 +23,9 @@ public sealed partial class ConsumerGroup
             if (_state == GroupState.CompletingRebalance)
                 member.Assignment = default;
 
-            if (member.Sync is not null)
+            if (member.Waiting is { IsJoin: false })
             {
-                EndWaits(member, ErrorCode.RebalanceInProgress);
+                EndWait(member, ErrorCode.RebalanceInProgress);
                 Touch(member, nowMs);
             }
         }
@@ -78,8 +78,8 @@ public sealed partial class ConsumerGroup
         }
 
         _rebalanceDeadline = GroupMember.Never;
-        _generation++;
-        Debug.Assert(_generation > 0, "Generations only grow.");
+        Generation++;
+        Debug.Assert(Generation > 0, "Generations only grow.");
         if (_members.Count == 0)
             BecomeEmpty(nowMs);
         else
@@ -110,12 +110,7 @@ public sealed partial class ConsumerGroup
             member.Assignment = default;
             member.MustSync = member.Joined;
             member.Joined = false;
-            if (member.Join is { } waiting)
-            {
-                member.Join = null;
-                Touch(member, nowMs);
-                _replies.SendWhenDurable(waiting.Call, JoinResponse(member));
-            }
+            AnswerWait(member, JoinResponse, nowMs);
         }
     }
 
@@ -135,14 +130,7 @@ public sealed partial class ConsumerGroup
         _state = GroupState.Stable;
         NoteMetadataChange();
         foreach (GroupMember member in _members.All)
-        {
-            if (member.Sync is { } waiting)
-            {
-                member.Sync = null;
-                Touch(member, nowMs);
-                _replies.SendWhenDurable(waiting.Call, SyncResponse(member));
-            }
-        }
+            AnswerWait(member, SyncResponse, nowMs);
     }
 
     private void SetRebalanceDeadline(long deadline)
@@ -166,33 +154,47 @@ public sealed partial class ConsumerGroup
     /// <summary>Begins the member's session anew, unless one of its calls waits here: then it is alive as long as that.</summary>
     private void Touch(GroupMember member, long nowMs)
     {
-        member.SessionDeadline = member.IsWaiting ? GroupMember.Never : nowMs + member.SessionTimeoutMs;
+        member.SessionDeadline = member.Waiting is not null ? GroupMember.Never : nowMs + member.SessionTimeoutMs;
         Arm(member.SessionDeadline);
     }
 
-    /// <summary>Answers the calls of a member that wait. Its session is for the caller to begin.</summary>
-    private void EndWaits(GroupMember member, ErrorCode error)
+    /// <summary>A second call of the same member takes the place of the first, whose caller has most likely gone.</summary>
+    private void Await(GroupMember member, long call, bool isJoin, long nowMs)
     {
-        if (member.Join is { } join)
-        {
-            member.Join = null;
-            _replies.Send(join.Call, FailedJoin(error, member.MemberId));
-        }
+        EndWait(member, ErrorCode.RebalanceInProgress);
+        member.Waiting = new WaitingCall(call, isJoin, nowMs + _waitLimitMs);
+        member.SessionDeadline = GroupMember.Never;
+        Arm(member.Waiting.Deadline);
+    }
 
-        if (member.Sync is { } sync)
-        {
-            member.Sync = null;
-            _replies.Send(sync.Call, new SyncGroupResponse { ErrorCode = error });
-        }
+    private void AnswerWait(GroupMember member, Func<GroupMember, IApiMessage> response, long nowMs)
+    {
+        if (member.Waiting is not { } waiting)
+            return;
+
+        member.Waiting = null;
+        Touch(member, nowMs);
+        _replies.SendWhenDurable(waiting.Call, response(member));
+    }
+
+    /// <summary>Refuses the call of a member that waits. Its session is for the caller to begin.</summary>
+    private void EndWait(GroupMember member, ErrorCode error)
+    {
+        if (member.Waiting is not { } waiting)
+            return;
+
+        member.Waiting = null;
+        _replies.Send(
+            waiting.Call, waiting.IsJoin ? FailedJoin(error, member.MemberId) : new SyncGroupResponse { ErrorCode = error });
     }
 
     private void TimeOutWaits(long nowMs)
     {
         foreach (GroupMember member in _members.All)
         {
-            if (member.Join?.Deadline <= nowMs || member.Sync?.Deadline <= nowMs)
+            if (member.Waiting?.Deadline <= nowMs)
             {
-                EndWaits(member, ErrorCode.RequestTimedOut);
+                EndWait(member, ErrorCode.RequestTimedOut);
                 Touch(member, nowMs);
             }
         }
@@ -215,7 +217,7 @@ public sealed partial class ConsumerGroup
         GroupMember[] removed = [.. _members.All.Where(which)];
         foreach (GroupMember member in removed)
         {
-            EndWaits(member, ErrorCode.UnknownMemberId);
+            EndWait(member, ErrorCode.UnknownMemberId);
             _members.Remove(member);
         }
 

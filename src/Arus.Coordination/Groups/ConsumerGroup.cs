@@ -21,7 +21,7 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
     private const string ConsumerProtocolType = "consumer";
 
     private readonly GroupOptions _options;
-    private readonly IMemberIdSource _memberIds;
+    private readonly Func<string> _newMemberId;
     private readonly int _waitLimitMs;
 
     private readonly GroupMembers _members = new();
@@ -32,7 +32,6 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
     private bool _exists;
     private bool _stored;
     private GroupState _state;
-    private int _generation;
     private string _protocolType = "";
     private string _protocolName = "";
     private long _emptySinceMs = -1;
@@ -45,18 +44,17 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
     private long _nextDeadline = GroupMember.Never;
 
     /// <param name="options">The broker's settings.</param>
-    /// <param name="memberIds">Where new member ids come from.</param>
+    /// <param name="newMemberId">The unique part of a new member's id: never the same twice, anywhere.</param>
     /// <param name="waitLimitMs">How long a join or sync waits before the caller is told to repeat it.</param>
     /// <param name="snapshot">What is stored of the group; null if nothing is.</param>
     /// <param name="offsets">The stored offsets.</param>
     /// <param name="nowMs">The time: sessions of stored members begin anew.</param>
     public ConsumerGroup(
-        GroupOptions options, IMemberIdSource memberIds, int waitLimitMs, GroupMetadata? snapshot,
+        GroupOptions options, Func<string> newMemberId, int waitLimitMs, GroupMetadata? snapshot,
         IEnumerable<KeyValuePair<TopicPartition, StoredOffset>> offsets, long nowMs)
     {
-        options.Validate();
         _options = options;
-        _memberIds = memberIds;
+        _newMemberId = newMemberId;
         _waitLimitMs = waitLimitMs;
         _offsets = new CommittedOffsets(options, _replies, offsets);
         if (snapshot is not null)
@@ -68,7 +66,7 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
 
     public GroupState State => _exists ? _state : GroupState.Dead;
 
-    public int Generation => _generation;
+    public int Generation { get; private set; }
 
     public int MemberCount => _members.Count;
 
@@ -188,7 +186,7 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
         _exists = false;
         _stored = false;
         _state = GroupState.Empty;
-        _generation = 0;
+        Generation = 0;
         _protocolType = "";
         _emptySinceMs = -1;
         _offsets.Clear();
@@ -240,7 +238,7 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
         return new GroupMetadata
         {
             State = (sbyte)state,
-            Generation = _generation,
+            Generation = Generation,
             ProtocolType = _protocolType,
             ProtocolName = _protocolName,
             LeaderId = _members.LeaderId,
@@ -253,7 +251,7 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
     {
         _exists = true;
         _stored = true;
-        _generation = snapshot.Generation;
+        Generation = snapshot.Generation;
         _protocolType = snapshot.ProtocolType;
         _protocolName = snapshot.ProtocolName;
         _emptySinceMs = snapshot.Members.Length == 0 && snapshot.EmptySinceMs < 0 ? nowMs : snapshot.EmptySinceMs;
@@ -275,7 +273,7 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
         Debug.Assert(_members.Count == 0 || _exists, "A group with members exists.");
         Debug.Assert(_state != GroupState.Empty || _members.Count == 0, "An empty group has no members.");
         Debug.Assert(
-            _state is not (GroupState.Stable or GroupState.CompletingRebalance) || (_members.Count > 0 && _generation > 0),
+            _state is not (GroupState.Stable or GroupState.CompletingRebalance) || (_members.Count > 0 && Generation > 0),
             "A generation that was announced has members.");
         Debug.Assert(_state == GroupState.PreparingRebalance == (_rebalanceDeadline != GroupMember.Never), "The join phase has an end.");
         Debug.Assert(_nextDeadline <= FindNextDeadline(), "Nothing is due before the deadline that the host knows.");

@@ -31,16 +31,13 @@ internal sealed class GroupMember(string memberId, string? instanceId)
     /// <summary>Has its join response, and has not asked for its assignment yet.</summary>
     public bool MustSync { get; set; }
 
-    public WaitingCall? Join { get; set; }
-
-    public WaitingCall? Sync { get; set; }
+    /// <summary>The member's join or sync that waits for other members.</summary>
+    public WaitingCall? Waiting { get; set; }
 
     /// <summary>When the session ends; <see cref="Never"/> while a call of the member waits here.</summary>
     public long SessionDeadline { get; set; } = Never;
 
-    public bool IsWaiting => Join is not null || Sync is not null;
-
-    public long NextDeadline => Math.Min(SessionDeadline, Math.Min(Join?.Deadline ?? Never, Sync?.Deadline ?? Never));
+    public long NextDeadline => Math.Min(SessionDeadline, Waiting?.Deadline ?? Never);
 
     public bool Supports(string protocolName) => Find(protocolName) is not null;
 
@@ -53,6 +50,6 @@ internal sealed class GroupMember(string memberId, string? instanceId)
     private MemberProtocol? Find(string name) => Array.Find(Protocols, protocol => protocol.Name == name);
 }
 
-/// <summary>A call that waits for other members.</summary>
+/// <param name="IsJoin">Whether it is a join; otherwise it is a sync.</param>
 /// <param name="Deadline">When the caller is told to repeat it.</param>
-internal sealed record WaitingCall(long Call, long Deadline);
+internal sealed record WaitingCall(long Call, bool IsJoin, long Deadline);

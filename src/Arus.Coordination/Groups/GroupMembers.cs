@@ -201,10 +201,10 @@ internal sealed class GroupMembers
             Debug.Assert(
                 member.InstanceId is null || _byInstanceId[member.InstanceId] == member,
                 "An instance id belongs to the member that has it.");
-            Debug.Assert(member.Join is null || state == GroupState.PreparingRebalance, "Joins wait while a rebalance is prepared.");
-            Debug.Assert(member.Sync is null || state == GroupState.CompletingRebalance, "Syncs wait for the leader's assignment.");
-            Debug.Assert(
-                member.IsWaiting == (member.SessionDeadline == GroupMember.Never), "A session runs unless a call of the member waits.");
+            GroupState awaits = member.Waiting is { IsJoin: true } ? GroupState.PreparingRebalance : GroupState.CompletingRebalance;
+            Debug.Assert(member.Waiting is null || state == awaits, "Joins wait for all to join, and syncs for the leader's assignment.");
+            bool hasSession = member.SessionDeadline != GroupMember.Never;
+            Debug.Assert(hasSession == member.Waiting is null, "A session runs unless a call of the member waits.");
         }
     }
 

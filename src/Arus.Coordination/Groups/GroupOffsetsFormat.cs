@@ -16,32 +16,22 @@ public static class GroupOffsetsFormat
                     .Select(topic => new GroupOffsets.Topic
                     {
                         Name = topic.Key,
-                        Partitions = [.. topic.OrderBy(offset => offset.Key.Partition).Select(ToPartition)],
+                        Partitions = [.. topic.OrderBy(offset => offset.Key.Partition).Select(offset => new GroupOffsets.Partition
+                        {
+                            Index = offset.Key.Partition,
+                            Offset = offset.Value.Offset,
+                            LeaderEpoch = offset.Value.LeaderEpoch,
+                            Metadata = offset.Value.Metadata,
+                            CommittedAtMs = offset.Value.CommittedAtMs,
+                            ExpireAtMs = offset.Value.ExpireAtMs,
+                        })],
                     }),
             ],
         });
 
     /// <exception cref="InvalidDataException">The bytes are not of a version that this build knows, or damaged.</exception>
-    public static List<KeyValuePair<TopicPartition, StoredOffset>> Decode(ReadOnlyMemory<byte> data)
-    {
-        var offsets = new List<KeyValuePair<TopicPartition, StoredOffset>>();
-        foreach (GroupOffsets.Topic topic in DataMessages.ReadVersioned<GroupOffsets>(data).Topics)
-        {
-            offsets.AddRange(topic.Partitions.Select(offset => KeyValuePair.Create(
-                new TopicPartition(topic.Name, offset.Index),
-                new StoredOffset(offset.Offset, offset.LeaderEpoch, offset.Metadata, offset.CommittedAtMs, offset.ExpireAtMs))));
-        }
-
-        return offsets;
-    }
-
-    private static GroupOffsets.Partition ToPartition(KeyValuePair<TopicPartition, StoredOffset> entry) => new()
-    {
-        Index = entry.Key.Partition,
-        Offset = entry.Value.Offset,
-        LeaderEpoch = entry.Value.LeaderEpoch,
-        Metadata = entry.Value.Metadata,
-        CommittedAtMs = entry.Value.CommittedAtMs,
-        ExpireAtMs = entry.Value.ExpireAtMs,
-    };
+    public static IEnumerable<KeyValuePair<TopicPartition, StoredOffset>> Decode(ReadOnlyMemory<byte> data) =>
+        DataMessages.ReadVersioned<GroupOffsets>(data).Topics.SelectMany(topic => topic.Partitions.Select(offset => KeyValuePair.Create(
+            new TopicPartition(topic.Name, offset.Index),
+            new StoredOffset(offset.Offset, offset.LeaderEpoch, offset.Metadata, offset.CommittedAtMs, offset.ExpireAtMs))));
 }

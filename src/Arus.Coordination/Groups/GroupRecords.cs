@@ -2,13 +2,6 @@ using Arus.Protocol;
 
 namespace Arus.Coordination;
 
-/// <summary>Where new member ids get their unique part; injected, so that a seed replays a run.</summary>
-public interface IMemberIdSource
-{
-    /// <summary>A string that was never returned before, anywhere: a UUID in production.</summary>
-    string Next();
-}
-
 /// <summary>Kafka's states of a classic group.</summary>
 public enum GroupState : byte
 {

@@ -10,14 +10,13 @@ namespace Arus.Grains;
 /// <summary>Hosts a coordinator's state machine: runs the loop that <see cref="IStateMachine{TRecords}"/> demands.</summary>
 /// <remarks>
 /// <list type="number">
-/// <item>Load: an activation reads what is stored and builds the machine from it. A machine that is idle is only looked at, since to claim
-/// it writes rows, and listing thousands of idle coordinators must not.</item>
+/// <item>Load: a machine that is idle is only looked at, since to claim it writes rows, and listing thousands of idle coordinators must
+/// not.</item>
 /// <item>Claim: before the first request, and before the first write, the store is claimed and read again. From then on every write of an
 /// earlier activation fails.</item>
 /// <item>Feed: calls and the timer interleave. Each gives the machine one input and carries out its effects before it awaits
 /// anything.</item>
-/// <item>Write: one write is under way at most; the machine is told when it is durable.</item>
-/// <item>End: after a write that failed, or when another activation is the owner, all calls that wait fail with
+/// <item>End: after a write that failed, when the machine throws, or when another activation is the owner, all calls that wait fail with
 /// <see cref="ErrorCode.NotCoordinator"/> and the activation ends. Its callers ask again, and reach one that begins with what is
 /// stored.</item>
 /// </list>
@@ -83,6 +82,7 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
     /// <summary>Hands a request to the machine, and waits for its reply.</summary>
     /// <param name="claim">False for a request that changes nothing and may be answered from what another activation has stored.</param>
     /// <exception cref="ArusException"><see cref="ErrorCode.NotCoordinator"/>: another activation coordinates; ask again.</exception>
+    /// <exception cref="Exception">What the machine threw at this request; asking again is of no use.</exception>
     protected async Task<TResponse> AskAsync<TResponse>(IApiMessage request, Caller caller = default, bool claim = true)
         where TResponse : IApiMessage
     {
@@ -93,8 +93,18 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
         long call = ++_lastCall;
         var source = new TaskCompletionSource<IApiMessage>(TaskCreationOptions.RunContinuationsAsynchronously);
         _calls.Add(call, source);
-        Machine.Receive(call, request, caller, NowMs);
-        CarryOutEffects();
+        try
+        {
+            Machine.Receive(call, request, caller, NowMs);
+            CarryOutEffects();
+        }
+        catch (Exception failure)
+        {
+            _calls.Remove(call);
+            End(failure);
+            throw;
+        }
+
         return (TResponse)await source.Task;
     }
 
@@ -209,13 +219,22 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
     private async Task OnTimerAsync(CancellationToken cancellationToken)
     {
         _armed = long.MaxValue;
-        if (!_hasEnded)
+        if (_hasEnded)
+            return;
+
+        try
         {
             Machine.Advance(NowMs);
             CarryOutEffects();
-            if (!Machine.IsIdle)
-                await ClaimAsync();
         }
+        catch (Exception failure)
+        {
+            End(failure);
+            return;
+        }
+
+        if (!Machine.IsIdle)
+            await ClaimAsync();
     }
 
     private void End(Exception? failure)
@@ -254,6 +273,6 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
     [LoggerMessage(LogLevel.Information, "Coordinator {Grain} has another activation now; this one ends.")]
     private partial void LogSuperseded(GrainId grain);
 
-    [LoggerMessage(LogLevel.Error, "The state of coordinator {Grain} could not be stored; it begins anew with what is.")]
+    [LoggerMessage(LogLevel.Error, "Coordinator {Grain} or its storage failed; it begins anew with what is stored.")]
     private partial void LogFailed(Exception failure, GrainId grain);
 }

@@ -35,7 +35,7 @@ internal sealed partial class ConsumerLag : BackgroundService
     private ObservableGauge<long> _lag;
     private volatile Measurement<long>[] _measured = [];
 
-    public ConsumerLag(IGrainFactory grains, ILocalBroker broker, TimeProvider time, ILogger<ConsumerLag> logger)
+    public ConsumerLag(IGrainFactory grains, LocalBroker broker, TimeProvider time, ILogger<ConsumerLag> logger)
     {
         _grains = grains;
         _time = time;
@@ -100,15 +100,8 @@ internal sealed partial class ConsumerLag : BackgroundService
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(_interval, _time);
-        try
-        {
-            while (await timer.WaitForNextTickAsync(stoppingToken))
-                await MeasureAsync(stoppingToken);
-        }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-        {
-            LogStopped();
-        }
+        while (await timer.WaitForNextTickAsync(stoppingToken))
+            await MeasureAsync(stoppingToken);
     }
 
     /// <summary>One pass. Does nothing while nobody collects the metric.</summary>
@@ -186,7 +179,4 @@ internal sealed partial class ConsumerLag : BackgroundService
 
     [LoggerMessage(LogLevel.Debug, "The high watermark of {Partition} is not known: {Reason}")]
     private partial void LogUnknown(TopicPartition partition, string reason);
-
-    [LoggerMessage(LogLevel.Debug, "Measuring the lag of groups stops")]
-    private partial void LogStopped();
 }

@@ -6,21 +6,11 @@ namespace Arus.Grains;
 internal sealed class GroupCatalogGrain(
     [PersistentState("group-catalog", StorageNames.Metadata)] IPersistentState<GroupCatalogState> state) : Grain, IGroupCatalogGrain
 {
-    public async Task AddAsync(string groupId)
-    {
-        if (state.State.Groups.Add(groupId))
-        {
-            await WriteAsync(() => state.State.Groups.Remove(groupId));
-        }
-    }
+    public Task AddAsync(string groupId) =>
+        state.State.Groups.Add(groupId) ? WriteAsync(() => state.State.Groups.Remove(groupId)) : Task.CompletedTask;
 
-    public async Task RemoveAsync(string groupId)
-    {
-        if (state.State.Groups.Remove(groupId))
-        {
-            await WriteAsync(() => state.State.Groups.Add(groupId));
-        }
-    }
+    public Task RemoveAsync(string groupId) =>
+        state.State.Groups.Remove(groupId) ? WriteAsync(() => state.State.Groups.Add(groupId)) : Task.CompletedTask;
 
     public Task<string[]> ListAsync() => Task.FromResult(state.State.Groups.ToArray());
 

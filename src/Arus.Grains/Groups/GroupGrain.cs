@@ -7,10 +7,10 @@ using Orleans.Storage;
 namespace Arus.Grains;
 
 /// <summary>The coordinator of a group: a <see cref="ConsumerGroup"/> over the group's rows.</summary>
-internal sealed partial class GroupGrain(ILocalBroker broker, TimeProvider time, ILogger<GroupGrain> logger)
+internal sealed partial class GroupGrain(LocalBroker broker, TimeProvider time, ILogger<GroupGrain> logger)
     : CoordinatorGrain<ConsumerGroup, GroupRecords>(time, logger), IGroupGrain
 {
-    private readonly GroupOptions _options = GroupOptions.From(broker.Config);
+    private readonly GroupOptions _options = new(broker.Config);
     private readonly ILogger _logger = logger;
     private GroupStore _rows = null!;
     private ConsumerLag _lag = null!;
@@ -67,7 +67,7 @@ internal sealed partial class GroupGrain(ILocalBroker broker, TimeProvider time,
     }
 
     protected override ConsumerGroup CreateMachine(long nowMs) =>
-        new(_options, new MemberIds(), IGroupGrain.MaxWaitMs, _rows.Metadata, _rows.Offsets, nowMs);
+        new(_options, () => Guid.NewGuid().ToString(), IGroupGrain.MaxWaitMs, _rows.Metadata, _rows.Offsets, nowMs);
 
     protected override void OnClaimed() => LogCoordinating(GroupId, Machine.Generation, Machine.MemberCount);
 
@@ -76,9 +76,4 @@ internal sealed partial class GroupGrain(ILocalBroker broker, TimeProvider time,
 
     [LoggerMessage(LogLevel.Information, "Group {Group}: {Count} members leave ({Reason}).")]
     private partial void LogLeaving(string group, int count, string reason);
-
-    private sealed class MemberIds : IMemberIdSource
-    {
-        public string Next() => Guid.NewGuid().ToString();
-    }
 }

@@ -129,21 +129,16 @@ internal sealed class GroupStore(
 
     private void Apply(TopicPartition partition, StoredOffset? offset, HashSet<Page> changed)
     {
-        _pageOf.TryGetValue(partition, out Page? page);
         if (offset is { } value)
         {
-            if (page is null)
-            {
-                page = PageWithRoom();
-                _pageOf[partition] = page;
-            }
+            if (!_pageOf.TryGetValue(partition, out Page? page))
+                _pageOf[partition] = page = PageWithRoom();
 
             page.Offsets[partition] = value;
             changed.Add(page);
         }
-        else if (page is not null)
+        else if (_pageOf.Remove(partition, out Page? page))
         {
-            _pageOf.Remove(partition);
             page.Offsets.Remove(partition);
             changed.Add(page);
         }
@@ -152,14 +147,11 @@ internal sealed class GroupStore(
     private Page PageWithRoom()
     {
         // Newest first: it is the one that most likely has room.
-        Page? page = _pages.FindLast(candidate => candidate.Offsets.Count < OffsetsPerPage);
-        if (page is null)
-        {
-            page = new Page(_pages.Count);
-            _pages.Add(page);
-        }
+        if (_pages.FindLast(page => page.Offsets.Count < OffsetsPerPage) is { } roomy)
+            return roomy;
 
-        return page;
+        _pages.Add(new Page(_pages.Count));
+        return _pages[^1];
     }
 
     private async Task ClaimAsync(Page page)

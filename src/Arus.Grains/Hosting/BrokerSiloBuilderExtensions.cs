@@ -18,8 +18,8 @@ public static class BrokerSiloBuilderExtensions
     /// </param>
     public static ISiloBuilder AddArusBroker(this ISiloBuilder builder, BrokerConfig config, string? logDirectory = null)
     {
-        var broker = new LocalBroker(config.GetInt(BrokerConfigs.BrokerId), config);
-        builder.Services.AddSingleton<ILocalBroker>(broker);
+        var broker = new LocalBroker(config);
+        builder.Services.AddSingleton(broker);
         builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.AddSingleton<BrokerMembership>();
         builder.Services.AddSingleton<BrokerMetrics>();

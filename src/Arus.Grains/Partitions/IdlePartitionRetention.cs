@@ -10,7 +10,7 @@ namespace Arus.Grains;
 /// like all others. One whose oldest segment has outlived its retention is activated, and then maintained as the others are.
 /// </summary>
 internal sealed class IdlePartitionRetention(
-    string logDirectory, IGrainFactory grains, LocalPartitions partitions, ILocalBroker broker, TimeProvider time,
+    string logDirectory, IGrainFactory grains, LocalPartitions partitions, LocalBroker broker, TimeProvider time,
     ILogger<IdlePartitionRetention> logger) : BackgroundService
 {
     /// <summary>Partitions whose topic's configuration one pass looks up.</summary>
@@ -31,15 +31,8 @@ internal sealed class IdlePartitionRetention(
             return;
 
         using var timer = new PeriodicTimer(broker.Config.GetTimerPeriod(BrokerConfigs.LogRetentionCheckIntervalMs), time);
-        try
-        {
-            while (await timer.WaitForNextTickAsync(stoppingToken))
-                await RunAsync(stoppingToken);
-        }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-        {
-            logger.LogDebug("Retention of idle partitions stops");
-        }
+        while (await timer.WaitForNextTickAsync(stoppingToken))
+            await RunAsync(stoppingToken);
     }
 
     /// <summary>One pass; answers how many partitions it activated.</summary>

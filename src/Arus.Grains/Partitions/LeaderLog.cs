@@ -85,7 +85,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
     public async Task<ListOffsetResponse> ListOffsetAsync(ListOffsetRequest request)
     {
         if (CheckEpoch(request.CurrentLeaderEpoch) is var epochError and not ErrorCode.None)
-            return new ListOffsetResponse(epochError, -1, -1, -1);
+            return new ListOffsetResponse(epochError);
 
         switch (request.Timestamp)
         {
@@ -99,17 +99,17 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
             case >= 0:
                 return Found(await Log.FindByTimestampAsync(request.Timestamp));
             default:
-                return new ListOffsetResponse(ErrorCode.UnsupportedVersion, -1, -1, -1);
+                return new ListOffsetResponse(ErrorCode.UnsupportedVersion);
         }
     }
 
     public EpochEndResponse GetEpochEnd(int currentLeaderEpoch, int leaderEpoch)
     {
         if (CheckEpoch(currentLeaderEpoch) is var epochError and not ErrorCode.None)
-            return new EpochEndResponse(epochError, -1, -1);
+            return new EpochEndResponse(epochError);
 
         if (leaderEpoch > LeaderEpoch || leaderEpoch < 0)
-            return new EpochEndResponse(ErrorCode.None, -1, -1);
+            return new EpochEndResponse(ErrorCode.None);
 
         // The log knows the present epoch only once something was appended in it.
         LogEpochEnd end = leaderEpoch == LeaderEpoch ? new LogEpochEnd(LeaderEpoch, Log.LogEndOffset) : Log.EpochEnd(leaderEpoch);
@@ -160,7 +160,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
 
     private static ListOffsetResponse Found(LogTimestamp? found) => found is { } record
         ? new ListOffsetResponse(ErrorCode.None, record.Offset, record.Timestamp, record.LeaderEpoch)
-        : new ListOffsetResponse(ErrorCode.None, -1, -1, -1);
+        : new ListOffsetResponse(ErrorCode.None);
 
     private static RecordError[]? Convert(LogRecordError[]? errors) =>
         errors is null ? null : Array.ConvertAll(errors, error => new RecordError(error.RecordIndex, error.Message));

@@ -15,7 +15,7 @@ namespace Arus.Grains;
 [PartitionPlacement]
 internal sealed class PartitionGrain(
     [PersistentState("partition", StorageNames.Metadata)] IPersistentState<PartitionState> state,
-    ILocalBroker broker, LocalPartitions partitions, BrokerMetrics metrics, ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
+    LocalBroker broker, LocalPartitions partitions, BrokerMetrics metrics, ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
 {
     private const int ClearAttempts = 3;
 
@@ -66,26 +66,22 @@ internal sealed class PartitionGrain(
         return response;
     }
 
-    public async Task<PartitionReadResult> FetchAsync(PartitionRead request) => TryGetLeader(out LeaderLog? leader)
-        ? await ReadAsync(leader, leader.FetchAsync(request, WaitsEnded), static error => LeaderLog.RejectRead(error))
-        : LeaderLog.RejectRead(_rejection.Error);
+    public Task<PartitionReadResult> FetchAsync(PartitionRead request) => ReadAsync(
+        request, static (leader, read, stopping) => leader.FetchAsync(read, stopping), static error => LeaderLog.RejectRead(error));
 
-    public async Task<PartitionOffsets> WaitForOffsetAsync(PartitionWait request) => TryGetLeader(out LeaderLog? leader)
-        ? await ReadAsync(leader, leader.WaitForOffsetAsync(request, WaitsEnded), static error => LeaderLog.RejectWait(error))
-        : LeaderLog.RejectWait(_rejection.Error);
+    public Task<PartitionOffsets> WaitForOffsetAsync(PartitionWait request) => ReadAsync(
+        request, static (leader, wait, stopping) => leader.WaitForOffsetAsync(wait, stopping), static error => LeaderLog.RejectWait(error));
 
-    public async Task<ListOffsetResponse> ListOffsetAsync(ListOffsetRequest request) => TryGetLeader(out LeaderLog? leader)
-        ? await ReadAsync(leader, leader.ListOffsetAsync(request), static error => new ListOffsetResponse(error, -1, -1, -1))
-        : new ListOffsetResponse(_rejection.Error, -1, -1, -1);
+    public Task<ListOffsetResponse> ListOffsetAsync(ListOffsetRequest request) => ReadAsync(
+        request, static (leader, list, _) => leader.ListOffsetAsync(list), static error => new ListOffsetResponse(error));
+
+    public Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset) => ReadAsync(
+        beforeOffset, static (leader, before, _) => leader.DeleteRecordsAsync(before), static error => new DeleteRecordsResponse(error));
 
     public Task<EpochEndResponse> GetEpochEndAsync(int currentLeaderEpoch, int leaderEpoch) => Task.FromResult(
         TryGetLeader(out LeaderLog? leader)
             ? leader.GetEpochEnd(currentLeaderEpoch, leaderEpoch)
-            : new EpochEndResponse(_rejection.Error, -1, -1));
-
-    public async Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset) => TryGetLeader(out LeaderLog? leader)
-        ? await ReadAsync(leader, leader.DeleteRecordsAsync(beforeOffset), static error => new DeleteRecordsResponse(error, -1))
-        : new DeleteRecordsResponse(_rejection.Error, -1);
+            : new EpochEndResponse(_rejection.Error));
 
     public Task<PartitionDescription> DescribeAsync() => Task.FromResult(TryGetLeader(out LeaderLog? leader)
         ? leader.Describe(broker.BrokerId)
@@ -111,7 +107,7 @@ internal sealed class PartitionGrain(
         }
 
         int leader = state.State.Leader;
-        bool elsewhere = state.RecordExists && leader != broker.BrokerId && !LocalBroker.SharesLogs(broker.Config);
+        bool elsewhere = state.RecordExists && leader != broker.BrokerId && !broker.SharesLogs;
         if (!elsewhere)
         {
             // Not only the log of this activation: it may never have led, and the files may be here nevertheless.
@@ -133,8 +129,6 @@ internal sealed class PartitionGrain(
     }
 
     private ITopicGrain Topic => GrainFactory.GetGrain<ITopicGrain>(_topic);
-
-    private CancellationToken WaitsEnded => _claim?.WaitsEnded ?? CancellationToken.None;
 
     /// <summary>
     /// Clears the metadata even if another activation, which has lost the log by now, raised the epoch in the meantime; but not that of a
@@ -162,7 +156,7 @@ internal sealed class PartitionGrain(
         if (await Topic.DescribePartitionAsync(_partition) is not { } spec)
             return new Rejection(ErrorCode.UnknownTopicOrPartition, $"There is no partition {_partition} of a topic '{_topic}'.");
 
-        if (spec.Replicas[0] != broker.BrokerId && !LocalBroker.SharesLogs(broker.Config))
+        if (spec.Replicas[0] != broker.BrokerId && !broker.SharesLogs)
         {
             return new Rejection(
                 ErrorCode.LeaderNotAvailable, $"Broker {spec.Replicas[0]}, which has the records of {_topic}-{_partition}, is not alive.");
@@ -238,13 +232,17 @@ internal sealed class PartitionGrain(
     }
 
     /// <summary>
-    /// Waits for a call to the log, and maps its exceptions to error codes: the log failed, or was closed because the partition moves.
+    /// Calls the log, and maps its exceptions to error codes: the log failed, or was closed because the partition moves.
     /// </summary>
-    private async Task<T> ReadAsync<T>(LeaderLog leader, Task<T> reading, Func<ErrorCode, T> reject)
+    private async Task<T> ReadAsync<TRequest, T>(
+        TRequest request, Func<LeaderLog, TRequest, CancellationToken, Task<T>> read, Func<ErrorCode, T> reject)
     {
+        if (!TryGetLeader(out LeaderLog? leader))
+            return reject(_rejection.Error);
+
         try
         {
-            return await reading;
+            return await read(leader, request, _claim!.WaitsEnded);
         }
         catch (Exception e) when (e is LogException || StorageFailure.Is(e))
         {

@@ -6,7 +6,7 @@ namespace Arus.Grains;
 
 /// <summary>Runs retention and compaction over the open logs of this broker, a bounded number at once.</summary>
 internal sealed class PartitionMaintenance(
-    LocalPartitions partitions, ILocalBroker broker, BrokerMetrics metrics, TimeProvider time, IHostApplicationLifetime lifetime,
+    LocalPartitions partitions, LocalBroker broker, BrokerMetrics metrics, TimeProvider time, IHostApplicationLifetime lifetime,
     ILogger<PartitionMaintenance> logger)
     : BackgroundService
 {
@@ -15,24 +15,17 @@ internal sealed class PartitionMaintenance(
         // Fetches that wait for records would hold up the stop of the host.
         using CancellationTokenRegistration stop = lifetime.ApplicationStopping.Register(partitions.Stop);
         BrokerConfig config = broker.Config;
-        TimeSpan interval = Min(
-            config.GetTimerPeriod(BrokerConfigs.LogRetentionCheckIntervalMs), config.GetTimerPeriod(BrokerConfigs.LogCleanerBackoffMs));
-        using var timer = new PeriodicTimer(interval, time);
+        TimeSpan[] intervals =
+            [config.GetTimerPeriod(BrokerConfigs.LogRetentionCheckIntervalMs), config.GetTimerPeriod(BrokerConfigs.LogCleanerBackoffMs)];
+        using var timer = new PeriodicTimer(intervals.Min(), time);
         TimeSpan retentionInterval = config.GetMilliseconds(BrokerConfigs.LogRetentionCheckIntervalMs);
         DateTimeOffset lastRetention = time.GetUtcNow();
-        try
+        while (await timer.WaitForNextTickAsync(stoppingToken))
         {
-            while (await timer.WaitForNextTickAsync(stoppingToken))
-            {
-                // Compacted logs are maintained more often than the others, as by Kafka's cleaner.
-                bool all = time.GetUtcNow() - lastRetention >= retentionInterval;
-                lastRetention = all ? time.GetUtcNow() : lastRetention;
-                await RunAsync(all, config.GetInt(BrokerConfigs.LogCleanerThreads), stoppingToken);
-            }
-        }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-        {
-            logger.LogDebug("Maintenance of logs stops");
+            // Compacted logs are maintained more often than the others, as by Kafka's cleaner.
+            bool all = time.GetUtcNow() - lastRetention >= retentionInterval;
+            lastRetention = all ? time.GetUtcNow() : lastRetention;
+            await RunAsync(all, config.GetInt(BrokerConfigs.LogCleanerThreads), stoppingToken);
         }
     }
 
@@ -60,6 +53,4 @@ internal sealed class PartitionMaintenance(
             }
         });
     }
-
-    private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
 }

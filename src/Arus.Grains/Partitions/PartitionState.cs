@@ -1,4 +1,3 @@
-
 namespace Arus.Grains;
 
 /// <summary>

@@ -29,7 +29,7 @@ public sealed class FileGrainStorage : IGrainStorage, ILifecycleParticipant<ISil
         _directory = Path.GetFullPath(options.Directory);
         _options = options;
         _lane = new FileLane($"Arus grain storage {name}", options.IoThreads, options.MaxQueuedOperations);
-        _locks = new ShardLocks(_directory, options.LockTimeout, time ?? TimeProvider.System);
+        _locks = new ShardLocks(_directory, _lane, options.LockTimeout, time ?? TimeProvider.System);
     }
 
     /// <inheritdoc/>
@@ -64,7 +64,7 @@ public sealed class FileGrainStorage : IGrainStorage, ILifecycleParticipant<ISil
         var next = Guid.NewGuid();
         byte[] file = GrainStateFile.Format(path.Key, next, payload.Span);
         string? expected = grainState.ETag;
-        using (await EnterAsync(path).ConfigureAwait(false))
+        using (await _locks.EnterAsync(path.Shard).ConfigureAwait(false))
             await _lane.RunAsync(() => Replace(path, expected, file)).ConfigureAwait(false);
 
         grainState.ETag = Format(next);
@@ -76,7 +76,7 @@ public sealed class FileGrainStorage : IGrainStorage, ILifecycleParticipant<ISil
     {
         GrainStatePath path = GrainStatePath.Of(_directory, stateName, grainId);
         string? expected = grainState.ETag;
-        using (await EnterAsync(path).ConfigureAwait(false))
+        using (await _locks.EnterAsync(path.Shard).ConfigureAwait(false))
             await _lane.RunAsync(() => Remove(path, expected)).ConfigureAwait(false);
 
         SetAbsent(grainState);
@@ -113,21 +113,15 @@ public sealed class FileGrainStorage : IGrainStorage, ILifecycleParticipant<ISil
         try
         {
             // A reader must not keep a writer from replacing the file, nor be confused by it: it goes on reading the old one.
-            using SafeFileHandle handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-            byte[] bytes = GC.AllocateUninitializedArray<byte>(checked((int)RandomAccess.GetLength(handle)));
-            int read = 0;
-            while (read < bytes.Length && RandomAccess.Read(handle, bytes.AsSpan(read), read) is int more and > 0)
-                read += more;
-
-            return read == bytes.Length ? bytes : bytes[..read];
+            using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+            byte[] bytes = GC.AllocateUninitializedArray<byte>(checked((int)file.Length));
+            return bytes[..file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false)];
         }
         catch (Exception missing) when (missing is FileNotFoundException or DirectoryNotFoundException)
         {
             return null;
         }
     }
-
-    private Task<IDisposable> EnterAsync(GrainStatePath path) => _locks.EnterAsync(path.Shard, _lane.RunAsync);
 
     private bool Replace(GrainStatePath path, string? expected, byte[] file)
     {

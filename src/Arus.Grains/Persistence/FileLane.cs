@@ -5,17 +5,15 @@ namespace Arus.Grains;
 /// <summary>A few threads for blocking file work, so that it never holds the thread pool's. Bounded; safe for concurrent use.</summary>
 internal sealed class FileLane : IDisposable
 {
-    private readonly BlockingCollection<Action> _work = [];
+    private readonly BlockingCollection<Task> _work = [];
     private readonly SemaphoreSlim _room;
-    private readonly Thread[] _threads;
 
     /// <param name="capacity">Operations that may be queued; further ones wait asynchronously.</param>
     public FileLane(string name, int threads, int capacity)
     {
         _room = new SemaphoreSlim(capacity);
-        _threads = [.. Enumerable.Range(0, threads).Select(i => new Thread(Run) { IsBackground = true, Name = $"{name} {i}" })];
-        foreach (Thread thread in _threads)
-            thread.Start();
+        for (int i = 0; i < threads; i++)
+            new Thread(Run) { IsBackground = true, Name = $"{name} {i}" }.Start();
     }
 
     /// <summary>Runs <paramref name="work"/> on one of the threads.</summary>
@@ -25,17 +23,10 @@ internal sealed class FileLane : IDisposable
         await _room.WaitAsync().ConfigureAwait(false);
         try
         {
-            var done = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
-            try
-            {
-                _work.Add(() => Complete(done, work));
-            }
-            catch (InvalidOperationException)
-            {
-                throw new ObjectDisposedException(nameof(FileLane));
-            }
-
-            return await done.Task.ConfigureAwait(false);
+            ObjectDisposedException.ThrowIf(_work.IsAddingCompleted, this);
+            var done = new Task<T>(work, TaskCreationOptions.RunContinuationsAsynchronously);
+            _work.Add(done);
+            return await done.ConfigureAwait(false);
         }
         finally
         {
@@ -46,21 +37,10 @@ internal sealed class FileLane : IDisposable
     /// <summary>Lets what is queued end and its threads go; does not wait for them.</summary>
     public void Dispose() => _work.CompleteAdding();
 
-    private static void Complete<T>(TaskCompletionSource<T> done, Func<T> work)
-    {
-        try
-        {
-            done.SetResult(work());
-        }
-        catch (Exception failed)
-        {
-            done.SetException(failed);
-        }
-    }
-
     private void Run()
     {
-        foreach (Action work in _work.GetConsumingEnumerable())
-            work();
+        // The default scheduler runs a task on the thread that asks for it.
+        foreach (Task work in _work.GetConsumingEnumerable())
+            work.RunSynchronously(TaskScheduler.Default);
     }
 }

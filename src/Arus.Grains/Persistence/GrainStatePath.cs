@@ -8,28 +8,11 @@ namespace Arus.Grains;
 /// Where a state is kept: <c>SHARD/STATE~GRAIN~HASH.state</c>. The hash makes the name unique, whatever the key holds and however
 /// long it is, also where file names ignore case; the rest is for the people who look at the directory.
 /// </summary>
-internal readonly struct GrainStatePath
+/// <param name="Key">The state's full identity, which is also kept in the file.</param>
+internal readonly record struct GrainStatePath(string Key, int Shard, string ShardDirectory, string File)
 {
     public const int Shards = 256;
     private const int MaxReadable = 60;
-
-    private GrainStatePath(string directory, string key, byte[] hash, string stateName, GrainId grainId)
-    {
-        Key = key;
-        Shard = hash[0];
-        ShardDirectory = Path.Combine(directory, Shard.ToString("x2", System.Globalization.CultureInfo.InvariantCulture));
-        File = Path.Combine(
-            ShardDirectory, $"{Readable(stateName)}~{Readable(grainId.ToString())}~{Convert.ToHexStringLower(hash.AsSpan(0, 16))}.state");
-    }
-
-    /// <summary>The state's full identity, which is also kept in the file.</summary>
-    public string Key { get; }
-
-    public int Shard { get; }
-
-    public string ShardDirectory { get; }
-
-    public string File { get; }
 
     /// <summary>Where the next version is written before it takes the file's place. One name, since its writer holds the lock.</summary>
     public string TemporaryFile => File + ".tmp";
@@ -40,18 +23,15 @@ internal readonly struct GrainStatePath
             throw new ArgumentException("The name of a state must not contain NUL.", nameof(stateName));
 
         string key = $"{stateName}\0{grainId}";
-        return new(directory, key, SHA256.HashData(Encoding.UTF8.GetBytes(key)), stateName, grainId);
+        byte[] hash = SHA256.HashData(Encoding.UTF8.GetBytes(key));
+        string shard = Path.Combine(directory, Convert.ToHexStringLower(hash, 0, 1));
+        string name = $"{Readable(stateName)}~{Readable(grainId.ToString())}~{Convert.ToHexStringLower(hash, 0, 16)}.state";
+        return new(key, hash[0], shard, Path.Combine(shard, name));
     }
 
     public static string LockFile(string directory, int shard) =>
-        Path.Combine(directory, "locks", shard.ToString("x2", System.Globalization.CultureInfo.InvariantCulture));
+        Path.Combine(directory, "locks", Convert.ToHexStringLower([(byte)shard]));
 
-    private static string Readable(string text)
-    {
-        var safe = new StringBuilder(Math.Min(text.Length, MaxReadable));
-        foreach (char c in text.AsSpan(0, Math.Min(text.Length, MaxReadable)))
-            safe.Append(char.IsAsciiLetterOrDigit(c) || c is '-' or '_' ? c : '.');
-
-        return safe.ToString().TrimStart('.');
-    }
+    private static string Readable(string text) =>
+        string.Concat(text.Take(MaxReadable).Select(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' ? c : '.')).TrimStart('.');
 }

@@ -20,50 +20,58 @@ public sealed class GrainStorageRowStore(IGrainStorage storage, TopicPartition p
     private readonly string _prefix = string.Create(CultureInfo.InvariantCulture, $"{topicId:N}/{partition.Partition}");
 
     /// <inheritdoc/>
-    public async ValueTask<bool> TryInsertAsync(string key, ReadOnlyMemory<byte> row)
-    {
-        try
-        {
-            await storage.WriteStateAsync(
-                RowState, IdOf(key), new GrainState<LogRowState>(new LogRowState { Bytes = row.ToArray() })).ConfigureAwait(false);
-            return true;
-        }
-        catch (InconsistentStateException)
-        {
-            return false;
-        }
-    }
+    public async ValueTask<bool> TryInsertAsync(string key, ReadOnlyMemory<byte> row) =>
+        await TryWriteAsync(RowState, key, row, etag: null).ConfigureAwait(false) is not null;
 
     /// <inheritdoc/>
     public async ValueTask<ReadOnlyMemory<byte>?> ReadAsync(string key)
     {
-        GrainState<LogRowState> state = await LoadAsync(RowState, IdOf(key)).ConfigureAwait(false);
+        GrainState<LogRowState> state = await LoadAsync(RowState, key).ConfigureAwait(false);
         return state.RecordExists ? new ReadOnlyMemory<byte>(state.State!.Bytes) : (ReadOnlyMemory<byte>?)null;
     }
 
     /// <inheritdoc/>
     public async ValueTask DeleteAsync(string key)
     {
-        // A row is never written twice, so a state that changed since it was read was cleared, which is what is wanted.
-        GrainState<LogRowState> state = await LoadAsync(RowState, IdOf(key)).ConfigureAwait(false);
-        if (state.RecordExists)
-            await ClearAsync(RowState, IdOf(key), state).ConfigureAwait(false);
+        try
+        {
+            await ClearAsync(RowState, key).ConfigureAwait(false);
+        }
+        catch (InconsistentStateException)
+        {
+            // A row is never written twice, so a state that changed since it was read was cleared by another leader.
+        }
     }
 
     /// <inheritdoc/>
     public async ValueTask<StoredHead?> ReadHeadAsync() =>
-        await LoadAsync(HeadState, IdOf(HeadState)).ConfigureAwait(false) is { RecordExists: true } state
+        await LoadAsync(HeadState, HeadState).ConfigureAwait(false) is { RecordExists: true } state
             ? new StoredHead(state.State!.Bytes, state.ETag!)
             : null;
 
     /// <inheritdoc/>
-    public async ValueTask<string?> TryWriteHeadAsync(ReadOnlyMemory<byte> head, string? etag)
+    public async ValueTask<string?> TryWriteHeadAsync(ReadOnlyMemory<byte> head, string? etag) =>
+        await TryWriteAsync(HeadState, HeadState, head, etag).ConfigureAwait(false);
+
+    /// <inheritdoc/>
+    public async ValueTask DeleteHeadAsync() => await ClearAsync(HeadState, HeadState).ConfigureAwait(false);
+
+    private GrainId IdOf(string key) => GrainId.Create("arus-log", $"{_prefix}/{key}");
+
+    private async Task<GrainState<LogRowState>> LoadAsync(string name, string key)
+    {
+        var state = new GrainState<LogRowState>(new LogRowState());
+        await storage.ReadStateAsync(name, IdOf(key), state).ConfigureAwait(false);
+        return state;
+    }
+
+    private async Task<string?> TryWriteAsync(string name, string key, ReadOnlyMemory<byte> bytes, string? etag)
     {
         var state = new GrainState<LogRowState>(
-            new LogRowState { Bytes = head.ToArray() }) { ETag = etag!, RecordExists = etag is not null };
+            new LogRowState { Bytes = bytes.ToArray() }) { ETag = etag!, RecordExists = etag is not null };
         try
         {
-            await storage.WriteStateAsync(HeadState, IdOf(HeadState), state).ConfigureAwait(false);
+            await storage.WriteStateAsync(name, IdOf(key), state).ConfigureAwait(false);
             return state.ETag;
         }
         catch (InconsistentStateException)
@@ -72,33 +80,11 @@ public sealed class GrainStorageRowStore(IGrainStorage storage, TopicPartition p
         }
     }
 
-    /// <inheritdoc/>
-    public async ValueTask DeleteHeadAsync()
+    private async Task ClearAsync(string name, string key)
     {
-        GrainState<LogRowState> state = await LoadAsync(HeadState, IdOf(HeadState)).ConfigureAwait(false);
+        GrainState<LogRowState> state = await LoadAsync(name, key).ConfigureAwait(false);
         if (state.RecordExists)
-            await ClearAsync(HeadState, IdOf(HeadState), state).ConfigureAwait(false);
-    }
-
-    private GrainId IdOf(string key) => GrainId.Create("arus-log", $"{_prefix}/{key}");
-
-    private async Task<GrainState<LogRowState>> LoadAsync(string name, GrainId id)
-    {
-        var state = new GrainState<LogRowState>(new LogRowState());
-        await storage.ReadStateAsync(name, id, state).ConfigureAwait(false);
-        return state;
-    }
-
-    private async Task ClearAsync(string name, GrainId id, GrainState<LogRowState> state)
-    {
-        try
-        {
-            await storage.ClearStateAsync(name, id, state).ConfigureAwait(false);
-        }
-        catch (InconsistentStateException) when (name == RowState)
-        {
-            // Cleared by another leader.
-        }
+            await storage.ClearStateAsync(name, IdOf(key), state).ConfigureAwait(false);
     }
 }
 

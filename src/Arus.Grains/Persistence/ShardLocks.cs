@@ -6,7 +6,7 @@ namespace Arus.Grains;
 /// One writer at a time for a shard, across all processes that share the directory: a lock on an open file, which the operating
 /// system gives back when its process dies. Lock files stay, since removing one would let two processes hold "it" at once.
 /// </summary>
-internal sealed class ShardLocks(string directory, TimeSpan timeout, TimeProvider time)
+internal sealed class ShardLocks(string directory, FileLane lane, TimeSpan timeout, TimeProvider time)
 {
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan LongestPause = TimeSpan.FromMilliseconds(50);
@@ -15,9 +15,8 @@ internal sealed class ShardLocks(string directory, TimeSpan timeout, TimeProvide
     private readonly SemaphoreSlim[] _local = [.. Enumerable.Range(0, GrainStatePath.Shards).Select(_ => new SemaphoreSlim(1))];
 
     /// <summary>Waits for the shard. Dispose the answer to let the next writer in.</summary>
-    /// <param name="tryOpen">Runs a blocking attempt elsewhere than on the caller's thread.</param>
     /// <exception cref="TimeoutException">Another process held it for too long.</exception>
-    public async Task<IDisposable> EnterAsync(int shard, Func<Func<SafeFileHandle?>, Task<SafeFileHandle?>> tryOpen)
+    public async Task<IDisposable> EnterAsync(int shard)
     {
         string path = GrainStatePath.LockFile(directory, shard);
         long start = time.GetTimestamp();
@@ -27,14 +26,14 @@ internal sealed class ShardLocks(string directory, TimeSpan timeout, TimeProvide
             TimeSpan pause = FirstPause;
             while (true)
             {
-                if (await tryOpen(() => TryOpen(path)).ConfigureAwait(false) is { } handle)
+                if (await lane.RunAsync(() => TryOpen(path)).ConfigureAwait(false) is { } handle)
                     return new Held(handle, _local[shard]);
 
                 if (time.GetElapsedTime(start) > timeout)
                     throw new TimeoutException($"Another process has held the lock {path} for {timeout}; the state was not written.");
 
                 await Task.Delay(pause, time).ConfigureAwait(false);
-                pause = pause * 2 < LongestPause ? pause * 2 : LongestPause;
+                pause = TimeSpan.FromTicks(Math.Min(pause.Ticks * 2, LongestPause.Ticks));
             }
         }
         catch

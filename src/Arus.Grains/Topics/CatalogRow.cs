@@ -40,15 +40,7 @@ internal sealed class CatalogRow(IGrainStorage storage, GrainId shard, string ro
     {
         long wanted = _changed;
         while (_written < wanted)
-        {
-            if (_writing is { IsCompleted: false } underWay)
-            {
-                await underWay;
-                continue;
-            }
-
-            await (_writing = WriteOnceAsync());
-        }
+            await (_writing is { IsCompleted: false } underWay ? underWay : _writing = WriteOnceAsync());
     }
 
     private async Task WriteOnceAsync()
@@ -63,3 +55,18 @@ internal sealed class CatalogRow(IGrainStorage storage, GrainId shard, string ro
 
 /// <param name="Since">When it became so, or was read.</param>
 internal readonly record struct PendingTopic(TopicListing Topic, DateTimeOffset Since);
+
+/// <summary>
+/// One row of a catalog shard. A shard spreads its topics over many rows, so that a new topic rewrites a few kilobytes however many
+/// topics there are.
+/// </summary>
+[GenerateSerializer, Alias("arus.TopicCatalogRow")]
+internal sealed class TopicCatalogRow
+{
+    [Id(0)]
+    public TopicListing[] Listed { get; set; } = [];
+
+    /// <summary>Being created or deleted when this was written: the topic itself knows which.</summary>
+    [Id(1)]
+    public TopicListing[] Pending { get; set; } = [];
+}

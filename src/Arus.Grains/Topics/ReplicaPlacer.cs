@@ -23,8 +23,7 @@ internal static class ReplicaPlacer
             }
 
             CheckCount(assignments.Length, ErrorCode.InvalidReplicaAssignment);
-            CheckAssignments(assignments, liveBrokers);
-            return assignments;
+            return Checked(assignments, liveBrokers);
         }
 
         int count = spec.Partitions == -1 ? defaultPartitions : spec.Partitions;
@@ -60,8 +59,7 @@ internal static class ReplicaPlacer
                 $"{total - present} partitions are added, but {assignments.Length} assignments were given.");
         }
 
-        CheckAssignments(assignments, liveBrokers);
-        return assignments;
+        return Checked(assignments, liveBrokers);
     }
 
     private static int[][] Rotate(int count, ReadOnlySpan<int> brokers, uint start, int first)
@@ -86,14 +84,14 @@ internal static class ReplicaPlacer
 
         if (factor != 1)
         {
-            string fault = factor < 1
-                ? "allowed: 1, or -1 for the default"
-                : "replication is not there yet; allowed: 1, or -1 for the default";
-            throw new ArusException(ErrorCode.InvalidReplicationFactor, $"A replication factor of {factor} was requested; {fault}.");
+            string reason = factor < 1 ? "" : "replication is not there yet; ";
+            throw new ArusException(
+                ErrorCode.InvalidReplicationFactor,
+                $"A replication factor of {factor} was requested; {reason}allowed: 1, or -1 for the default.");
         }
     }
 
-    private static void CheckAssignments(int[][] assignments, ReadOnlySpan<int> liveBrokers)
+    private static int[][] Checked(int[][] assignments, ReadOnlySpan<int> liveBrokers)
     {
         for (int partition = 0; partition < assignments.Length; partition++)
         {
@@ -113,5 +111,7 @@ internal static class ReplicaPlacer
                     $"allowed: {string.Join(", ", liveBrokers.ToArray())}.");
             }
         }
+
+        return assignments;
     }
 }

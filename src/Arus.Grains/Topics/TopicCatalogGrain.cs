@@ -33,11 +33,10 @@ internal sealed class TopicCatalogGrain(
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
         GrainId shard = this.GetGrainId();
-        DateTimeOffset longAgo = DateTimeOffset.MinValue;
         for (int i = 0; i < RowCount; i++)
             _rows[i] = new CatalogRow(storage, shard, string.Create(CultureInfo.InvariantCulture, $"topics-{i:D2}"));
 
-        await Task.WhenAll(_rows.Select(row => row.ReadAsync(longAgo)));
+        await Task.WhenAll(_rows.Select(row => row.ReadAsync(DateTimeOffset.MinValue)));
         foreach (TopicListing topic in _rows.SelectMany(row => row.Listed.Values))
             _names[topic.Id] = topic.Name;
 
@@ -102,11 +101,8 @@ internal sealed class TopicCatalogGrain(
 
     private async Task WriteDirtyAsync()
     {
-        foreach (CatalogRow row in _rows)
-        {
-            if (row.IsDirty)
-                await SaveAsync(row);
-        }
+        foreach (CatalogRow row in _rows.Where(row => row.IsDirty))
+            await SaveAsync(row);
     }
 
     /// <summary>Asks the topics that have been pending for too long what became of them.</summary>

@@ -13,7 +13,7 @@ namespace Arus.Grains;
 /// </remarks>
 internal sealed class TopicGrain(
     [PersistentState("topic", StorageNames.Metadata)] IPersistentState<TopicState> state,
-    ILocalBroker broker, BrokerMembership membership, TimeProvider time, ILogger<TopicGrain> logger) : Grain, ITopicGrain
+    LocalBroker broker, BrokerMembership membership, TimeProvider time, ILogger<TopicGrain> logger) : Grain, ITopicGrain
 {
     private const int MaxConcurrentCalls = 32;
     private const int CatalogAttempts = 3;
@@ -25,6 +25,8 @@ internal sealed class TopicGrain(
     private TopicDescription? _description;
     private object? _membershipToken;
     private string _name = "";
+
+    private TopicState? Existing => _durable is { Deleting: false } ? _durable : null;
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
@@ -47,7 +49,7 @@ internal sealed class TopicGrain(
 
         await FinishDeletionAsync(CancellationToken.None);
         if (_durable is not null)
-            throw AlreadyExists();
+            throw new ArusException(ErrorCode.TopicAlreadyExists, $"Topic '{_name}' already exists.");
 
         Dictionary<string, string> configs = TopicConfigChanges.Check(spec.Configs, broker.Config);
         Guid id = TopicCatalog.IdFor(_name, Guid.NewGuid());
@@ -74,26 +76,26 @@ internal sealed class TopicGrain(
         Task.FromResult(_durable is { } topic && partition < topic.Replicas.Length ? topic.Replicas[partition][0] : -1);
 
     public Task<PartitionSpec?> DescribePartitionAsync(int partition) => Task.FromResult(
-        _durable is { Deleting: false } topic && partition < topic.Replicas.Length
+        Existing is { } topic && partition < topic.Replicas.Length
             ? new PartitionSpec(topic.Id, topic.Replicas[partition], topic.Configs)
             : null);
 
     public async Task DeleteAsync()
     {
-        TopicState topic = _durable is { Deleting: false } existing ? existing : throw Unknown();
+        TopicState topic = Existing ?? throw Unknown();
         if (!broker.Config.GetBoolean(BrokerConfigs.DeleteTopicEnable))
             throw new ArusException(ErrorCode.TopicDeletionDisabled, $"{BrokerConfigs.DeleteTopicEnable}=false on this cluster.");
 
-        await WriteAsync(topic.With(deleting: true));
+        await WriteAsync(topic with { Deleting = true, Version = topic.Version + 1 });
         await FinishDeletionAsync(CancellationToken.None);
     }
 
     public async Task<TopicDescription> CreatePartitionsAsync(int count, int[][]? assignments, bool validateOnly)
     {
-        TopicState topic = _durable is { Deleting: false } existing ? existing : throw Unknown();
+        TopicState topic = Existing ?? throw Unknown();
         int[][] added = ReplicaPlacer.PlaceAdded(
             topic.Replicas.Length, count, assignments, await LiveBrokersAsync(), RotationStart(topic.Id));
-        TopicState grown = topic.With(replicas: [.. topic.Replicas, .. added]);
+        TopicState grown = topic with { Replicas = [.. topic.Replicas, .. added], Version = topic.Version + 1 };
         if (validateOnly)
             return Describe(grown);
 
@@ -104,12 +106,12 @@ internal sealed class TopicGrain(
 
     public async Task AlterConfigsAsync(ConfigChange[] changes, bool validateOnly)
     {
-        TopicState topic = _durable is { Deleting: false } existing ? existing : throw Unknown();
+        TopicState topic = Existing ?? throw Unknown();
         Dictionary<string, string> configs = TopicConfigChanges.Apply(topic.Configs, changes, broker.Config);
         if (validateOnly)
             return;
 
-        await WriteAsync(topic.With(configs: configs));
+        await WriteAsync(topic with { Configs = configs, Version = topic.Version + 1 });
         await ForEachPartitionAsync(partition => partition.ReconfigureAsync(), CancellationToken.None);
     }
 
@@ -121,7 +123,7 @@ internal sealed class TopicGrain(
             _description = null;
         }
 
-        return Task.FromResult(_durable is { Deleting: false } topic ? topic.Id : (Guid?)null);
+        return Task.FromResult(Existing?.Id);
     }
 
     private async Task FinishDeletionAsync(CancellationToken cancellationToken)
@@ -171,17 +173,15 @@ internal sealed class TopicGrain(
         {
             await state.WriteStateAsync();
         }
-        catch (InconsistentStateException e)
+        catch (Exception e)
         {
-            // Another activation of this topic wrote; the next activation reads what it wrote.
             state.State = before;
+            if (e is not InconsistentStateException)
+                throw;
+
+            // Another activation of this topic wrote; the next activation reads what it wrote.
             DeactivateOnIdle();
             throw new ArusException(ErrorCode.RequestTimedOut, $"Topic '{_name}' was changed elsewhere at the same time; try again.", e);
-        }
-        catch
-        {
-            state.State = before;
-            throw;
         }
 
         _durable = next;
@@ -214,7 +214,7 @@ internal sealed class TopicGrain(
 
     private TopicDescription? Description()
     {
-        if (_durable is not { Deleting: false } topic)
+        if (Existing is not { } topic)
             return null;
 
         object token = membership.Token;
@@ -242,22 +242,15 @@ internal sealed class TopicGrain(
 
     /// <summary>The broker to call for a partition whose leader is gone: none, unless all brokers can read its records.</summary>
     private int Successor(int partition) =>
-        LocalBroker.SharesLogs(broker.Config) && membership.Alive is { Count: > 0 } alive ? alive[partition % alive.Count] : -1;
+        broker.SharesLogs && membership.Alive is { Count: > 0 } alive ? alive[partition % alive.Count] : -1;
 
     private TopicListing Listing(TopicState topic) => new(_name, topic.Id, topic.Replicas.Length, IsInternal(_name));
 
     /// <summary>Differs between topics, so that their first partitions are not all on one broker.</summary>
-    private static uint RotationStart(Guid id)
-    {
-        Span<byte> bytes = stackalloc byte[16];
-        id.TryWriteBytes(bytes);
-        return BitConverter.ToUInt32(bytes);
-    }
+    private static uint RotationStart(Guid id) => BitConverter.ToUInt32(id.ToByteArray());
 
     /// <summary>Topics that Kafka's own tools treat as the broker's.</summary>
     private static bool IsInternal(string name) => name is "__consumer_offsets" or "__transaction_state";
 
     private ArusException Unknown() => new(ErrorCode.UnknownTopicOrPartition, $"There is no topic '{_name}'.");
-
-    private ArusException AlreadyExists() => new(ErrorCode.TopicAlreadyExists, $"Topic '{_name}' already exists.");
 }

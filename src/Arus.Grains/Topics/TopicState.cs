@@ -1,9 +1,8 @@
-
 namespace Arus.Grains;
 
 /// <summary>What is durable of a topic. Replaced as a whole, never changed in place.</summary>
 [GenerateSerializer, Alias("arus.TopicState")]
-internal sealed class TopicState
+internal sealed record TopicState
 {
     /// <summary>Empty when there is no topic.</summary>
     [Id(0)]
@@ -27,14 +26,4 @@ internal sealed class TopicState
     /// <summary>Unix milliseconds.</summary>
     [Id(5)]
     public long CreatedAtMs { get; set; }
-
-    public TopicState With(int[][]? replicas = null, Dictionary<string, string>? configs = null, bool deleting = false) => new()
-    {
-        Id = Id,
-        Replicas = replicas ?? Replicas,
-        Configs = configs ?? Configs,
-        Version = Version + 1,
-        Deleting = deleting,
-        CreatedAtMs = CreatedAtMs,
-    };
 }

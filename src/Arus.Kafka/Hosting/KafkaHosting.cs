@@ -10,16 +10,16 @@ namespace Arus.Kafka;
 public static class KafkaHosting
 {
     /// <summary>
-    /// Adds the Kafka listeners of <see cref="ILocalBroker.Config"/> to the host, on a Kestrel server of their own, and makes this broker
+    /// Adds the Kafka listeners of <see cref="LocalBroker.Config"/> to the host, on a Kestrel server of their own, and makes this broker
     /// and its addresses known to the cluster once they are bound. The host must start them after Orleans, and have
-    /// <see cref="ILocalBroker"/> and <see cref="IGrainFactory"/> among its services.
+    /// <see cref="LocalBroker"/> and <see cref="IGrainFactory"/> among its services.
     /// </summary>
     public static IServiceCollection AddKafkaListeners(this IServiceCollection services)
     {
         services.TryAddSingleton(TimeProvider.System);
         services.AddMetrics();
-        services.AddSingleton(provider => KafkaListenerOptions.FromConfig(provider.GetRequiredService<ILocalBroker>().Config));
-        services.AddSingleton(provider => new KafkaListeners(KafkaListener.FromConfig(provider.GetRequiredService<ILocalBroker>().Config)));
+        services.AddSingleton(provider => KafkaListenerOptions.FromConfig(provider.GetRequiredService<LocalBroker>().Config));
+        services.AddSingleton(provider => new KafkaListeners(KafkaListener.FromConfig(provider.GetRequiredService<LocalBroker>().Config)));
         services.AddSingleton<KafkaMetrics>();
         services.AddSingleton<ConnectionRegistry>();
         services.AddSingleton<RequestMemory>();
@@ -62,7 +62,7 @@ public sealed record KafkaListeners(IReadOnlyList<KafkaListener> All)
 }
 
 /// <summary>Registers this broker with the cluster once its ports are bound: with port 0 they are not known before.</summary>
-internal sealed class BrokerRegistrar(KafkaListeners listeners, ILocalBroker broker, IGrainFactory grains) : IHostedLifecycleService
+internal sealed class BrokerRegistrar(KafkaListeners listeners, LocalBroker broker, IGrainFactory grains) : IHostedLifecycleService
 {
     public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 

@@ -41,7 +41,7 @@ public sealed class GroupCluster : IAsyncLifetime
     public IGroupCatalogGrain CatalogOf(string id) => _cluster.Client.GetGrain<IGroupCatalogGrain>(TopicCatalog.ShardOf(id));
 
     public Task KillAsync(int brokerId) =>
-        _cluster.KillSiloAsync(_cluster.Silos.Single(silo => silo.ServiceProvider.GetRequiredService<ILocalBroker>().BrokerId == brokerId));
+        _cluster.KillSiloAsync(_cluster.Silos.Single(silo => silo.ServiceProvider.GetRequiredService<LocalBroker>().BrokerId == brokerId));
 
     /// <summary>Calls again while the coordinator moves, as every client does.</summary>
     public static async Task<T> RetryAsync<T>(Func<Task<T>> call, Func<T, ErrorCode> errorOf)

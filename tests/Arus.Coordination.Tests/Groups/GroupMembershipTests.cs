@@ -61,7 +61,7 @@ public sealed class GroupMembershipTests
              5000 2: join pending c-2
             > advance 1
              6000 write CompletingRebalance gen=1 c-1[] c-2[]
-            """, new GroupOptions());
+            """, new GroupOptions(BrokerConfig.Default));
 
     [Fact]
     public void A_long_wait_is_answered_pending_and_taken_up_again() => GroupScript.CheckWithMember("""
@@ -351,5 +351,5 @@ public sealed class GroupMembershipTests
                 0 write CompletingRebalance gen=2 c-1[]
                 0 5: join c-1 gen=2 range leader=c-1 of c-1
             """,
-        new GroupOptions { InitialRebalanceDelayMs = 0, MaxSize = 1 });
+        new GroupOptions(BrokerConfig.Default) { InitialRebalanceDelayMs = 0, MaxSize = 1 });
 }

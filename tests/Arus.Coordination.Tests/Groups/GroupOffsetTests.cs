@@ -158,7 +158,7 @@ public sealed class GroupOffsetTests
                 0 write Empty gen=0 t-0=1'four'
                 0 1: None OffsetMetadataTooLarge
             """,
-        new GroupOptions { OffsetMetadataMaxBytes = 5 });
+        new GroupOptions(BrokerConfig.Default) { OffsetMetadataMaxBytes = 5 });
 
     [Fact]
     public void Offsets_of_a_consumer_without_a_group_expire_by_their_commit() => GroupScript.Check("""
@@ -201,5 +201,5 @@ public sealed class GroupOffsetTests
         Retention);
 
     private static GroupOptions Retention =>
-        new() { InitialRebalanceDelayMs = 0, OffsetsRetentionMs = 1_000, OffsetsRetentionCheckIntervalMs = 100 };
+        new(BrokerConfig.Default) { InitialRebalanceDelayMs = 0, OffsetsRetentionMs = 1_000, OffsetsRetentionCheckIntervalMs = 100 };
 }

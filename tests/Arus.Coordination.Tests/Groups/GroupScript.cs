@@ -18,7 +18,7 @@ namespace Arus.Coordination.Tests.Groups;
 /// <c>fetch TOKEN [t-0 …]</c>, <c>delete-offsets TOKEN t-0 …</c>, <c>delete TOKEN</c>, <c>describe</c>, <c>advance MS</c>, <c>restart</c>;
 /// <c>hold</c>: writes are from now on taken by <c>write</c> and reported by <c>written</c>. An ID may be ID/INSTANCE; <c>-</c> is none.
 /// </remarks>
-internal sealed class GroupScript : IMemberIdSource
+internal sealed class GroupScript
 {
     public const int WaitLimitMs = 4_000;
 
@@ -60,7 +60,7 @@ internal sealed class GroupScript : IMemberIdSource
 
     public static string Transcript(string script, GroupOptions? options = null)
     {
-        var run = new GroupScript(options ?? new GroupOptions { InitialRebalanceDelayMs = 0 });
+        var run = new GroupScript(options ?? new GroupOptions(BrokerConfig.Default) { InitialRebalanceDelayMs = 0 });
         foreach (string line in script.Split('\n'))
         {
             if (line.StartsWith('>'))
@@ -77,9 +77,8 @@ internal sealed class GroupScript : IMemberIdSource
         return run._transcript.ToString();
     }
 
-    string IMemberIdSource.Next() => (++_ids).ToString(CultureInfo.InvariantCulture);
-
-    private ConsumerGroup Load() => new(_options, this, WaitLimitMs, _stored, _storedOffsets, _now);
+    private ConsumerGroup Load() => new(
+        _options, () => (++_ids).ToString(CultureInfo.InvariantCulture), WaitLimitMs, _stored, _storedOffsets, _now);
 
     private void Execute(string[] words)
     {

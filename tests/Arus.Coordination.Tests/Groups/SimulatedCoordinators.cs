@@ -49,7 +49,7 @@ internal sealed class SimulatedStorage(SimulatedWorld world)
 }
 
 /// <summary>One activation of the group's coordinator, doing what the grain does.</summary>
-internal sealed class SimulatedCoordinator : IMemberIdSource
+internal sealed class SimulatedCoordinator
 {
     // A rebalance is prepared for a rebalance timeout; if only static members are left then as long as their sessions last on top.
     private const long LongestPreparationMs =
@@ -72,7 +72,9 @@ internal sealed class SimulatedCoordinator : IMemberIdSource
         _storage = storage;
         _name = name;
         _version = storage.Claim();
-        _group = new ConsumerGroup(new GroupOptions(), this, GroupScript.WaitLimitMs, storage.Metadata, storage.Offsets, world.Now);
+        _group = new ConsumerGroup(
+            new GroupOptions(BrokerConfig.Default), () => world.Random.Next().ToString("x8", null), GroupScript.WaitLimitMs,
+            storage.Metadata, storage.Offsets, world.Now);
         world.Note($"{name} starts: {_group.State} gen={_group.Generation}");
         CarryOutEffects();
     }
@@ -80,8 +82,6 @@ internal sealed class SimulatedCoordinator : IMemberIdSource
     public bool IsAlive { get; private set; } = true;
 
     public ConsumerGroup Group => _group;
-
-    string IMemberIdSource.Next() => _world.Random.Next().ToString("x8", null);
 
     public void Kill(string why)
     {

@@ -138,6 +138,26 @@ public sealed class CoordinatorGrainTests(CoordinatorGrainTests.OneSilo silo) : 
     }
 
     [Fact]
+    public async Task A_machine_that_throws_at_a_request_is_discarded_with_all_that_waits_in_it()
+    {
+        Assert.Equal(5, await _counter.AddAsync(5));
+        Task<int> waiting = _counter.WaitAsync(AnHourMs, claim: true);
+        await Row.NotedAsync("wait");
+
+        await Assert.ThrowsAsync<NotSupportedException>(() => _counter.BreakAsync(0).WaitAsync(TestTimeout.Value));
+        await AreRefusedAsync(waiting);
+        Assert.Equal(15, await AddAgainAsync(10));
+    }
+
+    [Fact]
+    public async Task A_machine_that_throws_at_its_deadline_is_discarded_with_all_that_waits_in_it()
+    {
+        Assert.Equal(5, await _counter.AddAsync(5));
+        await AreRefusedAsync(_counter.WaitAsync(AnHourMs, claim: true), _counter.BreakAsync(10));
+        Assert.Equal(15, await AddAgainAsync(10));
+    }
+
+    [Fact]
     public async Task The_timer_follows_the_nearest_deadline()
     {
         Task<int> far = _counter.WaitAsync(AnHourMs, claim: true);

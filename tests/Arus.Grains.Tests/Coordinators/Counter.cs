@@ -13,6 +13,7 @@ internal sealed class Counter(int total, Action<string> note) : IStateMachine<Co
     private readonly List<Reply> _writing = [];
     private readonly List<Reply> _unwritten = [];
     private readonly List<(long Due, Reply Reply)> _waiting = [];
+    private long _breaksAtMs = long.MaxValue;
 
     public bool IsIdle => _unwritten.Count == 0;
 
@@ -24,6 +25,15 @@ internal sealed class Counter(int total, Action<string> note) : IStateMachine<Co
             note($"add {add.Amount}");
             _unwritten.Add(new Reply(call, new Number(total)));
         }
+        else if (request is Break { DelayMs: > 0 } later)
+        {
+            note("break");
+            _breaksAtMs = nowMs + later.DelayMs;
+        }
+        else if (request is Break)
+        {
+            BreakDown();
+        }
         else
         {
             note("wait");
@@ -33,6 +43,9 @@ internal sealed class Counter(int total, Action<string> note) : IStateMachine<Co
 
     public void Advance(long nowMs)
     {
+        if (nowMs >= _breaksAtMs)
+            BreakDown();
+
         _ready.AddRange(_waiting.Where(waiting => waiting.Due <= nowMs).Select(waiting => waiting.Reply));
         _waiting.RemoveAll(waiting => waiting.Due <= nowMs);
     }
@@ -56,13 +69,23 @@ internal sealed class Counter(int total, Action<string> note) : IStateMachine<Co
 
         Reply[] replies = [.. _ready];
         _ready.Clear();
-        return new(replies, records, _waiting.Select(waiting => waiting.Due).DefaultIfEmpty(long.MaxValue).Min());
+        return new(replies, records, _waiting.Select(waiting => waiting.Due).Append(_breaksAtMs).Min());
+    }
+
+    /// <summary>What it has half done must not be acknowledged.</summary>
+    private void BreakDown()
+    {
+        total = -1;
+        throw new NotSupportedException("The machine has a mistake.");
     }
 }
 
 internal sealed record Add(int Amount) : CounterMessage;
 
 internal sealed record Wait(int DelayMs) : CounterMessage;
+
+/// <summary>Makes the machine throw, at once or when the time is over.</summary>
+internal sealed record Break(int DelayMs) : CounterMessage;
 
 internal sealed record Number(int Value) : CounterMessage;
 

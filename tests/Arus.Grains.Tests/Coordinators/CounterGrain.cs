@@ -16,6 +16,10 @@ public interface ICounterGrain : IGrainWithStringKey
     [AlwaysInterleave]
     Task CheckAsync();
 
+    /// <summary>Makes the machine throw, at once or when the time is over.</summary>
+    [AlwaysInterleave]
+    Task BreakAsync(int delayMs);
+
     /// <summary>Ends the activation, and answers when the time is over.</summary>
     [AlwaysInterleave]
     Task<int> DeactivateAndWaitAsync(int delayMs);
@@ -37,6 +41,8 @@ internal sealed class CounterGrain(CounterRows rows, ILogger<CounterGrain> logge
     public async Task<int> WaitAsync(int delayMs, bool claim) => (await AskAsync<Number>(new Wait(delayMs), claim: claim)).Value;
 
     public Task CheckAsync() => CheckOwnershipAsync();
+
+    public Task BreakAsync(int delayMs) => AskAsync<Number>(new Break(delayMs));
 
     public async Task<int> DeactivateAndWaitAsync(int delayMs)
     {

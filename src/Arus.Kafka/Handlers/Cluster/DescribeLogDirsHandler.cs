@@ -4,7 +4,7 @@ using Arus.Protocol;
 namespace Arus.Kafka;
 
 /// <summary>Answers how much of this broker's disk its partitions take.</summary>
-internal sealed class DescribeLogDirsHandler(ILocalBroker broker, TopicCache topicCache, PartitionGrains partitions)
+internal sealed class DescribeLogDirsHandler(LocalBroker broker, TopicCache topicCache, PartitionGrains partitions)
     : ApiHandler<DescribeLogDirsRequest>(ApiScope.Partition, RequestOrdering.Concurrent, "this broker")
 {
     protected override async Task<IApiMessage?> HandleAsync(DescribeLogDirsRequest request, KafkaRequestContext context)

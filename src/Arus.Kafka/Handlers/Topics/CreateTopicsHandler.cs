@@ -4,7 +4,7 @@ using Arus.Protocol;
 namespace Arus.Kafka;
 
 /// <summary>Creates topics, each by itself.</summary>
-internal sealed class CreateTopicsHandler(IGrainFactory grains, ILocalBroker broker, TopicCache topicCache)
+internal sealed class CreateTopicsHandler(IGrainFactory grains, LocalBroker broker, TopicCache topicCache)
     : ApiHandler<CreateTopicsRequest>(ApiScope.Controller)
 {
     protected override async Task<IApiMessage?> HandleAsync(CreateTopicsRequest request, KafkaRequestContext context)

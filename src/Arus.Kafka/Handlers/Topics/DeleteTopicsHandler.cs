@@ -4,7 +4,7 @@ using Arus.Protocol;
 namespace Arus.Kafka;
 
 /// <summary>Deletes topics by name, or by id since version 6.</summary>
-internal sealed class DeleteTopicsHandler(IGrainFactory grains, ILocalBroker broker, TopicCache topicCache)
+internal sealed class DeleteTopicsHandler(IGrainFactory grains, LocalBroker broker, TopicCache topicCache)
     : ApiHandler<DeleteTopicsRequest>(ApiScope.Controller)
 {
     protected override async Task<IApiMessage?> HandleAsync(DeleteTopicsRequest request, KafkaRequestContext context)

@@ -7,7 +7,7 @@ using Description = Arus.Protocol.DescribeConfigsResponse.DescribeConfigsResourc
 namespace Arus.Kafka;
 
 /// <summary>Describes the configuration of topics and of this broker.</summary>
-internal sealed class DescribeConfigsHandler(ILocalBroker broker, TopicCache topicCache)
+internal sealed class DescribeConfigsHandler(LocalBroker broker, TopicCache topicCache)
     : ApiHandler<DescribeConfigsRequest>(ApiScope.Controller, RequestOrdering.Concurrent)
 {
     protected override async Task<IApiMessage?> HandleAsync(DescribeConfigsRequest request, KafkaRequestContext context) =>

@@ -3,15 +3,16 @@ using System.Globalization;
 namespace Arus.Grains;
 
 /// <summary>The broker that this process is. A singleton service of every silo; safe for use by any thread.</summary>
-public interface ILocalBroker
+/// <param name="Config">What was configured at start.</param>
+public sealed record LocalBroker(BrokerConfig Config)
 {
-    int BrokerId { get; }
+    public int BrokerId { get; } = Config.GetInt(BrokerConfigs.BrokerId);
 
-    /// <summary>The name of this process's silo in the cluster membership: <see cref="BrokerNames.SiloName"/>.</summary>
-    string SiloName { get; }
+    /// <summary>The name of this process's silo in the cluster membership.</summary>
+    public string SiloName => BrokerNames.SiloName(BrokerId);
 
-    /// <summary>What was configured at start.</summary>
-    BrokerConfig Config { get; }
+    /// <summary>Whether the records are where every broker can read them, so that any may lead any partition.</summary>
+    public bool SharesLogs => Config.GetString(BrokerConfigs.LogType) == BrokerConfigs.LogTypeStorage;
 }
 
 /// <summary>How broker ids and silo names stand for each other.</summary>
