@@ -121,7 +121,7 @@ internal sealed class RowLeadership(RowLogContext log, RowStore store, RowList r
     /// <summary>Adds a row that stands at the log's end.</summary>
     public void Add(SegmentRow row)
     {
-        foreach (ReadOnlyMemory<byte> batch in RowBatches.Of(row.Batches))
+        foreach (ReadOnlyMemory<byte> batch in BatchSlicing.Split(row.Batches))
             producers.AddStored(new RecordBatchHeader(batch.Span), log.NowMs);
 
         RowInfo info = row.InfoIn(rows.Generation);

@@ -42,29 +42,12 @@ internal sealed class RowList
     /// <summary>Keys of rows that are not part of the log any more and may still exist. Used inside operations.</summary>
     public IReadOnlyList<string> Garbage => _garbage;
 
-    public int Count
-    {
-        get
-        {
-            using (_lock.Enter())
-                return _rows.Count;
-        }
-    }
+    public int Count => _lock.Read(this, static list => list._rows.Count);
 
-    public int LatestEpoch
-    {
-        get
-        {
-            using (_lock.Enter())
-                return _epochs.Latest;
-        }
-    }
+    public int LatestEpoch => _lock.Read(this, static list => list._epochs.Latest);
 
-    public LogEpochEnd EpochEnd(int leaderEpoch)
-    {
-        using (_lock.Enter())
-            return _epochs.End(leaderEpoch, _end);
-    }
+    public LogEpochEnd EpochEnd(int leaderEpoch) =>
+        _lock.Read((List: this, leaderEpoch), static key => key.List._epochs.End(key.leaderEpoch, key.List._end));
 
     /// <summary>The row that a reader goes on with.</summary>
     /// <param name="offset">What the reader asked for.</param>

@@ -3,28 +3,29 @@ namespace Arus.Storage.Rows;
 /// <summary>Reads rows beside the operations. Thread-safe.</summary>
 internal sealed class RowReader(RowLogContext log, RowStore store, RowList rows, RowLeadership leadership)
 {
-    /// <summary>A row may be merged away between looking it up and reading it; then it is looked up again.</summary>
     private const int Attempts = 16;
 
-    public async ValueTask<LogReadResult> ReadAsync(long offset, int maxBytes, bool minOneBatch)
-    {
-        if (log.IsClosing)
-            return Answer([], ErrorCode.NotLeaderOrFollower);
+    public async ValueTask<LogReadResult> ReadAsync(long offset, int maxBytes, bool minOneBatch) =>
+        log.IsClosing
+            ? Answer([], ErrorCode.NotLeaderOrFollower)
+            : await RetryAsync(() => FindAsync(offset, maxBytes, minOneBatch)).ConfigureAwait(false);
 
+    public async ValueTask<LogTimestamp?> FindByTimestampAsync(long timestamp) =>
+        await RetryAsync(() => FindFirstAsync(timestamp)).ConfigureAwait(false);
+
+    public async ValueTask<LogTimestamp?> FindMaxTimestampAsync() => await RetryAsync(FindMaxAsync).ConfigureAwait(false);
+
+    private async Task<LogReadResult> FindAsync(long offset, int maxBytes, bool minOneBatch)
+    {
         long from = offset;
-        for (int attempt = 0; attempt < Attempts;)
+        while (true)
         {
             (bool inRange, RowInfo? found) = rows.Find(offset, from);
             if (!inRange || found is not { } row)
                 return Answer([], inRange ? ErrorCode.None : ErrorCode.OffsetOutOfRange);
 
-            if (await store.TryReadAsync(row, keep: true).ConfigureAwait(false) is not { } batches)
-            {
-                attempt++;
-                continue;
-            }
-
-            int position = RowBatches.PositionOf(batches.Span, offset);
+            ReadOnlyMemory<byte> batches = await store.ReadAsync(row, keep: true).ConfigureAwait(false);
+            int position = BatchSlicing.PositionOf(batches.Span, offset);
             if (position < batches.Length)
             {
                 int length = BatchSlicing.WholeBatches(batches.Span[position..], maxBytes, minOneBatch);
@@ -33,77 +34,72 @@ internal sealed class RowReader(RowLogContext log, RowStore store, RowList rows,
 
             from = row.NextOffset; // Compaction took what the row had from the offset on.
         }
-
-        throw await MissingAsync($"The row of offset {offset} of {log.Partition} is missing from the store.").ConfigureAwait(false);
     }
 
-    public async ValueTask<LogTimestamp?> FindByTimestampAsync(long timestamp)
+    private async Task<LogTimestamp?> FindFirstAsync(long timestamp)
     {
-        for (int attempt = 0; attempt < Attempts; attempt++)
+        foreach (RowInfo row in rows.FindByTimestamp(timestamp))
         {
-            bool missed = false;
-            foreach (RowInfo row in rows.FindByTimestamp(timestamp).TakeWhile(_ => !missed))
+            foreach (ReadOnlyMemory<byte> batch in BatchSlicing.Split(await store.ReadAsync(row, keep: true).ConfigureAwait(false)))
             {
-                if (await store.TryReadAsync(row, keep: true).ConfigureAwait(false) is { } batches)
+                if (new RecordBatchHeader(batch.Span).MaxTimestamp >= timestamp
+                    && BatchTimestamps.FindFirst(batch, timestamp, rows.LogStartOffset) is { } found)
                 {
-                    foreach (ReadOnlyMemory<byte> batch in RowBatches.Of(batches))
-                    {
-                        if (new RecordBatchHeader(batch.Span).MaxTimestamp >= timestamp
-                            && BatchTimestamps.FindFirst(batch, timestamp, rows.LogStartOffset) is { } found)
-                        {
-                            return found;
-                        }
-                    }
-                }
-                else
-                {
-                    missed = true;
+                    return found;
                 }
             }
-
-            if (!missed)
-                return null;
         }
 
-        throw await MissingAsync($"The rows of {log.Partition} changed {Attempts} times while they were searched.").ConfigureAwait(false);
+        return null;
     }
 
-    public async ValueTask<LogTimestamp?> FindMaxTimestampAsync()
+    private async Task<LogTimestamp?> FindMaxAsync()
     {
-        for (int attempt = 0; attempt < Attempts; attempt++)
+        long start = rows.LogStartOffset;
+        RowInfo[] readable = rows.FindByTimestamp(long.MinValue);
+        if (readable.Length == 0)
+            return null;
+
+        // The first row may begin before the log does; what it knows of itself counts only for the rest.
+        long first = readable[0].MaxTimestamp;
+        if (readable[0].BaseOffset < start)
         {
-            long start = rows.LogStartOffset;
-            RowInfo[] readable = rows.FindByTimestamp(long.MinValue);
-            if (readable.Length == 0)
-                return null;
-
-            // The first row may begin before the log does; what it knows of itself counts only for the rest.
-            long max = readable.Skip(1).Aggregate(RecordBatchHeader.NoTimestamp, (greatest, row) => Math.Max(greatest, row.MaxTimestamp));
-            long? first = readable[0].BaseOffset >= start ? readable[0].MaxTimestamp
-                : await MaxTimestampFromAsync(readable[0], start).ConfigureAwait(false);
-            if (first is { } known)
-                return await FindByTimestampAsync(Math.Max(max, known)).ConfigureAwait(false);
+            ReadOnlyMemory<byte> batches = await store.ReadAsync(readable[0], keep: true).ConfigureAwait(false);
+            first = BatchSlicing.Split(batches).Select(batch => BatchTimestamps.MaxFrom(batch, start))
+                .Append(RecordBatchHeader.NoTimestamp).Max();
         }
 
-        throw await MissingAsync($"The first row of {log.Partition} changed {Attempts} times while it was searched.").ConfigureAwait(false);
+        return await FindFirstAsync(readable.Skip(1).Aggregate(first, (greatest, row) => Math.Max(greatest, row.MaxTimestamp)))
+            .ConfigureAwait(false);
     }
 
-    /// <summary>The greatest timestamp of a row's records from an offset on; null when the row is gone.</summary>
-    private async Task<long?> MaxTimestampFromAsync(RowInfo row, long start) =>
-        await store.TryReadAsync(row, keep: true).ConfigureAwait(false) is { } batches
-            ? RowBatches.Of(batches).Select(batch => BatchTimestamps.MaxFrom(batch, start)).Append(RecordBatchHeader.NoTimestamp).Max()
-            : null;
-
-    /// <summary>A row that is missing again and again was replaced by a newer leader, if there is one.</summary>
-    private async Task<LogException> MissingAsync(string message)
+    /// <summary>
+    /// Looks rows up again when one is gone, since it may have been merged. One that is missing again and again was replaced by a newer
+    /// leader, if there is one.
+    /// </summary>
+    private async Task<T> RetryAsync<T>(Func<Task<T>> read)
     {
-        int leader = await leadership.ReadLeaderAsync().ConfigureAwait(false);
-        if (leader <= leadership.ClaimedEpoch)
-            return new LogException(message);
+        for (int attempt = 1; ; attempt++)
+        {
+            try
+            {
+                return await read().ConfigureAwait(false);
+            }
+            catch (RowMissingException error) when (attempt == Attempts)
+            {
+                int leader = await leadership.ReadLeaderAsync().ConfigureAwait(false);
+                if (leader <= leadership.ClaimedEpoch)
+                    throw new LogException(error.Message, error);
 
-        var fenced = new LogException(log.FencedBy(leader, leadership.ClaimedEpoch), error: ErrorCode.FencedLeaderEpoch);
-        log.Fail(fenced);
-        return fenced;
+                var fenced = new LogException(log.FencedBy(leader, leadership.ClaimedEpoch), error: ErrorCode.FencedLeaderEpoch);
+                log.Fail(fenced);
+                throw fenced;
+            }
+            catch (RowMissingException)
+            {
+                // Looked up again.
+            }
+        }
     }
 
     private LogReadResult Answer(ReadOnlyMemory<byte>[] records, ErrorCode error = ErrorCode.None) =>

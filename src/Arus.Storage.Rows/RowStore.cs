@@ -8,26 +8,22 @@ internal sealed class RowStore(TopicPartition partition, ISegmentRowStore store,
 {
     private readonly RowCache _cache = new(options.CacheBytes);
 
-    /// <summary>The batches of a row; null when the store does not have it.</summary>
+    /// <summary>The batches of a row.</summary>
     /// <param name="keep">Whether to keep them in memory.</param>
-    public async Task<ReadOnlyMemory<byte>?> TryReadAsync(RowInfo row, bool keep)
+    /// <exception cref="RowMissingException">The store does not have the row.</exception>
+    public async Task<ReadOnlyMemory<byte>> ReadAsync(RowInfo row, bool keep = false)
     {
         string key = row.Key;
         if (_cache.TryGet(key, out ReadOnlyMemory<byte> cached))
             return cached;
 
-        SegmentRow? read = await FindAsync(key).ConfigureAwait(false);
-        if (read is not null && keep)
+        SegmentRow read = await FindAsync(key).ConfigureAwait(false)
+            ?? throw new RowMissingException($"The row {key} of {partition} is missing from the store.");
+        if (keep)
             _cache.Add(key, read.Batches);
 
-        return read?.Batches;
+        return read.Batches;
     }
-
-    /// <summary>The batches of a row that only this log's leader may delete.</summary>
-    /// <exception cref="LogException">The row is missing.</exception>
-    public async Task<ReadOnlyMemory<byte>> ReadAsync(RowInfo row) =>
-        await TryReadAsync(row, keep: false).ConfigureAwait(false)
-            ?? throw new LogException($"The row {row.Key} of {partition} is missing from the store.");
 
     /// <summary>The row of a key; null when there is none.</summary>
     /// <exception cref="LogException">The row is damaged.</exception>
@@ -38,31 +34,17 @@ internal sealed class RowStore(TopicPartition partition, ISegmentRowStore store,
     public void Keep(string key, ReadOnlyMemory<byte> batches) => _cache.Add(key, batches);
 
     /// <summary>Inserts a row; false when another one has the key. After an error it is read, since it may have been inserted.</summary>
-    public async Task<bool> TryInsertAsync(string key, byte[] bytes)
-    {
-        for (int attempt = 1; ; attempt++)
-        {
-            try
-            {
-                if (await store.TryInsertAsync(key, bytes).ConfigureAwait(false))
-                    return true;
-
-                // It may be the row of an attempt whose answer was lost. Epochs are given once, so the same bytes are the same row.
-                return await RetryAsync(() => store.ReadAsync(key)).ConfigureAwait(false) is { } there && there.Span.SequenceEqual(bytes);
-            }
-            catch (Exception error) when (error is not LogException && attempt < options.StoreAttempts)
-            {
-                // Tried again; the insert decides.
-            }
-        }
-    }
-
-    public Task<bool> DeleteAsync(string key) =>
+    public Task<bool> TryInsertAsync(string key, byte[] bytes) =>
         RetryAsync(async () =>
         {
-            await store.DeleteAsync(key).ConfigureAwait(false);
-            return true;
+            if (await store.TryInsertAsync(key, bytes).ConfigureAwait(false))
+                return true;
+
+            // It may be the row of an attempt whose answer was lost. Epochs are given once, so the same bytes are the same row.
+            return await RetryAsync(() => store.ReadAsync(key)).ConfigureAwait(false) is { } there && there.Span.SequenceEqual(bytes);
         });
+
+    public Task<bool> DeleteAsync(string key) => RetryAsync(() => TrueAfterAsync(store.DeleteAsync(key)));
 
     public Task<StoredHead?> ReadHeadAsync() => RetryAsync(store.ReadHeadAsync);
 
@@ -79,12 +61,13 @@ internal sealed class RowStore(TopicPartition partition, ISegmentRowStore store,
         }
     }
 
-    public Task<bool> DeleteHeadAsync() =>
-        RetryAsync(async () =>
-        {
-            await store.DeleteHeadAsync().ConfigureAwait(false);
-            return true;
-        });
+    public Task<bool> DeleteHeadAsync() => RetryAsync(() => TrueAfterAsync(store.DeleteHeadAsync()));
+
+    private static async ValueTask<bool> TrueAfterAsync(ValueTask step)
+    {
+        await step.ConfigureAwait(false);
+        return true;
+    }
 
     /// <summary>Repeats a step that has no other effect when it is repeated.</summary>
     private async Task<T> RetryAsync<T>(Func<ValueTask<T>> step)
@@ -102,3 +85,6 @@ internal sealed class RowStore(TopicPartition partition, ISegmentRowStore store,
         }
     }
 }
+
+/// <summary>A row is not in the store: it was merged, compacted or deleted since it was looked up.</summary>
+internal sealed class RowMissingException(string message) : Exception(message);

@@ -35,7 +35,7 @@ internal sealed class RowTruncation(
     {
         ReadOnlyMemory<byte> batches = await store.ReadAsync(row).ConfigureAwait(false);
         (int length, long end, long maxTimestamp) = (0, row.BaseOffset, RecordBatchHeader.NoTimestamp);
-        foreach (ReadOnlyMemory<byte> batch in RowBatches.Of(batches))
+        foreach (ReadOnlyMemory<byte> batch in BatchSlicing.Split(batches))
         {
             var header = new RecordBatchHeader(batch.Span);
             if (header.NextOffset > offset)
@@ -58,7 +58,7 @@ internal sealed class RowTruncation(
         RowInfo[] last = cut is { } row ? [row] : [];
         foreach (RowInfo info in rows.All.Take(kept).Concat(last).ToArray())
         {
-            foreach (ReadOnlyMemory<byte> batch in RowBatches.Of(await store.ReadAsync(info).ConfigureAwait(false)))
+            foreach (ReadOnlyMemory<byte> batch in BatchSlicing.Split(await store.ReadAsync(info).ConfigureAwait(false)))
                 rebuilt.AddStored(new RecordBatchHeader(batch.Span), log.NowMs);
         }
 

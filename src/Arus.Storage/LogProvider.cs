@@ -1,3 +1,5 @@
+using LogCheckpoint = Arus.Protocol.LogCheckpoint;
+
 namespace Arus.Storage;
 
 /// <summary>
@@ -8,8 +10,10 @@ namespace Arus.Storage;
 /// Nothing here continues in its caller's context: the caller may be a grain whose silo was killed and which gets no further turn, and
 /// the next opening of the log and the provider's disposal wait for an opening or closing that it began.
 /// </remarks>
-public sealed class LogProvider : IPartitionLogProvider, ILogOwner
+public sealed class LogProvider : IPartitionLogProvider
 {
+    private const string DeletedSuffix = ".deleted";
+
     private readonly Lock _lock = new();
     private readonly Dictionary<TopicPartition, Task<PartitionLog?>> _open = [];
     private readonly LogShared _shared;
@@ -37,7 +41,12 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
             throw new LogException($"The log directory {_shared.Options.Directory} cannot be used: {error.Message}", error);
         }
 
-        DirectoryRemoval.RemoveLeftovers(_shared);
+        // What an earlier process renamed and had no time to delete.
+        foreach (string name in _shared.FileSystem.ListDirectories(_shared.Options.Directory))
+        {
+            if (name.EndsWith(DeletedSuffix, StringComparison.Ordinal))
+                DeleteLater(Path.Combine(_shared.Options.Directory, name));
+        }
     }
 
     /// <summary>Logs in memory alone, for tests and brokers that keep nothing.</summary>
@@ -75,20 +84,16 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
 
     /// <inheritdoc/>
     public async ValueTask DeleteAsync(TopicPartition partition, Guid topicId) =>
-        await ReplaceAsync(
-            partition,
-            _ =>
-            {
-                Delete(partition, topicId);
-                return null;
-            },
-            "deleted").ConfigureAwait(false);
+        await ReplaceAsync(partition, _ => Delete(partition, topicId), "deleted", log => topicId == Guid.Empty || log.TopicId == topicId)
+            .ConfigureAwait(false);
 
     /// <summary>
     /// Closes the partition's log and puts another in its place, or none. The next call for the partition waits for it: what is done to
     /// one partition is done one after the other.
     /// </summary>
-    private async Task<PartitionLog?> ReplaceAsync(TopicPartition partition, Func<int, PartitionLog?> replacement, string purpose)
+    /// <param name="deletes">Whether the log that is closed is deleted then; null for no.</param>
+    private async Task<PartitionLog?> ReplaceAsync(
+        TopicPartition partition, Func<int, PartitionLog?> replacement, string purpose, Func<PartitionLog, bool>? deletes = null)
     {
         var entry = new TaskCompletionSource<PartitionLog?>(TaskCreationOptions.RunContinuationsAsynchronously);
         Task<PartitionLog?>? before;
@@ -105,7 +110,7 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
         try
         {
             if (before is not null)
-                await CloseAsync(before).ConfigureAwait(false);
+                await CloseAsync(before, deletes).ConfigureAwait(false);
 
             var work = new LogTask<PartitionLog?>(
                 () => replacement(affinity),
@@ -133,7 +138,7 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
             open = [.. _open.Values];
         }
 
-        await Task.WhenAll(open.Select(CloseAsync)).ConfigureAwait(false);
+        await Task.WhenAll(open.Select(entry => CloseAsync(entry))).ConfigureAwait(false);
         if (_ownsScheduler)
             await _shared.Scheduler.DisposeAsync().ConfigureAwait(false);
 
@@ -155,13 +160,14 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
         }
     }
 
-    void ILogOwner.OnClosed(PartitionLog log) =>
+    /// <summary>Forgets a log that has closed by itself.</summary>
+    internal void OnClosed(PartitionLog log) =>
         Forget(log.Partition, entry => entry.IsCompletedSuccessfully && entry.Result == log);
 
-    private static async Task CloseAsync(Task<PartitionLog?> entry)
+    private static async Task CloseAsync(Task<PartitionLog?> entry, Func<PartitionLog, bool>? deletes = null)
     {
         if (await entry.ConfigureAwait(false) is { } log)
-            await log.DisposeAsync().ConfigureAwait(false);
+            await log.CloseAsync(checkpoint: deletes?.Invoke(log) != true).ConfigureAwait(false);
     }
 
     private void Forget(TopicPartition partition, Func<Task<PartitionLog?>, bool> isGone)
@@ -182,17 +188,38 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
         return new PartitionLog(_shared, partition, directory, id, affinity, config, loaded, this);
     }
 
-    private void Delete(TopicPartition partition, Guid topicId)
+    /// <summary>Removes a log's directory: it is renamed at once, so that its name is free, and deleted in the background.</summary>
+    private PartitionLog? Delete(TopicPartition partition, Guid topicId)
     {
         string directory = Path.Combine(_shared.Options.Directory, partition.ToString());
-        if (FindOther(topicId, directory) is null)
-            DirectoryRemoval.Remove(_shared, directory);
+        if (FindOther(topicId, directory) is null && _shared.FileSystem.DirectoryExists(directory))
+            DeleteLater(SetAside(directory, DeletedSuffix));
+
+        return null;
+    }
+
+    private void DeleteLater(string directory) =>
+        _shared.DeleteLater(default, directory, static (fileSystem, path) => fileSystem.DeleteDirectory(path));
+
+    /// <summary>Gives a directory a name that none has yet: <c>directory.1.deleted</c>, <c>directory.2.deleted</c>, and so on.</summary>
+    private string SetAside(string directory, string suffix)
+    {
+        ILogFileSystem fileSystem = _shared.FileSystem;
+        int number = 1;
+        while (fileSystem.DirectoryExists(Name()))
+            number++;
+
+        fileSystem.RenameDirectory(directory, Name());
+        fileSystem.SyncDirectory(_shared.Options.Directory);
+        return Name();
+
+        string Name() => FormattableString.Invariant($"{directory}.{number}{suffix}");
     }
 
     /// <summary>What a directory says of itself when it belongs to another topic of the same name; null when it does not.</summary>
     private LogCheckpoint? FindOther(Guid topicId, string directory) =>
         topicId != Guid.Empty && _shared.FileSystem.DirectoryExists(directory)
-        && LogCheckpoint.Read(_shared.FileSystem, directory, out _) is { } checkpoint
+        && LogCheckpointFile.Read(_shared.FileSystem, directory, out _) is { } checkpoint
         && checkpoint.TopicId != Guid.Empty && checkpoint.TopicId != topicId
             ? checkpoint
             : null;
@@ -203,9 +230,7 @@ public sealed class LogProvider : IPartitionLogProvider, ILogOwner
         if (FindOther(topicId, directory) is not { } checkpoint)
             return;
 
-        string stray = DirectoryRemoval.NewName(_shared.FileSystem, directory, ".stray");
-        _shared.FileSystem.RenameDirectory(directory, stray);
-        _shared.FileSystem.SyncDirectory(_shared.Options.Directory);
+        string stray = SetAside(directory, ".stray");
         _shared.Report(
             LogEventKind.SetAside, partition, directory,
             $"{directory} belongs to topic id {checkpoint.TopicId}, not {topicId}; it was renamed to {Path.GetFileName(stray)}. "

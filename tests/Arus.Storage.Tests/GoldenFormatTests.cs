@@ -1,3 +1,5 @@
+using LogCheckpoint = Arus.Protocol.LogCheckpoint;
+
 namespace Arus.Storage.Tests;
 
 /// <summary>Formats on disk never change unnoticed: a change needs a new version and a reader of the old one.</summary>
@@ -19,14 +21,22 @@ public sealed class GoldenFormatTests
     [Fact]
     public void The_checkpoint()
     {
-        var checkpoint = new LogCheckpoint(
-            new Guid("00010203-0405-0607-0809-0a0b0c0d0e0f"), 5, 1000, 900, 4096, 700,
-            [new EpochStart(1, 0), new EpochStart(4, 500)], ProducerSnapshot.Serialize(new ProducerStateManager()));
-        byte[] bytes = checkpoint.Serialize();
-        Assert.Equal(Checkpoint, Convert.ToHexString(bytes));
+        var checkpoint = new LogCheckpoint
+        {
+            TopicId = new Guid("00010203-0405-0607-0809-0a0b0c0d0e0f"),
+            LogStartOffset = 5,
+            RecoveryOffset = 1000,
+            RecoverySegment = 900,
+            RecoveryPosition = 4096,
+            CleanedOffset = 700,
+            Epochs = LogCheckpointer.ToStored([new EpochStart(1, 0), new EpochStart(4, 500)]),
+            Producers = ProducerSnapshot.Serialize(new ProducerStateManager()),
+        };
         var disk = new MemoryFileSystem();
-        DurableFile.Write(disk, "/d/log.checkpoint", bytes, durable: true);
-        Assert.Equal(bytes, LogCheckpoint.Read(disk, "/d", out _)!.Serialize());
+        LogCheckpointFile.Write(disk, "/d", checkpoint, durable: true);
+        Assert.Equal(Checkpoint, Convert.ToHexString(DurableFile.ReadFramed(disk, "/d/log.checkpoint", out _)!));
+        LogCheckpointFile.Write(disk, "/e", LogCheckpointFile.Read(disk, "/d", out _)!, durable: true);
+        Assert.Equal(Checkpoint, Convert.ToHexString(DurableFile.ReadFramed(disk, "/e/log.checkpoint", out _)!));
     }
 
     [Fact]

@@ -50,9 +50,6 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
         }
     }
 
-    /// <summary>Called without the log's locks, from time to time after <see cref="Reserve"/>.</summary>
-    public void Trim() => budget.Trim();
-
     /// <summary>Hands the chunk that holds an offset to a reader; null when there is none. Called under the list's lock.</summary>
     public TailChunk? Find(long offset)
     {
@@ -140,9 +137,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
         }
 
         ReadOnlySpan<byte> bytes = chunk.Bytes.AsSpan(0, end);
-        while (position < end && new RecordBatchHeader(bytes[position..]) is var header && header.NextOffset <= offset)
-            position += header.SizeInBytes;
-
+        position = BatchSlicing.PositionOf(bytes, offset, position);
         next = null;
         int length = BatchSlicing.WholeBatches(bytes[position..], maxBytes, minOneBatch);
         if (length > 0 && position + length == end)

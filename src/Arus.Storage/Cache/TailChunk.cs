@@ -11,7 +11,7 @@ internal sealed class TailChunk(TailCache owner, byte[] bytes, long baseOffset) 
 {
     private const int MaxMarks = 64;
 
-    private readonly List<Mark> _marks = [];
+    private readonly List<(long Offset, int Position)> _marks = [];
 
     public TailCache Owner { get; } = owner;
 
@@ -42,7 +42,7 @@ internal sealed class TailChunk(TailCache owner, byte[] bytes, long baseOffset) 
     public void Commit(long batchOffset, long nextOffset, int length)
     {
         if (_marks.Count == 0 || Committed - _marks[^1].Position >= Bytes.Length / MaxMarks)
-            _marks.Add(new Mark(batchOffset, Committed));
+            _marks.Add((batchOffset, Committed));
 
         Committed += length;
         NextOffset = nextOffset;
@@ -52,15 +52,7 @@ internal sealed class TailChunk(TailCache owner, byte[] bytes, long baseOffset) 
     /// <summary>A position at or before the batch that holds the offset.</summary>
     public int Floor(long offset)
     {
-        ReadOnlySpan<Mark> marks = CollectionsMarshal.AsSpan(_marks);
-        int index = OffsetRange.LastWhere(marks, new BeginsAtOrBefore(offset));
-        return index < 0 ? 0 : marks[index].Position;
-    }
-
-    private readonly record struct Mark(long Offset, int Position);
-
-    private readonly struct BeginsAtOrBefore(long offset) : IComparable<Mark>
-    {
-        public int CompareTo(Mark other) => other.Offset <= offset ? 1 : -1;
+        int index = OffsetRange.LastWhere(CollectionsMarshal.AsSpan(_marks), offset, static (mark, key) => mark.Offset <= key);
+        return index < 0 ? 0 : _marks[index].Position;
     }
 }

@@ -16,9 +16,25 @@ internal sealed class BatchCleaner(OffsetMap map, IReadOnlySet<long> lastOffsets
     /// <summary>The earliest horizon of the tombstones that were kept; <see cref="long.MaxValue"/> for none.</summary>
     public long NextHorizonMs { get; private set; } = long.MaxValue;
 
+    /// <summary>Whether any batch did not stay as it was.</summary>
+    public bool HasChanged { get; private set; }
+
     /// <summary>What stays of a batch: the batch itself, a smaller one (valid until the next call), or nothing.</summary>
     /// <exception cref="LogException">The batch cannot be decompressed here.</exception>
     public ReadOnlyMemory<byte> Clean(ReadOnlyMemory<byte> batch)
+    {
+        ReadOnlyMemory<byte> kept = Keep(batch);
+        HasChanged |= !kept.Equals(batch); // What is kept whole is the same memory.
+        return kept;
+    }
+
+    public void Dispose()
+    {
+        _scratch.Dispose();
+        _builder.Dispose();
+    }
+
+    private ReadOnlyMemory<byte> Keep(ReadOnlyMemory<byte> batch)
     {
         var header = new RecordBatchHeader(batch.Span);
         if (header.IsControl || (header.Count > 0 && header.BaseOffset >= map.EndOffset))
@@ -34,12 +50,6 @@ internal sealed class BatchCleaner(OffsetMap map, IReadOnlySet<long> lastOffsets
             NextHorizonMs = Math.Min(NextHorizonMs, setsHorizon ? Horizon : header.BaseTimestamp);
 
         return _kept.Count == header.Count && !setsHorizon ? batch : Rewrite(header, payload.Span, setsHorizon);
-    }
-
-    public void Dispose()
-    {
-        _scratch.Dispose();
-        _builder.Dispose();
     }
 
     private long Horizon => nowMs > long.MaxValue - deleteRetentionMs ? long.MaxValue : nowMs + deleteRetentionMs;
@@ -110,10 +120,10 @@ internal static class CompactionKeys
     }
 
     /// <summary>Adds the keys of a segment's records to the map, from an offset on, until the map is full.</summary>
-    public static void Add(OffsetMap map, Segment segment, int size, long fromOffset)
+    public static void Add(OffsetMap map, Segment segment, long fromOffset)
     {
         using var scratch = new PooledBufferWriter();
-        using var scanner = new SegmentScanner(segment.File, 0, size);
+        using var scanner = new SegmentScanner(segment.File, 0, segment.Size);
         while (scanner.TryNext(out _, out ReadOnlyMemory<byte> batch) && TryAdd(map, batch, fromOffset, scratch))
         {
         }

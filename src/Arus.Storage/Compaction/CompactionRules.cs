@@ -5,6 +5,24 @@ namespace Arus.Storage;
 /// <param name="FirstMs">When its first record was.</param>
 internal readonly record struct CompactionPiece(long NextOffset, long Size, long LatestMs, long FirstMs);
 
+/// <summary>What one pass of compaction works on.</summary>
+/// <param name="FirstDirtyOffset">Everything before it was cleaned in an earlier pass.</param>
+/// <param name="Generation">Of the log; the plan is void when the log was truncated since.</param>
+internal sealed record CompactionPlan<T>(
+    IReadOnlyList<T> Pieces, long FirstDirtyOffset, int Generation, IReadOnlySet<long> LastOffsetsOfProducers, long NowMs)
+    where T : IOffsetRange
+{
+    /// <summary>The pieces that an earlier pass did not clean.</summary>
+    public IEnumerable<T> Dirty => Pieces.Where(piece => piece.NextOffset > FirstDirtyOffset);
+
+    /// <summary>Makes groups of neighbours that fit into one piece, of those whose keys are in the map.</summary>
+    public IEnumerable<List<T>> Group(OffsetMap map, long maxBytes) =>
+        CompactionRules.Group(Pieces.TakeWhile(piece => piece.BaseOffset < map.EndOffset), maxBytes);
+
+    public BatchCleaner NewCleaner(OffsetMap map, TopicConfig config) =>
+        new(map, LastOffsetsOfProducers, NowMs, (long)config.DeleteRetention.TotalMilliseconds);
+}
+
 /// <summary>What may be compacted, and when it is worth it, as the topic's configuration wants.</summary>
 internal static class CompactionRules
 {

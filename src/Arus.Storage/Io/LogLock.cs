@@ -36,6 +36,13 @@ internal readonly struct LogLock(LockRank rank)
         return new Scope(_lock, before);
     }
 
+    /// <summary>Reads under the lock. A static function allocates nothing.</summary>
+    public TResult Read<TState, TResult>(TState state, Func<TState, TResult> read)
+    {
+        using (Enter())
+            return read(state);
+    }
+
     [Conditional("DEBUG")]
     private void AssertOrder(ref LockRank before)
     {

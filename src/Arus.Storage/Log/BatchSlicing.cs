@@ -1,5 +1,6 @@
 namespace Arus.Storage;
 
+/// <summary>Finds the bounds of batches that lie one behind the other.</summary>
 internal static class BatchSlicing
 {
     /// <summary>How many bytes of whole batches fit into <paramref name="maxBytes"/>.</summary>
@@ -24,5 +25,25 @@ internal static class BatchSlicing
         }
 
         return length;
+    }
+
+    /// <summary>Where the first batch begins that holds an offset or a later one; the end when there is none.</summary>
+    /// <param name="position">Of a batch at or before it.</param>
+    public static int PositionOf(ReadOnlySpan<byte> batches, long offset, int position = 0)
+    {
+        while (position < batches.Length && new RecordBatchHeader(batches[position..]) is var header && header.NextOffset <= offset)
+            position += header.SizeInBytes;
+
+        return position;
+    }
+
+    /// <summary>The batches that lie one behind the other.</summary>
+    public static IEnumerable<ReadOnlyMemory<byte>> Split(ReadOnlyMemory<byte> batches)
+    {
+        while (RecordBatches.TryReadNext(ref batches, RecordBatches.MaxSizeLimit, out ReadOnlyMemory<byte> batch, out _)
+            == BatchReadStatus.Batch)
+        {
+            yield return batch;
+        }
     }
 }

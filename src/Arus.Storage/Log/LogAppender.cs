@@ -49,7 +49,7 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
         }
 
         log.ScheduleIo();
-        segments.Tail.Trim();
+        log.Shared.Cache.Trim();
         return new ValueTask<LogAppendResult[]>(append.Task);
     }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using LogCheckpoint = Arus.Protocol.LogCheckpoint;
 using SnapshotFormat = Arus.Protocol.ProducerSnapshot;
 
 namespace Arus.Storage;
@@ -154,8 +155,20 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
 
     private void Write(RecoveryPoint point, long logStart, EpochStart[] epochs, byte[] snapshot, bool durable)
     {
-        var checkpoint = new LogCheckpoint(
-            log.TopicId, logStart, point.Offset, point.Segment, point.Position, CleanedOffset, epochs, snapshot);
-        DurableFile.Write(FileSystem, Path.Combine(log.Directory, LogCheckpoint.FileName), checkpoint.Serialize(), durable);
+        var checkpoint = new LogCheckpoint
+        {
+            TopicId = log.TopicId,
+            LogStartOffset = logStart,
+            RecoveryOffset = point.Offset,
+            RecoverySegment = point.Segment,
+            RecoveryPosition = point.Position,
+            CleanedOffset = CleanedOffset,
+            Epochs = ToStored(epochs),
+            Producers = snapshot,
+        };
+        LogCheckpointFile.Write(FileSystem, log.Directory, checkpoint, durable);
     }
+
+    public static LogCheckpoint.EpochStart[] ToStored(EpochStart[] epochs) =>
+        Array.ConvertAll(epochs, start => new LogCheckpoint.EpochStart { Epoch = start.Epoch, StartOffset = start.StartOffset });
 }

@@ -13,7 +13,7 @@ internal sealed class LogCleaner(
 
     public async Task<(int Segments, long BytesFreed)> CleanAsync(CancellationToken cancellationToken)
     {
-        CompactionPlan? plan = await operations.RunAsync(Plan).ConfigureAwait(false);
+        CompactionPlan<Segment>? plan = await operations.RunAsync(Plan).ConfigureAwait(false);
         if (plan is null)
             return (0, 0);
 
@@ -21,15 +21,15 @@ internal sealed class LogCleaner(
         try
         {
             OffsetMap map = await log.RunAsync(LogLane.Clean, () => MapKeys(plan)).ConfigureAwait(false);
-            IEnumerable<Segment> cleanable = plan.Segments.TakeWhile(segment => segment.BaseOffset < map.EndOffset);
-            foreach (List<Segment> group in CompactionRules.Group(cleanable, log.Config.SegmentBytes))
+            foreach (List<Segment> group in plan.Group(map, log.Config.SegmentBytes))
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                (Segment cleaned, long groupHorizon) =
-                    await log.RunAsync(LogLane.Clean, () => Rewrite(plan, group, map)).ConfigureAwait(false);
-                long saved = await operations.RunAsync(() => Swap(plan, group, cleaned)).ConfigureAwait(false);
+                using BatchCleaner cleaner = plan.NewCleaner(map, log.Config);
+                Segment cleaned = await log.RunAsync(LogLane.Clean, () => Rewrite(group, cleaner)).ConfigureAwait(false);
+                bool changed = cleaner.HasChanged || group.Count > 1;
+                long saved = await operations.RunAsync(() => Swap(plan, group, cleaned, changed)).ConfigureAwait(false);
                 (cleanedSegments, freed) = saved > 0 ? (cleanedSegments + group.Count, freed + saved) : (cleanedSegments, freed);
-                horizon = Math.Min(horizon, groupHorizon);
+                horizon = Math.Min(horizon, cleaner.NextHorizonMs);
             }
 
             await operations.RunAsync(() => Finish(plan, map.EndOffset, horizon)).ConfigureAwait(false);
@@ -52,7 +52,7 @@ internal sealed class LogCleaner(
     }
 
     /// <summary>What may be cleaned now; null when it is not worth it.</summary>
-    private CompactionPlan? Plan()
+    private CompactionPlan<Segment>? Plan()
     {
         TopicConfig config = log.Config;
         long nowMs = log.Shared.NowMs;
@@ -73,19 +73,19 @@ internal sealed class LogCleaner(
                 segment.Synced && segment.BaseOffset < recovery && CompactionRules.IsOldEnough(config, PieceOf(segment), nowMs)),
         ];
         return CompactionRules.IsDue(config, cleanable.ConvertAll(PieceOf), checkpointer.CleanedOffset, _nextHorizonMs, nowMs)
-            ? new CompactionPlan(cleanable, checkpointer.CleanedOffset, segments.Generation, producers.LastOffsets(), nowMs)
+            ? new CompactionPlan<Segment>(cleanable, checkpointer.CleanedOffset, segments.Generation, producers.LastOffsets(), nowMs)
             : null;
     }
 
     private static CompactionPiece PieceOf(Segment segment) =>
         new(segment.NextOffset, segment.Size, segment.LatestMs, segment.FirstAppendMs);
 
-    private OffsetMap MapKeys(CompactionPlan plan)
+    private OffsetMap MapKeys(CompactionPlan<Segment> plan)
     {
         var map = new OffsetMap(log.Shared.Options.CompactionMapBytes) { EndOffset = plan.FirstDirtyOffset };
-        foreach (Segment segment in plan.Segments.Where(segment => segment.NextOffset > plan.FirstDirtyOffset))
+        foreach (Segment segment in plan.Dirty)
         {
-            CompactionKeys.Add(map, segment, segment.Size, plan.FirstDirtyOffset);
+            CompactionKeys.Add(map, segment, plan.FirstDirtyOffset);
             if (map.EndOffset < segment.NextOffset)
             {
                 return map; // Full: the next pass goes on from here.
@@ -95,15 +95,11 @@ internal sealed class LogCleaner(
         return map;
     }
 
-    private (Segment Cleaned, long NextHorizonMs) Rewrite(CompactionPlan plan, List<Segment> group, OffsetMap map)
-    {
-        TopicConfig config = log.Config;
-        using var cleaner = new BatchCleaner(map, plan.LastOffsetsOfProducers, plan.NowMs, (long)config.DeleteRetention.TotalMilliseconds);
-        return (SegmentRewriter.Rewrite(log.Shared.FileSystem, group, config.IndexIntervalBytes, cleaner), cleaner.NextHorizonMs);
-    }
+    private Segment Rewrite(List<Segment> group, BatchCleaner cleaner) =>
+        SegmentRewriter.Rewrite(log.Shared.FileSystem, group, log.Config.IndexIntervalBytes, cleaner);
 
     /// <summary>Puts the cleaned segment in the place of its group; answers the bytes saved, 0 when nothing changed.</summary>
-    private long Swap(CompactionPlan plan, List<Segment> group, Segment cleaned)
+    private long Swap(CompactionPlan<Segment> plan, List<Segment> group, Segment cleaned, bool changed)
     {
         using (checkpointer.Exclude())
         {
@@ -114,7 +110,7 @@ internal sealed class LogCleaner(
             int first = Array.IndexOf(all, group[0]);
             bool inPlace = plan.Generation == segments.Generation && first >= 0 && first + group.Count < all.Length
                 && all[first + group.Count - 1] == group[^1];
-            if (!inPlace || (cleaned.Size == before && group.Count == 1 && !ChangedBytes(group[0], path)))
+            if (!inPlace || !changed)
             {
                 fileSystem.DeleteFile(path);
                 return 0;
@@ -132,34 +128,11 @@ internal sealed class LogCleaner(
         }
     }
 
-    private bool Finish(CompactionPlan plan, long cleanedTo, long horizon)
+    private bool Finish(CompactionPlan<Segment> plan, long cleanedTo, long horizon)
     {
         bool isValid = plan.Generation == segments.Generation;
         checkpointer.CleanedOffset = isValid ? Math.Max(checkpointer.CleanedOffset, cleanedTo) : checkpointer.CleanedOffset;
         _nextHorizonMs = horizon;
         return isValid;
     }
-
-    /// <summary>Whether a rewritten segment of the same size differs, because a delete horizon was set.</summary>
-    private bool ChangedBytes(Segment old, string cleanedPath)
-    {
-        using ILogFile file = log.Shared.FileSystem.Open(cleanedPath, create: false);
-        byte[] left = new byte[64 * 1024];
-        byte[] right = new byte[left.Length];
-        for (int position = 0; position < old.Size; position += left.Length)
-        {
-            int length = Math.Min(left.Length, old.Size - position);
-            if (old.File.Read(position, left.AsSpan(0, length)) != file.Read(position, right.AsSpan(0, length))
-                || !left.AsSpan(0, length).SequenceEqual(right.AsSpan(0, length)))
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
-
-    /// <param name="FirstDirtyOffset">Everything before it was cleaned in an earlier pass.</param>
-    private sealed record CompactionPlan(
-        List<Segment> Segments, long FirstDirtyOffset, int Generation, IReadOnlySet<long> LastOffsetsOfProducers, long NowMs);
 }

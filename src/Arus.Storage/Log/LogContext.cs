@@ -13,7 +13,7 @@ internal sealed class LogContext(
     LogShared shared, TopicPartition partition, string directory, Guid topicId, int affinity, TopicConfig config, ILogWork io)
     : LogState(partition, config, shared.Options.Time)
 {
-    private int _phase;
+    private volatile LogPhase _phase;
     private int _ioScheduled;
 
     public LogShared Shared { get; } = shared;
@@ -24,8 +24,8 @@ internal sealed class LogContext(
 
     public LogPhase Phase
     {
-        get => (LogPhase)Volatile.Read(ref _phase);
-        set => Volatile.Write(ref _phase, (int)value);
+        get => _phase;
+        set => _phase = value;
     }
 
     public override bool IsClosing => Phase != LogPhase.Open;
@@ -61,6 +61,30 @@ internal sealed class LogContext(
         return task.Task;
     }
 
-    public LogException ReadError(Exception error) =>
+    /// <summary>Reads on a read thread; again when a segment was deleted or compacted since it was located.</summary>
+    /// <exception cref="LogException">A file cannot be read.</exception>
+    public Task<T> ReadAsync<T>(Func<T> read)
+    {
+        return RunAsync(LogLane.Read, Retry);
+
+        T Retry()
+        {
+            const int Attempts = 16;
+            for (int attempt = 1; ; attempt++)
+            {
+                try
+                {
+                    return read();
+                }
+                catch (FileRetiredException error)
+                {
+                    if (attempt == Attempts || Phase != LogPhase.Open)
+                        throw ReadError(error);
+                }
+            }
+        }
+    }
+
+    private LogException ReadError(Exception error) =>
         error as LogException ?? new LogException($"{Directory} cannot be read: {error.Message}", error);
 }

@@ -1,3 +1,5 @@
+using LogCheckpoint = Arus.Protocol.LogCheckpoint;
+
 namespace Arus.Storage;
 
 /// <summary>What was found in a partition's directory.</summary>
@@ -69,12 +71,12 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
 
     private void ReadCheckpoint(long[] bases)
     {
-        LogCheckpoint? checkpoint = LogCheckpoint.Read(FileSystem, directory, out string? problem);
+        LogCheckpoint? checkpoint = LogCheckpointFile.Read(FileSystem, directory, out string? problem);
         ProducerStateManager? producers = checkpoint is null ? null : ProducerSnapshot.Deserialize(checkpoint.Producers);
         if (checkpoint is null || producers is null)
         {
             if (bases.Length > 0)
-                Rebuilt(Path.Combine(directory, LogCheckpoint.FileName), problem ?? "its producers cannot be read");
+                Rebuilt(Path.Combine(directory, LogCheckpointFile.Name), problem ?? "its producers cannot be read");
 
             return;
         }
@@ -82,7 +84,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         _log.Checkpoint = checkpoint;
         _log.LogStartOffset = checkpoint.LogStartOffset;
         _log.LogEndOffset = checkpoint.RecoveryOffset;
-        _log.Epochs = new LeaderEpochs(checkpoint.Epochs);
+        _log.Epochs = new LeaderEpochs([.. checkpoint.Epochs.Select(start => new EpochStart(start.Epoch, start.StartOffset))]);
         _log.Producers = producers;
         _producersFrom = checkpoint.RecoveryOffset;
     }
@@ -203,17 +205,14 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
             + $"unless they were being truncated when the broker went down. The log goes on from offset {_log.LogEndOffset}; "
             + "restore the directory from a copy if the records are needed.",
             found);
-        _log.Checkpoint = checkpoint with
-        {
-            LogStartOffset = _log.LogStartOffset,
-            RecoveryOffset = _log.LogEndOffset,
-            RecoverySegment = _log.Segments.Count == 0 ? _log.LogEndOffset : _log.Segments[^1].BaseOffset,
-            RecoveryPosition = 0,
-            CleanedOffset = Math.Min(checkpoint.CleanedOffset, _log.LogEndOffset),
-            Epochs = _log.Epochs.Entries,
-            Producers = ProducerSnapshot.Serialize(_log.Producers),
-        };
-        DurableFile.Write(FileSystem, Path.Combine(directory, LogCheckpoint.FileName), _log.Checkpoint.Serialize(), durable: true);
+        checkpoint.LogStartOffset = _log.LogStartOffset;
+        checkpoint.RecoveryOffset = _log.LogEndOffset;
+        checkpoint.RecoverySegment = _log.Segments.Count == 0 ? _log.LogEndOffset : _log.Segments[^1].BaseOffset;
+        checkpoint.RecoveryPosition = 0;
+        checkpoint.CleanedOffset = Math.Min(checkpoint.CleanedOffset, _log.LogEndOffset);
+        checkpoint.Epochs = LogCheckpointer.ToStored(_log.Epochs.Entries);
+        checkpoint.Producers = ProducerSnapshot.Serialize(_log.Producers);
+        LogCheckpointFile.Write(FileSystem, directory, checkpoint, durable: true);
     }
 
     private bool IsRecoveryPoint(Segment segment) =>

@@ -27,39 +27,29 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
 
     /// <summary>Apart from <see cref="ReadAsync"/>, so that only a read from a file allocates a closure.</summary>
     private ValueTask<LogReadResult> ReadFileAsync(long offset, int maxBytes, bool minOneBatch) =>
-        new(log.RunAsync(LogLane.Read, () => ReadFile(offset, maxBytes, minOneBatch)));
+        new(log.ReadAsync(() => ReadFile(offset, maxBytes, minOneBatch)));
 
     private LogReadResult Answer(ReadOnlyMemory<byte>[] records, ErrorCode error = ErrorCode.None) =>
         new(error, segments.HighWatermark, segments.LogStartOffset, segments.LogEndOffset, records);
 
     private LogReadResult ReadFile(long offset, int maxBytes, bool minOneBatch)
     {
-        const int Attempts = 16;
-        for (int attempt = 0; attempt < Attempts; attempt++)
+        try
         {
             if (segments.Locate(offset) is not { } found)
                 return Answer([], offset < segments.LogStartOffset ? ErrorCode.OffsetOutOfRange : ErrorCode.None);
 
-            try
-            {
-                Segment segment = found.Segment;
-                int position = Volatile.Read(ref _cursor) is { } cursor && cursor.Segment == segment && cursor.Offset == offset
-                    ? cursor.Position
-                    : found.Position >= 0 ? found.Position
-                    : segment.LoadIndex(log).FloorByOffset(offset - segment.BaseOffset);
-                return Answer(ReadSegment(segment, found.Size, position, offset, maxBytes, minOneBatch));
-            }
-            catch (Exception error) when (log.Phase != LogPhase.Open && error is (IOException or LogException))
-            {
-                return Answer([], ErrorCode.NotLeaderOrFollower);
-            }
-            catch (FileRetiredException)
-            {
-                // Deleted or compacted since it was located.
-            }
+            Segment segment = found.Segment;
+            int position = Volatile.Read(ref _cursor) is { } cursor && cursor.Segment == segment && cursor.Offset == offset
+                ? cursor.Position
+                : found.Position >= 0 ? found.Position
+                : segment.LoadIndex(log).FloorByOffset(offset - segment.BaseOffset);
+            return Answer(ReadSegment(segment, found.Size, position, offset, maxBytes, minOneBatch));
         }
-
-        throw new LogException($"{log.Directory}: the segment of offset {offset} was replaced {Attempts} times while it was read.");
+        catch (Exception error) when (log.Phase != LogPhase.Open && error is (IOException or LogException))
+        {
+            return Answer([], ErrorCode.NotLeaderOrFollower);
+        }
     }
 
     private ReadOnlyMemory<byte>[] ReadSegment(Segment segment, int size, int position, long offset, int maxBytes, bool minOneBatch)

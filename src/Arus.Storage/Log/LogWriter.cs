@@ -14,12 +14,10 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
     [ThreadStatic]
     private static List<ReadOnlyMemory<byte>>? s_gather;
 
-    /// <summary>Guards the queue of what is on its way to the disk.</summary>
+    /// <summary>Guards the group that is on its way to the disk.</summary>
     private readonly LogLock _lock = new(LockRank.Leaf);
-    private List<PendingAppend>? _appends;
-    private List<PendingBatch>? _batches;
-    private List<PendingAppend>? _spareAppends;
-    private List<PendingBatch>? _spareBatches;
+    private Group? _queued;
+    private Group? _spare;
     private long _pendingBytes;
     private ITimer? _flushTimer;
     private bool _flushDue;
@@ -33,8 +31,9 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
         using (_lock.Enter())
         {
             // A duplicate waits too: what it repeats may not be durable yet.
-            (_appends ??= []).Add(append);
-            (_batches ??= []).AddRange(batches);
+            _queued ??= new Group([], []);
+            _queued.Appends.Add(append);
+            _queued.Batches.AddRange(batches);
             foreach (ref readonly PendingBatch batch in CollectionsMarshal.AsSpan(batches))
                 _pendingBytes += batch.Length;
         }
@@ -43,21 +42,16 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
     /// <summary>Writes and syncs what is queued, and answers it.</summary>
     public void WritePending()
     {
-        List<PendingAppend>? appends;
-        List<PendingBatch>? batches;
+        Group? group;
         using (_lock.Enter())
-        {
-            (appends, batches) = (_appends, _batches);
-            (_appends, _batches) = (_spareAppends, _spareBatches);
-            (_spareAppends, _spareBatches) = (null, null);
-        }
+            (group, _queued, _spare) = (_queued, _spare, null);
 
         long written = 0;
         if (log.Failure is null)
         {
             try
             {
-                written = batches is { Count: > 0 } ? Write(batches) : 0;
+                written = group is { Batches.Count: > 0 } ? Write(group.Batches) : 0;
                 FlushIfDue();
             }
             catch (Exception error)
@@ -67,15 +61,14 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
             }
         }
 
-        Respond(appends);
-        appends?.Clear();
-        batches?.Clear();
+        Respond(group?.Appends);
+        group?.Appends.Clear();
+        group?.Batches.Clear();
         using (_lock.Enter())
         {
             _pendingBytes -= written;
             const int KeptCapacity = 256; // A busy log keeps its lists; an idle one holds no large one.
-            bool keepsBatches = batches is { Capacity: <= KeptCapacity } || _batches is { Count: > 0 };
-            (_spareAppends, _spareBatches) = (appends, keepsBatches ? batches : null);
+            _spare = group is { Batches.Capacity: <= KeptCapacity } || _queued is { Batches.Count: > 0 } ? group : null;
         }
 
         log.Waiters.Advance(segments.HighWatermark);
@@ -214,4 +207,6 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
         if (Interlocked.Exchange(ref _flushDue, false) && segments.All is [.., { IsDirty: true } active])
             active.Flush();
     }
+    /// <summary>One group commit.</summary>
+    private sealed record Group(List<PendingAppend> Appends, List<PendingBatch> Batches);
 }

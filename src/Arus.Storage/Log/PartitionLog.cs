@@ -13,21 +13,18 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
     private readonly LogAppender _appender;
     private readonly LogOperations _operations;
     private readonly ProducerStateManager _producers;
-    private readonly ILogOwner _owner;
+    private readonly LogProvider _provider;
     private LogReader? _reader;
     private LogCleaner? _cleaner;
 
     /// <summary>The closing of the log once it has begun, guarded by the appender's lock.</summary>
     private Task? _closed;
 
-    /// <summary>Whether <see cref="_closed"/> deletes what the log holds.</summary>
-    private bool _deletes;
-
     public PartitionLog(
         LogShared shared, TopicPartition partition, string directory, Guid topicId, int affinity, TopicConfig config, LoadedLog loaded,
-        ILogOwner owner)
+        LogProvider provider)
     {
-        _owner = owner;
+        _provider = provider;
         _log = new LogContext(shared, partition, directory, topicId, affinity, config, this);
         _producers = loaded.Producers;
         _segments = new SegmentList(shared.Cache, loaded);
@@ -116,16 +113,16 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
             return isBehind;
         }));
 
-    public async ValueTask DisposeAsync() => await BeginClosing(delete: false).ConfigureAwait(false);
+    public async ValueTask DisposeAsync() => await CloseAsync(checkpoint: true).ConfigureAwait(false);
 
-    public async ValueTask DeleteAsync()
+    public ValueTask DeleteAsync() => _provider.DeleteAsync(Partition, TopicId);
+
+    /// <summary>Closes the log. The first call decides how; all complete when the log is closed.</summary>
+    /// <param name="checkpoint">Whether the log may be opened again; false when it is about to be deleted.</param>
+    public Task CloseAsync(bool checkpoint)
     {
-        await BeginClosing(delete: true).ConfigureAwait(false);
-        if (!_deletes)
-        {
-            // Closed without deleting, as when a newer activation opens the log: what the directory holds now goes.
-            await _owner.DeleteAsync(Partition, TopicId).ConfigureAwait(false);
-        }
+        using (_appender.Exclude())
+            return _closed ??= CloseOnceAsync(checkpoint); // From here on, nothing is appended.
     }
 
     public override string ToString() => _log.Directory;
@@ -137,87 +134,45 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
         _writer.WritePending();
         _operations.Execute();
         _appender.AppendWaiting();
-        _segments.Tail.Trim();
+        _log.Shared.Cache.Trim();
     }
 
-    private Task BeginClosing(bool delete)
-    {
-        using (_appender.Exclude())
-        {
-            // From here on, nothing is appended.
-            _deletes |= delete && _closed is null;
-            return _closed ??= CloseAsync(delete);
-        }
-    }
-
-    private async Task CloseAsync(bool delete)
+    private async Task CloseOnceAsync(bool checkpoint)
     {
         _log.Phase = LogPhase.Closing;
         try
         {
-            await _operations.RunAsync(() => Close(delete), evenIfFailed: true).ConfigureAwait(false);
+            await _operations.RunAsync(() => Close(checkpoint), evenIfFailed: true).ConfigureAwait(false);
         }
         finally
         {
-            _owner.OnClosed(this);
+            _provider.OnClosed(this);
         }
     }
 
-    private bool Close(bool delete)
+    private bool Close(bool checkpoint)
     {
         try
         {
-            if (delete)
-            {
-                using (_checkpointer.Exclude())
-                {
-                    Retire();
-                    DirectoryRemoval.Remove(_log.Shared, _log.Directory);
-                }
-            }
-            else if (_log.Failure is null && _checkpointer.IsBehind)
-            {
-                TryCheckpoint();
-            }
-        }
-        finally
-        {
-            using (_checkpointer.Exclude())
-                Retire();
-
-            _segments.Tail.Clear();
-            _writer.Close();
-            _log.Waiters.Close();
-        }
-
-        return delete;
-    }
-
-    /// <summary>Closes the files for good, and keeps the seal thread from them.</summary>
-    private void Retire()
-    {
-        _log.Phase = LogPhase.Closed;
-        Array.ForEach(_segments.All, segment => segment.File.Retire());
-    }
-
-    private void TryCheckpoint()
-    {
-        try
-        {
-            _checkpointer.CheckpointEnd();
+            if (checkpoint && _log.Failure is null && _checkpointer.IsBehind)
+                _checkpointer.CheckpointEnd();
         }
         catch (Exception error)
         {
             // Reported; what was acknowledged is on the disk, and recovery finds it without the checkpoint.
             _log.Fail(error);
         }
+
+        using (_checkpointer.Exclude())
+        {
+            // The files are closed for good, and the seal thread keeps off them.
+            _log.Phase = LogPhase.Closed;
+            Array.ForEach(_segments.All, segment => segment.File.Retire());
+        }
+
+        _segments.Tail.Clear();
+        _writer.Close();
+        _log.Waiters.Close();
+        return checkpoint;
     }
-}
-
-/// <summary>The provider that opened a log.</summary>
-internal interface ILogOwner
-{
-    void OnClosed(PartitionLog log);
-
-    ValueTask DeleteAsync(TopicPartition partition, Guid topicId);
 }

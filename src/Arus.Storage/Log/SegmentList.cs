@@ -48,11 +48,12 @@ internal sealed class SegmentList
     /// <summary>Grows when the log is truncated: what was planned for an earlier generation is void.</summary>
     public int Generation => Volatile.Read(ref _generation);
 
-    public int LatestEpoch => Locked(static (list, _) => list._epochs.Latest, 0);
+    public int LatestEpoch => _lock.Read(this, static list => list._epochs.Latest);
 
-    public EpochStart[] Epochs => Locked(static (list, _) => list._epochs.Entries, 0);
+    public EpochStart[] Epochs => _lock.Read(this, static list => list._epochs.Entries);
 
-    public LogEpochEnd EpochEnd(int leaderEpoch) => Locked(static (list, epoch) => list._epochs.End(epoch, list._logEnd), leaderEpoch);
+    public LogEpochEnd EpochEnd(int leaderEpoch) =>
+        _lock.Read((List: this, leaderEpoch), static key => key.List._epochs.End(key.leaderEpoch, key.List._logEnd));
 
     /// <summary>What an append at the log's end will occupy once it is written.</summary>
     public void AssignOffsets(int epoch, long baseOffset, long nextOffset)
@@ -131,7 +132,8 @@ internal sealed class SegmentList
     }
 
     /// <summary>Whether a segment is full and not on stable storage yet.</summary>
-    public bool NeedsSync(Segment segment) => Locked(static (list, found) => !found.Synced && found != list._segments[^1], segment);
+    public bool NeedsSync(Segment segment) =>
+        _lock.Read((List: this, segment), static key => !key.segment.Synced && key.segment != key.List._segments[^1]);
 
     /// <summary>A full segment and its index are written; from here on the index is in memory only while the file is open.</summary>
     public void MarkSynced(Segment segment)
@@ -185,18 +187,12 @@ internal sealed class SegmentList
 
     /// <summary>The size of a segment, and a position at or before its first batch that is as late as a timestamp.</summary>
     public SegmentPosition LocateByTimestamp(Segment segment, long timestamp) =>
-        Locked(
-            static (_, key) => Position(key.segment, key.timestamp, static (index, time) => index.FloorByTimestamp(time)),
-            (segment, timestamp));
+        _lock.Read(
+            (segment, timestamp),
+            static key => Position(key.segment, key.timestamp, static (index, time) => index.FloorByTimestamp(time)));
 
     private static SegmentPosition Position(Segment segment, long key, Func<SegmentIndex, long, int> floor) =>
         new(segment, segment.Size, (segment.Index ?? segment.File.Index) is { } index ? floor(index, key) : -1);
-
-    private TResult Locked<TArgument, TResult>(Func<SegmentList, TArgument, TResult> read, TArgument argument)
-    {
-        using (_lock.Enter())
-            return read(this, argument);
-    }
 
     private void SetSegments(Segment[] segments)
     {

@@ -4,28 +4,10 @@ namespace Arus.Storage;
 internal sealed class TimestampSearch(LogContext log, SegmentList segments)
 {
     /// <summary>The first record that is as late as a timestamp; null when there is none.</summary>
-    public Task<LogTimestamp?> FindFirstAsync(long timestamp) => log.RunAsync(LogLane.Read, () => Retry(() => FindFirst(timestamp)));
+    public Task<LogTimestamp?> FindFirstAsync(long timestamp) => log.ReadAsync(() => FindFirst(timestamp));
 
     /// <summary>The first of the records with the greatest timestamp; null in an empty log.</summary>
-    public Task<LogTimestamp?> FindMaxAsync() => log.RunAsync(LogLane.Read, () => Retry(FindMax));
-
-    /// <summary>Searches again when a segment was deleted or compacted since it was located.</summary>
-    private T Retry<T>(Func<T> search)
-    {
-        const int Attempts = 16;
-        for (int attempt = 1; ; attempt++)
-        {
-            try
-            {
-                return search();
-            }
-            catch (FileRetiredException error)
-            {
-                if (attempt == Attempts || log.Phase != LogPhase.Open)
-                    throw log.ReadError(error);
-            }
-        }
-    }
+    public Task<LogTimestamp?> FindMaxAsync() => log.ReadAsync(FindMax);
 
     private LogTimestamp? FindFirst(long timestamp)
     {

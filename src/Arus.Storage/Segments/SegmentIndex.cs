@@ -44,10 +44,12 @@ internal sealed class SegmentIndex(int intervalBytes, int maxEntries = SegmentIn
     }
 
     /// <summary>The position from which to look for an offset: that of a batch which begins at or before it.</summary>
-    public int FloorByOffset(long relativeOffset) => PositionAt(OffsetRange.LastWhere(Entries, new BeginsAtOrBefore(relativeOffset)));
+    public int FloorByOffset(long relativeOffset) =>
+        PositionAt(OffsetRange.LastWhere(Entries, relativeOffset, static (entry, key) => entry.RelativeOffset <= key));
 
     /// <summary>The position from which to look for a timestamp: all batches before it are earlier.</summary>
-    public int FloorByTimestamp(long timestamp) => PositionAt(OffsetRange.LastWhere(Entries, new FollowsEarlierOnly(timestamp)));
+    public int FloorByTimestamp(long timestamp) =>
+        PositionAt(OffsetRange.LastWhere(Entries, timestamp, static (entry, key) => entry.MaxTimestampBefore < key));
 
     private int PositionAt(int index) => index < 0 ? 0 : _entries[index].Position;
 
@@ -59,15 +61,5 @@ internal sealed class SegmentIndex(int intervalBytes, int maxEntries = SegmentIn
         _entries.RemoveRange((maxEntries + 1) / 2, maxEntries / 2);
         _interval = Math.Max(1, _interval * 2);
         _lastPosition = _entries[^1].Position;
-    }
-
-    private readonly struct BeginsAtOrBefore(long relativeOffset) : IComparable<IndexEntry>
-    {
-        public int CompareTo(IndexEntry other) => other.RelativeOffset <= relativeOffset ? 1 : -1;
-    }
-
-    private readonly struct FollowsEarlierOnly(long timestamp) : IComparable<IndexEntry>
-    {
-        public int CompareTo(IndexEntry other) => other.MaxTimestampBefore < timestamp ? 1 : -1;
     }
 }

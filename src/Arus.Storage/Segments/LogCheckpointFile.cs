@@ -1,0 +1,23 @@
+using Arus.Protocol;
+
+namespace Arus.Storage;
+
+/// <summary>
+/// What a log knows besides its segments: the file <c>log.checkpoint</c>. Everything before the recovery point is on stable storage
+/// and need not be looked at when the log is opened; the producers are as they were there.
+/// </summary>
+internal static class LogCheckpointFile
+{
+    public const string Name = "log.checkpoint";
+    private const short Version = 1;
+
+    private static ReadOnlySpan<byte> Magic => "ALCP"u8;
+
+    /// <param name="durable">As of <see cref="DurableFile.Write"/>.</param>
+    public static void Write(ILogFileSystem fileSystem, string directory, LogCheckpoint checkpoint, bool durable) =>
+        DurableFile.Write(fileSystem, Path.Combine(directory, Name), DurableFile.Frame(Magic, Version, checkpoint), durable);
+
+    /// <summary>Null with the reason when the file is missing or damaged.</summary>
+    public static LogCheckpoint? Read(ILogFileSystem fileSystem, string directory, out string? problem) =>
+        DurableFile.Read<LogCheckpoint>(fileSystem, Path.Combine(directory, Name), Magic, out problem);
+}
