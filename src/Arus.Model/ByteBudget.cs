@@ -10,7 +10,7 @@ namespace Arus;
 public sealed class ByteBudget(long total, TimeProvider time)
 {
     private readonly Lock _lock = new();
-    private readonly LinkedList<Waiter> _waiters = [];
+    private readonly LinkedList<(long Bytes, TaskCompletionSource Granted)> _waiters = [];
     private long _free = total;
     private int _waiterCount;
 
@@ -48,11 +48,11 @@ public sealed class ByteBudget(long total, TimeProvider time)
 
     private async Task WaitAsync(long bytes, TimeSpan timeout, CancellationToken cancellationToken)
     {
-        LinkedListNode<Waiter> node;
+        LinkedListNode<(long Bytes, TaskCompletionSource Granted)> node;
         lock (_lock)
         {
             // The waiter counts before it looks at the free bytes, and Release adds bytes before it looks for waiters: one sees the other.
-            node = _waiters.AddLast(new Waiter(bytes));
+            node = _waiters.AddLast((bytes, new(TaskCreationOptions.RunContinuationsAsynchronously)));
             Interlocked.Increment(ref _waiterCount);
             Grant();
         }
@@ -83,7 +83,7 @@ public sealed class ByteBudget(long total, TimeProvider time)
         return false;
     }
 
-    private void Abandon(LinkedListNode<Waiter> node)
+    private void Abandon(LinkedListNode<(long Bytes, TaskCompletionSource Granted)> node)
     {
         lock (_lock)
         {
@@ -110,12 +110,5 @@ public sealed class ByteBudget(long total, TimeProvider time)
             Interlocked.Decrement(ref _waiterCount);
             first.Value.Granted.SetResult();
         }
-    }
-
-    private sealed class Waiter(long bytes)
-    {
-        public long Bytes { get; } = bytes;
-
-        public TaskCompletionSource Granted { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 }

@@ -71,20 +71,16 @@ public static class Crc32C
 
     private static uint[] BuildShift(int zeroBytes)
     {
-        // What each single bit becomes; every other value is the exclusive or of its bits' results.
-        Span<uint> bits = stackalloc uint[32];
         byte[] zeros = new byte[zeroBytes];
-        for (int bit = 0; bit < 32; bit++)
-            bits[bit] = AppendBytes(1u << bit, zeros);
-
         uint[] shift = new uint[4 * 256];
         for (int i = 0; i < shift.Length; i++)
         {
-            for (int bit = 0; bit < 8; bit++)
-            {
-                if ((i & (1 << bit)) != 0)
-                    shift[i] ^= bits[((i >> 8) * 8) + bit];
-            }
+            // What a single bit becomes is computed; any other value becomes the exclusive or of its lowest bit's result and the rest's.
+            int value = i & 0xFF;
+            int lowest = value & -value;
+            shift[i] = value == lowest
+                ? AppendBytes((uint)value << (8 * (i >> 8)), zeros)
+                : shift[i - lowest] ^ shift[i - value + lowest];
         }
 
         return shift;

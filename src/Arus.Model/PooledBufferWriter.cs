@@ -10,62 +10,55 @@ public sealed class PooledBufferWriter : IBufferWriter<byte>, IDisposable
 {
     private const int DefaultCapacity = 1024;
     private byte[] _buffer;
-    private int _written;
 
     public PooledBufferWriter(int initialCapacity = 0) =>
         _buffer = initialCapacity > 0 ? ArrayPool<byte>.Shared.Rent(initialCapacity) : [];
 
-    public int WrittenCount => _written;
+    public int WrittenCount { get; private set; }
 
-    public ReadOnlyMemory<byte> WrittenMemory => _buffer.AsMemory(0, _written);
+    public ReadOnlyMemory<byte> WrittenMemory => _buffer.AsMemory(0, WrittenCount);
 
-    public ReadOnlySpan<byte> WrittenSpan => _buffer.AsSpan(0, _written);
+    public ReadOnlySpan<byte> WrittenSpan => _buffer.AsSpan(0, WrittenCount);
 
     /// <summary>The written bytes, to be patched in place.</summary>
-    public Memory<byte> WrittenMemoryForUpdate => _buffer.AsMemory(0, _written);
+    public Memory<byte> WrittenMemoryForUpdate => _buffer.AsMemory(0, WrittenCount);
 
     public int Capacity => _buffer.Length;
 
     /// <summary>Discards the written bytes and keeps the buffer.</summary>
-    public void Clear() => _written = 0;
+    public void Clear() => WrittenCount = 0;
 
     public void Advance(int count)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, _buffer.Length - _written);
-        _written += count;
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, _buffer.Length - WrittenCount);
+        WrittenCount += count;
     }
 
-    public Memory<byte> GetMemory(int sizeHint = 0)
-    {
-        EnsureFree(sizeHint);
-        return _buffer.AsMemory(_written);
-    }
+    public Memory<byte> GetMemory(int sizeHint = 0) => WithFree(sizeHint).AsMemory(WrittenCount);
 
-    public Span<byte> GetSpan(int sizeHint = 0)
-    {
-        EnsureFree(sizeHint);
-        return _buffer.AsSpan(_written);
-    }
+    public Span<byte> GetSpan(int sizeHint = 0) => WithFree(sizeHint).AsSpan(WrittenCount);
 
     /// <summary>Returns the buffer to the pool; the writer is empty and usable afterwards.</summary>
     public void Dispose()
     {
         Replace([]);
-        _written = 0;
+        Clear();
     }
 
-    private void EnsureFree(int sizeHint)
+    /// <summary>The buffer, replaced by a larger one if it has less room than asked for.</summary>
+    private byte[] WithFree(int sizeHint)
     {
         int needed = Math.Max(sizeHint, 1);
-        if (_buffer.Length - _written < needed)
-        {
-            long required = (long)_written + needed;
-            long wanted = Math.Max(Math.Max(required, 2L * _buffer.Length), DefaultCapacity);
-            byte[] larger = ArrayPool<byte>.Shared.Rent((int)Math.Min(wanted, Math.Max(Array.MaxLength, required)));
-            _buffer.AsSpan(0, _written).CopyTo(larger);
-            Replace(larger);
-        }
+        if (_buffer.Length - WrittenCount >= needed)
+            return _buffer;
+
+        long required = (long)WrittenCount + needed;
+        long wanted = Math.Max(Math.Max(required, 2L * _buffer.Length), DefaultCapacity);
+        byte[] larger = ArrayPool<byte>.Shared.Rent((int)Math.Min(wanted, Math.Max(Array.MaxLength, required)));
+        WrittenSpan.CopyTo(larger);
+        Replace(larger);
+        return larger;
     }
 
     private void Replace(byte[] next)

@@ -6,13 +6,11 @@ using System.Linq;
 namespace Arus.Protocol.Generator;
 
 /// <summary>Reads the definition language that src/Arus.Protocol/Messages/README.md explains.</summary>
-internal sealed class DefinitionParser
+internal sealed class DefinitionParser(string text)
 {
-    private readonly string[] _lines;
+    private readonly string[] _lines = text.Split('\n');
     private readonly Dictionary<string, StructDefinition> _structs = new(StringComparer.Ordinal);
     private int _next;
-
-    private DefinitionParser(string text) => _lines = text.Split('\n');
 
     /// <param name="line">Counted from 1: the line that was read last, and that an exception is about.</param>
     public static Definition Parse(string text, out int line)

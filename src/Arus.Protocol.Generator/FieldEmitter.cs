@@ -50,24 +50,22 @@ internal sealed class FieldEmitter(Definition definition, StructDefinition type,
 
     private void ReadTags()
     {
-        code.Open($"for (int tags = reader.ReadTagCount({Quote(type.Path)}); tags > 0; tags--)");
-        code.Open($"switch (reader.ReadTag(out int outerLimit, {Quote(type.Path)}))");
-        foreach (FieldDefinition field in _tagged)
-        {
-            string? condition = field.Versions.Condition(_known);
-            code.Open($"case {field.Tag}{(condition == null ? "" : " when " + condition)}:");
-            ReadField(field, Compact);
-            code.Line($"reader.EndTag(outerLimit, {Path(field)});");
-            code.Line("break;");
-            code.Close();
-        }
+        code.Block($"for (int tags = reader.ReadTagCount({Quote(type.Path)}); tags > 0; tags--)", () =>
+            code.Block($"switch (reader.ReadTag(out int outerLimit, {Quote(type.Path)}))", () =>
+            {
+                foreach (FieldDefinition field in _tagged)
+                {
+                    string? condition = field.Versions.Condition(_known);
+                    code.Block($"case {field.Tag}{(condition == null ? "" : " when " + condition)}:", () =>
+                    {
+                        ReadField(field, Compact);
+                        code.Line($"reader.EndTag(outerLimit, {Path(field)});");
+                        code.Line("break;");
+                    });
+                }
 
-        code.Open("default:");
-        code.Line("reader.SkipTag(outerLimit);");
-        code.Line("break;");
-        code.Close();
-        code.Close();
-        code.Close();
+                code.Block("default:", "reader.SkipTag(outerLimit);", "break;");
+            }));
     }
 
     private void WriteTags()
@@ -79,12 +77,13 @@ internal sealed class FieldEmitter(Definition definition, StructDefinition type,
         code.Line("writer.WriteVarUInt(tags);");
         foreach (FieldDefinition field in _tagged)
         {
-            code.Open($"if {IsPresent(field)}");
-            code.Line("WireWriter measure = writer.Measure();");
-            WriteField(field, Compact, "measure");
-            code.Line($"writer.WriteTagHead({field.Tag}, measure.Length);");
-            WriteField(field, Compact, "writer");
-            code.Close();
+            code.Block($"if {IsPresent(field)}", () =>
+            {
+                code.Line("WireWriter measure = writer.Measure();");
+                WriteField(field, Compact, "measure");
+                code.Line($"writer.WriteTagHead({field.Tag}, measure.Length);");
+                WriteField(field, Compact, "writer");
+            });
         }
     }
 
@@ -130,10 +129,8 @@ internal sealed class FieldEmitter(Definition definition, StructDefinition type,
             : $"int {count} = reader.ReadArrayLength({lengths}, {arguments});");
         string create = $"{count} == 0 ? [] : new {element}[{count}]";
         code.Line($"{element}[]{mayBeNull} {items} = {(field.Nullable == null ? create : $"{count} < 0 ? null : {create}")};");
-        code.Open($"for (int i = 0; i < {count}; i++)");
         string read = field.Struct != null ? $"{field.Struct.Name}.Read(ref reader, version)" : ReadPrimitive(field, lengths, null);
-        code.Line($"{items}{(field.Nullable == null ? "" : "!")}[i] = {read};");
-        code.Close();
+        code.Block($"for (int i = 0; i < {count}; i++)", $"{items}{(field.Nullable == null ? "" : "!")}[i] = {read};");
         code.Line($"value.{field.Name} = {items};");
     }
 
@@ -148,9 +145,9 @@ internal sealed class FieldEmitter(Definition definition, StructDefinition type,
                 code.Line($"{writer}.WriteArrayLength({lengths}, {length}, {nullable}, {path});");
             }
 
-            code.Open($"foreach ({CSharp.ElementType(field)} item in {field.Name}{(field.Nullable == null ? "" : " ?? []")})");
-            code.Line(field.Struct != null ? $"item.Write(ref {writer}, version);" : WritePrimitive("item", "false"));
-            code.Close();
+            code.Block(
+                $"foreach ({CSharp.ElementType(field)} item in {field.Name}{(field.Nullable == null ? "" : " ?? []")})",
+                field.Struct != null ? $"item.Write(ref {writer}, version);" : WritePrimitive("item", "false"));
         }
         else if (field.Struct != null)
         {
@@ -184,14 +181,9 @@ internal sealed class FieldEmitter(Definition definition, StructDefinition type,
     private void Guarded(string? condition, Action body)
     {
         if (condition == null)
-        {
             body();
-            return;
-        }
-
-        code.Open($"if ({condition})");
-        body();
-        code.Close();
+        else
+            code.Block($"if ({condition})", body);
     }
 
     private string IsPresent(FieldDefinition field) =>

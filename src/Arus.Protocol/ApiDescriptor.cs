@@ -4,30 +4,13 @@ namespace Arus.Protocol;
 public delegate IApiMessage MessageReader(ref WireReader reader, short version);
 
 /// <summary>What is known of an API without looking into a message. Immutable.</summary>
-public sealed class ApiDescriptor
+/// <param name="MinVersion">The least version that can be read and written; a server may serve fewer.</param>
+/// <param name="MaxVersion">The greatest version that can be read and written.</param>
+/// <param name="FlexibleSince">The first version with compact lengths and tagged fields (KIP-482); <see cref="short.MaxValue"/> for none.
+/// </param>
+public sealed record ApiDescriptor(
+    ApiKey Key, short MinVersion, short MaxVersion, short FlexibleSince, MessageReader ReadRequest, MessageReader ReadResponse)
 {
-    internal ApiDescriptor(
-        ApiKey key, short minVersion, short maxVersion, short flexibleSince, MessageReader readRequest, MessageReader readResponse)
-    {
-        (Key, MinVersion, MaxVersion, FlexibleSince) = (key, minVersion, maxVersion, flexibleSince);
-        (ReadRequest, ReadResponse) = (readRequest, readResponse);
-    }
-
-    public ApiKey Key { get; }
-
-    /// <summary>The least version that can be read and written; a server may serve fewer.</summary>
-    public short MinVersion { get; }
-
-    /// <summary>The greatest version that can be read and written.</summary>
-    public short MaxVersion { get; }
-
-    /// <summary>The first version with compact lengths and tagged fields (KIP-482); <see cref="short.MaxValue"/> for none.</summary>
-    public short FlexibleSince { get; }
-
-    public MessageReader ReadRequest { get; }
-
-    public MessageReader ReadResponse { get; }
-
     public bool Supports(short version) => version >= MinVersion && version <= MaxVersion;
 
     /// <summary>Whether the messages of a version, and the header of its requests, have tagged fields.</summary>

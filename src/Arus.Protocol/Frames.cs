@@ -8,17 +8,6 @@ public static class Frames
     /// <summary>The bytes of the size in front of a frame.</summary>
     public const int SizePrefix = 4;
 
-    /// <summary>Writes a request with its size and header.</summary>
-    /// <exception cref="ProtocolException">The version has no room for what the message holds; nothing was written.</exception>
-    public static void WriteRequest(IBufferWriter<byte> output, IApiMessage request, short version, int correlationId, string? clientId) =>
-        Write(output, request, version, correlationId, clientId);
-
-    /// <summary>Writes a response with its size and header.</summary>
-    /// <returns>The bytes written, size included.</returns>
-    /// <exception cref="ProtocolException">The version has no room for what the message holds; nothing was written.</exception>
-    public static int WriteResponse(IBufferWriter<byte> output, IApiMessage response, short version, int correlationId) =>
-        Write(output, response, version, correlationId, null);
-
     /// <summary>Reads a frame that answers a request of a known version.</summary>
     public static T ReadResponse<T>(ReadOnlyMemory<byte> frame, short version, out int correlationId)
         where T : IApiMessage<T>
@@ -31,7 +20,11 @@ public static class Frames
         return T.Read(ref reader, version);
     }
 
-    private static int Write(IBufferWriter<byte> output, IApiMessage message, short version, int correlationId, string? clientId)
+    /// <summary>Writes a request or a response with its size and header.</summary>
+    /// <param name="clientId">Part of a request's header only.</param>
+    /// <returns>The bytes written, size included.</returns>
+    /// <exception cref="ProtocolException">The version has no room for what the message holds; nothing was written.</exception>
+    public static int Write(IBufferWriter<byte> output, IApiMessage message, short version, int correlationId, string? clientId = null)
     {
         var measure = default(WireWriter);
         WriteContent(ref measure, message, version, correlationId, clientId);

@@ -72,11 +72,8 @@ public ref struct WireReader
         return CheckLength(length, int.MaxValue, nullable, field) ? ReadRaw(length, field) : default(ReadOnlyMemory<byte>?);
     }
 
-    public Records ReadRecords(LengthFormat lengths, bool nullable, string field)
-    {
-        int length = ReadLength(lengths, field);
-        return CheckLength(length, int.MaxValue, nullable, field) ? new Records(ReadRaw(length, field)) : Records.Null;
-    }
+    public Records ReadRecords(LengthFormat lengths, bool nullable, string field) =>
+        ReadBytes(lengths, nullable, field) is { } bytes ? new Records(bytes) : Records.Null;
 
     /// <summary>Bytes without a length of their own.</summary>
     public ReadOnlyMemory<byte> ReadRaw(int length, string field)

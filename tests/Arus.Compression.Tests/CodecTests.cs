@@ -21,6 +21,26 @@ public class CodecTests
         },
         cases: 60);
 
+    /// <summary>Bytes from 144 up take 9 bits in zlib's fixed Huffman code, the most of all.</summary>
+    [Theory, MemberData(nameof(Codecs))]
+    public void Takes_data_that_grows(CompressionType codec)
+    {
+        var random = new Random(11);
+        foreach (int size in (int[])[1, 2, 3, 7, 15, 16, 31, 32, 33, 63, 64, 100, 1_000, 8_191, 8_192, 32_769, 65_536, 100_000, 5_000_000])
+        {
+            byte[] data = new byte[size];
+            random.NextBytes(data);
+            for (int i = 0; i < size; i++)
+                data[i] = (byte)(144 + (data[i] % 112));
+
+            using var compressed = new PooledBufferWriter();
+            using var output = new PooledBufferWriter();
+            Codec.Compress(codec, data, compressed);
+            Assert.Equal(ValidationResult.Ok, Codec.TryDecompress(codec, compressed.WrittenSpan, output, size));
+            Assert.True(output.WrittenSpan.SequenceEqual(data), $"{codec} changed {size} bytes.");
+        }
+    }
+
     [Theory, MemberData(nameof(Codecs))]
     public void Refuses_more_output_than_allowed(CompressionType codec)
     {

@@ -233,12 +233,6 @@ public class RecordBatchFormatTests
         Assert.Equal(
             "20" + "00" + "00" + "00" + "08" + "00000001" + "0C" + "00000000000C" + "00",
             Convert.ToHexString(marker.Span[RecordBatchHeader.Size..]));
-        var reader = new RecordReader(marker.Span[RecordBatchHeader.Size..], 1);
-        Assert.True(reader.TryRead(out RecordView record));
-        Assert.True(ControlRecord.TryReadType(record.Key, out ControlRecordType type));
-        Assert.True(ControlRecord.TryReadCoordinatorEpoch(record.Value, out int epoch));
-        Assert.Equal((ControlRecordType.Commit, 12), (type, epoch));
-        Assert.False(ControlRecord.TryReadType([0, 0, 0], out _));
     }
 
     /// <summary>The golden batch with one int changed and a CRC that fits, checked as a producer's.</summary>

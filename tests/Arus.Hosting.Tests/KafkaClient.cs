@@ -21,7 +21,7 @@ internal sealed class KafkaClient : IDisposable
         where T : IApiMessage<T>
     {
         var frame = new ArrayBufferWriter<byte>();
-        Frames.WriteRequest(frame, request, version, 1, "test");
+        Frames.Write(frame, request, version, 1, "test");
         NetworkStream stream = _connection.GetStream();
         await stream.WriteAsync(frame.WrittenMemory, cancellationToken);
         byte[] size = new byte[Frames.SizePrefix];

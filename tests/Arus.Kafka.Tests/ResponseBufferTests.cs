@@ -29,9 +29,9 @@ public sealed class ResponseBufferTests
             })],
         };
         var plain = new ArrayBufferWriter<byte>();
-        int size = Frames.WriteResponse(plain, response, 12, 99);
+        int size = Frames.Write(plain, response, 12, 99);
         using var buffer = new ResponseBuffer();
-        Assert.Equal(size, Frames.WriteResponse(buffer, response, 12, 99));
+        Assert.Equal(size, Frames.Write(buffer, response, 12, 99));
         Assert.Equal(plain.WrittenSpan.ToArray(), buffer.Segments.SelectMany(segment => segment.ToArray()));
         Assert.Equal(6, buffer.Segments.Count(segment => segment.Length == 10_000 && segment.Span.Overlaps(large)));
     }

@@ -35,7 +35,7 @@ internal sealed class TestConnection
     public async Task<int> SendAsync(IApiMessage request, short version)
     {
         int correlation = ++_correlation;
-        Frames.WriteRequest(_toServer.Writer, request, version, correlation, "test-client");
+        Frames.Write(_toServer.Writer, request, version, correlation, "test-client");
         await _toServer.Writer.FlushAsync();
         return correlation;
     }
@@ -104,7 +104,7 @@ internal sealed class TestConnection
     public static byte[] Encode(IApiMessage request, short version, int correlation)
     {
         var buffer = new ArrayBufferWriter<byte>();
-        Frames.WriteRequest(buffer, request, version, correlation, "test-client");
+        Frames.Write(buffer, request, version, correlation, "test-client");
         return buffer.WrittenSpan.ToArray();
     }
 

@@ -33,7 +33,7 @@ public sealed class CaptureTests
         Assert.Equal(behind, reader.Remaining);
 
         var output = new ArrayBufferWriter<byte>();
-        Frames.WriteRequest(output, request, header.ApiVersion, header.CorrelationId, header.ClientId);
+        Frames.Write(output, request, header.ApiVersion, header.CorrelationId, header.ClientId);
         Assert.Equal(Hex.Format(frame.AsSpan(0, frame.Length - behind)), Hex.Format(output.WrittenSpan[Frames.SizePrefix..]));
     }
 }

@@ -9,7 +9,7 @@ public sealed class FrameTests
     {
         var output = new ArrayBufferWriter<byte>();
 
-        Frames.WriteRequest(output, new MetadataRequest(), version: 1, correlationId: 7, clientId: "me");
+        Frames.Write(output, new MetadataRequest(), version: 1, correlationId: 7, clientId: "me");
 
         Assert.Equal(Hex.Format(Hex.Parse("00000010  0003 0001 00000007 0002 6d65  ffffffff")), Hex.Format(output.WrittenSpan));
     }
@@ -19,7 +19,7 @@ public sealed class FrameTests
     {
         var output = new ArrayBufferWriter<byte>();
 
-        Frames.WriteRequest(output, new MetadataRequest(), version: 9, correlationId: 7, clientId: null);
+        Frames.Write(output, new MetadataRequest(), version: 9, correlationId: 7, clientId: null);
 
         Assert.Equal(Hex.Format(Hex.Parse("00000010  0003 0009 00000007 ffff 00  00 01 00 00 00")), Hex.Format(output.WrittenSpan));
     }
@@ -31,7 +31,7 @@ public sealed class FrameTests
     {
         var output = new ArrayBufferWriter<byte>();
 
-        Frames.WriteResponse(output, new ApiVersionsResponse(), version, 7);
+        Frames.Write(output, new ApiVersionsResponse(), version, 7);
 
         Assert.Equal(Hex.Format(Hex.Parse(hex)), Hex.Format(output.WrittenSpan));
     }
@@ -40,7 +40,7 @@ public sealed class FrameTests
     public void A_response_is_read_back_with_its_header()
     {
         var output = new ArrayBufferWriter<byte>();
-        int written = Frames.WriteResponse(output, new HeartbeatResponse { ErrorCode = ErrorCode.IllegalGeneration }, 4, 99);
+        int written = Frames.Write(output, new HeartbeatResponse { ErrorCode = ErrorCode.IllegalGeneration }, 4, 99);
         Assert.Equal(written, output.WrittenCount);
 
         var response = Frames.ReadResponse<HeartbeatResponse>(output.WrittenMemory[Frames.SizePrefix..], 4, out int correlationId);
@@ -54,7 +54,7 @@ public sealed class FrameTests
     {
         var output = new ArrayBufferWriter<byte>();
         var request = new ProduceRequest { TopicData = [new() { PartitionData = [new() { Records = new byte[] { 1, 2, 3 } }] }] };
-        Frames.WriteRequest(output, request, 7, 1, null);
+        Frames.Write(output, request, 7, 1, null);
         byte[] frame = output.WrittenSpan[Frames.SizePrefix..].ToArray();
 
         var reader = new WireReader(frame);
@@ -133,9 +133,9 @@ public sealed class FrameTests
     {
         var output = new ArrayBufferWriter<byte>();
 
-        Assert.Throws<ProtocolException>(() => Frames.WriteRequest(output, new MetadataRequest(), 0, 1, null));
+        Assert.Throws<ProtocolException>(() => Frames.Write(output, new MetadataRequest(), 0, 1, null));
         var tooLong = new HeartbeatRequest { GroupId = new string('x', 40_000) };
-        Assert.Throws<ProtocolException>(() => Frames.WriteRequest(output, tooLong, 0, 1, null));
+        Assert.Throws<ProtocolException>(() => Frames.Write(output, tooLong, 0, 1, null));
 
         Assert.Equal(0, output.WrittenCount);
     }

@@ -85,7 +85,7 @@ public sealed class TelemetryTests : IDisposable
         using var client = new TcpClient();
         await client.ConnectAsync(IPAddress.Loopback, _ports.Kafka);
         var request = new ArrayBufferWriter<byte>();
-        Frames.WriteRequest(request, new MetadataRequest { Topics = [new() { Name = "one" }] }, 9, 1, "traced-client");
+        Frames.Write(request, new MetadataRequest { Topics = [new() { Name = "one" }] }, 9, 1, "traced-client");
         await client.GetStream().WriteAsync(request.WrittenMemory);
         await client.GetStream().ReadExactlyAsync(new byte[Frames.SizePrefix]).AsTask().WaitAsync(TestTimeout.Value);
     }

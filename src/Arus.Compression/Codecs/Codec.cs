@@ -5,30 +5,28 @@ namespace Arus.Compression;
 /// <summary>The codecs of record batches, all of them managed code. All methods are thread-safe.</summary>
 public static class Codec
 {
+    private delegate void Compressing(ReadOnlySpan<byte> source, PooledBufferWriter destination);
+
+    private delegate ValidationResult Decompressing(ReadOnlySpan<byte> source, PooledBufferWriter destination, int maxOutput);
+
+    /// <summary>By the number of the compression type.</summary>
+    private static readonly (Compressing Compress, Decompressing TryDecompress)[] All =
+    [
+        (static (source, destination) => destination.Write(source), Copy),
+        (GzipCodec.Compress, GzipCodec.TryDecompress),
+        (SnappyCodec.Compress, SnappyCodec.TryDecompress),
+        (Lz4Codec.Compress, Lz4Codec.TryDecompress),
+        (ZstdCodec.Compress, ZstdCodec.TryDecompress),
+    ];
+
     /// <summary>Compresses <paramref name="source"/> as one stream.</summary>
     /// <exception cref="ArgumentOutOfRangeException">No such codec.</exception>
     public static void Compress(CompressionType type, ReadOnlySpan<byte> source, PooledBufferWriter destination)
     {
-        switch (type)
-        {
-            case CompressionType.None:
-                destination.Write(source);
-                break;
-            case CompressionType.Gzip:
-                GzipCodec.Compress(source, destination);
-                break;
-            case CompressionType.Snappy:
-                SnappyCodec.Compress(source, destination);
-                break;
-            case CompressionType.Lz4:
-                Lz4Codec.Compress(source, destination);
-                break;
-            case CompressionType.Zstd:
-                ZstdCodec.Compress(source, destination);
-                break;
-            default:
-                throw new ArgumentOutOfRangeException(nameof(type), type, "No such codec.");
-        }
+        if (type > CompressionType.Zstd)
+            throw new ArgumentOutOfRangeException(nameof(type), type, "No such codec.");
+
+        All[(int)type].Compress(source, destination);
     }
 
     /// <summary>Decompresses a whole stream. On failure, part of the output may have been written.</summary>
@@ -39,15 +37,9 @@ public static class Codec
         CompressionType type, ReadOnlySpan<byte> source, PooledBufferWriter destination, int maxOutput)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(maxOutput);
-        return type switch
-        {
-            CompressionType.None => Copy(source, destination, maxOutput),
-            CompressionType.Gzip => GzipCodec.TryDecompress(source, destination, maxOutput),
-            CompressionType.Snappy => SnappyCodec.TryDecompress(source, destination, maxOutput),
-            CompressionType.Lz4 => Lz4Codec.TryDecompress(source, destination, maxOutput),
-            CompressionType.Zstd => ZstdCodec.TryDecompress(source, destination, maxOutput),
-            _ => new ValidationResult(ErrorCode.UnsupportedCompressionType, $"Compression type {(int)type} is not known."),
-        };
+        return type <= CompressionType.Zstd
+            ? All[(int)type].TryDecompress(source, destination, maxOutput)
+            : new ValidationResult(ErrorCode.UnsupportedCompressionType, $"Compression type {(int)type} is not known.");
     }
 
     internal static ValidationResult TooLarge(string codec, int maxOutput) =>

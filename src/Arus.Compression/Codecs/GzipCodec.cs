@@ -13,7 +13,7 @@ internal static class GzipCodec
     /// <summary>The framework's stream writes nothing at all for no input; this is a member that holds nothing.</summary>
     private static ReadOnlySpan<byte> EmptyMember => [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-    public static void Compress(ReadOnlySpan<byte> source, PooledBufferWriter destination)
+    public static unsafe void Compress(ReadOnlySpan<byte> source, PooledBufferWriter destination)
     {
         if (source.IsEmpty)
         {
@@ -21,9 +21,16 @@ internal static class GzipCodec
             return;
         }
 
-        using var sink = new BufferWriterStream(destination);
-        using var gzip = new GZipStream(sink, CompressionLevel.Fastest, leaveOpen: true);
-        gzip.Write(source);
+        // At its fastest level zlib takes at most 9 bits for a byte, and for each block and the member a few bytes.
+        int bound = checked(source.Length + (source.Length / 4) + 64);
+        fixed (byte* start = destination.GetSpan(bound))
+        {
+            using var sink = new UnmanagedMemoryStream(start, 0, bound, FileAccess.Write);
+            using (var gzip = new GZipStream(sink, CompressionLevel.Fastest, leaveOpen: true))
+                gzip.Write(source);
+
+            destination.Advance((int)sink.Position);
+        }
     }
 
     public static unsafe ValidationResult TryDecompress(ReadOnlySpan<byte> source, PooledBufferWriter destination, int maxOutput)
@@ -37,12 +44,25 @@ internal static class GzipCodec
             using var gzip = new GZipStream(input, CompressionMode.Decompress);
             try
             {
-                ValidationResult result = Copy(gzip, destination, maxOutput, out int total);
+                int total = 0;
+                int read;
+                do
+                {
+                    // One byte of room beyond the limit tells the end of the member from more output.
+                    Span<byte> free = destination.GetSpan(ChunkSize);
+                    read = gzip.Read(free[..(int)Math.Min(free.Length, maxOutput - total + 1L)]);
+                    if (read > maxOutput - total)
+                        return Codec.TooLarge("gzip", maxOutput);
+
+                    total += read;
+                    destination.Advance(read);
+                }
+                while (read > 0);
 
                 // The framework takes a member that is cut short for a whole one, so its length field is compared here.
-                return result.IsOk && BinaryPrimitives.ReadUInt32LittleEndian(source[^sizeof(uint)..]) != (uint)total
-                    ? Corrupt("it ends early, or holds more than one member")
-                    : result;
+                return BinaryPrimitives.ReadUInt32LittleEndian(source[^sizeof(uint)..]) == (uint)total
+                    ? ValidationResult.Ok
+                    : Corrupt("it ends early, or holds more than one member");
             }
             catch (InvalidDataException e)
             {
@@ -51,52 +71,5 @@ internal static class GzipCodec
         }
     }
 
-    private static ValidationResult Copy(GZipStream gzip, PooledBufferWriter destination, int maxOutput, out int total)
-    {
-        total = 0;
-        Span<byte> probe = stackalloc byte[1];
-        while (true)
-        {
-            Span<byte> free = destination.GetSpan(ChunkSize);
-            int room = maxOutput - total;
-            int read = gzip.Read(room == 0 ? probe : free[..Math.Min(free.Length, room)]);
-            if (read == 0)
-                return ValidationResult.Ok;
-
-            if (room == 0)
-                return Codec.TooLarge("gzip", maxOutput);
-
-            total += read;
-            destination.Advance(read);
-        }
-    }
-
     private static ValidationResult Corrupt(string reason) => Codec.Corrupt("gzip", reason);
-
-    private sealed class BufferWriterStream(PooledBufferWriter destination) : Stream
-    {
-        public override bool CanRead => false;
-
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => true;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
-
-        public override void Write(ReadOnlySpan<byte> buffer) => destination.Write(buffer);
-
-        public override void Write(byte[] buffer, int offset, int count) => destination.Write(buffer.AsSpan(offset, count));
-
-        public override void Flush()
-        {
-        }
-
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
-    }
 }

@@ -56,15 +56,13 @@ internal static class ZstdCodec
     private static ValidationResult Decode(
         Decompressor decompressor, ReadOnlySpan<byte> source, PooledBufferWriter destination, int maxOutput)
     {
-        Span<byte> probe = stackalloc byte[1];
-        int room = maxOutput;
-        while (true)
+        for (int room = maxOutput; ;)
         {
-            // Once the limit is reached, one byte of room tells the end of the frame from more output.
-            scoped Span<byte> free = destination.GetSpan(Math.Clamp(room, 1, MinChunk));
-            free = room == 0 ? probe : free[..Math.Min(free.Length, room)];
-            OperationStatus status = decompressor.UnwrapStream(source, free, out int consumed, out int produced);
-            if (room == 0 && produced > 0)
+            // One byte of room beyond the limit tells the end of the frame from more output.
+            Span<byte> free = destination.GetSpan(Math.Clamp(room, 1, MinChunk));
+            OperationStatus status = decompressor.UnwrapStream(
+                source, free[..(int)Math.Min(free.Length, room + 1L)], out int consumed, out int produced);
+            if (produced > room)
                 return Codec.TooLarge("zstd", maxOutput);
 
             source = source[consumed..];
@@ -81,29 +79,17 @@ internal static class ZstdCodec
     /// <summary>Contexts kept for reuse, since they take long to create; what does not fit is freed.</summary>
     private sealed class ContextPool<T>(Func<T> create) where T : class, IDisposable
     {
-        private readonly ConcurrentBag<T> _free = [];
+        private readonly ConcurrentQueue<T> _free = [];
         private readonly int _limit = 2 * Environment.ProcessorCount;
-        private int _count;
 
-        public T Rent()
-        {
-            if (!_free.TryTake(out T? context))
-                return create();
-
-            Interlocked.Decrement(ref _count);
-            return context;
-        }
+        public T Rent() => _free.TryDequeue(out T? context) ? context : create();
 
         public void Return(T context)
         {
-            if (Interlocked.Increment(ref _count) <= _limit)
-            {
-                _free.Add(context);
-                return;
-            }
-
-            Interlocked.Decrement(ref _count);
-            context.Dispose();
+            if (_free.Count < _limit)
+                _free.Enqueue(context);
+            else
+                context.Dispose();
         }
     }
 }

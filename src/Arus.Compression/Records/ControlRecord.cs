@@ -15,19 +15,13 @@ public enum ControlRecordType : short
 /// </summary>
 public static class ControlRecord
 {
-    public const int KeySize = 4;
-    public const int ValueSize = 6;
-
     /// <summary>Builds a marker batch in the builder's memory, as <see cref="RecordBatchBuilder.Build"/> does.</summary>
     /// <param name="timestampMs">Unix milliseconds.</param>
     public static Memory<byte> BuildMarker(
         RecordBatchBuilder builder, ControlRecordType type, long producerId, short producerEpoch, int coordinatorEpoch, long timestampMs)
     {
-        Span<byte> key = stackalloc byte[KeySize];
-        BinaryPrimitives.WriteInt16BigEndian(key, 0);
-        BinaryPrimitives.WriteInt16BigEndian(key[2..], (short)type);
-        Span<byte> value = stackalloc byte[ValueSize];
-        BinaryPrimitives.WriteInt16BigEndian(value, 0);
+        Span<byte> key = [0, 0, 0, (byte)type];
+        Span<byte> value = [0, 0, 0, 0, 0, 0];
         BinaryPrimitives.WriteInt32BigEndian(value[2..], coordinatorEpoch);
         builder.Reset();
         builder.Append(timestampMs, key, isKeyNull: false, value, isValueNull: false);
@@ -38,24 +32,5 @@ public static class ControlRecord
             IsTransactional = true,
             IsControl = true,
         });
-    }
-
-    /// <summary>
-    /// Reads the type from a control record's key; false for a key that is too short or has a negative version. A type that is not
-    /// known is returned as its number.
-    /// </summary>
-    public static bool TryReadType(ReadOnlySpan<byte> key, out ControlRecordType type)
-    {
-        bool known = key.Length >= KeySize && BinaryPrimitives.ReadInt16BigEndian(key) >= 0;
-        type = known ? (ControlRecordType)BinaryPrimitives.ReadInt16BigEndian(key[2..]) : default;
-        return known;
-    }
-
-    /// <summary>Reads the coordinator's epoch from a marker's value.</summary>
-    public static bool TryReadCoordinatorEpoch(ReadOnlySpan<byte> value, out int coordinatorEpoch)
-    {
-        bool known = value.Length >= ValueSize && BinaryPrimitives.ReadInt16BigEndian(value) >= 0;
-        coordinatorEpoch = known ? BinaryPrimitives.ReadInt32BigEndian(value[2..]) : default;
-        return known;
     }
 }

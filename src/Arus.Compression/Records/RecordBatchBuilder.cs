@@ -68,9 +68,7 @@ public sealed class RecordBatchBuilder : IDisposable
     /// <param name="baseTimestamp">Unix milliseconds; null for the first record's timestamp.</param>
     public void Reset(long? baseTimestamp = null)
     {
-        _records.Clear();
-        _records.GetSpan(RecordBatchHeader.Size);
-        _records.Advance(RecordBatchHeader.Size);
+        Begin(_records);
         _baseTimestamp = baseTimestamp;
         _maxTimestamp = RecordBatchHeader.NoTimestamp;
         _lastOffsetDelta = -1;
@@ -111,7 +109,7 @@ public sealed class RecordBatchBuilder : IDisposable
             headersSize += Varint.SizeOf(name) + name + SizeOfBytes(header.Value?.Length ?? -1);
         }
 
-        Span<byte> free = Begin(_lastOffsetDelta + 1, timestampMs, key, isKeyNull, value, isValueNull, headersSize, out int at);
+        Span<byte> free = BeginRecord(_lastOffsetDelta + 1, timestampMs, key, isKeyNull, value, isValueNull, headersSize, out int at);
         at += Varint.Write(free[at..], headers.Length);
         foreach (ref readonly RecordHeader header in headers)
         {
@@ -120,7 +118,7 @@ public sealed class RecordBatchBuilder : IDisposable
             at = WriteBytes(free, at, header.Value.GetValueOrDefault().Span, header.Value is null);
         }
 
-        End(at, _lastOffsetDelta + 1, timestampMs);
+        EndRecord(at, _lastOffsetDelta + 1, timestampMs);
     }
 
     /// <summary>Copies a record of another batch under a given offset delta, for compaction.</summary>
@@ -134,11 +132,11 @@ public sealed class RecordBatchBuilder : IDisposable
         RecordReader.TrySkipHeaders(payload, ref headersEnd, record.HeaderCount);
         ReadOnlySpan<byte> headers = payload[record.HeadersOffset..headersEnd];
         int headersSize = Varint.SizeOf(record.HeaderCount) + headers.Length;
-        Span<byte> free = Begin(
+        Span<byte> free = BeginRecord(
             offsetDelta, timestampMs, record.Key, record.IsKeyNull, record.Value, record.IsValueNull, headersSize, out int at);
         at += Varint.Write(free[at..], record.HeaderCount);
         headers.CopyTo(free[at..]);
-        End(at + headers.Length, offsetDelta, timestampMs);
+        EndRecord(at + headers.Length, offsetDelta, timestampMs);
     }
 
     /// <summary>
@@ -152,10 +150,8 @@ public sealed class RecordBatchBuilder : IDisposable
         if (options.Compression != CompressionType.None)
         {
             target = _compressed ??= new PooledBufferWriter(_records.WrittenCount);
-            target.Clear();
-            target.GetSpan(RecordBatchHeader.Size);
-            target.Advance(RecordBatchHeader.Size);
-            Codec.Compress(options.Compression, _records.WrittenSpan[RecordBatchHeader.Size..], target);
+            Begin(target);
+            Codec.Compress(options.Compression, Records, target);
         }
 
         Memory<byte> batch = target.WrittenMemoryForUpdate;
@@ -170,6 +166,14 @@ public sealed class RecordBatchBuilder : IDisposable
         _compressed?.Dispose();
     }
 
+    /// <summary>Empties a buffer but for the room of a header.</summary>
+    private static void Begin(PooledBufferWriter target)
+    {
+        target.Clear();
+        target.GetSpan(RecordBatchHeader.Size);
+        target.Advance(RecordBatchHeader.Size);
+    }
+
     private static int SizeOfBytes(int length) => Varint.SizeOf(length) + Math.Max(0, length);
 
     private static int WriteBytes(Span<byte> free, int at, ReadOnlySpan<byte> bytes, bool isNull)
@@ -182,7 +186,7 @@ public sealed class RecordBatchBuilder : IDisposable
         return at + bytes.Length;
     }
 
-    private Span<byte> Begin(
+    private Span<byte> BeginRecord(
         int offsetDelta, long timestampMs, ReadOnlySpan<byte> key, bool isKeyNull, ReadOnlySpan<byte> value, bool isValueNull,
         int headersSize, out int at)
     {
@@ -199,7 +203,7 @@ public sealed class RecordBatchBuilder : IDisposable
         return free;
     }
 
-    private void End(int size, int offsetDelta, long timestampMs)
+    private void EndRecord(int size, int offsetDelta, long timestampMs)
     {
         _records.Advance(size);
         _lastOffsetDelta = offsetDelta;

@@ -52,26 +52,23 @@ public static class RecordBatchPayload
     /// <summary>Finds what is wrong with records that <see cref="RecordBounds"/> found malformed.</summary>
     internal static ValidationResult Diagnose(ReadOnlyMemory<byte> payload, int count, bool requireKeys, out int badRecord)
     {
-        badRecord = -1;
         var reader = new RecordReader(payload.Span, count);
-        int index = 0;
-        for (; reader.TryRead(out RecordView record); index++)
+        for (badRecord = 0; reader.TryRead(out RecordView record); badRecord++)
         {
-            if (record.OffsetDelta != index || (requireKeys && record.IsKeyNull))
+            if (record.OffsetDelta != badRecord)
             {
-                badRecord = index;
-                return ValidationResult.Invalid(record.OffsetDelta != index
-                    ? $"Record {index} has offset delta {record.OffsetDelta}; producers number their records 0, 1, 2 and so on."
-                    : $"Record {index} has no key, which a compacted topic needs.");
+                return ValidationResult.Invalid(
+                    $"Record {badRecord} has offset delta {record.OffsetDelta}; producers number their records 0, 1, 2 and so on.");
             }
+
+            if (requireKeys && record.IsKeyNull)
+                return ValidationResult.Invalid($"Record {badRecord} has no key, which a compacted topic needs.");
         }
 
         if (!reader.Problem.IsOk)
-        {
-            badRecord = index;
             return reader.Problem;
-        }
 
+        badRecord = -1;
         return reader.Position == payload.Length
             ? ValidationResult.Ok
             : ValidationResult.Invalid($"{payload.Length - reader.Position} bytes follow the last of {count} records.");

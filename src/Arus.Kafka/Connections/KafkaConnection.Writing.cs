@@ -50,7 +50,7 @@ internal sealed partial class KafkaConnection
             {
                 written = pending.Context.Handler.RecordBytesOf(response) >= FlushAt
                     ? await WriteLargeAsync(response, pending.ResponseVersion, header.CorrelationId)
-                    : Frames.WriteResponse(_transport.Transport.Output, response, pending.ResponseVersion, header.CorrelationId);
+                    : Frames.Write(_transport.Transport.Output, response, pending.ResponseVersion, header.CorrelationId);
             }
         }
         catch (Exception exception)
@@ -76,7 +76,7 @@ internal sealed partial class KafkaConnection
     private async ValueTask<int> WriteLargeAsync(IApiMessage response, short version, int correlationId)
     {
         using var buffer = new ResponseBuffer();
-        int size = Frames.WriteResponse(buffer, response, version, correlationId);
+        int size = Frames.Write(buffer, response, version, correlationId);
         PipeWriter output = _transport.Transport.Output;
         int unflushed = 0;
         foreach (ReadOnlyMemory<byte> segment in buffer.Segments)

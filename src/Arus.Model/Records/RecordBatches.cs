@@ -112,8 +112,7 @@ public static class RecordBatches
         Span<byte> attributes = batch[RecordBatchHeader.AttributesAt..];
         short bits = (short)(BinaryPrimitives.ReadInt16BigEndian(attributes) | (short)RecordBatchAttributes.LogAppendTime);
         BinaryPrimitives.WriteInt16BigEndian(attributes, bits);
-        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.MaxTimestampAt..], timestampMs);
-        WriteCrc(batch);
+        SetMaxTimestamp(batch, timestampMs);
     }
 
     /// <summary>Sets the maximum timestamp of a batch and updates the CRC.</summary>
@@ -143,32 +142,24 @@ public static class RecordBatches
     {
         batchSize = 0;
         problem = ValidationResult.Ok;
-        if (buffer.Length > RecordBatchHeader.MagicAt && buffer[RecordBatchHeader.MagicAt] != RecordBatchHeader.CurrentMagic)
-        {
-            // Before the length: the length of an older format has another minimum.
-            problem = RefuseMagic(buffer[RecordBatchHeader.MagicAt]);
-            return BatchReadStatus.Invalid;
-        }
-
         if (buffer.Length < RecordBatchHeader.LogOverhead)
             return BatchReadStatus.Incomplete;
 
+        // The magic comes before the length: the length of an older format has another minimum.
         int length = BinaryPrimitives.ReadInt32BigEndian(buffer[RecordBatchHeader.LengthAt..]);
-        if (length < RecordBatchHeader.Size - RecordBatchHeader.LogOverhead)
-        {
-            problem = ValidationResult.Corrupt($"The batch length is {length}; no record batch is shorter than 49.");
-            return BatchReadStatus.Invalid;
-        }
-
-        if (length > maxBatchSize - RecordBatchHeader.LogOverhead)
-        {
-            problem = new ValidationResult(
+        problem = buffer.Length > RecordBatchHeader.MagicAt && buffer[RecordBatchHeader.MagicAt] != RecordBatchHeader.CurrentMagic
+            ? RefuseMagic(buffer[RecordBatchHeader.MagicAt])
+            : length < RecordBatchHeader.Size - RecordBatchHeader.LogOverhead
+            ? ValidationResult.Corrupt($"The batch length is {length}; no record batch is shorter than 49.")
+            : length > maxBatchSize - RecordBatchHeader.LogOverhead
+            ? new ValidationResult(
                 ErrorCode.MessageTooLarge,
-                $"The batch has {(long)length + RecordBatchHeader.LogOverhead} bytes; the limit is {maxBatchSize}.");
+                $"The batch has {(long)length + RecordBatchHeader.LogOverhead} bytes; the limit is {maxBatchSize}.")
+            : ValidationResult.Ok;
+        if (!problem.IsOk)
             return BatchReadStatus.Invalid;
-        }
 
-        if (buffer.Length < length + RecordBatchHeader.LogOverhead)
+        if (buffer.Length - RecordBatchHeader.LogOverhead < length)
             return BatchReadStatus.Incomplete;
 
         batchSize = length + RecordBatchHeader.LogOverhead;

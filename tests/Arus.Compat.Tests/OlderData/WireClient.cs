@@ -29,7 +29,7 @@ internal sealed class WireClient : IDisposable
         where T : IApiMessage<T>
     {
         var frame = new ArrayBufferWriter<byte>();
-        Frames.WriteRequest(frame, request, version, ++_correlation, "fixture");
+        Frames.Write(frame, request, version, ++_correlation, "fixture");
         using var deadline = new CancellationTokenSource(Limit);
         NetworkStream stream = _tcp.GetStream();
         await stream.WriteAsync(frame.WrittenMemory, deadline.Token);
