@@ -161,9 +161,9 @@ public sealed class FetchTests
         kafka.Cluster.AddTopic("topic", 2);
         InMemoryPartition first = kafka.Cluster.Partition("topic", 0);
         InMemoryPartition second = kafka.Cluster.Partition("topic", 1);
-        TestConnection connection = kafka.Connect();
+        (TestConnection connection, TestConnection another) = (kafka.Connect(), kafka.Connect());
         await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000), 11);
-        await connection.SendAsync(Messages.Fetch("topic", [(1, 0)], maxWaitMs: 60_000), 11);
+        await another.SendAsync(Messages.Fetch("topic", [(1, 0)], maxWaitMs: 60_000), 11);
         await first.WhenAsync(p => p.RunningWaits == 1);
         await second.WhenAsync(p => p.RunningWaits == 1);
         first.Put(Messages.Batch("x"));
@@ -171,7 +171,7 @@ public sealed class FetchTests
         Assert.NotEqual(0, response.Responses[0].Partitions[0].Records.Length);
         Assert.Equal((1, 1), (second.Fetches.Count, second.Waits.Count));
         second.Put(Messages.Batch("y"));
-        await connection.ReceiveAsync<Protocol.FetchResponse>(11);
+        await another.ReceiveAsync<Protocol.FetchResponse>(11);
     }
 
     [Fact]

@@ -76,18 +76,139 @@ public sealed class OrderingTests
     public async Task Responses_keep_the_order_of_requests_when_later_ones_are_done_first()
     {
         await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 2);
+        (InMemoryPartition slow, InMemoryPartition quick) = (kafka.Cluster.Partition("topic", 0), kafka.Cluster.Partition("topic", 1));
+        slow.Hold();
+        TestConnection connection = kafka.Connect();
+        int first = await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("x")), 9);
+        int second = await connection.SendAsync(Messages.Produce("topic", 1, Messages.Batch("x")), 9);
+        int metadata = await connection.SendAsync(Messages.Metadata("topic"), 1);
+        await quick.WhenAsync(p => p.EndOffset == 1);
+        Assert.False(connection.HasResponse());
+        slow.Release();
+        Assert.Equal(first, (await connection.ReceiveAsync<ProduceResponse>(9)).Correlation);
+        Assert.Equal(second, (await connection.ReceiveAsync<ProduceResponse>(9)).Correlation);
+        Assert.Equal(metadata, (await connection.ReceiveAsync<MetadataResponse>(1)).Correlation);
+    }
+
+    public static TheoryData<ApiKey, short> Reads => new()
+    {
+        { ApiKey.ListOffsets, 7 }, { ApiKey.Fetch, 11 }, { ApiKey.DeleteRecords, 1 },
+    };
+
+    [Theory]
+    [MemberData(nameof(Reads))]
+    public async Task A_read_finds_what_was_produced_before_it_and_nothing_behind_it(ApiKey api, short version)
+    {
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
+        partition.Hold();
+        TestConnection connection = kafka.Connect();
+        IApiMessage read = api switch
+        {
+            ApiKey.ListOffsets => new ListOffsetsRequest
+            {
+                ReplicaId = -1, Topics = [new() { Name = "topic", Partitions = [new() { PartitionIndex = 0, Timestamp = -1 }] }],
+            },
+            ApiKey.Fetch => Messages.Fetch("topic", [(0, 0)], maxWaitMs: 0),
+            _ => new DeleteRecordsRequest { Topics = [new() { Name = "topic", Partitions = [new() { PartitionIndex = 0, Offset = -1 }] }] },
+        };
+        foreach (string value in new[] { "a", "b" })
+            await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch(value)), 9);
+
+        await connection.SendAsync(read, version);
+        await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("behind")), 9);
+        await partition.WhenAsync(p => p.Appends.Count == 1);
+        partition.Release();
+        await connection.ReceiveAsync<ProduceResponse>(9);
+        await connection.ReceiveAsync<ProduceResponse>(9);
+        long end = api switch
+        {
+            ApiKey.ListOffsets => (await connection.ReceiveAsync<ListOffsetsResponse>(version)).Response.Topics[0].Partitions[0].Offset,
+            ApiKey.Fetch => (await connection.ReceiveAsync<FetchResponse>(version)).Response.Responses[0].Partitions[0].HighWatermark,
+            _ => (await connection.ReceiveAsync<DeleteRecordsResponse>(version)).Response.Topics[0].Partitions[0].LowWatermark,
+        };
+        Assert.Equal(2, end);
+        await connection.ReceiveAsync<ProduceResponse>(9);
+        Assert.Equal(3, partition.EndOffset);
+    }
+
+    [Fact]
+    public async Task A_request_behind_a_delayed_fetch_waits_for_it_as_in_Kafka()
+    {
+        await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 1);
         InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
         TestConnection connection = kafka.Connect();
-        int fetch = await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000), 11);
+        await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 60_000), 11);
+        await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("x")), 9);
         await partition.WhenAsync(p => p.RunningWaits == 1);
-        int produce = await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("x")), 9);
-        int metadata = await connection.SendAsync(Messages.Metadata("topic"), 1);
+        Assert.Empty(partition.Appends);
+        kafka.Time.Advance(TimeSpan.FromSeconds(60));
+        Assert.Equal(0, (await connection.ReceiveAsync<FetchResponse>(11)).Response.Responses[0].Partitions[0].HighWatermark);
+        await connection.ReceiveAsync<ProduceResponse>(9);
+        Assert.Single(partition.Batches);
+    }
 
-        // The fetch is answered because the produce request behind it was carried out meanwhile.
-        Assert.Equal(fetch, (await connection.ReceiveAsync<FetchResponse>(11)).Correlation);
-        Assert.Equal(produce, (await connection.ReceiveAsync<ProduceResponse>(9)).Correlation);
-        Assert.Equal(metadata, (await connection.ReceiveAsync<MetadataResponse>(1)).Correlation);
+    [Theory]
+    [InlineData(0)]
+    [InlineData(500)]
+    public async Task A_fetch_does_not_believe_a_watch_from_before_the_produce_request_ahead_of_it(int maxWaitMs)
+    {
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 2);
+        (InMemoryPartition watched, InMemoryPartition other) = (kafka.Cluster.Partition("topic", 0), kafka.Cluster.Partition("topic", 1));
+        other.Put("already there");
+        watched.HoldWaits();
+        TestConnection connection = kafka.Connect();
+        await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 500), 11);
+        await watched.WhenAsync(p => p.RunningWaits == 1);
+        kafka.Time.Advance(TimeSpan.FromMilliseconds(500));
+        await connection.ReceiveAsync<FetchResponse>(11);
+
+        await connection.CallAsync<ProduceResponse>(Messages.Produce("topic", 0, Messages.Batch("x")), 9);
+        FetchResponse fetched =
+            await connection.CallAsync<FetchResponse>(Messages.Fetch("topic", [(0, 0), (1, 0)], maxWaitMs: maxWaitMs), 11);
+        Assert.All(fetched.Responses[0].Partitions, partition => Assert.NotEqual(0, partition.Records.Length));
+    }
+
+    [Fact]
+    public async Task A_fetch_that_does_not_wait_does_not_believe_a_watch_at_all()
+    {
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
+        partition.HoldWaits();
+        TestConnection connection = kafka.Connect();
+        await connection.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 500), 11);
+        await partition.WhenAsync(p => p.RunningWaits == 1);
+        kafka.Time.Advance(TimeSpan.FromMilliseconds(500));
+        await connection.ReceiveAsync<FetchResponse>(11);
+
+        await kafka.Connect().CallAsync<ProduceResponse>(Messages.Produce("topic", 0, Messages.Batch("x")), 9);
+        FetchResponse fetched = await connection.CallAsync<FetchResponse>(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 0), 11);
+        Assert.NotEqual(0, fetched.Responses[0].Partitions[0].Records.Length);
+    }
+
+    [Fact]
+    public async Task A_client_that_does_not_read_has_one_request_handled_and_not_all()
+    {
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
+        partition.Put(new string('x', 200_000));
+        TestConnection deaf = kafka.Connect();
+        for (int i = 0; i < 20; i++)
+            await deaf.SendAsync(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 0), 11);
+
+        await partition.WhenAsync(p => p.Fetches.Count == 1);
+        await kafka.Connect().CallAsync<ProduceResponse>(Messages.Produce("topic", 0, Messages.Batch("x")), 9);
+        Assert.Single(partition.Fetches);
+        for (int i = 0; i < 20; i++)
+            await deaf.ReceiveAsync<FetchResponse>(11);
+
+        Assert.Equal(20, partition.Fetches.Count);
     }
 
     [Fact]

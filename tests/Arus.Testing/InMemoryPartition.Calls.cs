@@ -75,6 +75,7 @@ public sealed partial class InMemoryPartition : IPartitionGrain
             RunningWaits += waits ? 1 : 0;
         });
         PartitionOffsets offsets = await waiting;
+        await (_holdWaits?.Task ?? Task.CompletedTask);
         Record(() => RunningWaits -= waits ? 1 : 0);
         Throw(Failure);
         return FetchError == ErrorCode.None ? offsets : LeaderLog.RejectWait(FetchError, leader.LeaderEpoch);

@@ -31,6 +31,7 @@ public sealed partial class InMemoryPartition
     private readonly Dictionary<long, Action<byte[]>> _damages = [];
     private readonly List<(Func<bool> Condition, TaskCompletionSource Met)> _conditions = [];
     private TaskCompletionSource? _hold;
+    private TaskCompletionSource? _holdWaits;
     private int _appendsAtOnce;
 
     /// <param name="time">The log's clock; null for one that stands still, which <see cref="EndWaits"/> moves.</param>
@@ -118,6 +119,9 @@ public sealed partial class InMemoryPartition
         _hold = null;
         held?.SetResult();
     }
+
+    /// <summary>From now on calls that wait for an offset are not answered, as if the answer were on its way.</summary>
+    public void HoldWaits() => _holdWaits = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Completes when the condition holds; it is tried after each call.</summary>
     /// <exception cref="TimeoutException">It did not within <see cref="TestTimeout.Value"/>.</exception>

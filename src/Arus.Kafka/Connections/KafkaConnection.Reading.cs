@@ -4,36 +4,25 @@ namespace Arus.Kafka;
 
 internal sealed partial class KafkaConnection
 {
-    /// <summary>Produce requests under way: an exclusive request waits for them.</summary>
-    private readonly List<Task> _changing = [];
-
     private async Task ReadRequestsAsync()
     {
-        while (!_stopping)
+        while (!_stopping && await _frames.ReadAsync() is { } frame)
         {
-            RequestFrame? frame = await _frames.ReadAsync();
-            if (frame is null)
-                return;
-
-            long now = _services.Time.GetTimestamp();
-            Volatile.Write(ref _lastActivity, now);
             bool queued = false;
             try
             {
-                await WaitForCapacityAsync(frame.Length);
-                if (!_stopping)
-                {
-                    // From here on it is not the client that is slow: the start may wait for room in a queue.
-                    Interlocked.Increment(ref _inFlight);
-                    Interlocked.Add(ref _bytesInFlight, frame.Length);
-                    PendingResponse pending = await StartAsync(frame, now);
-                    queued = _pending.Writer.TryWrite(pending);
-                    if (pending.Context.Handler.Ordering == RequestOrdering.Exclusive)
-                    {
-                        // The response writer reports its failure.
-                        await ((Task)pending.Response).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-                    }
-                }
+                KafkaRequestContext context = Open(frame);
+                bool isPipelined = context.Handler.IsPipelined;
+                await WaitForRoomAsync(isPipelined ? _services.Options.MaxInFlightRequests : 1, frame.Length);
+                if (_stopping)
+                    return;
+
+                // From here on it is not the client that is slow: the start may wait for room in a queue.
+                Interlocked.Increment(ref _inFlight);
+                Interlocked.Add(ref _bytesInFlight, frame.Length);
+                queued = _pending.Writer.TryWrite(await StartAsync(context));
+                if (!isPipelined)
+                    await WaitForRoomAsync(1, 0);
             }
             finally
             {
@@ -43,45 +32,38 @@ internal sealed partial class KafkaConnection
         }
     }
 
-    private async ValueTask<PendingResponse> StartAsync(RequestFrame frame, long receivedAt)
+    private KafkaRequestContext Open(RequestFrame frame)
     {
+        long now = _services.Time.GetTimestamp();
+        Volatile.Write(ref _lastActivity, now);
         var reader = new WireReader(frame.Memory);
         RequestHeader header = RequestHeader.Read(ref reader);
         ApiHandler handler = _services.Handlers.Find(header.ApiKey)
             ?? throw new ProtocolException($"API {(short)header.ApiKey} is not served");
-        var context = new KafkaRequestContext(handler, header, frame, frame.Length - reader.Remaining, receivedAt, this);
-        _services.Metrics.RequestRead(header.ApiKey, frame.Length);
-        if (!handler.Serves(header.ApiVersion))
-        {
-            return handler.AnswerUnservedVersion() is { } answer
-                ? new PendingResponse(context, Task.FromResult<IApiMessage?>(answer), 0)
-                : throw new ProtocolException(
-                    $"{header.ApiKey} v{header.ApiVersion} is not served; versions {handler.MinVersion} to {handler.Api.MaxVersion} are");
-        }
-
-        if (handler.Ordering == RequestOrdering.Exclusive && _changing.Count > 0)
-        {
-            await Task.WhenAll(_changing).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            _changing.Clear();
-        }
-
-        Task<IApiMessage?> response = await handler.StartAsync(context);
-        if (handler.Ordering == RequestOrdering.Pipelined && !response.IsCompleted)
-        {
-            _changing.RemoveAll(static task => task.IsCompleted);
-            _changing.Add(response);
-        }
-
-        return new PendingResponse(context, response, header.ApiVersion);
+        return new KafkaRequestContext(handler, header, frame, frame.Length - reader.Remaining, now, this);
     }
 
-    private async ValueTask WaitForCapacityAsync(int length)
+    /// <summary>Waits until fewer requests than <paramref name="limit"/> are in flight, and not too many bytes with this one.</summary>
+    private async ValueTask WaitForRoomAsync(int limit, int length)
     {
         while (!_stopping
-            && (Volatile.Read(ref _inFlight) >= _services.Options.MaxInFlightRequests
+            && (Volatile.Read(ref _inFlight) >= limit
                 || (Volatile.Read(ref _inFlight) > 0 && Volatile.Read(ref _bytesInFlight) + length > _services.Options.MaxInFlightBytes)))
         {
             await _responseWritten.WaitAsync();
         }
+    }
+
+    private async ValueTask<PendingResponse> StartAsync(KafkaRequestContext context)
+    {
+        (RequestHeader header, ApiHandler handler) = (context.Header, context.Handler);
+        _services.Metrics.RequestRead(header.ApiKey, context.Frame.Length);
+        if (handler.Serves(header.ApiVersion))
+            return new PendingResponse(context, await handler.StartAsync(context), header.ApiVersion);
+
+        return handler.AnswerUnservedVersion() is { } answer
+            ? new PendingResponse(context, Task.FromResult<IApiMessage?>(answer), 0)
+            : throw new ProtocolException(
+                $"{header.ApiKey} v{header.ApiVersion} is not served; versions {handler.MinVersion} to {handler.Api.MaxVersion} are");
     }
 }

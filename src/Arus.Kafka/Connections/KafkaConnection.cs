@@ -11,8 +11,8 @@ internal sealed record ConnectionServices(
     PartitionGrains Partitions, TimeProvider Time, ConnectionLog Log);
 
 /// <summary>
-/// One client connection: reads requests in order, lets their handlers run side by side as far as <see cref="RequestOrdering"/> allows,
-/// and writes the responses in the order of the requests. What is in flight is bounded by not reading on.
+/// One client connection: reads requests in order, lets their handlers run side by side where <see cref="ApiHandler.IsPipelined"/> allows
+/// it, and writes the responses in the order of the requests. What is in flight is bounded by not reading on.
 /// </summary>
 internal sealed partial class KafkaConnection
 {

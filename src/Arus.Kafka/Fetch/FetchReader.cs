@@ -62,14 +62,17 @@ internal sealed class FetchReader(
     }
 
     /// <summary>
-    /// The partitions of which nothing is known. A watch that is still running at a position says that nothing is there yet.
+    /// The partitions of which nothing is known. A watch that is still running at a position says that nothing is there yet, or its answer
+    /// is on the way, which is no matter to a fetch that waits for it.
     /// </summary>
     private List<int> FindUnknown(OffsetWatches watches)
     {
         var unknown = new List<int>(positions.Length);
         for (int i = 0; i < positions.Length; i++)
         {
-            Results[i] = watches.FindRunning(positions[i].Partition, positions[i].Offset, limits.Isolation)?.Known;
+            Results[i] = limits.MaxWait > TimeSpan.Zero
+                ? watches.FindRunning(positions[i].Partition, positions[i].Offset, limits.Isolation)?.Known
+                : null;
             if (Results[i] is null)
                 unknown.Add(i);
         }

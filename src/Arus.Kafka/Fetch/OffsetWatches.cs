@@ -61,6 +61,15 @@ internal sealed class OffsetWatches(PartitionGrains partitions, TimeProvider tim
         return watch;
     }
 
+    /// <summary>
+    /// A request of this connection changes the partition: what a running call knew before is not to be answered behind it.
+    /// </summary>
+    public void Forget(TopicPartition partition)
+    {
+        lock (_lock)
+            _running.Remove(partition);
+    }
+
     private async Task RunAsync(TopicPartition partition, OffsetWatch watch)
     {
         PartitionOffsets? offsets = null;

@@ -4,33 +4,14 @@ using Microsoft.AspNetCore.Connections;
 namespace Arus.Kafka;
 
 /// <summary>
-/// Which requests of one connection may be handled at the same time. Responses go out in the order of the requests in any case.
-/// </summary>
-internal enum RequestOrdering
-{
-    /// <summary>Reads only: begins at once, and no other request waits for it.</summary>
-    Concurrent,
-
-    /// <summary>
-    /// Takes its place in a queue in the order of the requests (<see cref="ApiHandler.StartAsync"/>), then proceeds by itself.
-    /// </summary>
-    Pipelined,
-
-    /// <summary>Begins when all earlier requests that change something are done; later requests begin when it is done.</summary>
-    Exclusive,
-}
-
-/// <summary>
 /// Serves one API, and says what it needs of a connection. Handlers are shared by all connections and keep no state of a request.
 /// </summary>
 /// <param name="scope">Selects the error codes of failed grain calls.</param>
-internal abstract class ApiHandler(ApiDescriptor api, ApiScope scope, RequestOrdering ordering)
+internal abstract class ApiHandler(ApiDescriptor api, ApiScope scope)
 {
     public ApiDescriptor Api { get; } = api;
 
     public ApiScope Scope { get; } = scope;
-
-    public RequestOrdering Ordering { get; } = ordering;
 
     /// <summary>The least version that is served.</summary>
     public virtual short MinVersion => Api.MinVersion;
@@ -42,6 +23,13 @@ internal abstract class ApiHandler(ApiDescriptor api, ApiScope scope, RequestOrd
 
     /// <summary>Whether the handler keeps no part of a request, so that large ones are read into pooled memory.</summary>
     public virtual bool UsesPooledRequests => false;
+
+    /// <summary>
+    /// Whether the next request of the connection may begin before this one is answered, if it is of such a kind, too: then requests take
+    /// their places in queues in their order (<see cref="StartAsync"/>) and proceed side by side. All others are handled one after the
+    /// other, each when those before it are answered, so that a client finds its requests carried out in their order.
+    /// </summary>
+    public virtual bool IsPipelined => false;
 
     /// <summary>
     /// Begins a request. The outer task ends when later requests may begin; the inner one has the response, or null when there is to be
@@ -64,9 +52,7 @@ internal abstract class ApiHandler(ApiDescriptor api, ApiScope scope, RequestOrd
 /// <inheritdoc/>
 /// <typeparam name="TRequest">The type of the request.</typeparam>
 /// <param name="subject">What requests are about, for the log.</param>
-internal abstract class ApiHandler<TRequest>(
-    ApiScope scope, RequestOrdering ordering = RequestOrdering.Exclusive, string subject = "a request")
-    : ApiHandler(TRequest.Descriptor, scope, ordering)
+internal abstract class ApiHandler<TRequest>(ApiScope scope, string subject = "a request") : ApiHandler(TRequest.Descriptor, scope)
     where TRequest : IApiMessage<TRequest>
 {
     public sealed override ValueTask<Task<IApiMessage?>> StartAsync(KafkaRequestContext context) =>

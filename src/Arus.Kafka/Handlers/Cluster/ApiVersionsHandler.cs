@@ -4,7 +4,7 @@ namespace Arus.Kafka;
 
 /// <summary>Answers which APIs and versions are served. No features are announced: clients switch behaviour on them.</summary>
 internal sealed class ApiVersionsHandler(HandlerRegistry registry)
-    : ApiHandler<ApiVersionsRequest>(ApiScope.Metadata, RequestOrdering.Concurrent)
+    : ApiHandler<ApiVersionsRequest>(ApiScope.Metadata)
 {
     /// <summary>KIP-511: a client whose version is not served learns which versions of this API are.</summary>
     public override IApiMessage AnswerUnservedVersion() => new ApiVersionsResponse

@@ -4,7 +4,7 @@ namespace Arus.Kafka;
 
 /// <summary>Describes the brokers of the cluster.</summary>
 internal sealed class DescribeClusterHandler(ClusterCache clusterCache)
-    : ApiHandler<DescribeClusterRequest>(ApiScope.Metadata, RequestOrdering.Concurrent, "the cluster")
+    : ApiHandler<DescribeClusterRequest>(ApiScope.Metadata, "the cluster")
 {
     private const sbyte Brokers = 1;
 

@@ -5,7 +5,7 @@ namespace Arus.Kafka;
 
 /// <summary>Answers how much of this broker's disk its partitions take.</summary>
 internal sealed class DescribeLogDirsHandler(LocalBroker broker, TopicCache topicCache, PartitionGrains partitions)
-    : ApiHandler<DescribeLogDirsRequest>(ApiScope.Partition, RequestOrdering.Concurrent, "this broker")
+    : ApiHandler<DescribeLogDirsRequest>(ApiScope.Partition, "this broker")
 {
     protected override async Task<IApiMessage?> HandleAsync(DescribeLogDirsRequest request, KafkaRequestContext context)
     {

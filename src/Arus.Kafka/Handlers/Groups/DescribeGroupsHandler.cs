@@ -6,7 +6,7 @@ namespace Arus.Kafka;
 
 /// <summary>Describes groups and their members.</summary>
 internal sealed class DescribeGroupsHandler(IGrainFactory grains)
-    : ApiHandler<DescribeGroupsRequest>(ApiScope.Coordinator, RequestOrdering.Concurrent)
+    : ApiHandler<DescribeGroupsRequest>(ApiScope.Coordinator)
 {
     protected override async Task<IApiMessage?> HandleAsync(DescribeGroupsRequest request, KafkaRequestContext context)
     {

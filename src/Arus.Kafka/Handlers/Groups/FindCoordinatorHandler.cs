@@ -7,7 +7,7 @@ namespace Arus.Kafka;
 /// Answers which broker runs a group's coordinator. Any broker forwards to it; connecting to the right one saves the detour.
 /// </summary>
 internal sealed class FindCoordinatorHandler(IGrainFactory grains, ClusterCache clusterCache)
-    : ApiHandler<FindCoordinatorRequest>(ApiScope.Coordinator, RequestOrdering.Concurrent)
+    : ApiHandler<FindCoordinatorRequest>(ApiScope.Coordinator)
 {
     private const sbyte Group = 0;
     private const sbyte Transaction = 1;

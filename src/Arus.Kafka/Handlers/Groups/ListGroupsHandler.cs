@@ -6,7 +6,7 @@ namespace Arus.Kafka;
 
 /// <summary>Lists the groups of the whole cluster, whichever broker is asked.</summary>
 internal sealed class ListGroupsHandler(IGrainFactory grains)
-    : ApiHandler<ListGroupsRequest>(ApiScope.Coordinator, RequestOrdering.Concurrent, "all groups")
+    : ApiHandler<ListGroupsRequest>(ApiScope.Coordinator, "all groups")
 {
     private const string Classic = "classic";
     private const string Unknown = "Unknown";

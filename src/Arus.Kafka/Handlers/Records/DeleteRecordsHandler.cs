@@ -16,6 +16,7 @@ internal sealed class DeleteRecordsHandler(PartitionGrains partitions) : ApiHand
                     topic.Name, partition.PartitionIndex, context,
                     async grain =>
                     {
+                        context.Connection.Watches.Forget(new TopicPartition(topic.Name, partition.PartitionIndex));
                         Grains.DeleteRecordsResponse deleted = await grain.DeleteRecordsAsync(partition.Offset);
                         return Result(partition, deleted.Error, deleted.Error == ErrorCode.None ? deleted.LogStartOffset : -1);
                     },

@@ -8,7 +8,7 @@ namespace Arus.Kafka;
 
 /// <summary>Reads record batches. Sessions (KIP-227) are declined: every fetch names all its partitions.</summary>
 internal sealed class FetchHandler(KafkaListenerOptions options, TopicCache topicCache, PartitionGrains partitionGrains, TimeProvider time)
-    : ApiHandler(ApiCatalog.Fetch, ApiScope.Fetch, RequestOrdering.Concurrent)
+    : ApiHandler(ApiCatalog.Fetch, ApiScope.Fetch)
 {
     public override ValueTask<Task<IApiMessage?>> StartAsync(KafkaRequestContext context) =>
         new(HandleAsync(context.Read<FetchRequest>(), context));

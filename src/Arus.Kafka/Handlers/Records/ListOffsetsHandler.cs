@@ -6,7 +6,7 @@ namespace Arus.Kafka;
 
 /// <summary>Finds offsets by time, or the first, the last, and that of the greatest timestamp.</summary>
 internal sealed class ListOffsetsHandler(TopicCache topicCache, PartitionGrains partitions)
-    : ApiHandler<ListOffsetsRequest>(ApiScope.Partition, RequestOrdering.Concurrent)
+    : ApiHandler<ListOffsetsRequest>(ApiScope.Partition)
 {
     /// <summary>The last offset in tiered storage (KIP-1005): there is none.</summary>
     private const long LastTiered = -5;

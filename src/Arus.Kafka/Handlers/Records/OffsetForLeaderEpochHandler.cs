@@ -5,7 +5,7 @@ namespace Arus.Kafka;
 
 /// <summary>Answers where a leader epoch ended, so that a client notices that what it has read was truncated (KIP-320).</summary>
 internal sealed class OffsetForLeaderEpochHandler(PartitionGrains partitions)
-    : ApiHandler<OffsetForLeaderEpochRequest>(ApiScope.Partition, RequestOrdering.Concurrent)
+    : ApiHandler<OffsetForLeaderEpochRequest>(ApiScope.Partition)
 {
     protected override async Task<IApiMessage?> HandleAsync(OffsetForLeaderEpochRequest request, KafkaRequestContext context) =>
         new OffsetForLeaderEpochResponse

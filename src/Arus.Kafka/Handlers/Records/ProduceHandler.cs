@@ -8,13 +8,15 @@ namespace Arus.Kafka;
 /// the partitions have answered.
 /// </summary>
 internal sealed class ProduceHandler(TopicCache topicCache, AppendScheduler appends)
-    : ApiHandler(ApiCatalog.Produce, ApiScope.Partition, RequestOrdering.Pipelined)
+    : ApiHandler(ApiCatalog.Produce, ApiScope.Partition)
 {
     /// <summary>Earlier versions carry messages that are no record batches.</summary>
     public override short MinVersion => 3;
 
     /// <summary>librdkafka 2.0 does not compress for brokers that do not name version 0 (KAFKA-18659).</summary>
     public override short AdvertisedMinVersion => 0;
+
+    public override bool IsPipelined => true;
 
     /// <summary>The log copies records before it answers.</summary>
     public override bool UsesPooledRequests => true;
@@ -65,9 +67,10 @@ internal sealed class ProduceHandler(TopicCache topicCache, AppendScheduler appe
                 continue;
             }
 
+            var partition = new TopicPartition(topic!.Name, part.Index);
+            context.Connection.Watches.Forget(partition);
             await appends.EnqueueAsync(
-                new TopicPartition(topic!.Name, part.Index),
-                new QueuedAppend(operation, place, part.Records.ToMemory(), request.Acks, request.TimeoutMs));
+                partition, new QueuedAppend(operation, place, part.Records.ToMemory(), request.Acks, request.TimeoutMs));
         }
     }
 }

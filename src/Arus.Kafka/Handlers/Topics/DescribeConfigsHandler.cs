@@ -8,7 +8,7 @@ namespace Arus.Kafka;
 
 /// <summary>Describes the configuration of topics and of this broker.</summary>
 internal sealed class DescribeConfigsHandler(LocalBroker broker, TopicCache topicCache)
-    : ApiHandler<DescribeConfigsRequest>(ApiScope.Controller, RequestOrdering.Concurrent)
+    : ApiHandler<DescribeConfigsRequest>(ApiScope.Controller)
 {
     protected override async Task<IApiMessage?> HandleAsync(DescribeConfigsRequest request, KafkaRequestContext context) =>
         new DescribeConfigsResponse

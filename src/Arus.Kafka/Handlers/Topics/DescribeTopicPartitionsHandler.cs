@@ -6,7 +6,7 @@ namespace Arus.Kafka;
 
 /// <summary>Describes topics' partitions page by page (KIP-966).</summary>
 internal sealed class DescribeTopicPartitionsHandler(ClusterCache clusterCache, TopicCache topicCache)
-    : ApiHandler<DescribeTopicPartitionsRequest>(ApiScope.Metadata, RequestOrdering.Concurrent)
+    : ApiHandler<DescribeTopicPartitionsRequest>(ApiScope.Metadata)
 {
     private const int MaxPartitionsPerResponse = 2_000;
 

@@ -5,7 +5,7 @@ namespace Arus.Kafka;
 
 /// <summary>Describes brokers and topics, and creates the topics of a request where configuration and client allow it.</summary>
 internal sealed class MetadataHandler(IGrainFactory grains, KafkaListenerOptions options, ClusterCache clusterCache, TopicCache topicCache)
-    : ApiHandler<MetadataRequest>(ApiScope.Metadata, RequestOrdering.Concurrent, "all topics")
+    : ApiHandler<MetadataRequest>(ApiScope.Metadata, "all topics")
 {
     protected override async Task<IApiMessage?> HandleAsync(MetadataRequest request, KafkaRequestContext context)
     {
