@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging;
 namespace Arus.Client;
 
 internal sealed class ArusClient(
-    IGrainFactory grains, GrainRetry retry, IArusAdmin admin, ArusClientOptions options, TimeProvider time, ILoggerFactory loggers,
+    IGrainFactory grains, GrainRetry retry, IArusAdmin admin, ArusClientOptions clientOptions, TimeProvider time, ILoggerFactory loggers,
     GroupMembershipFactory groups) : IArusClient
 {
     private readonly TopicMetadata _topics = new(grains, retry, time);
@@ -14,7 +14,7 @@ internal sealed class ArusClient(
     public IProducer<TKey, TValue> CreateProducer<TKey, TValue>(
         ProducerOptions? options = null, IRecordSerializer<TKey>? keySerializer = null, IRecordSerializer<TValue>? valueSerializer = null)
     {
-        ProducerOptions chosen = options ?? new ProducerOptions { ClientId = DefaultClientId };
+        ProducerOptions chosen = options ?? new ProducerOptions { ClientId = clientOptions.ClientId };
         chosen.Validate();
         var core = new ProducerCore(grains, retry, _topics, chosen, time, loggers.CreateLogger("Arus.Client.Producer"));
         return new Producer<TKey, TValue>(
@@ -24,7 +24,7 @@ internal sealed class ArusClient(
     public IConsumer<TKey, TValue> CreateConsumer<TKey, TValue>(
         ConsumerOptions? options = null, IRecordSerializer<TKey>? keySerializer = null, IRecordSerializer<TValue>? valueSerializer = null)
     {
-        ConsumerOptions chosen = options ?? new ConsumerOptions { ClientId = DefaultClientId };
+        ConsumerOptions chosen = options ?? new ConsumerOptions { ClientId = clientOptions.ClientId };
         chosen.Validate();
         var core = new ConsumerCore(grains, retry, chosen, time, loggers.CreateLogger("Arus.Client.Consumer"));
         return new Consumer<TKey, TValue>(
@@ -46,6 +46,4 @@ internal sealed class ArusClient(
                     new ProducerOptions { ClientId = chosen.ClientId, Linger = TimeSpan.Zero })
                 : null);
     }
-
-    private string DefaultClientId => options.ClientId;
 }

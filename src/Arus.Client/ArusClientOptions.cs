@@ -15,3 +15,13 @@ public sealed class ArusClientOptions
     /// <summary><c>retry.backoff.max.ms</c>.</summary>
     public TimeSpan RetryBackoffMax { get; set; } = TimeSpan.FromSeconds(1);
 }
+
+internal static class OptionChecks
+{
+    /// <exception cref="ArgumentException"><paramref name="condition"/> is false.</exception>
+    public static void Check(bool condition, string key, string range)
+    {
+        if (!condition)
+            throw new ArgumentException($"Option {key} must be {range}.");
+    }
+}

@@ -58,10 +58,7 @@ internal sealed class GrainRetry(ArusClientOptions options, TimeProvider time)
         TimeoutException or SiloUnavailableException or OrleansMessageRejectionException or ConnectionFailedException => true,
 
         // Two activations of one grain wrote at the same time; the directory of grains is being handed over; a disk or database failed.
-        InconsistentStateException => true,
-        _ when failure.GetType() == typeof(OrleansException) => true,
-        _ when StorageFailure.Is(failure) => true,
-        _ => false,
+        _ => failure is InconsistentStateException || failure.GetType() == typeof(OrleansException) || StorageFailure.Is(failure),
     };
 }
 
@@ -70,4 +67,27 @@ internal readonly struct ExponentialBackoff(TimeSpan first, TimeSpan max)
 {
     /// <param name="attempt">1 for the first repetition.</param>
     public TimeSpan Of(int attempt) => TimeSpan.FromTicks((long)Math.Min(first.Ticks * Math.Pow(2, Math.Min(30, attempt - 1)), max.Ticks));
+}
+
+/// <summary>How the client reads error codes.</summary>
+internal static class ErrorCodeExtensions
+{
+    /// <summary>Whether the same request may succeed if it is made again (the "Retriable" column of the protocol's error table).</summary>
+    public static bool IsRetriable(this ErrorCode code) => code switch
+    {
+        ErrorCode.LeaderNotAvailable or ErrorCode.NotLeaderOrFollower or ErrorCode.RequestTimedOut or ErrorCode.ReplicaNotAvailable
+            or ErrorCode.NetworkException or ErrorCode.CoordinatorLoadInProgress or ErrorCode.CoordinatorNotAvailable
+            or ErrorCode.NotCoordinator or ErrorCode.NotEnoughReplicas or ErrorCode.NotEnoughReplicasAfterAppend
+            or ErrorCode.NotController or ErrorCode.KafkaStorageError or ErrorCode.FencedLeaderEpoch or ErrorCode.UnknownLeaderEpoch
+            or ErrorCode.OffsetNotAvailable or ErrorCode.UnstableOffsetCommit or ErrorCode.ThrottlingQuotaExceeded => true,
+        _ => false,
+    };
+
+    /// <summary>Throws what <paramref name="code"/> says, unless it says nothing.</summary>
+    /// <exception cref="ArusException">Any code but <see cref="ErrorCode.None"/>.</exception>
+    public static void ThrowIfError(this ErrorCode code, string what)
+    {
+        if (code != ErrorCode.None)
+            throw new ArusException(code, $"{what}: {code}");
+    }
 }

@@ -11,24 +11,18 @@ namespace Arus.Client;
 internal sealed class TopicMetadata(IGrainFactory grains, GrainRetry retry, TimeProvider time) : ITopicPartitionSource
 {
     private readonly ConcurrentDictionary<string, Entry> _topics = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, Task<Grains.TopicDescription?>> _reads = new(StringComparer.Ordinal);
-    private readonly Lock _readsGate = new();
+    private readonly ConcurrentDictionary<string, Lazy<Task<Grains.TopicDescription?>>> _reads = new(StringComparer.Ordinal);
 
     /// <summary>The cached topic; one older than <paramref name="maxAge"/> is returned too, and read again in the background.</summary>
     public bool TryGet(string topic, TimeSpan maxAge, [NotNullWhen(true)] out Grains.TopicDescription? description)
     {
-        description = null;
-        if (!_topics.TryGetValue(topic, out Entry? entry))
-            return false;
+        description = _topics.TryGetValue(topic, out Entry? entry) ? entry.Description : null;
 
-        if (time.GetElapsedTime(entry.ReadAt) > maxAge)
-        {
-            // If this fails, the cached description stays, and the failure shows when the topic is used.
+        // If this fails, the cached description stays, and the failure shows when the topic is used.
+        if (entry is not null && time.GetElapsedTime(entry.ReadAt) > maxAge)
             _ = ReadOnceAsync(topic);
-        }
 
-        description = entry.Description;
-        return true;
+        return description is not null;
     }
 
     /// <summary>The topic as it is now.</summary>
@@ -69,26 +63,15 @@ internal sealed class TopicMetadata(IGrainFactory grains, GrainRetry retry, Time
         return [.. topics.Where(topic => !topic.IsInternal).Select(topic => topic.Name)];
     }
 
-    private Task<Grains.TopicDescription?> ReadOnceAsync(string topic)
-    {
-        lock (_readsGate)
-        {
-            if (!_reads.TryGetValue(topic, out Task<Grains.TopicDescription?>? read))
-                _reads[topic] = read = ReadAndForgetAsync(topic);
-
-            return read;
-        }
-    }
+    private Task<Grains.TopicDescription?> ReadOnceAsync(string topic) =>
+        _reads.GetOrAdd(topic, name => new Lazy<Task<Grains.TopicDescription?>>(() => ReadAndForgetAsync(name))).Value;
 
     private async Task<Grains.TopicDescription?> ReadAndForgetAsync(string topic)
     {
-        // Yields, so that the read is in the dictionary before it is taken out again.
-        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         try
         {
-            Grains.TopicDescription? description =
-                await retry.CallAsync(
-                    () => grains.GetGrain<ITopicGrain>(topic).DescribeAsync(), CancellationToken.None).ConfigureAwait(false);
+            Grains.TopicDescription? description = await retry.CallAsync(
+                () => grains.GetGrain<ITopicGrain>(topic).DescribeAsync(), CancellationToken.None).ConfigureAwait(false);
             if (description is null)
                 _topics.TryRemove(topic, out _);
             else
@@ -98,8 +81,7 @@ internal sealed class TopicMetadata(IGrainFactory grains, GrainRetry retry, Time
         }
         finally
         {
-            lock (_readsGate)
-                _reads.Remove(topic);
+            _reads.TryRemove(topic, out _);
         }
     }
 

@@ -12,9 +12,7 @@ public interface IArusAdmin
     /// <summary>Creates a topic; it is durable when the call returns.</summary>
     Task<TopicDescription> CreateTopicAsync(NewTopic topic, CancellationToken cancellationToken = default);
 
-    /// <summary>
-    /// The cluster's topics by name. Internal ones (their names begin with two underscores) are left out unless asked for.
-    /// </summary>
+    /// <summary>The cluster's topics by name. Internal ones (whose names begin with "__") are left out unless asked for.</summary>
     Task<IReadOnlyList<TopicListing>> ListTopicsAsync(bool includeInternal = false, CancellationToken cancellationToken = default);
 
     /// <exception cref="ArusException"><see cref="ErrorCode.UnknownTopicOrPartition"/>.</exception>

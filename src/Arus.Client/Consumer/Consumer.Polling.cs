@@ -155,14 +155,13 @@ internal sealed partial class Consumer<TKey, TValue> : IRecordSink
             if (core.FirstFailure() is { } failure)
                 throw failure;
 
-            TimeSpan left = timeout == Timeout.InfiniteTimeSpan ? timeout : timeout - core.Time.GetElapsedTime(start);
-            if (timeout != Timeout.InfiniteTimeSpan && left <= TimeSpan.Zero)
+            TimeSpan left = timeout == Timeout.InfiniteTimeSpan ? TimeSpan.MaxValue : timeout - core.Time.GetElapsedTime(start);
+            if (left <= TimeSpan.Zero)
                 return _records;
 
             // Waiting counts as polling: a consumer of a topic without new records keeps its partitions.
             TimeSpan alive = core.Options.MaxPollInterval / 3;
-            await core.WaitForDataAsync(
-                left == Timeout.InfiniteTimeSpan || left > alive ? alive : left, cancellationToken).ConfigureAwait(false);
+            await core.WaitForDataAsync(left > alive ? alive : left, cancellationToken).ConfigureAwait(false);
             _session.RecordPoll();
         }
     }

@@ -10,7 +10,6 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
     private readonly Dictionary<TopicPartition, FetchLoop> _partitions = [];
     private readonly Queue<PartitionFetcher> _ready = new();
     private readonly AsyncSignal _dataReady = new(time);
-    private IReadOnlyList<TopicPartition>? _assignment;
     private long _bufferedBytes;
 
     public ConsumerOptions Options { get; } = options;
@@ -24,14 +23,7 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
 
     public bool IsBufferFull => Interlocked.Read(ref _bufferedBytes) >= Options.FetchMaxBytes;
 
-    public IReadOnlyList<TopicPartition> Assignment
-    {
-        get
-        {
-            lock (_gate)
-                return _assignment ??= [.. _partitions.Keys];
-        }
-    }
+    public IReadOnlyList<TopicPartition> Assignment => Array.ConvertAll(All(), fetcher => fetcher.Partition);
 
     public void Add(IEnumerable<TopicPartitionOffset> added)
     {
@@ -43,8 +35,6 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
                 if (_partitions.TryAdd(place.Partition, loop))
                     loop.Start();
             }
-
-            _assignment = null;
         }
     }
 
@@ -63,8 +53,6 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
                     Interlocked.Add(ref _bufferedBytes, -loop.Fetcher.Seek(0));
                 }
             }
-
-            _assignment = null;
         }
 
         WakeLoops();

@@ -54,9 +54,7 @@ public sealed record ConsumerOptions
     /// <summary><c>fetch.max.wait.ms</c>: how long a fetch at the end of a partition waits for records.</summary>
     public TimeSpan FetchMaxWait { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>
-    /// <c>fetch.max.bytes</c>: limits the records fetched and not delivered yet, over all partitions; one fetch may exceed it.
-    /// </summary>
+    /// <summary><c>fetch.max.bytes</c>: of records fetched and not delivered yet, over all partitions; one fetch may exceed it.</summary>
     public int FetchMaxBytes { get; init; } = 50 * 1024 * 1024;
 
     /// <summary><c>max.partition.fetch.bytes</c>: of one fetch. A larger batch is fetched alone.</summary>
@@ -77,9 +75,7 @@ public sealed record ConsumerOptions
     /// <summary><c>default.api.timeout.ms</c>: of commits and look-ups, retries included.</summary>
     public TimeSpan DefaultApiTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
-    /// <summary>
-    /// <c>metadata.max.age.ms</c>: how soon new partitions of a subscribed topic, and new topics that match a pattern, are noticed.
-    /// </summary>
+    /// <summary><c>metadata.max.age.ms</c>: how soon new partitions of a subscribed topic and new topics that match are noticed.</summary>
     public TimeSpan MetadataMaxAge { get; init; } = TimeSpan.FromMinutes(5);
 
     /// <summary><c>partition.assignment.strategy</c>, in order of preference; null for Kafka's default.</summary>

@@ -139,13 +139,8 @@ internal sealed class FetchLoop(ConsumerCore core, IGrainFactory grains, Partiti
 
         _failures++;
         core.Logger.LogDebug(e, "Reading {Partition} at offset {Offset} failed, attempt {Attempt}", fetcher.Partition, offset, _failures);
-        try
-        {
-            await Task.Delay(core.Backoff.Of(_failures), core.Time, cancellationToken).ConfigureAwait(false);
-        }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-        {
-            // A seek or the end makes the pause pointless.
-        }
+
+        // A seek or the end makes the pause pointless.
+        await Task.Delay(core.Backoff.Of(_failures), core.Time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 }

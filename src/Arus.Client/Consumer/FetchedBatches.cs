@@ -1,24 +1,31 @@
+using Arus.Compression;
 using Arus.Grains;
 
 namespace Arus.Client;
 
-/// <summary>What was fetched of one partition and not handed out yet, in offset order. Not thread-safe.</summary>
+/// <summary>
+/// What was fetched of one partition and not handed out yet, in offset order: a batch that is being handed out, and those that wait.
+/// Not thread-safe.
+/// </summary>
 internal sealed class FetchedBatches
 {
     private const int MaxFetches = 2;
 
     private readonly Queue<ReadOnlyMemory<byte>> _waiting = new();
-    private readonly OpenBatch _current = new();
-    private int _fetches;
     private int _waitingRecords;
+    private int _fetches;
+    private ReadOnlyMemory<byte> _open;
+    private ReadOnlyMemory<byte> _openRecords;
+    private int _openRecordsLeft;
+    private bool _isOpen;
 
-    public bool IsEmpty => !_current.HasMore && _waiting.Count == 0;
+    public bool IsEmpty => !_isOpen && _waiting.Count == 0;
 
     /// <summary>So much is here that fetching more would be of no use yet.</summary>
     public bool IsFull => _fetches >= MaxFetches;
 
     /// <summary>How many records there are by the batches' headers, which nothing has verified yet.</summary>
-    public int Count => _waitingRecords + _current.RecordsLeft;
+    public int Count => _waitingRecords + _openRecordsLeft;
 
     /// <summary>Takes in what was fetched, up to the first damaged batch.</summary>
     /// <param name="end">The offset after the last batch taken in; unchanged when there is none.</param>
@@ -47,9 +54,7 @@ internal sealed class FetchedBatches
         return bytes;
     }
 
-    /// <summary>
-    /// Hands out records from <paramref name="position"/> on, until the sink is full, none is left, or one cannot be read.
-    /// </summary>
+    /// <summary>Hands out records from <paramref name="position"/> on, until the sink is full, none is left, or one is damaged.</summary>
     /// <param name="checkCrcs">Verify each batch before its first record.</param>
     /// <param name="position">Moved behind what was handed out.</param>
     /// <param name="leaderEpoch">Of the last record handed out; unchanged when there is none.</param>
@@ -62,15 +67,16 @@ internal sealed class FetchedBatches
         problem = ValidationResult.Ok;
         while (sink.Room > 0 && problem.IsOk)
         {
-            if (!_current.HasMore)
+            if (!_isOpen)
             {
-                problem = OpenNext(checkCrcs, out bool isOpen);
-                if (!isOpen || !problem.IsOk)
+                problem = OpenNext(checkCrcs);
+                if (!_isOpen || !problem.IsOk)
                     break;
             }
 
-            position = _current.Read(partition, position, sink, out leaderEpoch, out problem);
-            released += _current.HasMore ? 0 : _current.Release();
+            leaderEpoch = new RecordBatchHeader(_open.Span).PartitionLeaderEpoch;
+            position = ReadOpen(partition, position, sink, out problem);
+            released += _isOpen ? 0 : Release();
         }
 
         _fetches = IsEmpty ? 0 : _fetches;
@@ -80,26 +86,96 @@ internal sealed class FetchedBatches
     /// <summary>Forgets everything, and answers the bytes that were held.</summary>
     public int Clear()
     {
-        int released = _current.Release();
-        foreach (ReadOnlyMemory<byte> batch in _waiting)
-            released += batch.Length;
-
+        int released = Release() + _waiting.Sum(batch => batch.Length);
         _waiting.Clear();
         _fetches = 0;
         _waitingRecords = 0;
         return released;
     }
 
-    /// <summary>Opens the next batch; one that is damaged stays where it is.</summary>
-    private ValidationResult OpenNext(bool checkCrcs, out bool isOpen)
+    /// <summary>Opens the next batch, if there is one; one that is damaged stays where it is.</summary>
+    private ValidationResult OpenNext(bool checkCrcs)
     {
-        isOpen = _waiting.TryPeek(out ReadOnlyMemory<byte> batch);
-        ValidationResult valid = isOpen && checkCrcs ? RecordBatches.Validate(batch.Span) : ValidationResult.Ok;
-        if (!isOpen || !valid.IsOk)
+        if (!_waiting.TryPeek(out ReadOnlyMemory<byte> next))
+            return ValidationResult.Ok;
+
+        ValidationResult valid = checkCrcs ? RecordBatches.Validate(next.Span) : ValidationResult.Ok;
+        if (!valid.IsOk)
             return valid;
 
-        _waiting.Dequeue();
-        _waitingRecords -= new RecordBatchHeader(batch.Span).Count;
-        return _current.Open(batch);
+        var header = new RecordBatchHeader(next.Span);
+        _open = _waiting.Dequeue();
+        _waitingRecords -= header.Count;
+        _isOpen = true;
+        _openRecords = ReadOnlyMemory<byte>.Empty;
+        _openRecordsLeft = header.IsControl ? 0 : header.Count;
+        if (_openRecordsLeft == 0)
+            return ValidationResult.Ok;
+
+        // What was decompressed lives as long as the records that refer to it, so its buffer does not return to the pool.
+        var decompressed = new PooledBufferWriter(header.Compression == CompressionType.None ? 0 : 4 * next.Length);
+        return RecordBatchPayload.TryOpen(next, decompressed, out _openRecords);
     }
+
+    /// <summary>Hands out records of the open batch, and answers the position after the last one.</summary>
+    private long ReadOpen(TopicPartition partition, long position, IRecordSink sink, out ValidationResult problem)
+    {
+        var header = new RecordBatchHeader(_open.Span);
+        var reader = new RecordReader(_openRecords.Span, _openRecordsLeft);
+        int consumed = 0;
+        int done = 0;
+        while (sink.Room > 0 && reader.TryRead(out RecordView record))
+        {
+            long offset = header.BaseOffset + record.OffsetDelta;
+            if (offset >= position)
+            {
+                if (!sink.TryAdd(Record(partition, offset, header, record)))
+                    break;
+
+                position = offset + 1;
+            }
+
+            consumed = reader.Position;
+            done++;
+        }
+
+        _openRecords = _openRecords[consumed..];
+        _openRecordsLeft -= done;
+        problem = reader.Problem;
+        _isOpen = _openRecordsLeft > 0 && problem.IsOk;
+
+        // Compaction leaves offsets without records at the end of a batch: they are behind us as well.
+        return _isOpen || !problem.IsOk ? position : Math.Max(position, header.NextOffset);
+    }
+
+    private RawRecord Record(TopicPartition partition, long offset, RecordBatchHeader batch, RecordView record) => new(
+        partition, offset, batch.PartitionLeaderEpoch,
+        batch.TimestampType == TimestampType.LogAppendTime ? batch.MaxTimestamp : batch.BaseTimestamp + record.TimestampDelta,
+        batch.TimestampType,
+        record.IsKeyNull ? (ReadOnlyMemory<byte>?)null : _openRecords.Slice(record.KeyOffset, record.KeyLength),
+        record.IsValueNull ? (ReadOnlyMemory<byte>?)null : _openRecords.Slice(record.ValueOffset, record.ValueLength),
+        new RecordHeaders(_openRecords, record.HeadersOffset, record.HeaderCount));
+
+    /// <summary>Forgets the open batch, and answers its size.</summary>
+    private int Release()
+    {
+        int size = _open.Length;
+        _open = _openRecords = ReadOnlyMemory<byte>.Empty;
+        _openRecordsLeft = 0;
+        _isOpen = false;
+        return size;
+    }
+}
+
+/// <summary>Where the records of a poll go.</summary>
+internal interface IRecordSink
+{
+    /// <summary>How many more it takes.</summary>
+    int Room { get; }
+
+    /// <summary>Told of a partition before its records come.</summary>
+    void Begin(PartitionFetcher fetcher);
+
+    /// <summary>Takes a record; false leaves it for the next poll.</summary>
+    bool TryAdd(in RawRecord record);
 }

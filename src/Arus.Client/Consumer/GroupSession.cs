@@ -12,9 +12,7 @@ internal delegate IGroupMembership GroupMembershipFactory(
 /// A consumer's membership in its group, and its part in rebalances. A partition is revoked once the application has finished its records,
 /// which the next poll says, or once the rebalance timeout is over.
 /// </summary>
-/// <param name="finishAsync">
-/// Answers when no work on these partitions is under way any more, or when it is cancelled; null for the next poll.
-/// </param>
+/// <param name="finishAsync">Answers when no work on these partitions is under way, or when cancelled; null waits for a poll.</param>
 internal sealed class GroupSession(
     ConsumerCore core, TopicMetadata topics, GroupMembershipFactory groups,
     Func<IReadOnlyList<PartitionFetcher>, CancellationToken, ValueTask>? finishAsync = null) : IConsumerRebalanceListener, IAsyncDisposable

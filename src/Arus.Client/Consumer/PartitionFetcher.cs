@@ -134,11 +134,8 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
             if (IsIdle || _failure is not null)
                 return 0;
 
-            long position = _position;
-            int leaderEpoch = _leaderEpoch;
-            released = _batches.Read(Partition, sink, checkCrcs, ref position, ref leaderEpoch, out ValidationResult problem);
-            (_position, _leaderEpoch) = (position, leaderEpoch);
-            _failure = problem.IsOk ? null : Unreadable(position, problem);
+            released = _batches.Read(Partition, sink, checkCrcs, ref _position, ref _leaderEpoch, out ValidationResult problem);
+            _failure = problem.IsOk ? null : Unreadable(_position, problem);
             hasMore = problem.IsOk && !_batches.IsEmpty;
         }
 

@@ -3,9 +3,7 @@ namespace Arus.Client;
 /// <summary>Kafka's assignors.</summary>
 public static class PartitionAssignors
 {
-    /// <summary>
-    /// Per topic, neighbouring partitions to neighbouring members. Members of the same index get the same partitions of every topic.
-    /// </summary>
+    /// <summary>Per topic, neighbouring partitions to neighbouring members: one index gets the same partitions of every topic.</summary>
     public static IPartitionAssignor Range { get; } = new RangeAssignor();
 
     /// <summary>All partitions in turn to all members.</summary>

@@ -1,4 +1,6 @@
 using Arus.Protocol;
+using AssignedTopic = Arus.Protocol.ConsumerProtocolAssignment.AssignedTopic;
+using OwnedTopic = Arus.Protocol.ConsumerProtocolSubscription.OwnedTopic;
 
 namespace Arus.Client;
 
@@ -22,13 +24,7 @@ internal static class ConsumerProtocol
                 Topics = [.. subscription.Topics],
                 UserData = subscription.UserData.IsEmpty ? default(ReadOnlyMemory<byte>?) : subscription.UserData,
                 OwnedPartitions =
-                [
-                    .. ByTopic(subscription.Owned).Select(topic => new ConsumerProtocolSubscription.OwnedTopic
-                    {
-                        Topic = topic.Topic,
-                        Partitions = topic.Partitions,
-                    }),
-                ],
+                    [.. ByTopic(subscription.Owned).Select(t => new OwnedTopic { Topic = t.Topic, Partitions = t.Partitions })],
                 GenerationId = subscription.Generation,
                 RackId = subscription.RackId,
             },
@@ -46,14 +42,7 @@ internal static class ConsumerProtocol
     public static byte[] EncodeAssignment(IReadOnlyCollection<TopicPartition> partitions) => DataMessages.WriteEmbedded(
         new ConsumerProtocolAssignment
         {
-            AssignedPartitions =
-            [
-                .. ByTopic(partitions).Select(topic => new ConsumerProtocolAssignment.AssignedTopic
-                {
-                    Topic = topic.Topic,
-                    Partitions = topic.Partitions,
-                }),
-            ],
+            AssignedPartitions = [.. ByTopic(partitions).Select(t => new AssignedTopic { Topic = t.Topic, Partitions = t.Partitions })],
         },
         version: 0);
 
@@ -61,8 +50,7 @@ internal static class ConsumerProtocol
     /// <exception cref="InvalidDataException">The bytes are not an assignment.</exception>
     public static IReadOnlyList<TopicPartition> DecodeAssignment(ReadOnlyMemory<byte> data)
     {
-        ConsumerProtocolAssignment.AssignedTopic[] topics =
-            data.IsEmpty ? [] : DataMessages.ReadEmbedded<ConsumerProtocolAssignment>(data).AssignedPartitions;
+        AssignedTopic[] topics = data.IsEmpty ? [] : DataMessages.ReadEmbedded<ConsumerProtocolAssignment>(data).AssignedPartitions;
         return [.. topics.SelectMany(topic => Of(topic.Topic, topic.Partitions))];
     }
 

@@ -9,12 +9,9 @@ namespace Arus.Client;
 /// One loop joins, applies its assignment, and waits for a reason to join again. A second one sends heartbeats, also while the handler
 /// works, from the sync that begins a generation to the join that ends it.
 /// </remarks>
-/// <param name="group">The coordinator.</param>
 /// <param name="options">Validated, with a group id.</param>
 /// <param name="handler">Told of partitions that come and go.</param>
 /// <param name="partitions">Asked when this member leads the group.</param>
-/// <param name="time">The clock of heartbeats and timeouts.</param>
-/// <param name="logger">Gets one line for each rebalance.</param>
 internal sealed partial class GroupMembership(
     IGroupGrain group, ConsumerOptions options, IConsumerRebalanceListener handler, ITopicPartitionSource partitions, TimeProvider time,
     ILogger logger) : IGroupMembership
@@ -117,34 +114,32 @@ internal sealed partial class GroupMembership(
 
     private async Task RunAsync()
     {
-        Exception? failure = null;
-        try
-        {
-            await MaintainAsync(_stop.Token);
-        }
-        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
-        {
-            // The member leaves.
-        }
-        catch (Exception exception)
-        {
-            failure = exception;
-            logger.LogError(exception, "The membership in group {Group} ends", _groupId);
-        }
+        Exception? failure = await FailureOfAsync(MaintainAsync(_stop.Token));
+        if (failure is OperationCanceledException && _stop.IsCancellationRequested)
+            failure = null;
 
-        try
-        {
-            await EndAsync(failure);
-        }
-        catch (Exception exception)
-        {
-            failure ??= exception;
-        }
+        if (failure is not null)
+            logger.LogError(failure, "The membership in group {Group} ends", _groupId);
 
+        Exception? last = await FailureOfAsync(EndAsync(failure));
+        failure ??= last;
         if (failure is null)
             _completion.TrySetResult();
         else
             _completion.TrySetException(failure);
+    }
+
+    private static async Task<Exception?> FailureOfAsync(Task task)
+    {
+        try
+        {
+            await task;
+            return null;
+        }
+        catch (Exception failure)
+        {
+            return failure;
+        }
     }
 
     private async Task EndAsync(Exception? failure)

@@ -2,9 +2,7 @@ using Arus.Grains;
 
 namespace Arus.Client;
 
-/// <summary>
-/// A consumer's place in its group: joins, keeps the session alive, rebalances and leaves, in the background. Thread-safe.
-/// </summary>
+/// <summary>A consumer's place in its group: joins, keeps the session, rebalances and leaves, in the background. Thread-safe.</summary>
 /// <remarks>
 /// The consumer's side of the contract: call <see cref="RecordPoll"/> whenever the application asks for records, commit with
 /// <see cref="Identity"/>, hand the answers of commits to <see cref="ReportCommitError"/>, and stop delivering records of
@@ -40,9 +38,7 @@ internal interface IGroupMembership : IAsyncDisposable
     /// <summary>Reports the coordinator's answer to a commit, so that a member that was removed joins again at once.</summary>
     void ReportCommitError(ErrorCode error);
 
-    /// <summary>
-    /// Revokes what is owned, and leaves the group. A static member only stops: it keeps its place until its session times out.
-    /// </summary>
+    /// <summary>Revokes what is owned and leaves the group. A static member just stops: its place stays until its session ends.</summary>
     Task LeaveAsync(string reason, CancellationToken cancellationToken = default);
 }
 

@@ -20,9 +20,7 @@ public enum RebalanceProtocol : byte
 /// </remarks>
 public interface IPartitionAssignor
 {
-    /// <summary>
-    /// The name by which members agree on it: Kafka's <c>range</c>, <c>roundrobin</c>, <c>sticky</c>, <c>cooperative-sticky</c>.
-    /// </summary>
+    /// <summary>The name members agree on: Kafka's <c>range</c>, <c>roundrobin</c>, <c>sticky</c>, <c>cooperative-sticky</c>.</summary>
     string Name { get; }
 
     RebalanceProtocol Protocol { get; }
@@ -50,9 +48,7 @@ public sealed record MemberSubscription(string MemberId, string? GroupInstanceId
 /// <summary>The contents of Kafka's <c>ConsumerProtocolSubscription</c>.</summary>
 /// <param name="Topics">The topics the member is subscribed to.</param>
 /// <param name="UserData">The assignor's own; empty for none.</param>
-/// <param name="Owned">
-/// Version 1 and up: what the member owns now. Empty before a member's first assignment and under eager assignors.
-/// </param>
+/// <param name="Owned">Version 1 and up: what the member owns now; empty before its first assignment and under eager assignors.</param>
 /// <param name="Generation">Version 2 and up: the generation of <paramref name="Owned"/>; -1 for unknown.</param>
 /// <param name="RackId">Version 3 and up; null for none.</param>
 public sealed record ConsumerSubscription(

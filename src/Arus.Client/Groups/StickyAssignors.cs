@@ -16,11 +16,8 @@ internal sealed class StickyAssignor() : BuiltInAssignor("sticky")
 
         var data = new StickyAssignorUserData
         {
-            PreviousAssignment =
-            [
-                .. ConsumerProtocol.ByTopic(owned)
-                    .Select(topic => new StickyAssignorUserData.PreviousTopic { Topic = topic.Topic, Partitions = topic.Partitions }),
-            ],
+            PreviousAssignment = [.. ConsumerProtocol.ByTopic(owned).Select(
+                topic => new StickyAssignorUserData.PreviousTopic { Topic = topic.Topic, Partitions = topic.Partitions })],
             Generation = generation,
         };
         return DataMessages.Write(data, version: 1);

@@ -6,14 +6,6 @@ namespace Arus.Client;
 /// <summary>Writes records that failed for good to their dead-letter topics, as they were, with the reason in headers.</summary>
 internal static class DeadLetters
 {
-    public const string TopicHeader = "arus.dlt.topic";
-    public const string PartitionHeader = "arus.dlt.partition";
-    public const string OffsetHeader = "arus.dlt.offset";
-    public const string TimestampHeader = "arus.dlt.timestamp";
-    public const string GroupHeader = "arus.dlt.group";
-    public const string ExceptionTypeHeader = "arus.dlt.exception.type";
-    public const string ExceptionMessageHeader = "arus.dlt.exception.message";
-
     private const int MaxMessageLength = 1000;
 
     public static ProducerRecord<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?> Make(
@@ -26,13 +18,13 @@ internal static class DeadLetters
             Headers =
             [
                 .. record.Headers.ToArray(),
-                Text(TopicHeader, record.Topic),
-                Text(PartitionHeader, record.Partition.Partition.ToString(CultureInfo.InvariantCulture)),
-                Text(OffsetHeader, record.Offset.ToString(CultureInfo.InvariantCulture)),
-                Text(TimestampHeader, record.TimestampMs.ToString(CultureInfo.InvariantCulture)),
-                Text(GroupHeader, groupId ?? ""),
-                Text(ExceptionTypeHeader, cause.GetType().FullName ?? cause.GetType().Name),
-                Text(ExceptionMessageHeader, message),
+                Text("arus.dlt.topic", record.Topic),
+                Text("arus.dlt.partition", record.Partition.Partition.ToString(CultureInfo.InvariantCulture)),
+                Text("arus.dlt.offset", record.Offset.ToString(CultureInfo.InvariantCulture)),
+                Text("arus.dlt.timestamp", record.TimestampMs.ToString(CultureInfo.InvariantCulture)),
+                Text("arus.dlt.group", groupId ?? ""),
+                Text("arus.dlt.exception.type", cause.GetType().FullName ?? cause.GetType().Name),
+                Text("arus.dlt.exception.message", message),
             ],
         };
     }

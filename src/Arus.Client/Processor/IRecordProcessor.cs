@@ -52,9 +52,7 @@ public enum FailureAction : byte
 /// <summary>How a processor works.</summary>
 public sealed record RecordProcessorOptions
 {
-    /// <summary>
-    /// The consumer underneath; <see cref="ConsumerOptions.GroupId"/> is needed. Its auto-commit is always on and means finished work.
-    /// </summary>
+    /// <summary>The consumer underneath, with a <see cref="ConsumerOptions.GroupId"/>. It always commits finished work by itself.</summary>
     public required ConsumerOptions Consumer { get; init; }
 
     /// <summary>What to subscribe to.</summary>
@@ -71,9 +69,7 @@ public sealed record RecordProcessorOptions
     /// <summary>How often a record is tried, the first time included.</summary>
     public int MaxAttempts { get; init; } = 3;
 
-    /// <summary>
-    /// The pause before the second attempt; it doubles up to <see cref="RetryBackoffMax"/>. It holds up the record's key, nothing else.
-    /// </summary>
+    /// <summary>The pause before the second attempt; it doubles up to <see cref="RetryBackoffMax"/>. It holds up the key only.</summary>
     public TimeSpan RetryBackoff { get; init; } = TimeSpan.FromMilliseconds(200);
 
     public TimeSpan RetryBackoffMax { get; init; } = TimeSpan.FromSeconds(10);

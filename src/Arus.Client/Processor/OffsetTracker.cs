@@ -1,8 +1,6 @@
 namespace Arus.Client;
 
-/// <summary>
-/// Which of a partition's records are finished, in a ring over those that are under way. Not thread-safe.
-/// </summary>
+/// <summary>Which of a partition's records are finished, in a ring over those that are under way. Not thread-safe.</summary>
 internal sealed class OffsetTracker(long start)
 {
     private (long Offset, bool Done)[] _ring = new (long, bool)[16];

@@ -1,8 +1,9 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 
 namespace Arus.Client;
 
-internal sealed partial class RecordProcessor<TKey, TValue>(
+internal sealed class RecordProcessor<TKey, TValue>(
     RecordProcessorOptions options, ConsumerCore core, GroupMembershipFactory groups, TopicMetadata topics,
     RecordHandler<TKey, TValue> handler, IRecordSerializer<TKey> keySerializer, IRecordSerializer<TValue> valueSerializer,
     IProducer<ReadOnlyMemory<byte>?, ReadOnlyMemory<byte>?>? deadLetters) : IRecordProcessor, IRecordSink
@@ -132,11 +133,8 @@ internal sealed partial class RecordProcessor<TKey, TValue>(
             fetcher.BeginRevoke();
 
         Task finished = CloseAllAsync(fetchers);
-        try
-        {
-            await finished.WaitAsync(options.ShutdownTimeout, core.Time).ConfigureAwait(false);
-        }
-        catch (TimeoutException)
+        await finished.WaitAsync(options.ShutdownTimeout, core.Time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!finished.IsCompleted)
         {
             core.Logger.LogWarning("Handlers still ran after {Timeout}; their records will come again", options.ShutdownTimeout);
             await _abort.CancelAsync().ConfigureAwait(false);
@@ -149,4 +147,113 @@ internal sealed partial class RecordProcessor<TKey, TValue>(
         await _session.DisposeAsync().ConfigureAwait(false);
         await _session.LeaveAsync("the processor stopped", CancellationToken.None).ConfigureAwait(false);
     }
+
+    private async Task WorkAsync()
+    {
+        await foreach (WorkLanes<WorkItem>.Lane lane in _lanes.Ready.ReadAllAsync().ConfigureAwait(false))
+        {
+            WorkItem item = _lanes.First(lane);
+            if (_failed.IsCancellationRequested || !item.Partition.TryBegin())
+            {
+                Finish(lane);
+                continue;
+            }
+
+            lane.Attempts++;
+            bool finished = false;
+            TimeSpan? retryIn = null;
+            try
+            {
+                retryIn = await AttemptAsync(item.Record, lane.Attempts).ConfigureAwait(false);
+                finished = retryIn is null;
+            }
+            catch (Exception e)
+            {
+                // The first failure is the one that RunAsync throws.
+                Interlocked.CompareExchange(ref _failure, e, null);
+                await _failed.CancelAsync().ConfigureAwait(false);
+            }
+            finally
+            {
+                item.Partition.End(finished ? item.Sequence : null);
+            }
+
+            if (retryIn is { } pause)
+                _ = RetryLaterAsync(lane, pause);
+            else
+                Finish(lane);
+        }
+    }
+
+    private void Finish(WorkLanes<WorkItem>.Lane lane)
+    {
+        _lanes.Finish(lane);
+        Interlocked.Decrement(ref _pending);
+        _roomSignal.Set();
+    }
+
+    private async Task RetryLaterAsync(WorkLanes<WorkItem>.Lane lane, TimeSpan pause)
+    {
+        await Task.Delay(pause, core.Time, _failed.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _lanes.Again(lane);
+    }
+
+    /// <summary>Null when the record is processed, skipped or dead-lettered; otherwise the pause before the next attempt.</summary>
+    private async ValueTask<TimeSpan?> AttemptAsync(RawRecord raw, int attempt)
+    {
+        using Activity? activity = ClientDiagnostics.StartProcess(raw.Partition, raw.Offset, core.Options.GroupId, raw.Headers);
+        long start = core.Time.GetTimestamp();
+        try
+        {
+            await handler(ConsumeResult<TKey, TValue>.Deserialize(raw, keySerializer, valueSerializer), _abort.Token).ConfigureAwait(false);
+            ClientDiagnostics.RecordProcessed(raw.Partition, core.Time.GetElapsedTime(start), error: null);
+            return null;
+        }
+        catch (Exception e) when (!(e is OperationCanceledException && _abort.IsCancellationRequested))
+        {
+            ClientDiagnostics.SetFailed(activity, e);
+            ClientDiagnostics.RecordProcessed(raw.Partition, core.Time.GetElapsedTime(start), e.GetType().Name);
+            bool mayPass = e is not RecordSerializationException && options.IsRetriable?.Invoke(e) != false;
+            if (mayPass && attempt < options.MaxAttempts)
+            {
+                core.Logger.LogWarning(e, "Attempt {Attempt} at {Partition} offset {Offset} failed", attempt, raw.Partition, raw.Offset);
+                return new ExponentialBackoff(options.RetryBackoff, options.RetryBackoffMax).Of(attempt);
+            }
+
+            await GiveUpAsync(raw, e, attempt).ConfigureAwait(false);
+            return null;
+        }
+    }
+
+    private async ValueTask GiveUpAsync(RawRecord raw, Exception cause, int attempts)
+    {
+        core.Logger.LogError(
+            cause, "{Partition} offset {Offset} failed after {Attempts} attempts: {Action}", raw.Partition, raw.Offset, attempts,
+            options.OnFailure);
+        switch (options.OnFailure)
+        {
+            case FailureAction.Skip:
+                return;
+            case FailureAction.DeadLetter:
+                string topic = options.DeadLetterTopic?.Invoke(raw.Topic) ?? raw.Topic + ".DLT";
+                try
+                {
+                    await deadLetters!.ProduceAsync(
+                        DeadLetters.Make(topic, raw, core.Options.GroupId, cause), _abort.Token).ConfigureAwait(false);
+                    return;
+                }
+                catch (ArusException e)
+                {
+                    throw Failed($"({cause.Message}) and could not go to the topic '{topic}': {e.Message}", e);
+                }
+
+            default:
+                throw Failed($"after {attempts} attempts: {cause.Message}", cause);
+        }
+
+        RecordProcessingException Failed(string how, Exception inner) => new(
+            raw.Partition, raw.Offset, $"The record at offset {raw.Offset} of {raw.Partition} failed {how}", inner);
+    }
+
+    private readonly record struct WorkItem(PartitionWork Partition, long Sequence, RawRecord Record);
 }

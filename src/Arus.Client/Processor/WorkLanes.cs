@@ -2,10 +2,7 @@ using System.Threading.Channels;
 
 namespace Arus.Client;
 
-/// <summary>
-/// Work in lanes: what is in one lane is done one after another, and lanes side by side. A lane exists while it has work.
-/// Thread-safe.
-/// </summary>
+/// <summary>Lanes of work: one lane's is done in order, lanes side by side. A lane exists while it has work. Thread-safe.</summary>
 internal sealed class WorkLanes<T>
 {
     private readonly Lock _gate = new();

@@ -39,7 +39,11 @@ public static class Partitioners
         static (in PartitionRequest r) => r.IsKeyNull ? IPartitioner.AnyPartition : Murmur2.Partition(r.Key, r.PartitionCount));
 
     /// <summary>Takes the partitions in turn and ignores the key. Batches are filled poorly; prefer the default.</summary>
-    public static IPartitioner RoundRobin() => new RoundRobinPartitioner();
+    public static IPartitioner RoundRobin()
+    {
+        int last = -1;
+        return From((in PartitionRequest r) => (Interlocked.Increment(ref last) & int.MaxValue) % r.PartitionCount);
+    }
 
     /// <summary>
     /// A partitioner of one's own. By the first letter of a user name:
@@ -51,12 +55,5 @@ public static class Partitioners
     private sealed class DelegatePartitioner(PartitionSelector selector) : IPartitioner
     {
         public int Select(in PartitionRequest request) => selector(request);
-    }
-
-    private sealed class RoundRobinPartitioner : IPartitioner
-    {
-        private int _next = -1;
-
-        public int Select(in PartitionRequest request) => (Interlocked.Increment(ref _next) & int.MaxValue) % request.PartitionCount;
     }
 }

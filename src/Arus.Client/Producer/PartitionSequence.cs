@@ -1,8 +1,6 @@
 namespace Arus.Client;
 
-/// <summary>
-/// The sequence numbers of one producer in one partition, by which the leader recognises a batch that is sent again. Not thread-safe.
-/// </summary>
+/// <summary>A producer's sequence numbers in one partition, by which the leader recognises a repeated batch. Not thread-safe.</summary>
 /// <remarks>
 /// When a batch fails for good its number is never written, and the leader would refuse what follows: the sequence is broken. It goes on
 /// in the next epoch of this partition, from 0 (KIP-360); the leader keeps producer state by partition, so that partitions need not agree
@@ -10,9 +8,7 @@ namespace Arus.Client;
 /// </remarks>
 internal sealed class PartitionSequence
 {
-    /// <summary>
-    /// A leader remembers the last five batches of an idempotent producer; more under way could not be told from new ones.
-    /// </summary>
+    /// <summary>A leader remembers the last five batches of a producer; more under way could not be told from new ones.</summary>
     public const int MaxBatches = 5;
 
     private const int Nowhere = int.MaxValue;
@@ -37,9 +33,7 @@ internal sealed class PartitionSequence
     /// <summary>This producer id has no epoch left.</summary>
     public bool IsExhausted => _epoch < 0;
 
-    /// <summary>
-    /// In the answer that is being settled, a batch is certainly not on the log; so none after it is, under these numbers.
-    /// </summary>
+    /// <summary>In the answer being settled, a batch is certainly not on the log; so none after it is, under these numbers.</summary>
     public bool IsMissing => _missingFrom != Nowhere;
 
     public void SetProducerId(long producerId) => (_producerId, _epoch, _isKnown) = (producerId, 0, false);

@@ -30,13 +30,9 @@ internal sealed class Producer<TKey, TValue>(
         {
             enqueued = EnqueueAsync(record, spent: TimeSpan.Zero, cancellationToken);
         }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-        {
-            return Task.FromCanceled<DeliveryResult>(cancellationToken);
-        }
         catch (Exception e)
         {
-            return Task.FromException<DeliveryResult>(e);
+            enqueued = ValueTask.FromException<PendingDelivery>(e);
         }
 
         // As a rule the record is in the buffer by now, and the task that is returned is all that the call allocates.
@@ -56,9 +52,9 @@ internal sealed class Producer<TKey, TValue>(
         using Activity? activity = ClientDiagnostics.StartSend(record.Topic, core.Options.ClientId);
         try
         {
-            PendingDelivery pending = await EnqueueAsync(
-                ClientDiagnostics.Inject(record, activity), spent: TimeSpan.Zero, cancellationToken).ConfigureAwait(false);
-            DeliveryResult result = await pending.GetResultAsync(cancellationToken).ConfigureAwait(false);
+            ValueTask<PendingDelivery> enqueued = EnqueueAsync(
+                ClientDiagnostics.Inject(record, activity), spent: TimeSpan.Zero, cancellationToken);
+            DeliveryResult result = await AwaitDeliveryAsync(enqueued, cancellationToken).ConfigureAwait(false);
             ClientDiagnostics.SetDelivered(activity, result);
             return result;
         }

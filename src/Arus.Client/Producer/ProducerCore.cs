@@ -80,9 +80,6 @@ internal sealed class ProducerCore(
         }
     }
 
-    /// <summary>A number below <paramref name="limit"/>, by chance.</summary>
-    public int Draw(int limit) => Random.Shared.Next(limit);
-
     /// <summary>Sends without lingering what there is now.</summary>
     public void Flush(List<Task>? outcomes)
     {

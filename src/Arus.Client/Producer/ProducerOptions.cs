@@ -27,14 +27,10 @@ public sealed record ProducerOptions
     /// <summary><c>enable.idempotence</c>: retries neither duplicate nor reorder. Null means on, where <see cref="Acks"/> is All.</summary>
     public bool? EnableIdempotence { get; init; }
 
-    /// <summary>
-    /// <c>linger.ms</c>: how long a batch that is not full waits for more records; 0 sends as soon as the one before is through.
-    /// </summary>
+    /// <summary><c>linger.ms</c>: how long an unfilled batch waits for records; 0 sends as soon as the one before is through.</summary>
     public TimeSpan Linger { get; init; } = TimeSpan.FromMilliseconds(5);
 
-    /// <summary>
-    /// <c>batch.size</c> in bytes, before compression. Larger than Kafka's 16 KiB: memory is taken as it is filled, not ahead.
-    /// </summary>
+    /// <summary><c>batch.size</c> in bytes, before compression. Above Kafka's 16 KiB: memory is taken as it is filled, not ahead.</summary>
     public int BatchSize { get; init; } = 64 * 1024;
 
     /// <summary><c>max.request.size</c> in bytes: of one call to a partition, and so of one record.</summary>

@@ -83,8 +83,9 @@ internal sealed class TopicAccumulator(ProducerCore core, string name)
             {
                 // Not the same one twice in a row, as long as there is another.
                 int last = current?.Partition ?? -1;
-                int draw = count > 1 && last >= 0 ? core.Draw(count - 1) : core.Draw(count);
-                _sticky = new StickyChoice(count > 1 && last >= 0 && draw >= last ? draw + 1 : draw);
+                bool hasOther = count > 1 && last >= 0;
+                int draw = Random.Shared.Next(hasOther ? count - 1 : count);
+                _sticky = new StickyChoice(hasOther && draw >= last ? draw + 1 : draw);
             }
 
             // A record that is larger than a batch goes to this partition, too.

@@ -45,9 +45,7 @@ public static class Serializers
     private static readonly object[] BuiltIn =
         [Utf8, Bytes, Memory, Nullable(Memory), Int32, Nullable(Int32), Int64, Nullable(Int64)];
 
-    /// <summary>
-    /// JSON in UTF-8 through a source-generated context, without reflection: <c>Serializers.Json(MyContext.Default.Order)</c>.
-    /// </summary>
+    /// <summary>UTF-8 JSON through a source-generated context, not reflection: <c>Serializers.Json(MyContext.Default.Order)</c>.</summary>
     public static IRecordSerializer<T> Json<T>(JsonTypeInfo<T> typeInfo) => new DelegateSerializer<T>(
         (value, destination) =>
         {
@@ -56,9 +54,7 @@ public static class Serializers
         },
         data => JsonSerializer.Deserialize(data.Span, typeInfo)!);
 
-    /// <summary>
-    /// The built-in serializer of a type: string, byte[], ReadOnlyMemory&lt;byte&gt;, int, long and the last three's nullables.
-    /// </summary>
+    /// <summary>The built-in one of a type: string, byte[], ReadOnlyMemory&lt;byte&gt;, int, long, nullables of the last three.</summary>
     /// <exception cref="NotSupportedException">There is none; pass one, for example <see cref="Json{T}"/>.</exception>
     public static IRecordSerializer<T> Default<T>() =>
         BuiltIn.OfType<IRecordSerializer<T>>().FirstOrDefault() ?? throw new NotSupportedException(
