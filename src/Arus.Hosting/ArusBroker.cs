@@ -12,13 +12,13 @@ public sealed partial class ArusBroker : IHostedLifecycleService
 {
     private readonly IGrainFactory _grains;
     private readonly DataDirectory _data;
-    private readonly KafkaListeners _listeners;
+    private readonly IReadOnlyList<KafkaListener> _listeners;
     private readonly ILogger _logger;
     private volatile string? _clusterId;
     private volatile bool _ready;
 
     internal ArusBroker(
-        BrokerConfig config, IGrainFactory grains, DataDirectory data, KafkaListeners listeners, ILogger<ArusBroker> logger)
+        BrokerConfig config, IGrainFactory grains, DataDirectory data, IReadOnlyList<KafkaListener> listeners, ILogger<ArusBroker> logger)
     {
         Config = config;
         BrokerId = config.GetInt(BrokerConfigs.BrokerId);
@@ -48,7 +48,7 @@ public sealed partial class ArusBroker : IHostedLifecycleService
     /// right once <see cref="IsReady"/>.
     /// </summary>
     public IReadOnlyList<HostPort> KafkaAddresses =>
-        [.. _listeners.Advertised.Select(endpoint => new HostPort(endpoint.Host, endpoint.Port))];
+        [.. _listeners.Select(listener => new HostPort(listener.Advertised.Host, listener.Advertised.Port))];
 
     /// <summary>The full path of <c>log.dir</c>.</summary>
     public string DataPath => _data.FullPath;

@@ -59,7 +59,7 @@ public static class ArusSiloBuilderExtensions
             config,
             provider.GetRequiredService<IGrainFactory>(),
             provider.GetRequiredService<DataDirectory>(),
-            provider.GetRequiredService<KafkaListeners>(),
+            provider.GetRequiredService<IReadOnlyList<KafkaListener>>(),
             provider.GetRequiredService<ILogger<ArusBroker>>()));
 
         // Last, since it reports that what was added before has started.

@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Text;
+using Microsoft.Win32.SafeHandles;
 
 namespace Arus.Hosting;
 
@@ -59,15 +61,10 @@ internal sealed class DataDirectory : IDisposable
 
             return directory;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or StartRefusedException)
         {
             lockFile?.Dispose();
-            throw new StartRefusedException($"{BrokerConfigs.LogDir}={full} cannot be used: {e.Message}", e);
-        }
-        catch (StartRefusedException)
-        {
-            lockFile?.Dispose();
-            throw;
+            throw e as StartRefusedException ?? new StartRefusedException($"{BrokerConfigs.LogDir}={full} cannot be used: {e.Message}", e);
         }
     }
 
@@ -112,15 +109,12 @@ internal sealed class DataDirectory : IDisposable
     {
         string file = Path.Combine(FullPath, IdentityFile);
         string temporary = file + ".new";
-        using (var stream = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.None))
+        string cluster = _clusterId is null ? "" : $"{ClusterIdKey}={_clusterId}\n";
+        using (SafeFileHandle handle = File.OpenHandle(temporary, FileMode.Create, FileAccess.Write, FileShare.None))
         {
-            using (var writer = new StreamWriter(stream, leaveOpen: true))
-            {
-                writer.Write(string.Create(CultureInfo.InvariantCulture, $"version=1\n{BrokerIdKey}={_brokerId}\n"));
-                writer.Write(_clusterId is null ? "" : $"{ClusterIdKey}={_clusterId}\n");
-            }
-
-            stream.Flush(flushToDisk: true);
+            string text = string.Create(CultureInfo.InvariantCulture, $"version=1\n{BrokerIdKey}={_brokerId}\n{cluster}");
+            RandomAccess.Write(handle, Encoding.UTF8.GetBytes(text), fileOffset: 0);
+            RandomAccess.FlushToDisk(handle);
         }
 
         File.Move(temporary, file, overwrite: true);

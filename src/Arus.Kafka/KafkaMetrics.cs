@@ -5,7 +5,8 @@ using Arus.Protocol;
 namespace Arus.Kafka;
 
 /// <summary>The instruments of the Kafka listener, under the meter <see cref="MeterName"/>, whose name is stable.</summary>
-public sealed class KafkaMetrics
+/// <param name="meter">Named <see cref="MeterName"/>.</param>
+public sealed class KafkaMetrics(Meter meter)
 {
     public const string MeterName = "Arus.Kafka";
 
@@ -38,27 +39,19 @@ public sealed class KafkaMetrics
         "Time from a request's last byte to its response; its count is that of the requests. A fetch may wait for records.",
         "When it rises for Produce: see arus.partition.append.duration. For other APIs: the metadata's storage is slow.", ApiLabel);
 
-    private readonly UpDownCounter<long> _connections;
-    private readonly Counter<long> _refused;
-    private readonly Counter<long> _broken;
-    private readonly Counter<long> _received;
-    private readonly Counter<long> _sent;
-    private readonly Counter<long> _errors;
-    private readonly Histogram<double> _duration;
-    private readonly KeyValuePair<string, object?>[] _apiTags;
+    private static readonly KeyValuePair<string, object?>[] ApiTags =
+    [
+        .. Enumerable.Range(0, ApiCatalog.All.Max(api => (int)api.Key) + 1).Select(
+            key => new KeyValuePair<string, object?>(ApiLabel, ApiCatalog.Find((ApiKey)key)?.Key.ToString() ?? "unknown")),
+    ];
 
-    public KafkaMetrics(IMeterFactory meters)
-    {
-        Meter meter = meters.Create(MeterName);
-        _connections = Connections.CreateUpDownCounter(meter);
-        _refused = RefusedConnections.CreateCounter(meter);
-        _broken = BrokenConnections.CreateCounter(meter);
-        _received = Received.CreateCounter(meter);
-        _sent = Sent.CreateCounter(meter);
-        _errors = RequestErrors.CreateCounter(meter);
-        _duration = RequestDuration.CreateHistogram(meter);
-        _apiTags = [.. Enumerable.Range(0, ApiCatalog.All.Max(api => (int)api.Key) + 1).Select(Tag)];
-    }
+    private readonly UpDownCounter<long> _connections = Connections.CreateUpDownCounter(meter);
+    private readonly Counter<long> _refused = RefusedConnections.CreateCounter(meter);
+    private readonly Counter<long> _broken = BrokenConnections.CreateCounter(meter);
+    private readonly Counter<long> _received = Received.CreateCounter(meter);
+    private readonly Counter<long> _sent = Sent.CreateCounter(meter);
+    private readonly Counter<long> _errors = RequestErrors.CreateCounter(meter);
+    private readonly Histogram<double> _duration = RequestDuration.CreateHistogram(meter);
 
     public static IReadOnlyList<MetricDefinition> Definitions { get; } =
         [Connections, RefusedConnections, BrokenConnections, Received, Sent, RequestErrors, RequestDuration];
@@ -71,15 +64,13 @@ public sealed class KafkaMetrics
 
     internal void ConnectionBroken() => _broken.Add(1);
 
-    internal void RequestRead(ApiKey api, int bytes) => _received.Add(bytes, _apiTags[(int)api]);
+    internal void RequestRead(ApiKey api, int bytes) => _received.Add(bytes, ApiTags[(int)api]);
 
-    internal void RequestFailed(ApiKey api) => _errors.Add(1, _apiTags[(int)api]);
+    internal void RequestFailed(ApiKey api) => _errors.Add(1, ApiTags[(int)api]);
 
     internal void RequestDone(ApiKey api, int bytes, TimeSpan duration)
     {
-        _sent.Add(bytes, _apiTags[(int)api]);
-        _duration.Record(duration.TotalSeconds, _apiTags[(int)api]);
+        _sent.Add(bytes, ApiTags[(int)api]);
+        _duration.Record(duration.TotalSeconds, ApiTags[(int)api]);
     }
-
-    private static KeyValuePair<string, object?> Tag(int key) => new(ApiLabel, ApiCatalog.Find((ApiKey)key)?.Key.ToString() ?? "unknown");
 }

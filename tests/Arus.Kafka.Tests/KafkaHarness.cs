@@ -18,7 +18,7 @@ internal sealed class KafkaHarness : IAsyncDisposable
     /// <param name="clock">What the listener sees of <see cref="Time"/>.</param>
     public KafkaHarness(Func<KafkaListenerOptions, KafkaListenerOptions>? configure = null, Func<TimeProvider, TimeProvider>? clock = null)
     {
-        var options = new KafkaListenerOptions();
+        var options = new KafkaListenerOptions(BrokerConfig.Default);
         var services = new ServiceCollection();
         services.AddLogging(logging => logging.AddFakeLogging().SetMinimumLevel(LogLevel.Trace));
         services.AddSingleton(clock is null ? Time : clock(Time));

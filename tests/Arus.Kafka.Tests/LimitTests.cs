@@ -90,7 +90,7 @@ public sealed class LimitTests
     [Fact]
     public async Task Memory_for_large_requests_is_given_in_the_order_of_asking_and_one_request_may_exceed_it()
     {
-        var memory = new RequestMemory(new KafkaListenerOptions { MaxQueuedBytes = 100 });
+        var memory = new RequestMemory(new KafkaListenerOptions(BrokerConfig.Default) { MaxQueuedBytes = 100 });
         Assert.True(await memory.ReserveAsync(60, default));
         Assert.False(await memory.ReserveAsync(60, default), "The overdraft.");
         Task<bool> third = memory.ReserveAsync(60, default).AsTask();

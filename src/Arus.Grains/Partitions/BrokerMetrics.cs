@@ -3,7 +3,8 @@ using System.Diagnostics.Metrics;
 namespace Arus.Grains;
 
 /// <summary>What the partitions of this broker measure. No label names a topic: their number is not bounded.</summary>
-internal sealed class BrokerMetrics : IDisposable
+/// <param name="meter">Named <see cref="MeterName"/>; owned.</param>
+internal sealed class BrokerMetrics(TimeProvider time, Meter meter) : IDisposable
 {
     public const string MeterName = "Arus.Broker";
 
@@ -47,30 +48,19 @@ internal sealed class BrokerMetrics : IDisposable
         MetricKind.Counter, "arus.log.reclaimed", "By", "Bytes freed by retention and compaction.",
         "When it stays below the appended bytes for as long as the retention: the disk will fill.");
 
-    private readonly Meter _meter = new(MeterName);
-    private readonly TimeProvider _time;
-    private readonly Counter<long> _appended;
-    private readonly Counter<long> _appendedBatches;
-    private readonly Counter<long> _appendErrors;
-    private readonly Histogram<double> _appendDuration;
-    private readonly Counter<long> _fetched;
-    private readonly Counter<long> _fetches;
-    private readonly Counter<long> _segmentsDeleted;
-    private readonly Counter<long> _segmentsCompacted;
-    private readonly Counter<long> _reclaimed;
+    private readonly Counter<long> _appended = AppendedBytes.CreateCounter(meter);
+    private readonly Counter<long> _appendedBatches = AppendedBatches.CreateCounter(meter);
+    private readonly Counter<long> _appendErrors = AppendErrors.CreateCounter(meter);
+    private readonly Histogram<double> _appendDuration = AppendDuration.CreateHistogram(meter);
+    private readonly Counter<long> _fetched = FetchedBytes.CreateCounter(meter);
+    private readonly Counter<long> _fetches = Fetches.CreateCounter(meter);
+    private readonly Counter<long> _segmentsDeleted = SegmentsDeleted.CreateCounter(meter);
+    private readonly Counter<long> _segmentsCompacted = SegmentsCompacted.CreateCounter(meter);
+    private readonly Counter<long> _reclaimed = Reclaimed.CreateCounter(meter);
 
     public BrokerMetrics(TimeProvider time)
+        : this(time, new Meter(MeterName))
     {
-        _time = time;
-        _appended = AppendedBytes.CreateCounter(_meter);
-        _appendedBatches = AppendedBatches.CreateCounter(_meter);
-        _appendErrors = AppendErrors.CreateCounter(_meter);
-        _appendDuration = AppendDuration.CreateHistogram(_meter);
-        _fetched = FetchedBytes.CreateCounter(_meter);
-        _fetches = Fetches.CreateCounter(_meter);
-        _segmentsDeleted = SegmentsDeleted.CreateCounter(_meter);
-        _segmentsCompacted = SegmentsCompacted.CreateCounter(_meter);
-        _reclaimed = Reclaimed.CreateCounter(_meter);
     }
 
     public static IReadOnlyList<MetricDefinition> Definitions { get; } =
@@ -80,11 +70,11 @@ internal sealed class BrokerMetrics : IDisposable
     ];
 
     /// <summary>The meter of this broker alone, where a process has several.</summary>
-    internal Meter Meter => _meter;
+    internal Meter Meter => meter;
 
-    public void ObserveOpenPartitions(Func<int> count) => OpenPartitions.CreateGauge(_meter, () => [new Measurement<long>(count())]);
+    public void ObserveOpenPartitions(Func<int> count) => OpenPartitions.CreateGauge(meter, () => [new Measurement<long>(count())]);
 
-    public long Started() => _time.GetTimestamp();
+    public long Started() => time.GetTimestamp();
 
     /// <param name="entries">What was to be appended, with a result for each.</param>
     public void Appended(long started, RecordBytes entries, AppendEntryResult[] results)
@@ -101,7 +91,7 @@ internal sealed class BrokerMetrics : IDisposable
         _appended.Add(bytes);
         _appendedBatches.Add(results.Length - refused);
         _appendErrors.Add(refused);
-        _appendDuration.Record(_time.GetElapsedTime(started).TotalSeconds);
+        _appendDuration.Record(time.GetElapsedTime(started).TotalSeconds);
     }
 
     public void Fetched(ReadOnlyMemory<byte>[] records)
@@ -121,5 +111,5 @@ internal sealed class BrokerMetrics : IDisposable
         _reclaimed.Add(bytesFreed);
     }
 
-    public void Dispose() => _meter.Dispose();
+    public void Dispose() => meter.Dispose();
 }

@@ -8,7 +8,7 @@ namespace Arus.Kafka;
 /// available. It reads nothing.
 /// </summary>
 internal sealed class DelayedFetch(
-    FetchReader reader, OffsetWatches watches, TimeProvider time, FetchPosition[] positions, FetchLimits limits) : IOffsetListener
+    FetchReader reader, OffsetWatches watches, TimeProvider time, FetchPosition[] positions, FetchLimits limits)
 {
     private readonly AsyncSignal _signal = new();
     private readonly Lock _lock = new();
@@ -49,7 +49,10 @@ internal sealed class DelayedFetch(
         }
     }
 
-    void IOffsetListener.OnAnswer(int index, PartitionOffsets? offsets, Exception? failure)
+    /// <summary>Takes what a watch brought, once and on any thread.</summary>
+    /// <param name="index">Of the position, as given to <see cref="OffsetWatches.GetOrStart"/>.</param>
+    /// <param name="offsets">Null when the call failed.</param>
+    public void OnAnswer(int index, PartitionOffsets? offsets, Exception? failure)
     {
         lock (_lock)
             _answers.Add((index, offsets, failure));

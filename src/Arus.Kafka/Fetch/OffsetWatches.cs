@@ -2,14 +2,6 @@ using Arus.Grains;
 
 namespace Arus.Kafka;
 
-/// <summary>Told what a watch brought, once and from any thread, unless it is removed before.</summary>
-internal interface IOffsetListener
-{
-    /// <param name="index">As given to <see cref="OffsetWatches.GetOrStart"/>.</param>
-    /// <param name="offsets">Null when the call failed.</param>
-    void OnAnswer(int index, PartitionOffsets? offsets, Exception? failure);
-}
-
 /// <summary>
 /// The waiting grain calls of one connection: one for each partition, which outlives the fetch request that made it and serves the next
 /// one. A client that polls a thousand quiet partitions twice a second costs a call each few seconds and partition, not two a second.
@@ -39,21 +31,22 @@ internal sealed class OffsetWatches(PartitionGrains partitions, TimeProvider tim
     }
 
     /// <summary>Watches a partition with the call that is running at this offset, or a new one.</summary>
+    /// <param name="fetch">Told the answer, unless it is removed before.</param>
     /// <param name="known">The partition's answer at this offset, for fetches that find the call running.</param>
     public OffsetWatch GetOrStart(
-        TopicPartition partition, PartitionWait request, PartitionReadResult known, IOffsetListener listener, int index)
+        TopicPartition partition, PartitionWait request, PartitionReadResult known, DelayedFetch fetch, int index)
     {
         OffsetWatch watch;
         lock (_lock)
         {
             if (FindRunning(partition, request.AfterOffset, request.Isolation) is { } running)
             {
-                running.Add(listener, index);
+                running.Add(fetch, index);
                 return running;
             }
 
             watch = new OffsetWatch(request, known, time.GetTimestamp());
-            watch.Add(listener, index);
+            watch.Add(fetch, index);
             _running[partition] = watch;
         }
 
@@ -97,26 +90,26 @@ internal sealed class OffsetWatches(PartitionGrains partitions, TimeProvider tim
 /// <param name="Known">What the partition answered last: its offsets, as long as the call waits.</param>
 internal sealed record OffsetWatch(PartitionWait Request, PartitionReadResult Known, long StartedAt)
 {
-    private readonly List<(IOffsetListener Listener, int Index)> _listeners = [];
+    private readonly List<(DelayedFetch Fetch, int Index)> _fetches = [];
 
-    public void Add(IOffsetListener listener, int index)
+    public void Add(DelayedFetch fetch, int index)
     {
-        lock (_listeners)
-            _listeners.Add((listener, index));
+        lock (_fetches)
+            _fetches.Add((fetch, index));
     }
 
-    public void Remove(IOffsetListener listener)
+    public void Remove(DelayedFetch fetch)
     {
-        lock (_listeners)
-            _listeners.RemoveAll(entry => entry.Listener == listener);
+        lock (_fetches)
+            _fetches.RemoveAll(entry => entry.Fetch == fetch);
     }
 
     public void Complete(PartitionOffsets? offsets, Exception? failure)
     {
-        lock (_listeners)
+        lock (_fetches)
         {
-            foreach ((IOffsetListener listener, int index) in _listeners)
-                listener.OnAnswer(index, offsets, failure);
+            foreach ((DelayedFetch fetch, int index) in _fetches)
+                fetch.OnAnswer(index, offsets, failure);
         }
     }
 }

@@ -5,22 +5,14 @@ using Arus.Grains;
 namespace Arus.Kafka;
 
 /// <summary>One address on which Kafka clients are served, and what they are told about it.</summary>
-public sealed class KafkaListener
+/// <param name="bind">Where to listen.</param>
+/// <param name="advertised">What clients are told; null for <paramref name="bind"/> itself.</param>
+public sealed class KafkaListener(Listener bind, HostPort? advertised)
 {
-    private readonly HostPort? _advertised;
-    private int _boundPort;
-
-    /// <param name="bind">Where to listen.</param>
-    /// <param name="advertised">What clients are told; null for <paramref name="bind"/> itself.</param>
-    public KafkaListener(Listener bind, HostPort? advertised)
-    {
-        Bind = bind;
-        _advertised = advertised;
-        _boundPort = bind.Port;
-    }
+    private int _boundPort = bind.Port;
 
     /// <summary>Where it listens, as configured: the port may be 0.</summary>
-    public Listener Bind { get; }
+    public Listener Bind { get; } = bind;
 
     /// <summary>The name by which brokers find each other's address for the same clients.</summary>
     public string Name => Bind.Name;
@@ -30,10 +22,8 @@ public sealed class KafkaListener
     {
         get
         {
-            string host = _advertised is { Host.Length: > 0 } advertised ? advertised.Host
-                : IsAny(Bind.Host) ? Dns.GetHostName()
-                : Bind.Host;
-            return new BrokerEndpoint(Name, host, _advertised is { Port: > 0 } address ? address.Port : Volatile.Read(ref _boundPort));
+            string host = advertised is { Host.Length: > 0 } named ? named.Host : IsAny(Bind.Host) ? Dns.GetHostName() : Bind.Host;
+            return new BrokerEndpoint(Name, host, advertised is { Port: > 0 } address ? address.Port : Volatile.Read(ref _boundPort));
         }
     }
 

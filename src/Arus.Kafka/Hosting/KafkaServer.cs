@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using Arus.Grains;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
@@ -15,12 +16,15 @@ namespace Arus.Kafka;
 /// <summary>
 /// Serves the Kafka listeners as raw TCP endpoints of a Kestrel server apart from the host's. Kestrel ignores the URLs configured for a
 /// server to which code adds an endpoint, and the listeners' memory pool and scheduling do not suit web requests: in a server of its own
-/// the listener changes nothing of a web application that hosts it, and needs none.
+/// the listener changes nothing of a web application that hosts it, and needs none. It registers this broker with the cluster once its
+/// ports are bound: with port 0 they are not known before.
 /// </summary>
 internal sealed class KafkaServer(
-    KafkaListeners listeners, KafkaConnectionHandler handler, ILoggerFactory loggers, IMeterFactory meters)
+    IReadOnlyList<KafkaListener> listeners, KafkaConnectionHandler handler, LocalBroker broker, IGrainFactory grains,
+    ILoggerFactory loggers, IMeterFactory meters)
     : IHostedService, IHttpApplication<IFeatureCollection>, IAsyncDisposable
 {
+    private readonly List<(KafkaListener Listener, ListenOptions Endpoint)> _bound = [];
     private WebApplication? _kestrel;
 
     internal IServiceProvider? Services => _kestrel?.Services;
@@ -43,6 +47,12 @@ internal sealed class KafkaServer(
         });
         _kestrel = builder.Build();
         await _kestrel.Services.GetRequiredService<IServer>().StartAsync(this, cancellationToken);
+        foreach ((KafkaListener listener, ListenOptions endpoint) in _bound)
+            listener.SetBoundPort(endpoint.IPEndPoint?.Port ?? listener.Bind.Port);
+
+        await grains.GetGrain<IClusterGrain>(0).RegisterBrokerAsync(new BrokerRegistration(
+            broker.BrokerId, broker.SiloName, [.. listeners.Select(listener => listener.Advertised)],
+            broker.Config.GetString(BrokerConfigs.BrokerRack)));
     }
 
     /// <summary>Lets connections finish what they have begun, until <paramref name="cancellationToken"/> is cancelled.</summary>
@@ -62,11 +72,11 @@ internal sealed class KafkaServer(
 
     private void Listen(KestrelServerOptions options)
     {
-        foreach (KafkaListener listener in listeners.All)
+        foreach (KafkaListener listener in listeners)
         {
             void Serve(ListenOptions endpoint)
             {
-                listeners.Bound.Add((listener, endpoint));
+                _bound.Add((listener, endpoint));
                 endpoint.Run(connection => handler.RunAsync(connection, listener));
             }
 

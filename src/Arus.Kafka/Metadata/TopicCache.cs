@@ -55,8 +55,7 @@ internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
             if (name is null)
                 return null;
 
-            Bound(_names);
-            _names[id] = name;
+            StoreName(id, name);
         }
 
         TopicDescription? topic = await GetAsync(name, maxAge);
@@ -124,24 +123,19 @@ internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
     {
         Task<TopicDescription?> call = grains.GetGrain<ITopicGrain>(name).DescribeAsync();
         Entry entry = Store(name, call);
-        TopicDescription? topic = null;
-        try
-        {
-            topic = await call;
-        }
-        finally
-        {
-            if (topic is null)
-                _byName.TryRemove(new KeyValuePair<string, Entry>(name, entry));
-        }
+        await ((Task)call).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (call.IsCompletedSuccessfully && call.Result is { } topic)
+            StoreName(topic.Id, name);
+        else
+            _byName.TryRemove(new KeyValuePair<string, Entry>(name, entry));
 
-        if (topic is not null)
-        {
-            Bound(_names);
-            _names[topic.Id] = name;
-        }
+        return await call;
+    }
 
-        return topic;
+    private void StoreName(Guid id, string name)
+    {
+        Bound(_names);
+        _names[id] = name;
     }
 
     private Entry Store(string name, Task<TopicDescription?> description)

@@ -1,4 +1,5 @@
 using System.Collections;
+using System.Text.Json;
 
 namespace Arus.Server;
 
@@ -13,6 +14,11 @@ public sealed class ServerConfiguration
 
     private const string EnvironmentPrefix = "ARUS_";
     private const string ConfigVariable = "ARUS_CONFIG";
+    private const string ConfigFlag = "config";
+    private const long MaxFileBytes = 1024 * 1024;
+
+    private static readonly JsonDocumentOptions FileSyntax =
+        new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
 
     private readonly Dictionary<string, ConfigValue> _values = new(StringComparer.Ordinal);
     private readonly List<string> _faults = [];
@@ -27,9 +33,6 @@ public sealed class ServerConfiguration
     /// <summary>A line for each mistake; empty when the broker can start.</summary>
     public IReadOnlyList<string> Faults => _faults;
 
-    /// <summary>The file that was read.</summary>
-    public string? File { get; private set; }
-
     public bool HelpRequested { get; private set; }
 
     public bool VersionRequested { get; private set; }
@@ -40,10 +43,10 @@ public sealed class ServerConfiguration
     public static ServerConfiguration Load(IReadOnlyList<string> arguments, IDictionary environment, string defaultFile)
     {
         var loaded = new ServerConfiguration();
-        List<(string Key, string Value)> flags = loaded.ReadFlags(arguments, out string? file);
-        loaded.ReadFile(file ?? environment[ConfigVariable] as string, defaultFile);
+        Dictionary<string, string> flags = loaded.ReadFlags(arguments);
+        loaded.ReadFile(flags.GetValueOrDefault(ConfigFlag) ?? environment[ConfigVariable] as string, defaultFile);
         loaded.ReadEnvironment(environment);
-        foreach ((string key, string value) in flags)
+        foreach ((string key, string value) in flags.Where(flag => flag.Key != ConfigFlag))
             loaded._values[key] = new ConfigValue(value, ConfigSource.StaticBroker, $"flag --{key}");
 
         loaded._faults.AddRange(BrokerConfigs.Validate(loaded._values));
@@ -62,63 +65,91 @@ public sealed class ServerConfiguration
         return name.StartsWith(EnvironmentPrefix, StringComparison.Ordinal) ? name : EnvironmentPrefix + name;
     }
 
-    private List<(string Key, string Value)> ReadFlags(IReadOnlyList<string> arguments, out string? file)
+    /// <summary>The values of the flags, by key; of a flag that is there several times the last.</summary>
+    private Dictionary<string, string> ReadFlags(IReadOnlyList<string> arguments)
     {
-        file = null;
-        var flags = new List<(string, string)>();
+        var flags = new Dictionary<string, string>(StringComparer.Ordinal);
         for (int i = 0; i < arguments.Count; i++)
         {
             string argument = arguments[i];
-            if (argument is "--help" or "-h" or "-?")
-            {
-                HelpRequested = true;
-                continue;
-            }
-
-            if (argument == "--version")
-            {
-                VersionRequested = true;
-                continue;
-            }
-
-            if (!argument.StartsWith("--", StringComparison.Ordinal))
-            {
-                _faults.Add($"'{argument}' is not understood; flags have the form --key=value (try --help)");
-                continue;
-            }
-
             int equals = argument.IndexOf('=');
-            string key = equals < 0 ? argument[2..] : argument[2..equals];
-            if (equals < 0 && (i + 1 == arguments.Count || arguments[i + 1].StartsWith("--", StringComparison.Ordinal)))
-            {
-                _faults.Add($"--{key} has no value; write --{key}=value");
-                continue;
-            }
-
-            string value = equals < 0 ? arguments[++i] : argument[(equals + 1)..];
-            if (key == "config")
-                file = value;
+            if (argument is "--help" or "-h" or "-?")
+                HelpRequested = true;
+            else if (argument == "--version")
+                VersionRequested = true;
+            else if (!IsFlag(argument))
+                _faults.Add($"'{argument}' is not understood; flags have the form --key=value (try --help)");
+            else if (equals >= 0)
+                flags[argument[2..equals]] = argument[(equals + 1)..];
+            else if (i + 1 < arguments.Count && !IsFlag(arguments[i + 1]))
+                flags[argument[2..]] = arguments[++i];
             else
-                flags.Add((key, value));
+                _faults.Add($"{argument} has no value; write {argument}=value");
         }
 
         return flags;
     }
 
+    private static bool IsFlag(string argument) => argument.StartsWith("--", StringComparison.Ordinal);
+
+    /// <summary>Reads one JSON object of keys with text, numbers or booleans; comments and trailing commas are allowed.</summary>
     private void ReadFile(string? named, string defaultFile)
     {
         string path = named ?? defaultFile;
-        if (!System.IO.File.Exists(path))
+        try
         {
-            if (named is not null)
-                _faults.Add($"the configuration file {Path.GetFullPath(path)} does not exist");
+            if (!File.Exists(path))
+            {
+                if (named is not null)
+                    _faults.Add($"the configuration file {Path.GetFullPath(path)} does not exist");
 
-            return;
+                return;
+            }
+
+            if (new FileInfo(path).Length > MaxFileBytes)
+            {
+                _faults.Add($"the configuration file {path} is larger than {MaxFileBytes} bytes");
+                return;
+            }
+
+            using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path), FileSyntax);
+            if (document.RootElement.ValueKind != JsonValueKind.Object)
+            {
+                _faults.Add($"the configuration file {path} is not one JSON object of keys and values");
+                return;
+            }
+
+            foreach (JsonProperty property in document.RootElement.EnumerateObject())
+                ReadProperty(path, property);
         }
+        catch (JsonException e)
+        {
+            _faults.Add($"the configuration file {path} is not valid JSON, at line {e.LineNumber + 1}: {e.Message}");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _faults.Add($"the configuration file {path} cannot be read: {e.Message}");
+        }
+    }
 
-        File = path;
-        foreach ((string key, ConfigValue value) in ConfigFile.Read(path, _faults))
-            _values[key] = value;
+    private void ReadProperty(string path, JsonProperty property)
+    {
+        string? text = property.Value.ValueKind switch
+        {
+            JsonValueKind.String => property.Value.GetString(),
+            JsonValueKind.Number or JsonValueKind.True or JsonValueKind.False => property.Value.GetRawText(),
+            _ => null,
+        };
+        if (text is null)
+        {
+            _faults.Add(
+                $"{property.Name} has a value of kind {property.Value.ValueKind.ToString().ToLowerInvariant()}; " +
+                $"allowed: text, a number, true, false (from {path})");
+        }
+        else if (!_values.TryAdd(property.Name, new ConfigValue(text, ConfigSource.StaticBroker, path)))
+        {
+            _faults.Add($"{property.Name} is there twice (from {path})");
+        }
     }
 
     private void ReadEnvironment(IDictionary environment)
