@@ -4,11 +4,8 @@ using Arus.Grains;
 
 namespace Arus.Client;
 
-/// <summary>
-/// A cache of topics. A topic is read from its grain when it is first needed, and again in the background once
-/// it is older than its user allows. Thread-safe.
-/// </summary>
-internal sealed class TopicMetadata(IGrainFactory grains, GrainRetry retry, TimeProvider time) : ITopicPartitionSource
+/// <summary>A cache of topics: each is read when first needed, and in the background once too old for its user. Thread-safe.</summary>
+internal sealed class TopicMetadata(IGrainFactory grains, GrainRetry retry, TimeProvider time)
 {
     private readonly ConcurrentDictionary<string, Entry> _topics = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, Lazy<Task<Grains.TopicDescription?>>> _reads = new(StringComparer.Ordinal);
@@ -47,6 +44,7 @@ internal sealed class TopicMetadata(IGrainFactory grains, GrainRetry retry, Time
             ?? throw new ArusException(ErrorCode.UnknownTopicOrPartition, $"There is no topic '{topic}'.");
     }
 
+    /// <inheritdoc cref="PartitionCountSource"/>
     public async ValueTask<IReadOnlyDictionary<string, int>> GetPartitionCountsAsync(
         IReadOnlyCollection<string> topics, CancellationToken cancellationToken)
     {

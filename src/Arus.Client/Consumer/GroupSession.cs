@@ -6,7 +6,7 @@ namespace Arus.Client;
 
 /// <summary>Makes a member of a group; a seam for tests.</summary>
 internal delegate IGroupMembership GroupMembershipFactory(
-    ConsumerOptions options, IConsumerRebalanceListener handler, ITopicPartitionSource topics);
+    ConsumerOptions options, IConsumerRebalanceListener handler, PartitionCountSource countPartitions);
 
 /// <summary>
 /// A consumer's membership in its group, and its part in rebalances. A partition is revoked once the application has finished its records,
@@ -17,6 +17,7 @@ internal sealed class GroupSession(
     ConsumerCore core, TopicMetadata topics, GroupMembershipFactory groups,
     Func<IReadOnlyList<PartitionFetcher>, CancellationToken, ValueTask>? finishAsync = null) : IConsumerRebalanceListener, IAsyncDisposable
 {
+    private readonly IConsumerRebalanceListener _listener = core.Options.RebalanceListener ?? new NoListener();
     private readonly SubscriptionWatch _watch = new(core, topics);
     private readonly AsyncSignal _processed = new(core.Time);
     private readonly CancellationTokenSource _stop = new();
@@ -33,7 +34,7 @@ internal sealed class GroupSession(
     {
         if (core.Membership is null)
         {
-            core.Membership = groups(Options, this, topics);
+            core.Membership = groups(Options, this, topics.GetPartitionCountsAsync);
             _ = SignalEndAsync(core.Membership.Completion);
         }
 
@@ -75,9 +76,7 @@ internal sealed class GroupSession(
 
     public async ValueTask OnPartitionsAssignedAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellationToken)
     {
-        if (Options.RebalanceListener is { } listener)
-            await listener.OnPartitionsAssignedAsync(partitions, cancellationToken).ConfigureAwait(false);
-
+        await _listener.OnPartitionsAssignedAsync(partitions, cancellationToken).ConfigureAwait(false);
         if (partitions.Count == 0)
             return;
 
@@ -107,8 +106,7 @@ internal sealed class GroupSession(
                 LogLastCommitFailed(e);
             }
 
-            if (Options.RebalanceListener is { } listener)
-                await listener.OnPartitionsRevokedAsync(partitions, cancellationToken).ConfigureAwait(false);
+            await _listener.OnPartitionsRevokedAsync(partitions, cancellationToken).ConfigureAwait(false);
         }
         catch (CommitFailedException e)
         {
@@ -124,7 +122,7 @@ internal sealed class GroupSession(
     {
         core.Logger.LogWarning("Group {Group}: partitions {Partitions} were lost", Options.GroupId, string.Join(", ", partitions));
         core.Remove(partitions);
-        return Options.RebalanceListener?.OnPartitionsLostAsync(partitions, cancellationToken) ?? default;
+        return _listener.OnPartitionsLostAsync(partitions, cancellationToken);
     }
 
     public async ValueTask DisposeAsync()
@@ -150,4 +148,6 @@ internal sealed class GroupSession(
         await completion.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         core.SignalPoll();
     }
+
+    private sealed class NoListener : IConsumerRebalanceListener;
 }

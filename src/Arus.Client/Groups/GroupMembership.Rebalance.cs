@@ -148,7 +148,7 @@ internal sealed partial class GroupMembership
         ];
         string[] topics = [.. members.SelectMany(member => member.Subscription.Topics).Distinct(StringComparer.Ordinal)];
         IReadOnlyDictionary<string, int> counts = await CallAsync(
-            "counting partitions", () => partitions.GetPartitionCountsAsync(topics, stop).AsTask(), _ => ErrorCode.None, stop);
+            "counting partitions", () => countPartitions(topics, stop).AsTask(), _ => ErrorCode.None, stop);
         return [.. assignor.Assign(counts, members).Select(
             entry => new Assignment { MemberId = entry.Key, Assignment = ConsumerProtocol.EncodeAssignment(entry.Value) })];
     }
@@ -228,10 +228,7 @@ internal sealed partial class GroupMembership
 
     private CancellationTokenSource HandlerLimit() => new(options.MaxPollInterval, time);
 
-    /// <summary>
-    /// Leaves because the application does not poll, so that others get its partitions. A static member stays in the group until its
-    /// session times out.
-    /// </summary>
+    /// <summary>Leaves because the application does not poll. A static member stays in the group until its session times out.</summary>
     private async Task LeaveUntilPolledAsync()
     {
         logger.LogWarning(

@@ -11,9 +11,9 @@ namespace Arus.Client;
 /// </remarks>
 /// <param name="options">Validated, with a group id.</param>
 /// <param name="handler">Told of partitions that come and go.</param>
-/// <param name="partitions">Asked when this member leads the group.</param>
+/// <param name="countPartitions">Asked when this member leads the group.</param>
 internal sealed partial class GroupMembership(
-    IGroupGrain group, ConsumerOptions options, IConsumerRebalanceListener handler, ITopicPartitionSource partitions, TimeProvider time,
+    IGroupGrain group, ConsumerOptions options, IConsumerRebalanceListener handler, PartitionCountSource countPartitions, TimeProvider time,
     ILogger logger) : IGroupMembership
 {
     private static readonly TimeSpan LeaveTimeout = TimeSpan.FromSeconds(5);

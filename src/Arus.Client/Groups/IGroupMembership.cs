@@ -42,10 +42,6 @@ internal interface IGroupMembership : IAsyncDisposable
     Task LeaveAsync(string reason, CancellationToken cancellationToken = default);
 }
 
-/// <summary>Gives the leader of a group the partition counts of topics.</summary>
-internal interface ITopicPartitionSource
-{
-    /// <summary>The partition count of each topic that exists; others are left out.</summary>
-    ValueTask<IReadOnlyDictionary<string, int>> GetPartitionCountsAsync(
-        IReadOnlyCollection<string> topics, CancellationToken cancellationToken);
-}
+/// <summary>Gives the leader of a group the partition count of each topic that exists; others are left out.</summary>
+internal delegate ValueTask<IReadOnlyDictionary<string, int>> PartitionCountSource(
+    IReadOnlyCollection<string> topics, CancellationToken cancellationToken);

@@ -94,7 +94,7 @@ internal static class StickyPlan
     public static void Fill(
         AssignmentPlan plan, Func<ConsumerSubscription, StickyClaim> claimOf, Func<string, TopicPartition, bool>? mayGive = null)
     {
-        Dictionary<string, Share> shares = plan.Members.ToDictionary(member => member, _ => new Share(), StringComparer.Ordinal);
+        Dictionary<string, List<TopicPartition>> shares = plan.Members.ToDictionary(member => member, _ => new List<TopicPartition>());
         Dictionary<TopicPartition, string> kept = RightfulOwners(plan, claimOf);
         foreach (TopicPartition partition in InOrder(kept.Keys))
             shares[kept[partition]].Add(partition);
@@ -102,12 +102,12 @@ internal static class StickyPlan
         // Topics with the fewest subscribers come first: the others leave more choice for balance.
         IEnumerable<string> topics = plan.Topics.OrderBy(topic => plan.SubscribersOf(topic).Count);
         foreach (TopicPartition free in topics.SelectMany(plan.PartitionsOf).Where(partition => !kept.ContainsKey(partition)))
-            shares[Least(plan, shares, free.Topic)].Add(free);
+            Least(plan, shares, free.Topic).Add(free);
 
         Balance(plan, shares);
         foreach (string member in plan.Members)
         {
-            foreach (TopicPartition partition in InOrder(shares[member].All).Where(p => mayGive?.Invoke(member, p) != false))
+            foreach (TopicPartition partition in InOrder(shares[member]).Where(p => mayGive?.Invoke(member, p) != false))
                 plan.Give(member, partition);
         }
     }
@@ -136,59 +136,31 @@ internal static class StickyPlan
             .ToDictionary(entry => entry.Key, entry => entry.Value.Member!);
     }
 
-    private static void Balance(AssignmentPlan plan, Dictionary<string, Share> shares)
+    private static void Balance(AssignmentPlan plan, Dictionary<string, List<TopicPartition>> shares)
     {
         // Each move brings two shares closer to each other, so this ends.
         for (bool moved = true; moved;)
         {
             moved = false;
-            foreach (string giver in plan.Members.OrderByDescending(member => shares[member].Count))
+            foreach (List<TopicPartition> share in plan.Members.Select(member => shares[member]).OrderByDescending(share => share.Count))
             {
-                foreach (string topic in shares[giver].Topics)
+                foreach (string topic in share.Select(p => p.Topic).Distinct().Order(StringComparer.Ordinal).ToArray())
                 {
-                    string taker = Least(plan, shares, topic);
-                    while (shares[giver].Count > shares[taker].Count + 1 && shares[giver].TryTake(topic, out TopicPartition partition))
+                    // The last one added leaves first, so that partitions owned before stay.
+                    List<TopicPartition> least = Least(plan, shares, topic);
+                    while (share.Count > least.Count + 1 && share.FindLastIndex(p => p.Topic == topic) is >= 0 and int last)
                     {
-                        shares[taker].Add(partition);
+                        least.Add(share[last]);
+                        share.RemoveAt(last);
                         moved = true;
-                        taker = Least(plan, shares, topic);
+                        least = Least(plan, shares, topic);
                     }
                 }
             }
         }
     }
 
-    private static string Least(AssignmentPlan plan, Dictionary<string, Share> shares, string topic) =>
-        plan.SubscribersOf(topic).MinBy(member => shares[member].Count)!;
-
-    /// <summary>The partitions of one member, by topic. The last one added leaves first, so that partitions owned before stay.</summary>
-    private sealed class Share
-    {
-        private readonly SortedDictionary<string, Stack<TopicPartition>> _byTopic = new(StringComparer.Ordinal);
-
-        public int Count { get; private set; }
-
-        public IReadOnlyList<string> Topics => [.. _byTopic.Keys];
-
-        public IEnumerable<TopicPartition> All => _byTopic.Values.SelectMany(partitions => partitions);
-
-        public void Add(TopicPartition partition)
-        {
-            if (!_byTopic.TryGetValue(partition.Topic, out Stack<TopicPartition>? partitions))
-                _byTopic.Add(partition.Topic, partitions = new Stack<TopicPartition>());
-
-            partitions.Push(partition);
-            Count++;
-        }
-
-        public bool TryTake(string topic, out TopicPartition partition)
-        {
-            partition = default;
-            if (!_byTopic.TryGetValue(topic, out Stack<TopicPartition>? partitions) || !partitions.TryPop(out partition))
-                return false;
-
-            Count--;
-            return true;
-        }
-    }
+    /// <summary>The smallest share among a topic's subscribers; of equal ones the first.</summary>
+    private static List<TopicPartition> Least(AssignmentPlan plan, Dictionary<string, List<TopicPartition>> shares, string topic) =>
+        plan.SubscribersOf(topic).Select(member => shares[member]).MinBy(share => share.Count)!;
 }

@@ -85,7 +85,11 @@ internal sealed class PartitionAccumulator(ProducerCore core, TopicAccumulator t
         while (true)
         {
             while (LingerLeft() is { TotalMilliseconds: >= 1 } left)
-                await _wake.WaitAsync(left, CancellationToken.None).ConfigureAwait(false);
+            {
+                using ITimer timer = core.Time.CreateTimer(
+                    static wake => ((AsyncSignal)wake!).Set(), _wake, left, Timeout.InfiniteTimeSpan);
+                await _wake.WaitAsync().ConfigureAwait(false);
+            }
 
             if (!TakeNext())
                 return;

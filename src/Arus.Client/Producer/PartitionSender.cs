@@ -133,8 +133,7 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
 
     private void Expire(List<ProducerBatch> pending)
     {
-        bool anyExpired = pending.Exists(IsExpired);
-        if (!anyExpired)
+        if (!pending.Exists(IsExpired))
             return;
 
         // Batches whose fate is not known fail with it: given a new sequence, they might be appended a second time.

@@ -1,9 +1,6 @@
 namespace Arus.Client;
 
-/// <summary>
-/// A record on its way. Records of a batch share what completes, so holding one of these costs no allocation; ask it for the result,
-/// or drop it.
-/// </summary>
+/// <summary>A record on its way: ask it for the result, or drop it. It allocates nothing: a batch's records share what completes.</summary>
 public readonly struct PendingDelivery
 {
     private readonly DeliveryOutcome _outcome;

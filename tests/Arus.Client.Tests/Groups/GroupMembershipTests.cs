@@ -251,17 +251,11 @@ public sealed class GroupMembershipTests : IAsyncLifetime
             GroupInstanceId = instanceId, HeartbeatInterval = TimeSpan.FromMilliseconds(heartbeatMs),
             MaxPollInterval = TimeSpan.FromMilliseconds(maxPollMs), PartitionAssignmentStrategy = assignor is null ? null : [assignor],
         };
-        member.Membership = new GroupMembership(_group, options, member, new Topics(), TimeProvider.System, NullLogger.Instance);
+        PartitionCountSource counts = (_, _) => new(new Dictionary<string, int> { ["t"] = 4, ["u"] = 1 });
+        member.Membership = new GroupMembership(_group, options, member, counts, TimeProvider.System, NullLogger.Instance);
         _members.Add(member);
         member.Membership.Subscribe(["t"]);
         return member;
-    }
-
-    private sealed class Topics : ITopicPartitionSource
-    {
-        public ValueTask<IReadOnlyDictionary<string,
-        int>> GetPartitionCountsAsync(IReadOnlyCollection<string> topics, CancellationToken cancellationToken) =>
-            new(new Dictionary<string, int> { ["t"] = 4, ["u"] = 1 });
     }
 
     /// <summary>Checks that nobody is given what another has not let go.</summary>

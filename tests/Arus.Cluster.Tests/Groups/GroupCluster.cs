@@ -71,12 +71,5 @@ public sealed class GroupCluster : IAsyncLifetime
             GroupId = groupId, ClientId = name, HeartbeatInterval = TimeSpan.FromMilliseconds(100),
             RetryBackoff = TimeSpan.FromMilliseconds(20), PartitionAssignmentStrategy = [PartitionAssignors.CooperativeSticky],
         },
-        handler, new SixPartitions(), TimeProvider.System, NullLogger.Instance);
-
-    private sealed class SixPartitions : ITopicPartitionSource
-    {
-        public ValueTask<IReadOnlyDictionary<string, int>> GetPartitionCountsAsync(
-            IReadOnlyCollection<string> topics, CancellationToken cancellationToken) =>
-            new(topics.ToDictionary(topic => topic, _ => 6));
-    }
+        handler, (topics, _) => new(topics.ToDictionary(topic => topic, _ => 6)), TimeProvider.System, NullLogger.Instance);
 }
