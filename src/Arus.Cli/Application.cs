@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using System.Runtime.InteropServices;
 using Arus.Cli.Commands;
 using Arus.Client;
 
@@ -20,13 +21,24 @@ internal sealed class Application(IConnector connector, Terminal terminal)
             return ExitCode.Usage;
         }
 
+        // The first Ctrl+C or SIGTERM cancels, so that a command commits and leaves its group; the second ends the process at once.
+        // The source is not disposed: a signal may be on its way to it, and it holds nothing.
+        var stopping = new CancellationTokenSource();
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+
         // The library's own handling of signals, which a time limit would turn on, now and then answered with the signal's exit code
         // although the command had ended by itself.
-        using var signals = new SignalCancellation();
         var invocation = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
-        int code = await parsed.InvokeAsync(invocation, signals.Token);
+        int code = await parsed.InvokeAsync(invocation, stopping.Token);
         await terminal.FlushAsync();
         return code;
+
+        void Stop(PosixSignalContext context)
+        {
+            context.Cancel = !stopping.IsCancellationRequested;
+            stopping.Cancel();
+        }
     }
 
     /// <summary>Gives a command what it does once there is a connection.</summary>

@@ -28,12 +28,8 @@ public sealed class ByteBudget(long total, TimeProvider time)
     /// <returns>A task that completes when the bytes are taken; they are not taken if it fails.</returns>
     /// <exception cref="TimeoutException">The bytes were not free within <paramref name="timeout"/>.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled first.</exception>
-    public Task TakeAsync(long bytes, TimeSpan timeout, CancellationToken cancellationToken) =>
-        TryTake(bytes) ? Task.CompletedTask : WaitAsync(bytes, timeout, cancellationToken);
-
-    /// <inheritdoc cref="TakeAsync(long, TimeSpan, CancellationToken)"/>
-    public Task TakeAsync(long bytes, CancellationToken cancellationToken = default) =>
-        TakeAsync(bytes, Timeout.InfiniteTimeSpan, cancellationToken);
+    public Task TakeAsync(long bytes, TimeSpan? timeout = null, CancellationToken cancellationToken = default) =>
+        TryTake(bytes) ? Task.CompletedTask : WaitAsync(bytes, timeout ?? Timeout.InfiniteTimeSpan, cancellationToken);
 
     /// <summary>Returns bytes that were taken.</summary>
     public void Release(long bytes)

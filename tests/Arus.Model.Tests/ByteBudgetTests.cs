@@ -36,12 +36,12 @@ public class ByteBudgetTests
         Task large = budget.TakeAsync(8);
         Assert.False(budget.TryTake(1));
         using var stop = new CancellationTokenSource();
-        Task small = budget.TakeAsync(1, stop.Token);
+        Task small = budget.TakeAsync(1, cancellationToken: stop.Token);
         Assert.False(small.IsCompleted);
         budget.Release(6);
         await Task.WhenAll(large, small).WaitAsync(TimeSpan.FromSeconds(30));
         Assert.Equal(9, budget.Used);
-        Task tooLong = budget.TakeAsync(2, stop.Token);
+        Task tooLong = budget.TakeAsync(2, cancellationToken: stop.Token);
         await stop.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => tooLong);
         Assert.True(budget.TryTake(1));

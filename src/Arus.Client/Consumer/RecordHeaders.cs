@@ -31,22 +31,7 @@ public readonly struct RecordHeaders : IReadOnlyCollection<RecordHeader>
     /// <summary>The last header of that name as UTF-8; null when there is none, or when its value is null.</summary>
     public string? FindText(string key) => Find(key)?.Value is { } value ? Encoding.UTF8.GetString(value.Span) : null;
 
-    public RecordHeader[] ToArray()
-    {
-        if (Count == 0)
-            return [];
-
-        var headers = new RecordHeader[Count];
-        var reader = new RecordHeaderReader(_payload.Span, _offset, Count);
-        for (int i = 0; i < headers.Length && reader.TryRead(out RecordHeaderView header); i++)
-        {
-            headers[i] = new RecordHeader(
-                Encoding.UTF8.GetString(header.Key),
-                header.IsValueNull ? (ReadOnlyMemory<byte>?)null : _payload.Slice(header.ValueOffset, header.ValueLength));
-        }
-
-        return headers;
-    }
+    public RecordHeader[] ToArray() => RecordReader.ReadHeaders(_payload, _offset, Count);
 
     public IEnumerator<RecordHeader> GetEnumerator() => ((IEnumerable<RecordHeader>)ToArray()).GetEnumerator();
 

@@ -36,7 +36,7 @@ internal sealed class RequestMemory(KafkaListenerOptions options)
     private async ValueTask<bool> WaitAsync(long bytes, CancellationToken cancellationToken)
     {
         using var enough = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        Task taken = _budget.TakeAsync(bytes, enough.Token);
+        Task taken = _budget.TakeAsync(bytes, cancellationToken: enough.Token);
         Task overdrawn = _overdraft.WaitAsync(enough.Token);
         await Task.WhenAny(taken, overdrawn).ConfigureAwait(false);
         await enough.CancelAsync().ConfigureAwait(false);

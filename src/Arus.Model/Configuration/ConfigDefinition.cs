@@ -29,34 +29,13 @@ public enum ConfigSource : sbyte
 }
 
 /// <summary>A configuration key: its type, its default, the values it allows, and its meaning.</summary>
-public sealed class ConfigDefinition
+/// <param name="Default">The default value; null when the key has none.</param>
+/// <param name="Allowed">The allowed values, for people: <c>0 to 100</c>, <c>one of: a, b</c>.</param>
+/// <param name="Documentation">What the key does, in a sentence or two.</param>
+/// <param name="Check">Answers what is wrong with a value, or null.</param>
+public sealed record ConfigDefinition(
+    string Name, ConfigType Type, string? Default, string Allowed, string Documentation, Func<string, string?> Check)
 {
-    private readonly Func<string, string?> _check;
-
-    private ConfigDefinition(
-        string name, ConfigType type, string? defaultValue, string allowed, string documentation, Func<string, string?> check)
-    {
-        Name = name;
-        Type = type;
-        Default = defaultValue;
-        Allowed = allowed;
-        Documentation = documentation;
-        _check = check;
-    }
-
-    public string Name { get; }
-
-    public ConfigType Type { get; }
-
-    /// <summary>The default value; null when the key has none.</summary>
-    public string? Default { get; }
-
-    /// <summary>The allowed values, for people: <c>0 to 100</c>, <c>one of: a, b</c>.</summary>
-    public string Allowed { get; }
-
-    /// <summary>What the key does, in a sentence or two.</summary>
-    public string Documentation { get; }
-
     /// <summary>For a topic's key: the broker's key that gives its default; null when there is none.</summary>
     public string? BrokerKey { get; private init; }
 
@@ -66,16 +45,15 @@ public sealed class ConfigDefinition
     /// <summary>What is wrong with <paramref name="value"/>, with key, value and allowed values; null when it is valid.</summary>
     public string? Validate(string? value)
     {
-        string? fault = value is null ? "a value is needed" : _check(value);
+        string? fault = value is null ? "a value is needed" : Check(value);
         return fault is null ? null : $"{Name}={value}: {fault}; allowed: {Allowed}";
     }
 
     /// <summary>The same key with its default given by a broker's key.</summary>
-    internal ConfigDefinition WithBrokerKey(string brokerKey) =>
-        new(Name, Type, Default, Allowed, Documentation, _check) { BrokerKey = brokerKey };
+    internal ConfigDefinition WithBrokerKey(string brokerKey) => this with { BrokerKey = brokerKey };
 
     /// <summary>The broker's key that gives the default of this key of a topic.</summary>
-    internal ConfigDefinition ToBrokerKey() => new(BrokerKey!, Type, Default, Allowed, $"Default of the topic key {Name}.", _check);
+    internal ConfigDefinition ToBrokerKey() => new(BrokerKey!, Type, Default, Allowed, $"Default of the topic key {Name}.", Check);
 
     internal static ConfigDefinition Int(string name, int? value, string documentation, int min = int.MinValue, int max = int.MaxValue) =>
         Number(name, ConfigType.Int, value, documentation, min, max);

@@ -91,7 +91,13 @@ public static class RecordBatches
         if (header.IsControl)
             return ValidationResult.Invalid("Producers may not write control batches.");
 
-        return ValidateProducer(header);
+        if (header.IsTransactional && !header.HasProducerId)
+            return ValidationResult.Invalid("A transactional batch needs a producer id.");
+
+        return header.HasProducerId && (header.ProducerId < 0 || header.ProducerEpoch < 0 || header.BaseSequence < 0)
+            ? ValidationResult.Invalid(
+                $"Producer id {header.ProducerId}, epoch {header.ProducerEpoch} and sequence {header.BaseSequence} must be 0 or more.")
+            : ValidationResult.Ok;
     }
 
     /// <summary>The CRC-32C of what a batch's CRC covers: from the attributes to the end.</summary>
@@ -178,19 +184,6 @@ public static class RecordBatches
         return header.Count < 0 || header.Count > (long)header.LastOffsetDelta + 1
             ? ValidationResult.Corrupt($"The batch says {header.Count} records, but its last offset delta is {header.LastOffsetDelta}.")
             : ValidationResult.Ok;
-    }
-
-    private static ValidationResult ValidateProducer(RecordBatchHeader header)
-    {
-        if (header.HasProducerId)
-        {
-            return header.ProducerId < 0 || header.ProducerEpoch < 0 || header.BaseSequence < 0
-                ? ValidationResult.Invalid(
-                    $"Producer id {header.ProducerId}, epoch {header.ProducerEpoch} and sequence {header.BaseSequence} must be 0 or more.")
-                : ValidationResult.Ok;
-        }
-
-        return header.IsTransactional ? ValidationResult.Invalid("A transactional batch needs a producer id.") : ValidationResult.Ok;
     }
 
     private static ValidationResult RefuseMagic(byte magic) => magic switch

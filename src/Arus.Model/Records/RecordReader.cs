@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Arus;
 
 /// <summary>
@@ -42,8 +44,6 @@ public readonly ref struct RecordView
 
     /// <summary>Empty for a null value.</summary>
     public ReadOnlySpan<byte> Value => _payload.Slice(ValueOffset, Math.Max(0, ValueLength));
-
-    public RecordHeaderReader Headers => new(_payload, HeadersOffset, HeaderCount);
 }
 
 /// <summary>
@@ -84,6 +84,24 @@ public ref struct RecordReader(ReadOnlySpan<byte> payload, int count)
         Position = end;
         _read++;
         return true;
+    }
+
+    /// <summary>Decodes the headers of a record that a reader has read. Their values are slices of the payload.</summary>
+    /// <param name="payload">The payload that the record is in.</param>
+    /// <param name="offset"><see cref="RecordView.HeadersOffset"/>.</param>
+    /// <param name="count"><see cref="RecordView.HeaderCount"/>.</param>
+    public static RecordHeader[] ReadHeaders(ReadOnlyMemory<byte> payload, int offset, int count)
+    {
+        RecordHeader[] headers = count == 0 ? [] : new RecordHeader[count];
+        for (int i = 0; i < count; i++)
+        {
+            TryReadBytes(payload.Span, ref offset, out int keyOffset, out int keyLength);
+            string key = Encoding.UTF8.GetString(payload.Span.Slice(keyOffset, keyLength));
+            TryReadBytes(payload.Span, ref offset, out int valueOffset, out int valueLength);
+            headers[i] = new RecordHeader(key, valueLength < 0 ? (ReadOnlyMemory<byte>?)null : payload.Slice(valueOffset, valueLength));
+        }
+
+        return headers;
     }
 
     /// <summary>A length and that many bytes; -1 stands for null.</summary>
@@ -138,55 +156,5 @@ public ref struct RecordReader(ReadOnlySpan<byte> payload, int count)
     {
         Problem = ValidationResult.Invalid($"Record {_read} of {count} at byte {Position} of the batch's records is malformed: {reason}.");
         return false;
-    }
-}
-
-/// <summary>One header of a record.</summary>
-public readonly ref struct RecordHeaderView
-{
-    /// <summary>UTF-8; not checked to be so.</summary>
-    public ReadOnlySpan<byte> Key { get; internal init; }
-
-    /// <summary>Empty for a null value.</summary>
-    public ReadOnlySpan<byte> Value { get; internal init; }
-
-    /// <summary>Where the value begins in the payload.</summary>
-    public int ValueOffset { get; internal init; }
-
-    /// <summary>-1 for a null value.</summary>
-    public int ValueLength { get; internal init; }
-
-    public bool IsValueNull => ValueLength < 0;
-}
-
-/// <summary>Reads the headers of a record, which <see cref="RecordReader"/> has checked.</summary>
-/// <param name="payload">The payload that the record is in.</param>
-/// <param name="headersOffset"><see cref="RecordView.HeadersOffset"/>.</param>
-/// <param name="headerCount"><see cref="RecordView.HeaderCount"/>.</param>
-public ref struct RecordHeaderReader(ReadOnlySpan<byte> payload, int headersOffset, int headerCount)
-{
-    private readonly ReadOnlySpan<byte> _payload = payload;
-    private int _position = headersOffset;
-    private int _left = headerCount;
-
-    public bool TryRead(out RecordHeaderView header)
-    {
-        header = default;
-        if (_left == 0
-            || !RecordReader.TryReadBytes(_payload, ref _position, out int keyOffset, out int keyLength) || keyLength < 0
-            || !RecordReader.TryReadBytes(_payload, ref _position, out int valueOffset, out int valueLength))
-        {
-            return false;
-        }
-
-        _left--;
-        header = new RecordHeaderView
-        {
-            Key = _payload.Slice(keyOffset, keyLength),
-            Value = _payload.Slice(valueOffset, Math.Max(0, valueLength)),
-            ValueOffset = valueOffset,
-            ValueLength = valueLength,
-        };
-        return true;
     }
 }

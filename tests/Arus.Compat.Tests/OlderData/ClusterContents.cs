@@ -154,21 +154,16 @@ internal sealed class ClusterContents
             {
                 string key = Show(record.Key, record.IsKeyNull);
                 Line($"      {header.BaseOffset + record.OffsetDelta} at {header.BaseTimestamp + record.TimestampDelta}" +
-                    $" {key} = {Show(record.Value, record.IsValueNull)}{ShowHeaders(record.Headers)}");
+                    $" {key} = {Show(record.Value, record.IsValueNull)}{ShowHeaders(payload, record)}");
             }
 
             Assert.True(reader.Problem.IsOk);
         }
     }
 
-    private static string ShowHeaders(RecordHeaderReader headers)
-    {
-        var text = new StringBuilder();
-        while (headers.TryRead(out RecordHeaderView header))
-            text.Append(' ').Append(Show(header.Key, false)).Append(':').Append(Show(header.Value, header.IsValueNull));
-
-        return text.ToString();
-    }
+    private static string ShowHeaders(ReadOnlyMemory<byte> payload, RecordView record) => string.Concat(
+        RecordReader.ReadHeaders(payload, record.HeadersOffset, record.HeaderCount).Select(header =>
+            $" {Show(Encoding.UTF8.GetBytes(header.Key), false)}:{Show(header.Value.GetValueOrDefault().Span, header.Value is null)}"));
 
     /// <summary>Short ones as text, longer ones by length and digest.</summary>
     private static string Show(ReadOnlySpan<byte> bytes, bool isNull) =>
