@@ -2,9 +2,7 @@ using Arus.Protocol;
 
 namespace Arus.Storage.Rows;
 
-/// <summary>
-/// The head of a row log: claims a leader epoch in it, writes checkpoints, and reads the log from it. Used inside operations.
-/// </summary>
+/// <summary>The head of a row log: claims a leader epoch, writes checkpoints, and reads the log. Used inside operations.</summary>
 internal sealed class RowLeadership(RowLogContext log, RowStore store, RowList rows, ProducerStateManager producers)
 {
     /// <summary>Claimed by the deletion of the log; it is above the epoch of every leader.</summary>

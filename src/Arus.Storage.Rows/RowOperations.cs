@@ -29,21 +29,12 @@ internal sealed class RowOperations(RowLogContext log)
     {
         var source = new TaskCompletionSource<T>(
             log.Options.ContinuesInline ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously);
-        using (_lock.Enter())
-            _queue.Enqueue(() => ExecuteAsync(operation, source));
-
-        Start();
+        Start(() => _queue.Enqueue(() => ExecuteAsync(operation, source)));
         return source.Task;
     }
 
     /// <summary>Runs a group commit, which handles its own errors, once no operation waits.</summary>
-    public void RunCommit(Func<Task> commit)
-    {
-        using (_lock.Enter())
-            _commit = commit;
-
-        Start();
-    }
+    public void RunCommit(Func<Task> commit) => Start(() => _commit = commit);
 
     private static async Task ExecuteAsync<T>(Func<Task<T>> operation, TaskCompletionSource<T> source)
     {
@@ -57,11 +48,12 @@ internal sealed class RowOperations(RowLogContext log)
         }
     }
 
-    private void Start()
+    private void Start(Action queue)
     {
         bool starts;
         using (_lock.Enter())
         {
+            queue();
             starts = !_running;
             _running = true;
         }

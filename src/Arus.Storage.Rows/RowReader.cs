@@ -28,7 +28,7 @@ internal sealed class RowReader(RowLogContext log, RowStore store, RowList rows,
             int position = BatchSlicing.PositionOf(batches.Span, offset);
             if (position < batches.Length)
             {
-                int length = BatchSlicing.WholeBatches(batches.Span[position..], maxBytes, minOneBatch);
+                int length = BatchSlicing.WholeBatches(batches.Span[position..], maxBytes, minOneBatch, out _);
                 return Answer(length == 0 ? [] : [batches.Slice(position, length)]);
             }
 

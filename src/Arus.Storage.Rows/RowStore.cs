@@ -1,8 +1,7 @@
 namespace Arus.Storage.Rows;
 
 /// <summary>
-/// The rows of one log in the store: steps that are tried again when the store fails, and the rows that were used last in memory.
-/// Thread-safe.
+/// The rows of one log in the store, with steps that are tried again when it fails, and the rows used last in memory. Thread-safe.
 /// </summary>
 internal sealed class RowStore(TopicPartition partition, ISegmentRowStore store, RowLogOptions options)
 {
@@ -88,3 +87,45 @@ internal sealed class RowStore(TopicPartition partition, ISegmentRowStore store,
 
 /// <summary>A row is not in the store: it was merged, compacted or deleted since it was looked up.</summary>
 internal sealed class RowMissingException(string message) : Exception(message);
+
+/// <summary>The batches of the rows that were used last, the latest at the end, up to a number of bytes. Thread-safe.</summary>
+internal sealed class RowCache(int maxBytes)
+{
+    private const int MaxRows = 64; // They are looked through one after the other.
+
+    private readonly LogLock _lock = new(LockRank.Leaf);
+    private readonly List<(string Key, ReadOnlyMemory<byte> Batches)> _recent = [];
+    private long _bytes;
+
+    public bool TryGet(string key, out ReadOnlyMemory<byte> batches)
+    {
+        using (_lock.Enter())
+        {
+            int index = _recent.FindIndex(row => row.Key == key);
+            batches = index < 0 ? default : _recent[index].Batches;
+            if (index < 0)
+                return false;
+
+            _recent.RemoveAt(index);
+            _recent.Add((key, batches));
+            return true;
+        }
+    }
+
+    public void Add(string key, ReadOnlyMemory<byte> batches)
+    {
+        if (batches.Length > maxBytes)
+            return;
+
+        using (_lock.Enter())
+        {
+            _recent.Add((key, batches));
+            _bytes += batches.Length;
+            while (_bytes > maxBytes || _recent.Count > MaxRows)
+            {
+                _bytes -= _recent[0].Batches.Length;
+                _recent.RemoveAt(0);
+            }
+        }
+    }
+}

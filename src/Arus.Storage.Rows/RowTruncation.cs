@@ -20,8 +20,7 @@ internal sealed class RowTruncation(
         (RowInfo? cut, long end) = kept < rows.Count && rows.All[kept].BaseOffset < offset
             ? await CutAsync(rows.All[kept], offset).ConfigureAwait(false)
             : (null, offset);
-        ProducerStateManager rebuilt = await RebuildProducersAsync(kept, cut).ConfigureAwait(false);
-        producers.ReplaceWith(rebuilt);
+        producers.ReplaceWith(await RebuildProducersAsync(kept, cut).ConfigureAwait(false));
         rows.TruncateTo(end, kept, cut);
         if (!await leadership.TryCheckpointAsync().ConfigureAwait(false))
             log.ThrowIfUnusable(isClosed: false);

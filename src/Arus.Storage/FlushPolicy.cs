@@ -7,10 +7,7 @@ public enum FlushMode
     /// <summary>fsync with every group commit, before it is acknowledged: no crash loses anything acknowledged.</summary>
     Always = 0,
 
-    /// <summary>
-    /// fsync at most every so many milliseconds: a crash of the process loses nothing, a crash of the machine what was acknowledged
-    /// since the last fsync.
-    /// </summary>
+    /// <summary>fsync every so many milliseconds: a crash of the process loses nothing, a crash of the machine what came since.</summary>
     Interval = 1,
 
     /// <summary>

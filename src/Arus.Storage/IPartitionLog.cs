@@ -81,9 +81,7 @@ public interface IPartitionLog : IAsyncDisposable
     /// <summary>Removes every batch that holds <paramref name="offset"/> or a later one. Durable when it completes.</summary>
     ValueTask TruncateToAsync(long offset);
 
-    /// <summary>
-    /// Moves the log start to <paramref name="beforeOffset"/> (-1 stands for the high watermark). Durable when it completes.
-    /// </summary>
+    /// <summary>Moves the log start to <paramref name="beforeOffset"/> (-1: the high watermark). Durable when it completes.</summary>
     /// <returns>The new log start, or <see cref="ErrorCode.OffsetOutOfRange"/>.</returns>
     ValueTask<LogDeleteResult> DeleteRecordsAsync(long beforeOffset);
 
@@ -118,8 +116,7 @@ public interface IPartitionLogProvider : IAsyncDisposable
     /// can be read, and changed only after the first append, which brings one.
     /// </param>
     /// <exception cref="LogException">
-    /// The log cannot be opened, and the message names the file and the reason; or, with <see cref="ErrorCode.FencedLeaderEpoch"/>, a
-    /// newer leader has it.
+    /// The message names the file and the reason; or, with <see cref="ErrorCode.FencedLeaderEpoch"/>, a newer leader has the log.
     /// </exception>
     ValueTask<IPartitionLog> OpenAsync(
         TopicPartition partition, Guid topicId, TopicConfig config, int leaderEpoch = -1, CancellationToken cancellationToken = default);

@@ -5,10 +5,7 @@ namespace Arus.Storage;
 /// <summary>Finds the logs that a directory holds, open or not.</summary>
 public static class StoredLogs
 {
-    /// <summary>
-    /// The logs of a <see cref="LogProviderOptions.Directory"/> that have records. It reads directories while it is enumerated, so it is
-    /// not for a hot path.
-    /// </summary>
+    /// <summary>The logs of a <see cref="LogProviderOptions.Directory"/> that have records. Enumerating it reads directories.</summary>
     /// <param name="fileSystem">Null for the machine's.</param>
     /// <exception cref="IOException">The directory cannot be read.</exception>
     public static IEnumerable<StoredLog> List(string directory, ILogFileSystem? fileSystem = null)
@@ -46,7 +43,5 @@ public static class StoredLogs
     }
 }
 
-/// <param name="OldestSegmentWritten">
-/// When the segment that was written longest ago was last written: no record in it was appended later.
-/// </param>
+/// <param name="OldestSegmentWritten">When the segment written longest ago was last written: no record in it came later.</param>
 public readonly record struct StoredLog(TopicPartition Partition, DateTimeOffset OldestSegmentWritten);

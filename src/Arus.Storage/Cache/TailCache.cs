@@ -139,7 +139,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
         ReadOnlySpan<byte> bytes = chunk.Bytes.AsSpan(0, end);
         position = BatchSlicing.PositionOf(bytes, offset, position);
         next = null;
-        int length = BatchSlicing.WholeBatches(bytes[position..], maxBytes, minOneBatch);
+        int length = BatchSlicing.WholeBatches(bytes[position..], maxBytes, minOneBatch, out _);
         if (length > 0 && position + length == end)
         {
             using (listLock.Enter())

@@ -119,16 +119,6 @@ internal static class CompactionKeys
                 $"The batch at offset {new RecordBatchHeader(batch.Span).BaseOffset} cannot be compacted: {opened.Message}");
     }
 
-    /// <summary>Adds the keys of a segment's records to the map, from an offset on, until the map is full.</summary>
-    public static void Add(OffsetMap map, Segment segment, long fromOffset)
-    {
-        using var scratch = new PooledBufferWriter();
-        using var scanner = new SegmentScanner(segment.File, 0, segment.Size);
-        while (scanner.TryNext(out _, out ReadOnlyMemory<byte> batch) && TryAdd(map, batch, fromOffset, scratch))
-        {
-        }
-    }
-
     /// <summary>Adds the keys of a batch's records to the map, unless it lies before an offset; false when the map is full.</summary>
     public static bool TryAdd(OffsetMap map, ReadOnlyMemory<byte> batch, long fromOffset, PooledBufferWriter scratch)
     {

@@ -31,8 +31,7 @@ internal static class CompactionRules
         piece.Size == 0 || config.MinCompactionLagMs == 0 || nowMs - piece.LatestMs >= config.MinCompactionLagMs;
 
     /// <summary>
-    /// Whether enough is dirty (<c>min.cleanable.dirty.ratio</c>), something is dirty for too long (<c>max.compaction.lag.ms</c>), or a
-    /// tombstone may go.
+    /// Whether enough is dirty (<c>min.cleanable.dirty.ratio</c>) or for too long (<c>max.compaction.lag.ms</c>), or a tombstone may go.
     /// </summary>
     /// <param name="cleanable">What may be cleaned, in offset order.</param>
     /// <param name="cleanedOffset">Everything before it was cleaned in an earlier pass.</param>

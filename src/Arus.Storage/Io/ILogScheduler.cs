@@ -21,9 +21,7 @@ public enum LogLane
     Clean = 3,
 }
 
-/// <summary>
-/// Runs the log's blocking work. <see cref="LogThreads"/> does so on threads; a simulation, in the order that its seed says.
-/// </summary>
+/// <summary>Runs the log's blocking work: <see cref="LogThreads"/> on threads, a simulation in the order that its seed says.</summary>
 public interface ILogScheduler : IAsyncDisposable
 {
     /// <param name="affinity">Work of one lane and one affinity runs one after the other, in the order of this call.</param>

@@ -2,10 +2,7 @@ using System.Diagnostics;
 
 namespace Arus.Storage;
 
-/// <summary>
-/// The order in which one thread may take the locks of a log: each only while it holds none of the same or of a later rank.
-/// Debug builds assert it.
-/// </summary>
+/// <summary>A thread takes a lock only while it holds none of the same or of a later rank; debug builds assert it.</summary>
 internal enum LockRank
 {
     None = 0,

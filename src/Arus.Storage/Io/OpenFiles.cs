@@ -19,27 +19,26 @@ internal sealed class OpenFiles(ILogFileSystem fileSystem, int limit)
 
     public ILogFile Acquire(SharedFile file, bool create)
     {
-        List<ILogFile>? toClose = null;
+        ILogFile? toClose;
         ILogFile result;
         lock (_lock)
         {
             if (file.Retired)
                 throw new FileRetiredException(file.Path);
 
-            if (file.Open is { } open)
+            if (file is { Open: { } open, Node: { } node })
             {
-                _recent.Remove(file.Node);
-                _recent.AddFirst(file.Node);
+                _recent.Remove(node);
+                _recent.AddFirst(node);
                 return open;
             }
 
             result = file.Open = FileSystem.Open(file.Path, create);
-            _recent.AddFirst(file.Node);
-            while (_recent.Count > limit)
-                (toClose ??= []).Add(Forget(_recent.Last!.Value));
+            file.Node = _recent.AddFirst(file);
+            toClose = _recent.Count > limit ? Forget(_recent.Last!.Value) : null;
         }
 
-        toClose?.ForEach(closing => closing.Dispose());
+        toClose?.Dispose();
         return result;
     }
 
@@ -57,32 +56,25 @@ internal sealed class OpenFiles(ILogFileSystem fileSystem, int limit)
 
     private ILogFile Forget(SharedFile file)
     {
-        _recent.Remove(file.Node);
+        _recent.Remove(file.Node!);
         ILogFile open = file.Open!;
-        file.Open = null;
-        file.Index = null;
+        (file.Open, file.Node, file.Index) = (null, null, null);
         return open;
     }
 }
 
 /// <summary>A file that is opened when it is needed and may be closed between two uses.</summary>
-internal sealed class SharedFile
+internal sealed class SharedFile(OpenFiles files, string path)
 {
-    public SharedFile(OpenFiles files, string path)
-    {
-        Files = files;
-        Path = path;
-        Node = new LinkedListNode<SharedFile>(this);
-    }
+    public OpenFiles Files { get; } = files;
 
-    public OpenFiles Files { get; }
-
-    public string Path { get; }
-
-    public LinkedListNode<SharedFile> Node { get; }
+    public string Path { get; } = path;
 
     /// <summary>Guarded by <see cref="OpenFiles"/>.</summary>
     public ILogFile? Open { get; set; }
+
+    /// <summary>Its place among the open files; null while it is closed. Guarded by <see cref="OpenFiles"/>.</summary>
+    public LinkedListNode<SharedFile>? Node { get; set; }
 
     /// <summary>The index of a full segment, in memory while its file is open.</summary>
     public SegmentIndex? Index { get; set; }

@@ -5,9 +5,6 @@ internal static class BatchSlicing
 {
     /// <summary>How many bytes of whole batches fit into <paramref name="maxBytes"/>.</summary>
     /// <param name="bytes">Begins with a batch that was validated, and ends anywhere.</param>
-    public static int WholeBatches(ReadOnlySpan<byte> bytes, int maxBytes, bool minOneBatch) =>
-        WholeBatches(bytes, maxBytes, minOneBatch, out _);
-
     /// <param name="nextOffset">The offset after the last of them; -1 when there is none.</param>
     public static int WholeBatches(ReadOnlySpan<byte> bytes, int maxBytes, bool minOneBatch, out long nextOffset)
     {

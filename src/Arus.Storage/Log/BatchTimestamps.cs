@@ -4,9 +4,7 @@ namespace Arus.Storage;
 
 internal static class BatchTimestamps
 {
-    /// <summary>
-    /// The greatest timestamp of a batch's records, whatever its header says; the base timestamp if it cannot be decompressed.
-    /// </summary>
+    /// <summary>The greatest timestamp of the records, whatever the header says; the base timestamp if they cannot be opened.</summary>
     public static long Max(ReadOnlyMemory<byte> batch)
     {
         var header = new RecordBatchHeader(batch.Span);

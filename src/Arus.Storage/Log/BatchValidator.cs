@@ -2,9 +2,7 @@ using Arus.Compression;
 
 namespace Arus.Storage;
 
-/// <summary>
-/// What a leader checks of the batches that are to be appended. Not thread-safe: it keeps a buffer to decompress into.
-/// </summary>
+/// <summary>What a leader checks of batches that are to be appended. Not thread-safe: it keeps a buffer to decompress into.</summary>
 internal sealed class BatchValidator
 {
     private readonly PooledBufferWriter _scratch = new();

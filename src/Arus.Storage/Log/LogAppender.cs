@@ -68,7 +68,7 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
             {
                 PendingAppend append = _waiting.Dequeue();
                 Volatile.Write(ref _waitingCount, _waiting.Count);
-                if (TryAppendWaiting(append))
+                if (TryAppend(append))
                     schedule = true;
                 else
                     (done ??= []).Add(append);
@@ -101,32 +101,12 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
         return new ValueTask<LogAppendResult[]>(append.Task);
     }
 
-    /// <summary>Like <see cref="TryAppend"/>. An exception has no caller to go to and becomes the result.</summary>
-    private bool TryAppendWaiting(PendingAppend append)
-    {
-        try
-        {
-            if (log.Refusal is not { } refusal)
-                return TryAppend(append);
-
-            append.RefuseAll(refusal);
-        }
-        catch (Exception error)
-        {
-            append.RefuseAll(LogAppendResult.Refused(ErrorCode.KafkaStorageError, log.DescribeFailure(error)));
-        }
-
-        return false;
-    }
-
     /// <summary>Fills in the results; false when every entry was refused, so that there is nothing to wait for.</summary>
     private bool TryAppend(PendingAppend append)
     {
-        int latest = segments.LatestEpoch;
-        if (append.LeaderEpoch < latest && append.Origin != AppendOrigin.Replica)
+        if ((log.Refusal ?? FindFence(append)) is { } refusal)
         {
-            append.RefuseAll(LogAppendResult.Refused(
-                ErrorCode.FencedLeaderEpoch, $"Leader epoch {append.LeaderEpoch} is over; {log.Partition} was written in epoch {latest}."));
+            append.RefuseAll(refusal);
             return false;
         }
 
@@ -148,7 +128,8 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
         {
             // Offsets were given at which nothing will be written.
             log.Fail(error);
-            throw;
+            append.RefuseAll(LogAppendResult.Refused(ErrorCode.KafkaStorageError, log.DescribeFailure(error)));
+            return false;
         }
 
         if (any)
@@ -159,6 +140,12 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
         _batches = batches.Capacity > KeptCapacity ? null : batches;
         return any;
     }
+
+    private LogAppendResult? FindFence(PendingAppend append) =>
+        segments.LatestEpoch is var latest && append.LeaderEpoch < latest && append.Origin != AppendOrigin.Replica
+            ? LogAppendResult.Refused(
+                ErrorCode.FencedLeaderEpoch, $"Leader epoch {append.LeaderEpoch} is over; {log.Partition} was written in epoch {latest}.")
+            : null;
 
     private LogAppendResult AppendEntry(ReadOnlyMemory<byte> entry, PendingAppend append, long nowMs, List<PendingBatch> batches)
     {

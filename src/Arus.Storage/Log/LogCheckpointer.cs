@@ -21,7 +21,6 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
     private RecoveryPoint _recovery = loaded is null
         ? new RecoveryPoint(-1, -1, 0)
         : new RecoveryPoint(loaded.RecoveryOffset, loaded.RecoverySegment, loaded.RecoveryPosition);
-    private long _cleanedOffset = loaded?.CleanedOffset ?? 0;
 
     /// <summary>The first segment that recovery looks at.</summary>
     public long RecoverySegment => _recovery.Segment;
@@ -32,9 +31,9 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
     /// <summary>Compaction has been through everything before it. Changed on the I/O thread.</summary>
     public long CleanedOffset
     {
-        get => Volatile.Read(ref _cleanedOffset);
-        set => Volatile.Write(ref _cleanedOffset, value);
-    }
+        get => Volatile.Read(ref field);
+        set => Volatile.Write(ref field, value);
+    } = loaded?.CleanedOffset ?? 0;
 
     private ILogFileSystem FileSystem => log.Shared.FileSystem;
 

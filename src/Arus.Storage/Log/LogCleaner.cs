@@ -8,6 +8,8 @@ internal sealed class LogCleaner(
     LogContext log, SegmentList segments, ProducerStateManager producers, LogCheckpointer checkpointer, LogOperations operations,
     LogRetention retention)
 {
+    private const int RewriteBufferBytes = 1 << 20;
+
     /// <summary>When the next tombstone may go, as far as this process knows.</summary>
     private long _nextHorizonMs = long.MaxValue;
 
@@ -83,9 +85,15 @@ internal sealed class LogCleaner(
     private OffsetMap MapKeys(CompactionPlan<Segment> plan)
     {
         var map = new OffsetMap(log.Shared.Options.CompactionMapBytes) { EndOffset = plan.FirstDirtyOffset };
+        using var scratch = new PooledBufferWriter();
         foreach (Segment segment in plan.Dirty)
         {
-            CompactionKeys.Add(map, segment, plan.FirstDirtyOffset);
+            using var scanner = new SegmentScanner(segment.File, 0, segment.Size);
+            while (scanner.TryNext(out _, out ReadOnlyMemory<byte> batch)
+                && CompactionKeys.TryAdd(map, batch, plan.FirstDirtyOffset, scratch))
+            {
+            }
+
             if (map.EndOffset < segment.NextOffset)
             {
                 return map; // Full: the next pass goes on from here.
@@ -95,8 +103,51 @@ internal sealed class LogCleaner(
         return map;
     }
 
-    private Segment Rewrite(List<Segment> group, BatchCleaner cleaner) =>
-        SegmentRewriter.Rewrite(log.Shared.FileSystem, group, log.Config.IndexIntervalBytes, cleaner);
+    /// <summary>Writes what stays of some segments into one new file, and its index along with it.</summary>
+    /// <returns>The new segment, whose file still bears the suffix <see cref="CompactionSwap.CleanedSuffix"/>, synced.</returns>
+    private Segment Rewrite(List<Segment> group, BatchCleaner cleaner)
+    {
+        Segment cleaned = group[0].Empty(log.Config.IndexIntervalBytes);
+        cleaned.Synced = true;
+        string path = CleanedPath(cleaned);
+        log.Shared.FileSystem.DeleteFile(path);
+        using ILogFile file = log.Shared.FileSystem.Open(path, create: true);
+        using var buffer = new PooledBufferWriter(RewriteBufferBytes);
+        long written = 0;
+        foreach (Segment segment in group)
+        {
+            using var scanner = new SegmentScanner(segment.File, 0, segment.Size);
+            while (scanner.TryNext(out _, out ReadOnlyMemory<byte> batch))
+            {
+                ReadOnlyMemory<byte> kept = cleaner.Clean(batch);
+                if (kept.IsEmpty)
+                    continue;
+
+                var header = new RecordBatchHeader(kept.Span);
+                cleaned.Add(header.BaseOffset, header.NextOffset, kept.Length, header.MaxTimestamp, segment.Header.LastAppendMs);
+                kept.Span.CopyTo(buffer.GetSpan(kept.Length));
+                buffer.Advance(kept.Length);
+                if (buffer.WrittenCount >= RewriteBufferBytes)
+                    Drain();
+            }
+        }
+
+        Drain();
+        file.Flush();
+        cleaned.Header.FirstAppendMs = group[0].FirstAppendMs;
+        cleaned.Header.LastAppendMs = group[^1].Header.LastAppendMs;
+        return cleaned;
+
+        void Drain()
+        {
+            if (buffer.WrittenCount > 0)
+            {
+                file.Write(written, [buffer.WrittenMemory]);
+                written += buffer.WrittenCount;
+                buffer.Clear();
+            }
+        }
+    }
 
     /// <summary>Puts the cleaned segment in the place of its group; answers the bytes saved, 0 when nothing changed.</summary>
     private long Swap(CompactionPlan<Segment> plan, List<Segment> group, Segment cleaned, bool changed)
@@ -104,7 +155,7 @@ internal sealed class LogCleaner(
         using (checkpointer.Exclude())
         {
             ILogFileSystem fileSystem = log.Shared.FileSystem;
-            string path = SegmentRewriter.CleanedPath(cleaned);
+            string path = CleanedPath(cleaned);
             long before = group.Sum(segment => (long)segment.Size);
             Segment[] all = segments.All;
             int first = Array.IndexOf(all, group[0]);
@@ -127,6 +178,8 @@ internal sealed class LogCleaner(
             return before - cleaned.Size;
         }
     }
+
+    private static string CleanedPath(Segment segment) => segment.File.Path + CompactionSwap.CleanedSuffix;
 
     private bool Finish(CompactionPlan<Segment> plan, long cleanedTo, long horizon)
     {

@@ -58,14 +58,11 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
 
     private void RemoveLeftovers()
     {
+        string[] suffixes = [DurableFile.TemporarySuffix, Segment.DeletedSuffix, CompactionSwap.CleanedSuffix];
         foreach (string name in FileSystem.ListFiles(directory))
         {
-            if (name.EndsWith(DurableFile.TemporarySuffix, StringComparison.Ordinal)
-                || name.EndsWith(Segment.DeletedSuffix, StringComparison.Ordinal)
-                || name.EndsWith(CompactionSwap.CleanedSuffix, StringComparison.Ordinal))
-            {
+            if (Array.Exists(suffixes, suffix => name.EndsWith(suffix, StringComparison.Ordinal)))
                 FileSystem.DeleteFile(Path.Combine(directory, name));
-            }
         }
     }
 

@@ -3,7 +3,6 @@ namespace Arus.Storage;
 /// <summary>What every log has: its identity, its configuration, the waits for its records, and whether it is open or has failed.</summary>
 internal abstract class LogState(TopicPartition partition, TopicConfig config, TimeProvider time)
 {
-    private TopicConfig _config = config;
     private Exception? _failure;
     private int _maintaining;
 
@@ -13,9 +12,9 @@ internal abstract class LogState(TopicPartition partition, TopicConfig config, T
 
     public TopicConfig Config
     {
-        get => Volatile.Read(ref _config);
-        set => Volatile.Write(ref _config, value);
-    }
+        get => Volatile.Read(ref field);
+        set => Volatile.Write(ref field, value);
+    } = config;
 
     public Exception? Failure => Volatile.Read(ref _failure);
 

@@ -34,10 +34,7 @@ internal sealed class LogTruncation(
     private (int Index, int Position, long End) FindCut(long offset)
     {
         Segment[] all = segments.All;
-        int index = all.Length - 1;
-        while (index >= 0 && all[index].BaseOffset >= offset)
-            index--;
-
+        int index = Array.FindLastIndex(all, segment => segment.BaseOffset < offset);
         if (index < 0)
             return (-1, 0, offset);
 
@@ -56,11 +53,9 @@ internal sealed class LogTruncation(
         segment.File.SetLength(size);
         segment.File.Flush();
         Segment fresh = segment.Empty(log.Config.IndexIntervalBytes);
-        using (var scanner = new SegmentScanner(fresh.File, 0, size))
-        {
-            while (scanner.TryNext(out RecordBatchHeader header, out _))
-                fresh.Add(header, log.Shared.NowMs);
-        }
+        using var scanner = new SegmentScanner(fresh.File, 0, size);
+        while (scanner.TryNext(out RecordBatchHeader header, out _))
+            fresh.Add(header, log.Shared.NowMs);
 
         segment.File.Retire();
         return fresh;

@@ -2,9 +2,7 @@ using System.Diagnostics;
 
 namespace Arus.Storage;
 
-/// <summary>
-/// The waits for the high watermark to pass an offset: one task and one timer for each, no thread, no exception. Thread-safe.
-/// </summary>
+/// <summary>The waits for the high watermark to pass an offset: a task and a timer each, no thread or exception. Thread-safe.</summary>
 internal sealed class OffsetWaiters(TimeProvider time)
 {
     private readonly Lock _lock = new();

@@ -14,8 +14,6 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
     private readonly LogOperations _operations;
     private readonly ProducerStateManager _producers;
     private readonly LogProvider _provider;
-    private LogReader? _reader;
-    private LogCleaner? _cleaner;
 
     /// <summary>The closing of the log once it has begun, guarded by the appender's lock.</summary>
     private Task? _closed;
@@ -55,9 +53,9 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
     public Exception? Failure => _log.Failure;
 
     /// <summary>Two first reads at once may each make one; it remembers only what a reader may forget.</summary>
-    private LogReader Reader => _reader ??= new(_log, _segments);
+    private LogReader Reader => field ??= new(_log, _segments);
 
-    private LogCleaner Cleaner => _cleaner ??= new(_log, _segments, _producers, _checkpointer, _operations, Retention);
+    private LogCleaner Cleaner => field ??= new(_log, _segments, _producers, _checkpointer, _operations, Retention);
 
     private LogRetention Retention => new(_log, _segments, _producers, _checkpointer, _writer);
 

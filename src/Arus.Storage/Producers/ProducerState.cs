@@ -32,22 +32,15 @@ internal sealed class ProducerState(short epoch = RecordBatchHeader.NoProducerEp
 
     public ProducerState Clone() => new(Epoch, LastAppendMs, [.. Batches]);
 
-    public bool TryFindDuplicate(short epoch, int firstSequence, int lastSequence, out ProducerBatch batch)
+    public ProducerBatch? FindDuplicate(short epoch, int firstSequence, int lastSequence)
     {
-        if (epoch == Epoch)
+        foreach (ProducerBatch known in epoch == Epoch ? Batches : [])
         {
-            foreach (ProducerBatch known in Batches)
-            {
-                if (known.FirstSequence == firstSequence && known.LastSequence == lastSequence)
-                {
-                    batch = known;
-                    return true;
-                }
-            }
+            if (known.FirstSequence == firstSequence && known.LastSequence == lastSequence)
+                return known;
         }
 
-        batch = default;
-        return false;
+        return null;
     }
 
     public void Add(short epoch, in ProducerBatch batch, long nowMs)

@@ -138,7 +138,7 @@ internal sealed class ProducerStateManager(
             return null; // Its records may have been deleted; any sequence may be the first one (KIP-360).
         }
 
-        if (state.TryFindDuplicate(epoch, header.BaseSequence, header.LastSequence, out ProducerBatch duplicate))
+        if (state.FindDuplicate(epoch, header.BaseSequence, header.LastSequence) is { } duplicate)
             return new LogAppendResult(ErrorCode.None, duplicate.FirstOffset, logAppendTime ? duplicate.Timestamp : -1);
 
         if (epoch < state.Epoch)

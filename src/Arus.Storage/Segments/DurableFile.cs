@@ -36,9 +36,7 @@ internal static class DurableFile
     }
 
     /// <summary>Replaces the file in one step.</summary>
-    /// <param name="durable">
-    /// Whether it is to be on stable storage afterwards; otherwise a crash may leave it old, missing or damaged.
-    /// </param>
+    /// <param name="durable">Whether it is on stable storage then; otherwise a crash may leave it old, missing or damaged.</param>
     public static void Write(ILogFileSystem fileSystem, string path, byte[] framed, bool durable)
     {
         string temporary = path + TemporarySuffix;

@@ -36,9 +36,7 @@ internal sealed class Segment(string directory, long baseOffset, OpenFiles files
     /// <summary>Unix milliseconds; -1 while there is no batch.</summary>
     public long MaxTimestamp => Header.MaxTimestamp;
 
-    /// <summary>
-    /// When the first batch was appended, Unix milliseconds; after a restart, that batch's own timestamp. -1 while there is none.
-    /// </summary>
+    /// <summary>When the first batch was appended, Unix milliseconds; after a restart, its own timestamp. -1 while there is none.</summary>
     public long FirstAppendMs => Header.FirstAppendMs;
 
     /// <summary>The greatest timestamp of its records; without any, the time of the last append. Unix milliseconds.</summary>
