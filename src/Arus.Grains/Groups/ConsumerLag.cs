@@ -138,20 +138,19 @@ internal sealed partial class ConsumerLag : BackgroundService
 
     private void Set(Dictionary<TopicPartition, long> known, TopicPartition partition, long? offset)
     {
-        if (offset is null)
+        if (offset is { } value && (known.ContainsKey(partition) || _partitions < _maxPartitions))
         {
-            bool deleted = known.Remove(partition);
-            _partitions -= deleted ? 1 : 0;
-            _removed |= deleted;
+            _partitions += known.TryAdd(partition, value) ? 1 : 0;
+            known[partition] = value;
         }
-        else if (known.ContainsKey(partition) || _partitions < _maxPartitions)
-        {
-            _partitions += known.ContainsKey(partition) ? 0 : 1;
-            known[partition] = offset.Value;
-        }
-        else
+        else if (offset is not null)
         {
             _omitted.Add(1);
+        }
+        else if (known.Remove(partition))
+        {
+            _partitions--;
+            _removed = true;
         }
     }
 

@@ -7,13 +7,14 @@ using Orleans.Storage;
 namespace Arus.Grains;
 
 /// <summary>The coordinator of a group: a <see cref="ConsumerGroup"/> over the group's rows.</summary>
-internal sealed partial class GroupGrain(LocalBroker broker, TimeProvider time, ILogger<GroupGrain> logger)
+internal sealed partial class GroupGrain(
+    [FromKeyedServices(StorageNames.Metadata)] IGrainStorage storage, LocalBroker broker, ConsumerLag lag, TimeProvider time,
+    ILogger<GroupGrain> logger)
     : CoordinatorGrain<ConsumerGroup, GroupRecords>(time, logger), IGroupGrain
 {
     private readonly GroupOptions _options = new(broker.Config);
     private readonly ILogger _logger = logger;
     private GroupStore _rows = null!;
-    private ConsumerLag _lag = null!;
 
     private string GroupId => this.GetPrimaryKeyString();
 
@@ -54,17 +55,12 @@ internal sealed partial class GroupGrain(LocalBroker broker, TimeProvider time, 
 
     public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
-        _lag.Forget(GroupId);
+        lag.Forget(GroupId);
         return base.OnDeactivateAsync(reason, cancellationToken);
     }
 
-    protected override ICoordinatorStore<GroupRecords> OpenStore()
-    {
-        _lag = ServiceProvider.GetRequiredService<ConsumerLag>();
-        return _rows = new GroupStore(
-            ServiceProvider.GetRequiredKeyedService<IGrainStorage>(StorageNames.Metadata), this.GetGrainId(), Guid.NewGuid(),
-            GrainFactory.GetGrain<IGroupCatalogGrain>(TopicCatalog.ShardOf(GroupId)), _lag);
-    }
+    protected override ICoordinatorStore<GroupRecords> OpenStore() => _rows = new GroupStore(
+        storage, this.GetGrainId(), Guid.NewGuid(), GrainFactory.GetGrain<IGroupCatalogGrain>(TopicCatalog.ShardOf(GroupId)), lag);
 
     protected override ConsumerGroup CreateMachine(long nowMs) =>
         new(_options, () => Guid.NewGuid().ToString(), IGroupGrain.MaxWaitMs, _rows.Metadata, _rows.Offsets, nowMs);

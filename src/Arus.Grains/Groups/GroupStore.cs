@@ -47,7 +47,7 @@ internal sealed class GroupStore(
         Metadata = null;
         _pages.Clear();
         _pageOf.Clear();
-        _head = await ReadHeadAsync();
+        _head = await ReadAsync<GroupRow>(HeadName);
         if (!_head.RecordExists)
             return;
 
@@ -75,7 +75,7 @@ internal sealed class GroupStore(
     /// <inheritdoc/>
     public async Task<bool> IsOwnerAsync()
     {
-        GrainState<GroupRow> stored = await ReadHeadAsync();
+        GrainState<GroupRow> stored = await ReadAsync<GroupRow>(HeadName);
         return stored.RecordExists ? stored.State!.Owner == owner : !_head.RecordExists;
     }
 
@@ -119,12 +119,13 @@ internal sealed class GroupStore(
 
     private GroupRow Head => _head.State ?? throw new InvalidOperationException("The provider of grain storage returned no state.");
 
-    private async Task<GrainState<GroupRow>> ReadHeadAsync()
+    private async Task<GrainState<T>> ReadAsync<T>(string name)
+        where T : new()
     {
-        var head = new GrainState<GroupRow>(new GroupRow());
-        await storage.ReadStateAsync(HeadName, groupId, head);
-        head.State ??= new GroupRow();
-        return head;
+        var row = new GrainState<T>(new T());
+        await storage.ReadStateAsync(name, groupId, row);
+        row.State ??= new T();
+        return row;
     }
 
     private void Apply(TopicPartition partition, StoredOffset? offset, HashSet<Page> changed)
@@ -173,12 +174,9 @@ internal sealed class GroupStore(
 
     private async Task ReadAsync(Page page)
     {
-        page.Row = new GrainState<GroupOffsetsRow>(new GroupOffsetsRow());
-        await storage.ReadStateAsync(page.Name, groupId, page.Row);
-        page.IsRead = true;
-        page.Row.State ??= new GroupOffsetsRow();
+        page.Row = await ReadAsync<GroupOffsetsRow>(page.Name);
         page.Offsets.Clear();
-        if (page.Row.State.Offsets.Length > 0)
+        if (page.Row.State!.Offsets.Length > 0)
         {
             foreach ((TopicPartition partition, StoredOffset offset) in GroupOffsetsFormat.Decode(page.Row.State.Offsets))
                 page.Offsets[partition] = offset;
@@ -187,13 +185,8 @@ internal sealed class GroupStore(
 
     private async Task WriteAsync(Page page)
     {
-        if (!page.IsRead)
-        {
-            // A new page; a group of the same name that was deleted may have left a row there.
-            await storage.ReadStateAsync(page.Name, groupId, page.Row);
-            page.IsRead = true;
-        }
-
+        // Where a new page comes to be, a group of the same name that was deleted may have left a row.
+        page.Row ??= await ReadAsync<GroupOffsetsRow>(page.Name);
         page.Row.State = new GroupOffsetsRow
         {
             Epoch = Head.Epoch,
@@ -206,7 +199,7 @@ internal sealed class GroupStore(
     {
         // The head last: while it is there, a crash leaves a group that knows its pages.
         await ForEachAsync(
-            _pages, page => page.Row.RecordExists ? storage.ClearStateAsync(page.Name, groupId, page.Row) : Task.CompletedTask);
+            _pages, page => page.Row is { RecordExists: true } row ? storage.ClearStateAsync(page.Name, groupId, row) : Task.CompletedTask);
         if (_head.RecordExists)
             await storage.ClearStateAsync(HeadName, groupId, _head);
 
@@ -227,8 +220,7 @@ internal sealed class GroupStore(
 
         public Dictionary<TopicPartition, StoredOffset> Offsets { get; } = [];
 
-        public GrainState<GroupOffsetsRow> Row { get; set; } = new(new GroupOffsetsRow());
-
-        public bool IsRead { get; set; }
+        /// <summary>Null until it is read.</summary>
+        public GrainState<GroupOffsetsRow>? Row { get; set; }
     }
 }

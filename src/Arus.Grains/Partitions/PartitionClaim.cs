@@ -31,9 +31,8 @@ internal sealed class PartitionClaim(
     /// <summary>Not disposed of, since several threads may be about to cancel it; without a timer it holds nothing.</summary>
     private readonly CancellationTokenSource _waits = new();
 
-    private readonly Lock _lock = new();
     private readonly TaskCompletionSource _settled = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private ClaimState _state = state;
+    private volatile ClaimState _state = state;
 
     public TopicPartition Partition { get; } = partition;
 
@@ -48,14 +47,7 @@ internal sealed class PartitionClaim(
     public CancellationToken WaitsEnded => _waits.Token;
 
     /// <summary>A newer claim has the partition: nothing may be served from this log any more.</summary>
-    public bool IsSuperseded
-    {
-        get
-        {
-            lock (_lock)
-                return _state == ClaimState.Superseded;
-        }
-    }
+    public bool IsSuperseded => _state == ClaimState.Superseded;
 
     /// <summary>Opens the log, after the claims before it have settled. Called once.</summary>
     /// <returns>False when the claim is superseded.</returns>
@@ -98,13 +90,9 @@ internal sealed class PartitionClaim(
     /// <summary>A newer claim takes the partition. The task completes when an opening or deletion that has begun is over.</summary>
     internal Task Supersede()
     {
-        lock (_lock)
-        {
-            Debug.Assert(_state != ClaimState.Superseded, "A claim is superseded by its successor only.");
-            Task settled = _state == ClaimState.Claimed ? predecessor : _settled.Task;
-            _state = ClaimState.Superseded;
-            return settled;
-        }
+        ClaimState before = Interlocked.Exchange(ref _state, ClaimState.Superseded);
+        Debug.Assert(before != ClaimState.Superseded, "A claim is superseded by its successor only.");
+        return before == ClaimState.Claimed ? predecessor : _settled.Task;
     }
 
     /// <summary>Ends the waits of a superseded claim, and tells its activation. Called outside of locks.</summary>
@@ -129,17 +117,7 @@ internal sealed class PartitionClaim(
         }
     }
 
-    private bool TryMove(ClaimState from, ClaimState to)
-    {
-        lock (_lock)
-        {
-            if (_state != from)
-                return false;
-
-            _state = to;
-            return true;
-        }
-    }
+    private bool TryMove(ClaimState from, ClaimState to) => Interlocked.CompareExchange(ref _state, to, from) == from;
 
     // Goes on outside of the grain, whose successor waits for the end of it.
     private async Task<IPartitionLog> OpenLogAsync(TopicConfig config, CancellationToken cancellationToken)

@@ -6,13 +6,10 @@ namespace Arus.Grains;
 
 /// <summary>Places a partition on the broker that its topic assigns it to.</summary>
 [Serializable, GenerateSerializer, Immutable, SuppressReferenceTracking]
-internal sealed class PartitionPlacement : PlacementStrategy
-{
-    internal static PartitionPlacement Singleton { get; } = new();
-}
+internal sealed class PartitionPlacement : PlacementStrategy;
 
 [AttributeUsage(AttributeTargets.Class)]
-internal sealed class PartitionPlacementAttribute() : PlacementAttribute(PartitionPlacement.Singleton);
+internal sealed class PartitionPlacementAttribute() : PlacementAttribute(new PartitionPlacement());
 
 /// <summary>
 /// Finds the broker of a partition. Where it is not alive, or there is no such partition, the grain is activated here instead: to reject

@@ -12,25 +12,15 @@ namespace Arus.Grains;
 /// is written beside the file, flushed, and takes its place by a rename that is flushed as well. Writes and clears compare the
 /// ETag under a lock that holds across all processes that share the directory. Safe for concurrent use.
 /// </summary>
-public sealed class FileGrainStorage : IGrainStorage, ILifecycleParticipant<ISiloLifecycle>, IDisposable
+/// <param name="name">The provider's name, for messages.</param>
+/// <exception cref="OrleansConfigurationException">The options make no sense; the message names the one.</exception>
+public sealed class FileGrainStorage(string name, FileGrainStorageOptions options, TimeProvider? time = null)
+    : IGrainStorage, ILifecycleParticipant<ISiloLifecycle>, IDisposable
 {
-    private readonly string _name;
-    private readonly string _directory;
-    private readonly FileGrainStorageOptions _options;
-    private readonly FileLane _lane;
-    private readonly ShardLocks _locks;
-
-    /// <param name="name">The provider's name, for messages.</param>
-    /// <exception cref="OrleansConfigurationException">The options make no sense; the message names the one.</exception>
-    public FileGrainStorage(string name, FileGrainStorageOptions options, TimeProvider? time = null)
-    {
-        options.Validate(name);
-        _name = name;
-        _directory = Path.GetFullPath(options.Directory);
-        _options = options;
-        _lane = new FileLane($"Arus grain storage {name}", options.IoThreads, options.MaxQueuedOperations);
-        _locks = new ShardLocks(_directory, _lane, options.LockTimeout, time ?? TimeProvider.System);
-    }
+    private readonly FileGrainStorageOptions _options = options.Validated(name);
+    private readonly string _directory = Path.GetFullPath(options.Directory);
+    private readonly FileLane _lane = new($"Arus grain storage {name}", options.IoThreads, options.MaxQueuedOperations);
+    private readonly ShardLocks _locks = new(Path.GetFullPath(options.Directory), options.LockTimeout, time ?? TimeProvider.System);
 
     /// <inheritdoc/>
     public async Task ReadStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState)
@@ -58,15 +48,13 @@ public sealed class FileGrainStorage : IGrainStorage, ILifecycleParticipant<ISil
         {
             throw new InvalidOperationException(
                 $"State {stateName} of {grainId} has {payload.Length:N0} bytes; "
-                + $"file grain storage \"{_name}\" takes {_options.MaxStateBytes:N0}.");
+                + $"file grain storage \"{name}\" takes {_options.MaxStateBytes:N0}.");
         }
 
         var next = Guid.NewGuid();
         byte[] file = GrainStateFile.Format(path.Key, next, payload.Span);
         string? expected = grainState.ETag;
-        using (await _locks.EnterAsync(path.Shard).ConfigureAwait(false))
-            await _lane.RunAsync(() => Replace(path, expected, file)).ConfigureAwait(false);
-
+        await _locks.RunAsync(path.Shard, _lane, () => Replace(path, expected, file)).ConfigureAwait(false);
         grainState.ETag = Format(next);
         grainState.RecordExists = true;
     }
@@ -76,15 +64,13 @@ public sealed class FileGrainStorage : IGrainStorage, ILifecycleParticipant<ISil
     {
         GrainStatePath path = GrainStatePath.Of(_directory, stateName, grainId);
         string? expected = grainState.ETag;
-        using (await _locks.EnterAsync(path.Shard).ConfigureAwait(false))
-            await _lane.RunAsync(() => Remove(path, expected)).ConfigureAwait(false);
-
+        await _locks.RunAsync(path.Shard, _lane, () => Remove(path, expected)).ConfigureAwait(false);
         SetAbsent(grainState);
     }
 
     /// <inheritdoc/>
     public void Participate(ISiloLifecycle observer) => observer.Subscribe(
-        $"File grain storage {_name}", ServiceLifecycleStage.RuntimeStorageServices, cancellation => _lane.RunAsync(CheckDirectory));
+        $"File grain storage {name}", ServiceLifecycleStage.RuntimeStorageServices, cancellation => _lane.RunAsync(CheckDirectory));
 
     /// <summary>Ends its threads once what is queued is done.</summary>
     public void Dispose() => _lane.Dispose();
@@ -197,7 +183,7 @@ public sealed class FileGrainStorage : IGrainStorage, ILifecycleParticipant<ISil
         catch (Exception refused) when (refused is IOException or UnauthorizedAccessException)
         {
             throw new OrleansConfigurationException(
-                $"File grain storage \"{_name}\" cannot write to its directory {_directory}: {refused.Message}", refused);
+                $"File grain storage \"{name}\" cannot write to its directory {_directory}: {refused.Message}", refused);
         }
     }
 }

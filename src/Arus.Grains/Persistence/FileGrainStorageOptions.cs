@@ -27,7 +27,7 @@ public sealed class FileGrainStorageOptions
     /// <summary>The largest state, in serialized bytes.</summary>
     public int MaxStateBytes { get; set; } = 64 * 1024 * 1024;
 
-    internal void Validate(string name)
+    internal FileGrainStorageOptions Validated(string name)
     {
         string? fault = this switch
         {
@@ -38,7 +38,6 @@ public sealed class FileGrainStorageOptions
             _ when LockTimeout <= TimeSpan.Zero => $"{nameof(LockTimeout)} is {LockTimeout}; it must be positive",
             _ => null,
         };
-        if (fault is not null)
-            throw new Orleans.Runtime.OrleansConfigurationException($"File grain storage \"{name}\": {fault}.");
+        return fault is null ? this : throw new Orleans.Runtime.OrleansConfigurationException($"File grain storage \"{name}\": {fault}.");
     }
 }
