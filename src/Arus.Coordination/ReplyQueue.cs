@@ -49,9 +49,6 @@ internal sealed class ReplyQueue
     /// <summary>The replies that may go now; each is returned once.</summary>
     public IReadOnlyList<Reply> Take()
     {
-        if (_ready.Count == 0)
-            return [];
-
         Reply[] replies = [.. _ready];
         _ready.Clear();
         return replies;

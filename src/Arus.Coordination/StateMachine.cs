@@ -2,9 +2,7 @@ using Arus.Protocol;
 
 namespace Arus.Coordination;
 
-/// <summary>
-/// A coordinator as a deterministic state machine: it has no clock, no I/O and no randomness of its own. Not thread-safe.
-/// </summary>
+/// <summary>A deterministic state machine: it has no clock, no I/O and no randomness of its own. Not thread-safe.</summary>
 /// <typeparam name="TRecords">What it makes durable.</typeparam>
 /// <remarks>
 /// Changes apply in memory at once; a reply that tells of a change is held until the change is durable. A host has five duties:

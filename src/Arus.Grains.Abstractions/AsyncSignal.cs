@@ -18,9 +18,7 @@ internal sealed class AsyncSignal(TimeProvider? time = null)
         Reset(signal);
     }
 
-    /// <summary>
-    /// Answers when signalled, when <paramref name="timeout"/> is over, or when cancelled: the caller looks for itself what is new.
-    /// </summary>
+    /// <summary>Answers when signalled, when the time is over, or when cancelled: the caller looks for itself what is new.</summary>
     public async Task WaitAsync(TimeSpan timeout, CancellationToken cancellationToken)
     {
         TaskCompletionSource signal = Volatile.Read(ref _next);

@@ -7,9 +7,7 @@ namespace Arus.Grains;
 public interface IClusterGrain : IGrainWithIntegerKey
 {
     /// <summary>Makes a broker known, or updates what is known of it. A silo calls it at start; repeating it is harmless.</summary>
-    /// <exception cref="ArusException">
-    /// <see cref="ErrorCode.DuplicateBrokerRegistration"/> when a live silo has that id already.
-    /// </exception>
+    /// <exception cref="ArusException"><see cref="ErrorCode.DuplicateBrokerRegistration"/>: a live silo has that id.</exception>
     [Alias("RegisterBroker")]
     Task<ClusterDescription> RegisterBrokerAsync(BrokerRegistration registration);
 

@@ -3,9 +3,7 @@ using Orleans.Concurrency;
 
 namespace Arus.Grains;
 
-/// <summary>
-/// The coordinator of one consumer group (the classic protocol): members, generations, committed offsets. The key is the group id.
-/// </summary>
+/// <summary>The coordinator of one consumer group: members, generations, committed offsets. The key is the group id.</summary>
 /// <remarks>
 /// Requests and responses are Kafka's, in the form of their newest version but for topics, which have names and no ids. Of a request for
 /// several groups the coordinator gets one that names its own alone. A request that reaches an activation which has lost the group fails
@@ -97,7 +95,6 @@ public static class GroupWaits
         }
     }
 
-    /// <summary>Syncs.</summary>
     public static async Task<SyncGroupResponse> SyncAsync(
         this IGroupGrain group, SyncGroupRequest request, CancellationToken cancellationToken)
     {

@@ -24,9 +24,7 @@ public interface IPartitionGrain : IGrainWithStringKey
     [Alias("Fetch"), AlwaysInterleave]
     Task<PartitionReadResult> FetchAsync(PartitionRead request);
 
-    /// <summary>
-    /// Waits until the high watermark passes an offset, and answers the partition's offsets: what a delayed fetch watches before it reads.
-    /// </summary>
+    /// <summary>Waits until the high watermark passes an offset, as a delayed fetch does before it reads.</summary>
     [Alias("WaitForOffset"), AlwaysInterleave]
     Task<PartitionOffsets> WaitForOffsetAsync(PartitionWait request);
 
@@ -70,9 +68,7 @@ public static class PartitionKey
 
 /// <param name="RequiredAcks">0, 1 or -1 (all).</param>
 /// <param name="TimeoutMs">How long to wait for the replicas; the append may still take effect after it.</param>
-/// <param name="Entries">
-/// What to append. Each segment is one entry: one or more whole record batches (magic 2), which are appended or refused as one unit.
-/// </param>
+/// <param name="Entries">Each segment is one entry: whole record batches (magic 2) that are appended or refused as one unit.</param>
 [GenerateSerializer, Immutable, Alias("arus.PartitionAppend")]
 public sealed record PartitionAppend(short RequiredAcks, int TimeoutMs, RecordBytes Entries);
 
@@ -80,9 +76,7 @@ public sealed record PartitionAppend(short RequiredAcks, int TimeoutMs, RecordBy
 [GenerateSerializer, Immutable, Alias("arus.PartitionAppendResult")]
 public sealed record PartitionAppendResult(int LeaderEpoch, long LogStartOffset, AppendEntryResult[] Results);
 
-/// <param name="BaseOffset">
-/// The first offset given; -1 on error. For a duplicate of an idempotent producer: the first time's offset.
-/// </param>
+/// <param name="BaseOffset">The first offset given, to a duplicate of an idempotent producer that of the first time; -1 on error.</param>
 /// <param name="LogAppendTimeMs">Unix milliseconds under <c>message.timestamp.type=LogAppendTime</c>; otherwise -1.</param>
 /// <param name="Message">What was wrong, for a person; null without error.</param>
 /// <param name="RecordErrors">Which records were at fault, where that is known.</param>

@@ -4,9 +4,7 @@ namespace Arus.Grains;
 [Alias("arus.IProducerIdGrain")]
 public interface IProducerIdGrain : IGrainWithIntegerKey
 {
-    /// <summary>
-    /// Reserves <paramref name="count"/> ids (1 to 10,000) and answers the first; they are spent even if the caller dies.
-    /// </summary>
+    /// <summary>Reserves <paramref name="count"/> ids (1 to 10,000) and answers the first; they are spent in any case.</summary>
     [Alias("AllocateBlock")]
     Task<long> AllocateBlockAsync(int count);
 }

@@ -34,16 +34,13 @@ public interface ITopicGrain : IGrainWithStringKey
     /// <param name="count">The new total; it may not be lower than, or the same as, the present one.</param>
     /// <param name="assignments">The brokers of each new partition, or null to let Arus choose.</param>
     /// <param name="validateOnly">Check only; change nothing.</param>
-    /// <exception cref="ArusException">
-    /// <see cref="ErrorCode.InvalidPartitions"/> or <see cref="ErrorCode.UnknownTopicOrPartition"/>.
-    /// </exception>
+    /// <exception cref="ArusException"><see cref="ErrorCode.InvalidPartitions"/>,
+    /// <see cref="ErrorCode.UnknownTopicOrPartition"/>.</exception>
     [Alias("CreatePartitions")]
     Task<TopicDescription> CreatePartitionsAsync(int count, int[][]? assignments, bool validateOnly);
 
     /// <summary>Changes configuration keys; all of <paramref name="changes"/> or none.</summary>
-    /// <exception cref="ArusException">
-    /// <see cref="ErrorCode.InvalidConfig"/> names the key; <see cref="ErrorCode.UnknownTopicOrPartition"/>.
-    /// </exception>
+    /// <exception cref="ArusException"><see cref="ErrorCode.InvalidConfig"/>, <see cref="ErrorCode.UnknownTopicOrPartition"/>.</exception>
     [Alias("AlterConfigs")]
     Task AlterConfigsAsync(ConfigChange[] changes, bool validateOnly);
 

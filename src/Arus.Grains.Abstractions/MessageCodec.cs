@@ -62,7 +62,6 @@ public sealed class MessageCodec<T> : IFieldCodec<T>, IDeepCopier<T>
 /// <summary>Tells Orleans of the codec of every message, in every process that loads this assembly.</summary>
 internal sealed class MessageManifest : TypeManifestProviderBase
 {
-    /// <inheritdoc/>
     protected override void ConfigureInner(TypeManifestOptions options)
     {
         IEnumerable<Type> messages =

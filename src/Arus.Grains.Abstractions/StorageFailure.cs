@@ -48,8 +48,7 @@ internal static class StorageFailure
     /// <param name="type">A full name, with or without an assembly.</param>
     private static bool IsStorageType(string type)
     {
-        int assembly = type.IndexOf(',', StringComparison.Ordinal);
-        string name = assembly < 0 ? type : type[..assembly];
+        string name = type.Split(',')[0];
         return name is "Arus.Storage.LogException" or "Npgsql.NpgsqlException" or "Npgsql.PostgresException"
             || name.EndsWith(".SqlException", StringComparison.Ordinal) || name.EndsWith(".MySqlException", StringComparison.Ordinal)
             || name.EndsWith(".SqliteException", StringComparison.Ordinal);

@@ -114,10 +114,8 @@ internal sealed class CommittedOffsets(
     }
 
     private static OffsetFetchResponse.OffsetFetchResponseTopics TopicResponse(
-        string topic, IEnumerable<OffsetFetchResponse.OffsetFetchResponsePartitions> partitions) => new()
-        {
-            Name = topic, Partitions = [.. partitions],
-        };
+        string topic, IEnumerable<OffsetFetchResponse.OffsetFetchResponsePartitions> partitions) =>
+        new() { Name = topic, Partitions = [.. partitions] };
 
     private static OffsetFetchResponse.OffsetFetchResponsePartitions Response(int partition, StoredOffset? offset) => new()
     {

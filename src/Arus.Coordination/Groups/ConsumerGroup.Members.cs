@@ -99,14 +99,12 @@ public sealed partial class ConsumerGroup
         AwaitJoin(member, call, nowMs);
     }
 
-    /// <summary>
-    /// A static member came back without its member id: it gets a new one, which fences the process that had the old (KIP-345).
-    /// </summary>
+    /// <summary>A static member came back without its member id: a new one fences the process that had the old (KIP-345).</summary>
     private void ReplaceStaticMember(
         long call, GroupMember member, string memberId, JoinGroupRequest request, Caller caller, long nowMs)
     {
         EndWait(member, ErrorCode.FencedInstanceId);
-        HashSet<string>? topics = SubscribedTopics.Of(member.MetadataFor(_protocolName));
+        HashSet<string>? topics = member.SubscribedTopics(_protocolName);
         string oldId = member.MemberId;
         bool wasLeader = _members.LeaderId == oldId;
         _members.Rename(member, memberId);
@@ -135,7 +133,7 @@ public sealed partial class ConsumerGroup
     /// <summary>Whether a consumer that came back subscribes to the topics that it had; other protocol types are not looked into.</summary>
     private bool HasTopics(GroupMember member, HashSet<string>? topics) =>
         _protocolType != ConsumerProtocolType || !member.Supports(_protocolName) || topics is null
-        || SubscribedTopics.Of(member.MetadataFor(_protocolName)) is not { } now || topics.SetEquals(now);
+        || member.SubscribedTopics(_protocolName) is not { } now || topics.SetEquals(now);
 
     private static void Update(GroupMember member, JoinGroupRequest request, Caller caller)
     {
@@ -215,13 +213,13 @@ public sealed partial class ConsumerGroup
     }
 
     /// <summary>Removes members; a static one may be named by its instance id alone (KIP-345).</summary>
-    private void Leave(long call, LeaveGroupRequest request, long nowMs) => _replies.Send(call, new LeaveGroupResponse
+    private LeaveGroupResponse Leave(LeaveGroupRequest request, long nowMs) => new()
     {
         Members = Array.ConvertAll(request.Members, member => new LeaveGroupResponse.MemberResponse
         {
             MemberId = member.MemberId, GroupInstanceId = member.GroupInstanceId, ErrorCode = Leave(member, nowMs),
         }),
-    });
+    };
 
     private ErrorCode Leave(LeaveGroupRequest.MemberIdentity leaving, long nowMs)
     {
@@ -265,10 +263,10 @@ public sealed partial class ConsumerGroup
     }
 
     /// <summary>Forgets offsets of topics that no member is subscribed to (KIP-496).</summary>
-    private void DeleteOffsets(long call, OffsetDeleteRequest request) => _replies.SendWhenDurable(call, _exists
+    private OffsetDeleteResponse DeleteOffsets(OffsetDeleteRequest request) => _exists
         ? _offsets.Delete(request, topic => _members.Count == 0 ? ErrorCode.None
             : _protocolType != ConsumerProtocolType ? ErrorCode.NonEmptyGroup
             : IsSubscribed(topic) ? ErrorCode.GroupSubscribedToTopic
             : ErrorCode.None)
-        : new OffsetDeleteResponse { ErrorCode = ErrorCode.GroupIdNotFound });
+        : new OffsetDeleteResponse { ErrorCode = ErrorCode.GroupIdNotFound };
 }

@@ -54,9 +54,7 @@ public sealed partial class ConsumerGroup
         }
     }
 
-    /// <summary>
-    /// Completes the join phase. Members of a new group tend to come together: while they still do, the first rebalance waits on (KIP-134).
-    /// </summary>
+    /// <summary>Completes the join phase. While members of a new group still come, its first rebalance waits on (KIP-134).</summary>
     private void EndJoinPhase(long nowMs)
     {
         if (_inInitialDelay && _memberAddedInDelay && _initialDelayLeftMs > 0)

@@ -86,35 +86,15 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
             case SyncGroupRequest sync:
                 Sync(call, sync, nowMs);
                 break;
-            case HeartbeatRequest heartbeat:
-                _replies.Send(call, new HeartbeatResponse { ErrorCode = Heartbeat(heartbeat, nowMs) });
-                break;
-            case LeaveGroupRequest leave:
-                Leave(call, leave, nowMs);
-                break;
             case OffsetCommitRequest commit:
                 CommitOffsets(call, commit, nowMs);
                 break;
-            case OffsetFetchRequest fetch:
-                _replies.SendWhenDurable(call, new OffsetFetchResponse { Groups = Array.ConvertAll(fetch.Groups, _offsets.Fetch) });
-                break;
-            case OffsetDeleteRequest delete:
-                DeleteOffsets(call, delete);
-                break;
-            case DescribeGroupsRequest describe:
-                _replies.Send(call, new DescribeGroupsResponse { Groups = Array.ConvertAll(describe.Groups, Describe) });
-                break;
-            case DeleteGroupsRequest delete:
-                _replies.SendWhenDurable(call, new DeleteGroupsResponse
-                {
-                    Results = Array.ConvertAll(delete.GroupsNames, id => new DeleteGroupsResponse.DeletableGroupResult
-                    {
-                        GroupId = id, ErrorCode = Delete(),
-                    }),
-                });
+            case HeartbeatRequest or LeaveGroupRequest or DescribeGroupsRequest:
+                _replies.Send(call, Answer(request, nowMs));
                 break;
             default:
-                throw new ArgumentException($"A group coordinator does not take {request.GetType().Name}.", nameof(request));
+                _replies.SendWhenDurable(call, Answer(request, nowMs));
+                break;
         }
     }
 
@@ -147,6 +127,21 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
 
         return new Effects<GroupRecords>(_replies.Take(), records, _nextDeadline);
     }
+
+    private IApiMessage Answer(IApiMessage request, long nowMs) => request switch
+    {
+        HeartbeatRequest heartbeat => new HeartbeatResponse { ErrorCode = Heartbeat(heartbeat, nowMs) },
+        LeaveGroupRequest leave => Leave(leave, nowMs),
+        OffsetFetchRequest fetch => new OffsetFetchResponse { Groups = Array.ConvertAll(fetch.Groups, _offsets.Fetch) },
+        OffsetDeleteRequest delete => DeleteOffsets(delete),
+        DescribeGroupsRequest describe => new DescribeGroupsResponse { Groups = Array.ConvertAll(describe.Groups, Describe) },
+        DeleteGroupsRequest delete => new DeleteGroupsResponse
+        {
+            Results = Array.ConvertAll(
+                delete.GroupsNames, id => new DeleteGroupsResponse.DeletableGroupResult { GroupId = id, ErrorCode = Delete() }),
+        },
+        _ => throw new ArgumentException($"A group coordinator does not take {request.GetType().Name}.", nameof(request)),
+    };
 
     private DescribeGroupsResponse.DescribedGroup Describe(string groupId)
     {

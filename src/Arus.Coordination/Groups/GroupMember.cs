@@ -1,3 +1,4 @@
+using Arus.Protocol;
 using MemberProtocol = Arus.Protocol.JoinGroupRequest.JoinGroupRequestProtocol;
 
 namespace Arus.Coordination;
@@ -42,6 +43,21 @@ internal sealed class GroupMember(string memberId, string? instanceId)
     public bool Supports(string protocolName) => Find(protocolName) is not null;
 
     public ReadOnlyMemory<byte> MetadataFor(string protocolName) => Find(protocolName)?.Metadata ?? default;
+
+    /// <summary>The topics of a consumer; null for metadata of another format, which counts as a subscription to anything.</summary>
+    public HashSet<string>? SubscribedTopics(string protocolName)
+    {
+        try
+        {
+            // The first version has the topics; what later ones append, or an assignor gets wrong in them, is not the coordinator's affair.
+            string[] topics = DataMessages.ReadEmbedded<ConsumerProtocolSubscription>(MetadataFor(protocolName), maxVersion: 0).Topics;
+            return new HashSet<string>(topics, StringComparer.Ordinal);
+        }
+        catch (InvalidDataException)
+        {
+            return null;
+        }
+    }
 
     /// <summary>The same protocols with the same metadata, in the same order.</summary>
     public bool Matches(MemberProtocol[] protocols) => protocols.Length == Protocols.Length && protocols.Zip(Protocols).All(

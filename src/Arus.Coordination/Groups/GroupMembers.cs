@@ -43,20 +43,11 @@ internal sealed class GroupMembers
     public ErrorCode CheckCommit(OffsetCommitRequest request, GroupState state, int generation, out GroupMember? member)
     {
         member = null;
-        if (request.GenerationIdOrMemberEpoch < 0)
-        {
-            if (state is GroupState.Empty or GroupState.Dead)
-                return ErrorCode.None;
+        if (request.GenerationIdOrMemberEpoch < 0 && state is GroupState.Empty or GroupState.Dead)
+            return ErrorCode.None;
 
-            if (request.MemberId.Length == 0 && request.GroupInstanceId is null)
-            {
-                // Members own the offsets of a group that has any.
-                return ErrorCode.UnknownMemberId;
-            }
-        }
-
-        // While members join, those of the last generation may still commit: that is how they hand over. Once the next one is announced
-        // the member has its join response, and must take it before it commits.
+        // Members own the offsets of a group that has any. While members join, those of the last generation may still commit: that is how
+        // they hand over. Once the next one is announced the member has its join response, and must take it before it commits.
         ErrorCode error = Check(request.MemberId, request.GroupInstanceId, out member);
         return state == GroupState.Dead ? ErrorCode.IllegalGeneration
             : error != ErrorCode.None ? error
@@ -123,10 +114,7 @@ internal sealed class GroupMembers
     /// <summary>Whether all members support one of these protocols.</summary>
     public bool HaveInCommon(IEnumerable<MemberProtocol> protocols) => protocols.Any(protocol => AllSupport(protocol.Name));
 
-    /// <summary>
-    /// Each member votes for the first of its protocols that all support. Most votes win; between equals, the order of the
-    /// longest-standing member decides.
-    /// </summary>
+    /// <summary>Each votes for the first of its protocols that all support; of equals, the longest-standing member's first wins.</summary>
     public string SelectProtocol()
     {
         var votes = new OrderedDictionary<string, int>(StringComparer.Ordinal);
@@ -140,15 +128,13 @@ internal sealed class GroupMembers
         return votes.MaxBy(vote => vote.Value).Key;
     }
 
-    /// <summary>
-    /// The topics that consumers subscribe to under a protocol; null if a subscription cannot be read, which stands for all.
-    /// </summary>
+    /// <summary>The topics that consumers subscribe to under a protocol; null for all, if a subscription cannot be read.</summary>
     public HashSet<string>? SubscribedTopics(string protocolName)
     {
         var topics = new HashSet<string>(StringComparer.Ordinal);
         foreach (GroupMember member in _byId.Values)
         {
-            if (Coordination.SubscribedTopics.Of(member.MetadataFor(protocolName)) is not { } subscribed)
+            if (member.SubscribedTopics(protocolName) is not { } subscribed)
                 return null;
 
             topics.UnionWith(subscribed);

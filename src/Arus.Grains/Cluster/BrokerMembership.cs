@@ -17,9 +17,7 @@ internal sealed class BrokerMembership(IClusterMembershipService membership)
 
     public bool TryGetSilo(int brokerId, out SiloAddress silo) => Current().Silos.TryGetValue(brokerId, out silo!);
 
-    /// <summary>
-    /// How many live silos bear a broker's name. More than one is a mistake in configuration, or a restart not yet noticed.
-    /// </summary>
+    /// <summary>How many live silos bear a broker's name; two by a mistake in configuration, or a restart not yet noticed.</summary>
     public int CountAlive(int brokerId)
     {
         string name = BrokerNames.SiloName(brokerId);

@@ -21,8 +21,6 @@ namespace Arus.Grains;
 /// stored.</item>
 /// </list>
 /// </remarks>
-/// <typeparam name="TMachine">The state machine.</typeparam>
-/// <typeparam name="TRecords">What it makes durable.</typeparam>
 internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvider time, ILogger logger) : Grain
     where TMachine : class, IStateMachine<TRecords>
     where TRecords : class
@@ -45,7 +43,6 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
     /// <summary>Follows the wall clock from the activation on, but not its jumps: a session must not end because a clock was set.</summary>
     private long NowMs => _startMs + (long)time.GetElapsedTime(_startTimestamp).TotalMilliseconds;
 
-    /// <inheritdoc/>
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
         _store = OpenStore();
@@ -58,7 +55,6 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
         CarryOutEffects();
     }
 
-    /// <inheritdoc/>
     /// <remarks>
     /// Orleans lets the calls that run finish before it comes to this, and the timer ticks meanwhile: a machine has to answer each call by
     /// a deadline, or a call that waits would keep a silo from stopping.
@@ -141,21 +137,18 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
         Machine.Advance(nowMs);
     }
 
-    private Task ClaimAsync()
-    {
-        return _isClaimed || _hasEnded ? Task.CompletedTask : _claim ??= ClaimOnceAsync();
+    private Task ClaimAsync() => _isClaimed || _hasEnded ? Task.CompletedTask : _claim ??= ClaimOnceAsync();
 
-        async Task ClaimOnceAsync()
+    private async Task ClaimOnceAsync()
+    {
+        try
         {
-            try
-            {
-                await LoadAsync(claim: true);
-                CarryOutEffects();
-            }
-            catch (Exception failure)
-            {
-                End(failure);
-            }
+            await LoadAsync(claim: true);
+            CarryOutEffects();
+        }
+        catch (Exception failure)
+        {
+            End(failure);
         }
     }
 
@@ -204,16 +197,11 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
 
         _armed = deadline;
         var due = TimeSpan.FromMilliseconds(Math.Max(deadline - NowMs, 0));
-        if (_timer is null)
-        {
-            // Interleaved: the calls that wait for this tick are running requests.
-            _timer = this.RegisterGrainTimer(
-                OnTimerAsync, new GrainTimerCreationOptions(due, Timeout.InfiniteTimeSpan) { Interleave = true });
-        }
-        else
-        {
-            _timer.Change(due, Timeout.InfiniteTimeSpan);
-        }
+
+        // Interleaved: the calls that wait for this tick are running requests.
+        _timer ??= this.RegisterGrainTimer(
+            OnTimerAsync, new GrainTimerCreationOptions(due, Timeout.InfiniteTimeSpan) { Interleave = true });
+        _timer.Change(due, Timeout.InfiniteTimeSpan);
     }
 
     private async Task OnTimerAsync(CancellationToken cancellationToken)

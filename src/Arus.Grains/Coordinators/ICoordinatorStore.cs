@@ -2,9 +2,7 @@ using Orleans.Storage;
 
 namespace Arus.Grains;
 
-/// <summary>
-/// Where the records of one coordinator are durable. Used by one activation; one operation at a time but for <see cref="IsOwnerAsync"/>.
-/// </summary>
+/// <summary>Where one coordinator's records are durable. One operation at a time but for <see cref="IsOwnerAsync"/>.</summary>
 /// <typeparam name="TRecords">What the coordinator's state machine makes durable.</typeparam>
 internal interface ICoordinatorStore<in TRecords>
 {
@@ -20,8 +18,6 @@ internal interface ICoordinatorStore<in TRecords>
     /// <exception cref="InconsistentStateException">Another activation is the owner.</exception>
     Task WriteAsync(TRecords records);
 
-    /// <summary>
-    /// Whether no other activation has claimed or created what is stored since. May be called while a write is under way.
-    /// </summary>
+    /// <summary>Whether no other activation has claimed or created what is stored. May be called during a write.</summary>
     Task<bool> IsOwnerAsync();
 }

@@ -59,9 +59,7 @@ internal sealed partial class ConsumerLag : BackgroundService
         "Committed offsets whose lag is not measured, because arus.group.lag.max.partitions are measured already.",
         "When it rises: raise that key; arus group describe shows the lag of any group.");
 
-    /// <summary>
-    /// Takes note of what a group has committed, once that is durable. An offset of null stands for one that was deleted.
-    /// </summary>
+    /// <summary>Takes note of what a group has committed, once that is durable; null for an offset that was deleted.</summary>
     public void Committed(string group, IEnumerable<(TopicPartition Partition, long? Offset)> offsets)
     {
         lock (_gate)

@@ -14,7 +14,6 @@ namespace Arus.Grains;
 /// version check. A group without rows has no owner; the first write of its head row makes one.
 /// </remarks>
 /// <param name="storage">Checks versions on every write.</param>
-/// <param name="groupId">The grain whose rows these are.</param>
 /// <param name="owner">Names the activation; no two have the same.</param>
 /// <param name="catalog">Lists the group; null for a group that is not to be listed.</param>
 /// <param name="lag">Told of what is committed, and of what there is when the group is claimed; null to tell nobody.</param>
@@ -32,7 +31,6 @@ internal sealed class GroupStore(
     private readonly Dictionary<TopicPartition, Page> _pageOf = [];
     private GrainState<GroupRow> _head = new(new GroupRow());
 
-    /// <inheritdoc/>
     public bool Exists => _head.RecordExists;
 
     /// <summary>What was loaded of the group, without its offsets; null where nothing is stored.</summary>
@@ -41,7 +39,6 @@ internal sealed class GroupStore(
     /// <summary>The offsets that are stored.</summary>
     public IEnumerable<KeyValuePair<TopicPartition, StoredOffset>> Offsets => _pages.SelectMany(page => page.Offsets);
 
-    /// <inheritdoc/>
     public async Task LoadAsync(bool claim = true)
     {
         Metadata = null;
@@ -72,14 +69,12 @@ internal sealed class GroupStore(
             lag?.Committed(GroupName, Offsets.Select(stored => (stored.Key, (long?)stored.Value.Offset)));
     }
 
-    /// <inheritdoc/>
     public async Task<bool> IsOwnerAsync()
     {
         GrainState<GroupRow> stored = await ReadAsync<GroupRow>(HeadName);
         return stored.RecordExists ? stored.State!.Owner == owner : !_head.RecordExists;
     }
 
-    /// <inheritdoc/>
     public async Task WriteAsync(GroupRecords records)
     {
         if (!Exists && records.Metadata is not null && catalog is not null)
@@ -176,11 +171,9 @@ internal sealed class GroupStore(
     {
         page.Row = await ReadAsync<GroupOffsetsRow>(page.Name);
         page.Offsets.Clear();
-        if (page.Row.State!.Offsets.Length > 0)
-        {
-            foreach ((TopicPartition partition, StoredOffset offset) in GroupOffsetsFormat.Decode(page.Row.State.Offsets))
-                page.Offsets[partition] = offset;
-        }
+        byte[] stored = page.Row.State!.Offsets;
+        foreach ((TopicPartition partition, StoredOffset offset) in stored.Length == 0 ? [] : GroupOffsetsFormat.Decode(stored))
+            page.Offsets[partition] = offset;
     }
 
     private async Task WriteAsync(Page page)

@@ -13,9 +13,7 @@ public static class BrokerSiloBuilderExtensions
     /// Adds what the grains of Arus need, and names the silo after its broker. What is left to the host: an
     /// <see cref="Arus.Storage.IPartitionLogProvider"/>, grain storage named <see cref="StorageNames.Metadata"/>, clustering.
     /// </summary>
-    /// <param name="logDirectory">
-    /// The directory of the logs, so that records of idle partitions expire as well; null when the logs are not in files.
-    /// </param>
+    /// <param name="logDirectory">Where the logs are, so that records of idle partitions expire as well; null if not in files.</param>
     public static ISiloBuilder AddArusBroker(this ISiloBuilder builder, BrokerConfig config, string? logDirectory = null)
     {
         var broker = new LocalBroker(config);
@@ -38,4 +36,11 @@ public static class BrokerSiloBuilderExtensions
         builder.AddPlacementDirector<PartitionPlacement, PartitionPlacementDirector>();
         return builder;
     }
+}
+
+/// <summary>Names of grain storage providers.</summary>
+public static class StorageNames
+{
+    /// <summary>Where the cluster's metadata is kept: topics, groups, leader epochs, producer ids.</summary>
+    public const string Metadata = "arus";
 }

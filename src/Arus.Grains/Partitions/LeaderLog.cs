@@ -21,13 +21,8 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
         long started = metrics.Started();
         LogAppendResult[] appended = await Log.AppendAsync(request.Entries.Segments, LeaderEpoch);
         Debug.Assert(appended.Length == request.Entries.Count, "Each entry has its result.");
-        var results = new AppendEntryResult[appended.Length];
-        for (int i = 0; i < appended.Length; i++)
-        {
-            LogAppendResult one = appended[i];
-            results[i] = new AppendEntryResult(one.Error, one.BaseOffset, one.LogAppendTimeMs, one.Message, Convert(one.RecordErrors));
-        }
-
+        AppendEntryResult[] results = Array.ConvertAll(appended, static one => new AppendEntryResult(
+            one.Error, one.BaseOffset, one.LogAppendTimeMs, one.Message, Convert(one.RecordErrors)));
         metrics.Appended(started, request.Entries, results);
         return new PartitionAppendResult(LeaderEpoch, Log.LogStartOffset, results);
     }
@@ -87,20 +82,16 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
         if (CheckEpoch(request.CurrentLeaderEpoch) is var epochError and not ErrorCode.None)
             return new ListOffsetResponse(epochError);
 
-        switch (request.Timestamp)
+        long start = Log.LogStartOffset;
+        return request.Timestamp switch
         {
-            case ListOffsetRequest.Latest:
-                return new ListOffsetResponse(ErrorCode.None, Log.HighWatermark, -1, LeaderEpoch);
-            case ListOffsetRequest.Earliest or ListOffsetRequest.EarliestLocal:
-                long start = Log.LogStartOffset;
-                return new ListOffsetResponse(ErrorCode.None, start, -1, start == Log.LogEndOffset ? LeaderEpoch : -1);
-            case ListOffsetRequest.MaxTimestamp:
-                return Found(await Log.FindMaxTimestampAsync());
-            case >= 0:
-                return Found(await Log.FindByTimestampAsync(request.Timestamp));
-            default:
-                return new ListOffsetResponse(ErrorCode.UnsupportedVersion);
-        }
+            ListOffsetRequest.Latest => new ListOffsetResponse(ErrorCode.None, Log.HighWatermark, -1, LeaderEpoch),
+            ListOffsetRequest.Earliest or ListOffsetRequest.EarliestLocal =>
+                new ListOffsetResponse(ErrorCode.None, start, -1, start == Log.LogEndOffset ? LeaderEpoch : -1),
+            ListOffsetRequest.MaxTimestamp => Found(await Log.FindMaxTimestampAsync()),
+            >= 0 => Found(await Log.FindByTimestampAsync(request.Timestamp)),
+            _ => new ListOffsetResponse(ErrorCode.UnsupportedVersion),
+        };
     }
 
     public EpochEndResponse GetEpochEnd(int currentLeaderEpoch, int leaderEpoch)

@@ -47,20 +47,11 @@ internal sealed class LocalPartitions
     public PartitionClaim? TryClaim(TopicPartition partition, Guid topicId, int leaderEpoch, Action onSuperseded)
     {
         Debug.Assert(leaderEpoch is >= 0 and < DeletionEpoch, "A leader's epoch was raised from -1.");
-        PartitionClaim? other;
-        PartitionClaim claim;
-        lock (_lock)
-        {
-            other = _claims.GetValueOrDefault(partition);
-            if (other is not null && other.TopicId == topicId && other.LeaderEpoch > leaderEpoch)
-                return null;
-
-            claim = Replace(other, partition, topicId, leaderEpoch, onSuperseded, ClaimState.Claimed);
-        }
-
-        other?.NotifySuperseded();
+        PartitionClaim? claim = TryReplace(
+            partition, topicId, leaderEpoch, onSuperseded, ClaimState.Claimed,
+            other => other.TopicId != topicId || other.LeaderEpoch <= leaderEpoch);
         if (_stopping)
-            claim.EndWaits();
+            claim?.EndWaits();
 
         return claim;
     }
@@ -72,19 +63,9 @@ internal sealed class LocalPartitions
     /// <exception cref="LogException">The log cannot be deleted; it can be tried again.</exception>
     public async Task DeleteAsync(TopicPartition partition, Guid topicId)
     {
-        PartitionClaim? other;
-        PartitionClaim deletion;
-        lock (_lock)
-        {
-            other = _claims.GetValueOrDefault(partition);
-            if (other is not null && other.TopicId != topicId)
-                return;
-
-            deletion = Replace(other, partition, topicId, DeletionEpoch, static () => { }, ClaimState.Deleting);
-        }
-
-        other?.NotifySuperseded();
-        await deletion.DeleteAsync();
+        PartitionClaim? deletion = TryReplace(
+            partition, topicId, DeletionEpoch, static () => { }, ClaimState.Deleting, other => other.TopicId == topicId);
+        await (deletion?.DeleteAsync() ?? Task.CompletedTask);
     }
 
     internal void Release(PartitionClaim claim)
@@ -93,8 +74,23 @@ internal sealed class LocalPartitions
         claim.EndWaits();
     }
 
-    private PartitionClaim Replace(
-        PartitionClaim? other, TopicPartition partition, Guid topicId, int leaderEpoch, Action onSuperseded, ClaimState state) =>
-        _claims[partition] = new PartitionClaim(
-            this, partition, topicId, leaderEpoch, onSuperseded, other?.Supersede() ?? Task.CompletedTask, state);
+    /// <summary>Puts a claim in the place of another that yields to it, and tells the other; null if that does not yield.</summary>
+    private PartitionClaim? TryReplace(
+        TopicPartition partition, Guid topicId, int leaderEpoch, Action onSuperseded, ClaimState state, Func<PartitionClaim, bool> yields)
+    {
+        PartitionClaim? other;
+        PartitionClaim claim;
+        lock (_lock)
+        {
+            other = _claims.GetValueOrDefault(partition);
+            if (other is not null && !yields(other))
+                return null;
+
+            _claims[partition] = claim = new PartitionClaim(
+                this, partition, topicId, leaderEpoch, onSuperseded, other?.Supersede() ?? Task.CompletedTask, state);
+        }
+
+        other?.NotifySuperseded();
+        return claim;
+    }
 }

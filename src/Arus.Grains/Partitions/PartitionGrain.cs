@@ -231,9 +231,7 @@ internal sealed class PartitionGrain(
         return leader is not null;
     }
 
-    /// <summary>
-    /// Calls the log, and maps its exceptions to error codes: the log failed, or was closed because the partition moves.
-    /// </summary>
+    /// <summary>Calls the log and maps its exceptions to error codes: it failed, or was closed because the partition moves.</summary>
     private async Task<T> ReadAsync<TRequest, T>(
         TRequest request, Func<LeaderLog, TRequest, CancellationToken, Task<T>> read, Func<ErrorCode, T> reject)
     {
@@ -275,4 +273,14 @@ internal sealed class PartitionGrain(
     /// <summary>A newer activation in this process took the log. Called outside this grain's turns.</summary>
     private void OnSuperseded() =>
         GrainContext.Deactivate(new DeactivationReason(DeactivationReasonCode.ApplicationRequested, "A newer activation leads."));
+}
+
+/// <summary>Why an activation of a partition does not lead, in the terms of the protocol.</summary>
+internal sealed record Rejection(ErrorCode Error, string Message)
+{
+    public static Rejection Superseded { get; } = new(ErrorCode.NotLeaderOrFollower, "A newer activation of this partition leads.");
+
+    public static Rejection Moving { get; } = new(ErrorCode.NotLeaderOrFollower, "This partition is moving.");
+
+    public static Rejection Deleted { get; } = new(ErrorCode.UnknownTopicOrPartition, "The topic was deleted.");
 }

@@ -1,9 +1,6 @@
 namespace Arus.Grains;
 
-/// <summary>
-/// A partition's metadata, changed only by compare-and-swap. It, not the grain directory, says who leads: the activation that raised the
-/// epoch last.
-/// </summary>
+/// <summary>A partition's metadata, changed only by compare-and-swap: the activation that raised the epoch last leads.</summary>
 [GenerateSerializer, Alias("arus.PartitionState")]
 internal sealed class PartitionState
 {

@@ -1,4 +1,8 @@
 using System.Text.Json;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
+using Orleans.Hosting;
+using Orleans.Runtime.Hosting;
 using Orleans.Storage;
 
 namespace Arus.Grains;
@@ -39,5 +43,18 @@ public sealed class FileGrainStorageOptions
             _ => null,
         };
         return fault is null ? this : throw new Orleans.Runtime.OrleansConfigurationException($"File grain storage \"{name}\": {fault}.");
+    }
+}
+
+/// <summary>Registers <see cref="FileGrainStorage"/>.</summary>
+public static class FileGrainStorageExtensions
+{
+    /// <summary>Adds file-backed grain storage under <paramref name="name"/>. Its directory is checked when the silo starts.</summary>
+    public static ISiloBuilder AddFileGrainStorage(this ISiloBuilder builder, string name, Action<FileGrainStorageOptions> configure)
+    {
+        builder.Services.AddOptions<FileGrainStorageOptions>(name).Configure(configure);
+        builder.Services.AddGrainStorage(name, static (services, n) => new FileGrainStorage(
+            n, services.GetRequiredService<IOptionsMonitor<FileGrainStorageOptions>>().Get(n), services.GetService<TimeProvider>()));
+        return builder;
     }
 }

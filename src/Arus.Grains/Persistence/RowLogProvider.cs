@@ -4,9 +4,7 @@ using Orleans.Storage;
 
 namespace Arus.Grains;
 
-/// <summary>
-/// Opens logs whose records are rows of an Orleans grain storage, which all brokers share: any of them can lead any partition.
-/// </summary>
+/// <summary>Opens logs whose records are rows of a grain storage that all brokers share: any can lead any partition.</summary>
 public sealed class RowLogProvider(IGrainStorage storage, RowLogOptions options) : IPartitionLogProvider
 {
     /// <inheritdoc/>

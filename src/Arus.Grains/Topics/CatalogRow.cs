@@ -56,10 +56,7 @@ internal sealed class CatalogRow(IGrainStorage storage, GrainId shard, string ro
 /// <param name="Since">When it became so, or was read.</param>
 internal readonly record struct PendingTopic(TopicListing Topic, DateTimeOffset Since);
 
-/// <summary>
-/// One row of a catalog shard. A shard spreads its topics over many rows, so that a new topic rewrites a few kilobytes however many
-/// topics there are.
-/// </summary>
+/// <summary>One of a shard's many rows, so that a new topic rewrites a few kilobytes however many there are.</summary>
 [GenerateSerializer, Alias("arus.TopicCatalogRow")]
 internal sealed class TopicCatalogRow
 {

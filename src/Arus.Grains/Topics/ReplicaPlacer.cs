@@ -7,9 +7,7 @@ internal static class ReplicaPlacer
 
     /// <summary>The replicas of each partition of a new topic.</summary>
     /// <param name="liveBrokers">Ascending.</param>
-    /// <param name="start">
-    /// Where the rotation over the brokers begins; it varies, so that not every topic begins at the same broker.
-    /// </param>
+    /// <param name="start">Where the rotation over the brokers begins; it differs between topics.</param>
     /// <exception cref="ArusException">The partitions cannot be assigned as specified.</exception>
     public static int[][] Place(
         TopicSpec spec, int defaultPartitions, short defaultReplicationFactor, ReadOnlySpan<int> liveBrokers, uint start)

@@ -140,9 +140,7 @@ internal sealed class TopicGrain(
         await CallCatalogAsync(topic.Id, catalog => catalog.RemoveAsync(_name, topic.Id));
     }
 
-    /// <summary>
-    /// Calls every partition. One that cannot be reached reads the topic anew when it next activates, so it is only logged.
-    /// </summary>
+    /// <summary>Calls every partition. One that cannot be reached is only logged: its next activation reads the topic anew.</summary>
     private async Task ForEachPartitionAsync(Func<IPartitionGrain, Task> call, CancellationToken cancellationToken)
     {
         foreach (int[] some in Enumerable.Range(0, _durable!.Replicas.Length).Chunk(MaxConcurrentCalls))
