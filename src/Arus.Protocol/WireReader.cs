@@ -21,10 +21,13 @@ public ref struct WireReader
     private short _version;
     private int _limit;
     private int _position;
+    private int _elementsLeft;
 
     /// <param name="frame">The bytes after the size; what is read keeps referring to it.</param>
-    public WireReader(ReadOnlyMemory<byte> frame)
+    /// <param name="maxElements">How many elements all arrays together may have.</param>
+    public WireReader(ReadOnlyMemory<byte> frame, int maxElements = int.MaxValue)
     {
+        _elementsLeft = maxElements;
         _frame = frame;
         _span = frame.Span;
         _limit = frame.Length;
@@ -89,11 +92,18 @@ public ref struct WireReader
         CheckCount(lengths == LengthFormat.Varint ? ReadVarInt(field) : ReadLength(lengths, field), nullable, minElementSize, field);
 
     /// <summary>Checks a number of elements, or -1 for null, before anything is allocated for them.</summary>
-    public readonly int CheckCount(int count, bool nullable, int minElementSize, string field)
+    public int CheckCount(int count, bool nullable, int minElementSize, string field)
     {
-        if (CheckLength(count, MaxArrayLength, nullable, field) && (long)count * minElementSize > Remaining)
+        if (!CheckLength(count, MaxArrayLength, nullable, field))
+            return count;
+
+        if ((long)count * minElementSize > Remaining)
             throw Error($"{count} elements do not fit into the {Remaining} bytes that are left", field);
 
+        if (count > _elementsLeft)
+            throw Error($"{count} elements are more than the {_elementsLeft} that the arrays of a request may still have", field);
+
+        _elementsLeft -= count;
         return count;
     }
 

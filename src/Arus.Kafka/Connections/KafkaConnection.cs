@@ -52,6 +52,9 @@ internal sealed partial class KafkaConnection
     /// <summary>Tripped when the client is gone or the server stops.</summary>
     public CancellationToken Closed => _closed.Token;
 
+    /// <summary>Tripped when the client is gone: what only answers it is not worth going on with.</summary>
+    public CancellationToken Gone => _transport.ConnectionClosed;
+
     public RateLimitedFailureLogger Failures => _services.Failures;
 
     /// <summary>The waiting calls of this connection's delayed fetches.</summary>

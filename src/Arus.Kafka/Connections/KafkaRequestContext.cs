@@ -22,10 +22,13 @@ internal sealed record KafkaRequestContext(
     /// <summary>Tripped when the connection is closed or the server stops: nothing is waited for any more.</summary>
     public CancellationToken Closed => Connection.Closed;
 
+    /// <inheritdoc cref="KafkaConnection.Gone"/>
+    public CancellationToken Gone => Connection.Gone;
+
     public T Read<T>()
         where T : IApiMessage<T>
     {
-        var reader = new WireReader(Frame.Memory[HeaderLength..]);
+        var reader = new WireReader(Frame.Memory[HeaderLength..], Handler.MaxElements);
         return T.Read(ref reader, Version);
     }
 
@@ -40,7 +43,7 @@ internal sealed record KafkaRequestContext(
         {
             return await handle();
         }
-        catch (Exception exception)
+        catch (Exception exception) when (exception is not OperationCanceledException || !Gone.IsCancellationRequested)
         {
             return fail(MapAndLog(exception, subject), exception.Message);
         }

@@ -14,6 +14,7 @@ internal sealed class DelayedFetch(
     private readonly Lock _lock = new();
     private readonly Watched[] _watched = new Watched[positions.Length];
     private List<(int Index, PartitionOffsets? Offsets, Exception? Failure)> _answers = [];
+    private long _availableBytes;
     private volatile bool _isLate;
 
     /// <summary>
@@ -40,7 +41,7 @@ internal sealed class DelayedFetch(
                 await _signal.WaitAsync();
                 TakeAnswers();
             }
-            while (!_isLate && !closed.IsCancellationRequested && !IsComplete());
+            while (!_isLate && !closed.IsCancellationRequested && !reader.IsComplete(_availableBytes));
         }
         finally
         {
@@ -89,12 +90,12 @@ internal sealed class DelayedFetch(
             Debug.Assert(reader.Results[index]!.Records.SizeInBytes == 0, "What was read is not waited for.");
             _watched[index].Watch = null;
             if (offsets is null)
-                reader.Results[index] = reader.Fail(positions[index].Partition, failure!);
+                reader.Set(index, reader.Fail(positions[index].Partition, failure!));
             else
                 Take(index, offsets);
         }
 
-        if (!IsComplete())
+        if (!reader.IsComplete(_availableBytes))
         {
             foreach ((int index, _, _) in answers)
             {
@@ -106,24 +107,17 @@ internal sealed class DelayedFetch(
 
     private void Take(int index, PartitionOffsets offsets)
     {
-        reader.Results[index] = new PartitionReadResult(
-            offsets.Error, offsets.LeaderEpoch, offsets.HighWatermark, offsets.LastStableOffset, offsets.LogStartOffset, []);
+        reader.Set(index, new PartitionReadResult(
+            offsets.Error, offsets.LeaderEpoch, offsets.HighWatermark, offsets.LastStableOffset, offsets.LogStartOffset, []));
         ref Watched watched = ref _watched[index];
+        _availableBytes -= watched.AvailableBytes;
         watched.AvailableBytes = Math.Min(CountedShare(index), watched.AvailableBytes + offsets.AvailableBytes);
+        _availableBytes += watched.AvailableBytes;
         watched.AfterOffset = Math.Max(watched.AfterOffset, offsets.HighWatermark);
     }
 
     /// <summary>A partition counts with no more than it may give, but with its first batch in any case.</summary>
     private int CountedShare(int index) => Math.Max(1, reader.Share(index, limits.MaxBytes));
-
-    private bool IsComplete()
-    {
-        long available = 0;
-        foreach (Watched watched in _watched)
-            available += watched.AvailableBytes;
-
-        return reader.IsComplete(available);
-    }
 
     /// <summary>What is known of a partition that the fetch waits for.</summary>
     private record struct Watched

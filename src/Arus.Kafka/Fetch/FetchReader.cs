@@ -16,12 +16,19 @@ internal sealed class FetchReader(
     PartitionGrains partitions, TopicCache topicCache, TimeProvider time, KafkaRequestContext context, FetchPosition[] positions,
     FetchLimits limits)
 {
+    /// <summary>Grain calls under way at once.</summary>
+    private const int MaxCallsAtOnce = 256;
+
     private readonly int _minBytes = Math.Min(limits.MinBytes, limits.MaxBytes);
+    private readonly PartitionReadResult?[] _results = new PartitionReadResult?[positions.Length];
+    private long _totalBytes;
+    private int _failed;
 
     /// <summary>What is known of each position; failures of grain calls are error codes. Null as long as nothing is known.</summary>
-    public PartitionReadResult?[] Results { get; } = new PartitionReadResult?[positions.Length];
+    public IReadOnlyList<PartitionReadResult?> Results => _results;
 
     /// <summary>Fills <see cref="Results"/>.</summary>
+    /// <exception cref="OperationCanceledException">The client is gone.</exception>
     /// <param name="hasError">The client gets an error besides: then there is nothing to wait for.</param>
     public async Task RunAsync(bool hasError)
     {
@@ -41,6 +48,20 @@ internal sealed class FetchReader(
     /// <summary>The bytes that a position may give when there is <paramref name="room"/> for so many.</summary>
     public int Share(int index, long room) => (int)Math.Min(Math.Max(positions[index].MaxBytes, 0), room);
 
+    /// <summary>Notes what became known of a position.</summary>
+    public void Set(int index, PartitionReadResult result)
+    {
+        if (_results[index] is { } before)
+        {
+            _totalBytes -= before.Records.SizeInBytes;
+            _failed -= before.Error == ErrorCode.None ? 0 : 1;
+        }
+
+        _results[index] = result;
+        _totalBytes += result.Records.SizeInBytes;
+        _failed += result.Error == ErrorCode.None ? 0 : 1;
+    }
+
     /// <summary>The result of a failed call.</summary>
     public PartitionReadResult Fail(TopicPartition partition, Exception exception)
     {
@@ -50,16 +71,7 @@ internal sealed class FetchReader(
 
     /// <summary>Whether nothing is waited for: the minimum is there, or an error, which the client should learn at once.</summary>
     /// <param name="availableBytes">Of what is not read.</param>
-    public bool IsComplete(long availableBytes)
-    {
-        foreach (PartitionReadResult? result in Results)
-        {
-            if (result!.Error != ErrorCode.None)
-                return true;
-        }
-
-        return TotalBytes() + availableBytes >= _minBytes;
-    }
+    public bool IsComplete(long availableBytes) => _failed > 0 || _totalBytes + availableBytes >= _minBytes;
 
     /// <summary>
     /// The partitions of which nothing is known. A watch that is still running at a position says that nothing is there yet, or its answer
@@ -70,11 +82,13 @@ internal sealed class FetchReader(
         var unknown = new List<int>(positions.Length);
         for (int i = 0; i < positions.Length; i++)
         {
-            Results[i] = limits.MaxWait > TimeSpan.Zero
-                ? watches.FindRunning(positions[i].Partition, positions[i].Offset, limits.Isolation)?.Known
+            OffsetWatch? running = limits.MaxWait > TimeSpan.Zero
+                ? watches.FindRunning(positions[i].Partition, positions[i].Offset, limits.Isolation)
                 : null;
-            if (Results[i] is null)
+            if (running is null)
                 unknown.Add(i);
+            else
+                Set(i, running.Known);
         }
 
         return unknown;
@@ -88,15 +102,17 @@ internal sealed class FetchReader(
     {
         for (int next = 0; next < indexes.Count;)
         {
-            long room = Math.Max(0, limits.MaxBytes - TotalBytes());
+            context.Gone.ThrowIfCancellationRequested();
+            long room = Math.Max(0, limits.MaxBytes - _totalBytes);
             bool isEmpty = room == limits.MaxBytes;
-            if (room == 0 && !isEmpty && Results[indexes[next]] is not null)
+            if (room == 0 && !isEmpty && _results[indexes[next]] is not null)
                 return;
 
             int first = next;
             long granted = 0;
             var calls = new List<Task<PartitionReadResult>>();
-            while (next < indexes.Count && (next == first || room == 0 || granted + Share(indexes[next], room) <= room))
+            while (next < indexes.Count && calls.Count < MaxCallsAtOnce
+                && (next == first || room == 0 || granted + Share(indexes[next], room) <= room))
             {
                 int share = Share(indexes[next], room);
                 granted += share;
@@ -105,7 +121,7 @@ internal sealed class FetchReader(
             }
 
             for (int i = 0; i < calls.Count; i++)
-                Results[indexes[first + i]] = await calls[i];
+                Set(indexes[first + i], await calls[i]);
         }
 
         if (minBytes <= 1)
@@ -121,9 +137,9 @@ internal sealed class FetchReader(
         for (int i = 0; i < positions.Length; i++)
         {
             if (IsUnread(i))
-                Results[i] = await ReadOneAsync(positions[i], Share(i, limits.MaxBytes), minOneBatch: true, 0);
+                Set(i, await ReadOneAsync(positions[i], Share(i, limits.MaxBytes), minOneBatch: true, 0));
 
-            if (Results[i]!.Records.SizeInBytes > 0)
+            if (_results[i]!.Records.SizeInBytes > 0)
                 return;
         }
     }
@@ -145,12 +161,12 @@ internal sealed class FetchReader(
     private void Trim()
     {
         long total = 0;
-        for (int i = 0; i < Results.Length; i++)
+        for (int i = 0; i < _results.Length; i++)
         {
-            long size = Results[i]!.Records.SizeInBytes;
+            long size = _results[i]!.Records.SizeInBytes;
             if (total > 0 && (total + size > limits.MaxBytes || size > positions[i].MaxBytes))
             {
-                Results[i] = Results[i]! with { Records = [] };
+                Set(i, _results[i]! with { Records = [] });
                 continue;
             }
 
@@ -158,15 +174,6 @@ internal sealed class FetchReader(
         }
     }
 
-    private bool IsUnread(int index) => Results[index] is { Error: ErrorCode.None, Records.SizeInBytes: 0 } result
+    private bool IsUnread(int index) => _results[index] is { Error: ErrorCode.None, Records.SizeInBytes: 0 } result
         && result.HighWatermark > positions[index].Offset;
-
-    private long TotalBytes()
-    {
-        long bytes = 0;
-        foreach (PartitionReadResult? result in Results)
-            bytes += result?.Records.SizeInBytes ?? 0;
-
-        return bytes;
-    }
 }

@@ -25,6 +25,12 @@ internal abstract class ApiHandler(ApiDescriptor api, ApiScope scope)
     public virtual bool UsesPooledRequests => false;
 
     /// <summary>
+    /// How many elements the arrays of one request have in all. More than any client needs: it bounds the work and the memory that a
+    /// request makes, since an element takes far less on the wire.
+    /// </summary>
+    public virtual int MaxElements => 100_000;
+
+    /// <summary>
     /// Whether the next request of the connection may begin before this one is answered, if it is of such a kind, too: then requests take
     /// their places in queues in their order (<see cref="StartAsync"/>) and proceed side by side. All others are handled one after the
     /// other, each when those before it are answered, so that a client finds its requests carried out in their order.
@@ -75,7 +81,8 @@ internal abstract class ApiHandler<TRequest>(ApiScope scope, string subject = "a
         {
             return await HandleAsync(request, context);
         }
-        catch (OperationCanceledException exception) when (exception.CancellationToken == context.Closed)
+        catch (OperationCanceledException exception)
+            when (context.Gone.IsCancellationRequested || exception.CancellationToken == context.Closed)
         {
             return null;
         }

@@ -115,7 +115,8 @@ internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
             listing => context.TryAsync<(TopicListing, TopicDescription?, ErrorCode)>(
                 listing.Name,
                 async () => (listing, await GetAsync(listing.Name, MetadataMaxAge), ErrorCode.None),
-                (error, _) => (listing, null, error)));
+                (error, _) => (listing, null, error)),
+            context.Gone);
         return Array.FindAll(topics, row => row.Topic is not null || row.Error != ErrorCode.None);
     }
 

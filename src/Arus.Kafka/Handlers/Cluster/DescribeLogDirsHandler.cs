@@ -12,7 +12,8 @@ internal sealed class DescribeLogDirsHandler(LocalBroker broker, TopicCache topi
         (TopicPartition Partition, PartitionDescription? Found)[] rows = await GrainCalls.MapAsync(
             await FindLedAsync(request, context),
             async partition => (partition, await context.TryAsync<PartitionDescription?>(
-                partition, async () => await partitions.Get(partition).DescribeAsync(), (_, _) => null)));
+                partition, async () => await partitions.Get(partition).DescribeAsync(), (_, _) => null)),
+            context.Gone);
         return new DescribeLogDirsResponse { Results = [Describe(rows)] };
     }
 
@@ -24,7 +25,8 @@ internal sealed class DescribeLogDirsHandler(LocalBroker broker, TopicCache topi
     {
         TopicDescription?[] topics = request.Topics is null
             ? Array.ConvertAll(await topicCache.DescribeAllAsync(context), row => row.Topic)
-            : await GrainCalls.MapAsync(request.Topics, async topic => (await topicCache.ResolveAsync(topic.Topic, null, context)).Topic);
+            : await GrainCalls.MapAsync(
+                request.Topics, async topic => (await topicCache.ResolveAsync(topic.Topic, null, context)).Topic, context.Gone);
         return
         [
             .. topics.SelectMany((topic, i) => (topic?.Partitions ?? [])

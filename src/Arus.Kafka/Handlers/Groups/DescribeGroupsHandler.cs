@@ -10,7 +10,7 @@ internal sealed class DescribeGroupsHandler(IGrainFactory grains)
 {
     protected override async Task<IApiMessage?> HandleAsync(DescribeGroupsRequest request, KafkaRequestContext context)
     {
-        DescribedGroup[] groups = await GrainCalls.MapAsync(request.Groups, groupId => DescribeAsync(groupId, context));
+        DescribedGroup[] groups = await GrainCalls.MapAsync(request.Groups, groupId => DescribeAsync(groupId, context), context.Gone);
         foreach (DescribedGroup group in groups)
         {
             group.AuthorizedOperations =

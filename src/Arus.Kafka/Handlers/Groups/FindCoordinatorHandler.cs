@@ -18,7 +18,8 @@ internal sealed class FindCoordinatorHandler(IGrainFactory grains, ClusterCache 
         {
             return new FindCoordinatorResponse
             {
-                Coordinators = await GrainCalls.MapAsync(request.CoordinatorKeys, key => FindAsync(key, request.KeyType, context)),
+                Coordinators = await GrainCalls.MapAsync(
+                    request.CoordinatorKeys, key => FindAsync(key, request.KeyType, context), context.Gone),
             };
         }
 

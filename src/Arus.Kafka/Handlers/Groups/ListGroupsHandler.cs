@@ -24,7 +24,7 @@ internal sealed class ListGroupsHandler(IGrainFactory grains)
         DescribedGroup[] groups = await GrainCalls.MapAsync(ids, groupId => context.TryAsync(
             groupId,
             async () => (await grains.GetGrain<IGroupGrain>(groupId).DescribeAsync(new() { Groups = [groupId] })).Groups[0],
-            (_, _) => new DescribedGroup { GroupId = groupId, GroupState = Unknown }));
+            (_, _) => new DescribedGroup { GroupId = groupId, GroupState = Unknown }), context.Gone);
         return new ListGroupsResponse
         {
             Groups = [.. groups

@@ -18,7 +18,7 @@ internal sealed class OffsetFetchHandler(IGrainFactory grains, TopicCache topicC
         : new OffsetFetchResponse
         {
             Groups = await GrainCalls.MapAsync(
-                request.Groups, group => context.Version < 10 ? FetchAsync(group, context) : FetchByIdAsync(group, context)),
+                request.Groups, group => context.Version < 10 ? FetchAsync(group, context) : FetchByIdAsync(group, context), context.Gone),
         };
 
     private async Task<OffsetFetchResponse> FetchOneAsync(OffsetFetchRequest request, KafkaRequestContext context)
@@ -54,6 +54,7 @@ internal sealed class OffsetFetchHandler(IGrainFactory grains, TopicCache topicC
         var ids = new Dictionary<string, Guid>(StringComparer.Ordinal);
         foreach (TopicRequest requested in request.Topics ?? [])
         {
+            context.Gone.ThrowIfCancellationRequested();
             (TopicDescription? topic, ErrorCode error) = await topicCache.ResolveAsync(null, requested.TopicId, context);
             if (topic is null)
             {

@@ -8,11 +8,8 @@ namespace Arus.Kafka;
 
 /// <summary>Reads record batches. Sessions (KIP-227) are declined: every fetch names all its partitions.</summary>
 internal sealed class FetchHandler(KafkaListenerOptions options, TopicCache topicCache, PartitionGrains partitionGrains, TimeProvider time)
-    : ApiHandler(ApiCatalog.Fetch, ApiScope.Fetch)
+    : ApiHandler<FetchRequest>(ApiScope.Fetch)
 {
-    public override ValueTask<Task<IApiMessage?>> StartAsync(KafkaRequestContext context) =>
-        new(HandleAsync(context.Read<FetchRequest>(), context));
-
     public override long RecordBytesOf(IApiMessage response)
     {
         long bytes = 0;
@@ -25,17 +22,19 @@ internal sealed class FetchHandler(KafkaListenerOptions options, TopicCache topi
         return bytes;
     }
 
-    private async Task<IApiMessage?> HandleAsync(FetchRequest request, KafkaRequestContext context)
+    protected override async Task<IApiMessage?> HandleAsync(FetchRequest request, KafkaRequestContext context)
     {
         if (request.SessionId != 0 || request.SessionEpoch > 0)
             return new FetchResponse { ErrorCode = ErrorCode.FetchSessionIdNotFound };
 
+        Merge(request);
         var response = new FetchResponse { Responses = new FetchResponse.FetchableTopicResponse[request.Topics.Length] };
         var positions = new List<FetchPosition>();
         var slots = new List<(PartitionData[] Partitions, int Index)>();
         bool hasError = false;
         for (int t = 0; t < request.Topics.Length; t++)
         {
+            context.Gone.ThrowIfCancellationRequested();
             FetchRequest.FetchTopic requested = request.Topics[t];
             var partitions = new PartitionData[requested.Partitions.Length];
             response.Responses[t] = new() { Topic = requested.Topic, TopicId = requested.TopicId, Partitions = partitions };
@@ -64,6 +63,38 @@ internal sealed class FetchHandler(KafkaListenerOptions options, TopicCache topi
             slots[i].Partitions[slots[i].Index] = read[i];
 
         return response;
+    }
+
+    /// <summary>Kafka serves a partition that is named more than once in its first place, as it was named last.</summary>
+    private static void Merge(FetchRequest request)
+    {
+        if (request.Topics is [{ Partitions.Length: 1 }])
+            return;
+
+        var first = new Dictionary<(string Name, Guid Id, int Partition), (FetchRequest.FetchTopic Topic, int Index)>();
+        bool isEmptied = false;
+        foreach (FetchRequest.FetchTopic topic in request.Topics)
+        {
+            FetchRequest.FetchPartition[] partitions = topic.Partitions;
+            int kept = 0;
+            foreach (FetchRequest.FetchPartition partition in partitions)
+            {
+                if (first.TryAdd((topic.Topic, topic.TopicId, partition.Partition), (topic, kept)))
+                {
+                    partitions[kept++] = partition;
+                    continue;
+                }
+
+                (FetchRequest.FetchTopic earlier, int index) = first[(topic.Topic, topic.TopicId, partition.Partition)];
+                earlier.Partitions[index] = partition;
+            }
+
+            topic.Partitions = kept == partitions.Length ? partitions : partitions[..kept];
+            isEmptied |= kept == 0 && partitions.Length > 0;
+        }
+
+        if (isEmptied)
+            request.Topics = Array.FindAll(request.Topics, topic => topic.Partitions.Length > 0);
     }
 
     private async Task<PartitionData[]> ReadAsync(

@@ -14,17 +14,44 @@ internal sealed class ListOffsetsHandler(TopicCache topicCache, PartitionGrains 
     protected override async Task<IApiMessage?> HandleAsync(ListOffsetsRequest request, KafkaRequestContext context)
     {
         IsolationLevel isolation = request.IsolationLevel == 1 ? IsolationLevel.ReadCommitted : IsolationLevel.ReadUncommitted;
+        HashSet<TopicPartition> repeated = Merge(request);
         return new ListOffsetsResponse
         {
             Topics = await GrainCalls.MapAsync(request.Topics, async topic => new ListOffsetsResponse.ListOffsetsTopicResponse
             {
                 Name = topic.Name,
-                Partitions = await GrainCalls.MapAsync(topic.Partitions, partition => partitions.AskAsync(
-                    topic.Name, partition.PartitionIndex, context,
-                    grain => FindAsync(grain, topic.Name, partition, isolation),
-                    error => Fail(topic.Name, partition, error))),
-            }),
+                Partitions = await GrainCalls.MapAsync(
+                    topic.Partitions,
+                    partition => repeated.Contains(new TopicPartition(topic.Name, partition.PartitionIndex))
+                        ? Task.FromResult(Fail(topic.Name, partition, ErrorCode.InvalidRequest))
+                        : partitions.AskAsync(
+                            topic.Name, partition.PartitionIndex, context,
+                            grain => FindAsync(grain, topic.Name, partition, isolation),
+                            error => Fail(topic.Name, partition, error)),
+                    context.Gone),
+            }, context.Gone),
         };
+    }
+
+    /// <summary>Leaves each partition once, and returns those that were named more than once, which is an error in Kafka.</summary>
+    private static HashSet<TopicPartition> Merge(ListOffsetsRequest request)
+    {
+        var named = new HashSet<TopicPartition>();
+        var repeated = new HashSet<TopicPartition>();
+        foreach (ListOffsetsRequest.ListOffsetsTopic topic in request.Topics)
+            topic.Partitions = Array.FindAll(topic.Partitions, partition => IsFirst(new(topic.Name, partition.PartitionIndex)));
+
+        request.Topics = Array.FindAll(request.Topics, topic => topic.Partitions.Length > 0);
+        return repeated;
+
+        bool IsFirst(TopicPartition partition)
+        {
+            bool isFirst = named.Add(partition);
+            if (!isFirst)
+                repeated.Add(partition);
+
+            return isFirst;
+        }
     }
 
     private async Task<PartitionResponse> FindAsync(

@@ -24,7 +24,7 @@ internal sealed class OffsetForLeaderEpochHandler(PartitionGrains partitions)
                             EndOffset = found.EndOffset,
                         };
                     },
-                    error => new() { Partition = partition.Partition, ErrorCode = error })),
-            }),
+                    error => new() { Partition = partition.Partition, ErrorCode = error }), context.Gone),
+            }, context.Gone),
         };
 }

@@ -23,7 +23,7 @@ internal sealed class DescribeConfigsHandler(LocalBroker broker, TopicCache topi
                     ResourceType = resource.ResourceType, ResourceName = resource.ResourceName, Configs = configs,
                     ErrorCode = error, ErrorMessage = message,
                 };
-            }),
+            }, context.Gone),
         };
 
     private async Task<Description[]> DescribeAsync(

@@ -22,6 +22,7 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterCache clusterCache, 
         int room = Math.Clamp(request.ResponsePartitionLimit, 1, MaxPartitionsPerResponse);
         foreach (string name in names.SkipWhile(name => request.Cursor is { } cursor && string.CompareOrdinal(name, cursor.TopicName) < 0))
         {
+            context.Gone.ThrowIfCancellationRequested();
             if (room == 0)
             {
                 response.NextCursor = new() { TopicName = name, PartitionIndex = 0 };

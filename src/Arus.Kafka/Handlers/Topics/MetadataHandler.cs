@@ -27,10 +27,13 @@ internal sealed class MetadataHandler(IGrainFactory grains, KafkaListenerOptions
                 ? Array.ConvertAll(await topicCache.DescribeAllAsync(context), row => row.Topic is not null
                     ? Describe(row.Topic, request, cluster)
                     : Fail(new() { Name = row.Listing.Name, TopicId = row.Listing.Id }, row.Error))
-                : await GrainCalls.MapAsync(request.Topics!, topic => context.TryAsync(
-                    topic.Name ?? topic.TopicId.ToString(),
-                    () => DescribeAsync(topic, create, request, cluster),
-                    (error, _) => Fail(topic, error))),
+                : await GrainCalls.MapAsync(
+                    [.. request.Topics!.DistinctBy(topic => (topic.Name, topic.TopicId))],
+                    topic => context.TryAsync(
+                        topic.Name ?? topic.TopicId.ToString(),
+                        () => DescribeAsync(topic, create, request, cluster),
+                        (error, _) => Fail(topic, error)),
+                    context.Gone),
         };
     }
 

@@ -9,17 +9,21 @@ public sealed class OffsetTests
     public async Task ListOffsets_finds_the_ends_of_a_partition_and_refuses_one_that_does_not_exist()
     {
         await using KafkaHarness kafka = WithTwoRecords();
-        var request = new ListOffsetsRequest
+        TestConnection connection = kafka.Connect();
+        foreach ((int partition, long timestamp, ErrorCode error, long offset) in new[]
         {
-            Topics =
-            [
-                new() { Name = "topic", Partitions = [new() { Timestamp = -1 }, new() { Timestamp = -2 }, new() { PartitionIndex = 4 }] },
-            ],
-        };
-        ListOffsetsResponse response = await kafka.Connect().CallAsync<ListOffsetsResponse>(request, 5);
-        Assert.Equal(
-            [(ErrorCode.None, 2L), (ErrorCode.None, 0L), (ErrorCode.UnknownTopicOrPartition, -1L)],
-            response.Topics[0].Partitions.Select(partition => (partition.ErrorCode, partition.Offset)));
+            (0, -1L, ErrorCode.None, 2L), (0, -2L, ErrorCode.None, 0L), (4, 0L, ErrorCode.UnknownTopicOrPartition, -1L),
+        })
+        {
+            ListOffsetsResponse response = await connection.CallAsync<ListOffsetsResponse>(
+                new ListOffsetsRequest
+                {
+                    Topics = [new() { Name = "topic", Partitions = [new() { PartitionIndex = partition, Timestamp = timestamp }] }],
+                },
+                5);
+            Assert.Equal(
+                (error, offset), response.Topics[0].Partitions.Select(found => (found.ErrorCode, found.Offset)).Single());
+        }
     }
 
     [Fact]
