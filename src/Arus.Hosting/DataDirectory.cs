@@ -8,26 +8,16 @@ namespace Arus.Hosting;
 /// The directory of one broker (<c>log.dir</c>): locked while the broker runs, and marked with the ids of its broker and cluster, so that
 /// no broker ever serves another's records.
 /// </summary>
-internal sealed class DataDirectory : IDisposable
+internal sealed class DataDirectory(string fullPath, FileStream lockFile, int brokerId, string? clusterId) : IDisposable
 {
     private const string IdentityFile = "meta.properties";
     private const string LockFile = ".lock";
     private const string ClusterIdKey = "cluster.id";
     private const string BrokerIdKey = "broker.id";
 
-    private readonly FileStream _lock;
-    private readonly int _brokerId;
-    private string? _clusterId;
+    private string? _clusterId = clusterId;
 
-    private DataDirectory(string path, FileStream lockFile, int brokerId, string? clusterId)
-    {
-        FullPath = path;
-        _lock = lockFile;
-        _brokerId = brokerId;
-        _clusterId = clusterId;
-    }
-
-    public string FullPath { get; }
+    public string FullPath { get; } = fullPath;
 
     /// <summary>Holds a directory for each partition.</summary>
     public string Topics => TopicsOf(FullPath);
@@ -85,7 +75,7 @@ internal sealed class DataDirectory : IDisposable
         }
     }
 
-    public void Dispose() => _lock.Dispose();
+    public void Dispose() => lockFile.Dispose();
 
     private static FileStream Lock(string directory)
     {
@@ -112,7 +102,7 @@ internal sealed class DataDirectory : IDisposable
         string cluster = _clusterId is null ? "" : $"{ClusterIdKey}={_clusterId}\n";
         using (SafeFileHandle handle = File.OpenHandle(temporary, FileMode.Create, FileAccess.Write, FileShare.None))
         {
-            string text = string.Create(CultureInfo.InvariantCulture, $"version=1\n{BrokerIdKey}={_brokerId}\n{cluster}");
+            string text = string.Create(CultureInfo.InvariantCulture, $"version=1\n{BrokerIdKey}={brokerId}\n{cluster}");
             RandomAccess.Write(handle, Encoding.UTF8.GetBytes(text), fileOffset: 0);
             RandomAccess.FlushToDisk(handle);
         }

@@ -16,7 +16,7 @@ internal static class ServerMain
         ServerConfiguration configuration = ServerConfiguration.Load(arguments, environment, DefaultFile());
         if (configuration.HelpRequested)
         {
-            await output.WriteAsync(ServerHelp.Text());
+            await output.WriteAsync(Help());
             return Success;
         }
 
@@ -49,6 +49,21 @@ internal static class ServerMain
 
     internal static string Version =>
         typeof(ServerMain).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
+
+    /// <summary>What <c>--help</c> prints: every key from the table that validates it.</summary>
+    private static string Help() => $"""
+        Arus, an event streaming broker that speaks the Apache Kafka protocol.
+
+        usage: Arus.Server [--config FILE] [--KEY=VALUE ...]
+
+        A key may be set in the file (one JSON object), in the environment (log.dir is ARUS_LOG_DIR,
+        arus.flush is ARUS_FLUSH), or by a flag; the later wins. The default file is silo-config/single.json.
+
+        {string.Concat(BrokerConfigs.All.Select(Describe))}
+        """.ReplaceLineEndings();
+
+    private static string Describe(ConfigDefinition key) =>
+        $"  --{key.Name}\n      {key.Documentation}\n      {key.Allowed}{(key.Default is null ? "" : $"; default: {key.Default}")}\n";
 
     /// <summary>The message of a refusal or of an address in use, wherever the host wrapped it; null for anything else.</summary>
     private static string? Refusal(Exception? exception) => exception switch

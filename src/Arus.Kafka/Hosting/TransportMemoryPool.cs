@@ -31,13 +31,11 @@ internal sealed class TransportMemoryPool : MemoryPool<byte>
     public override IMemoryOwner<byte> Rent(int minBufferSize = -1)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(minBufferSize, BlockSize);
-        if (_kept.TryDequeue(out Block? block))
-        {
-            Interlocked.Decrement(ref _keptCount);
-            return block.Rent();
-        }
+        if (!_kept.TryDequeue(out Block? block))
+            return new Block(this).Rent();
 
-        return new Block(this).Rent();
+        Interlocked.Decrement(ref _keptCount);
+        return block.Rent();
     }
 
     // Kestrel disposes of the pools it asked for when it stops; this one lives as long as the process.
@@ -48,12 +46,9 @@ internal sealed class TransportMemoryPool : MemoryPool<byte>
     private void Return(Block block)
     {
         if (Interlocked.Increment(ref _keptCount) <= MaxKept)
-        {
             _kept.Enqueue(block);
-            return;
-        }
-
-        Interlocked.Decrement(ref _keptCount);
+        else
+            Interlocked.Decrement(ref _keptCount);
     }
 
     private sealed class Block(TransportMemoryPool pool) : IMemoryOwner<byte>

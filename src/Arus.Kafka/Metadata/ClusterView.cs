@@ -14,14 +14,11 @@ internal sealed record ClusterView(string ClusterId, int ControllerId, Node[] No
 
     public static ClusterView Of(ClusterDescription cluster, string listener)
     {
-        var nodes = new List<Node>(cluster.Brokers.Length);
-        foreach (BrokerRegistration broker in cluster.Brokers)
-        {
-            BrokerEndpoint? endpoint = Array.Find(broker.Endpoints, e => e.Listener.Equals(listener, StringComparison.OrdinalIgnoreCase));
-            if (endpoint is not null)
-                nodes.Add(new Node(broker.BrokerId, endpoint.Host, endpoint.Port, broker.Rack));
-        }
-
+        IEnumerable<Node> nodes =
+            from broker in cluster.Brokers
+            from endpoint in broker.Endpoints
+            where endpoint.Listener.Equals(listener, StringComparison.OrdinalIgnoreCase)
+            select new Node(broker.BrokerId, endpoint.Host, endpoint.Port, broker.Rack);
         return new ClusterView(cluster.ClusterId, cluster.ControllerId, [.. nodes]);
     }
 

@@ -11,7 +11,6 @@ internal sealed class PartitionGrains(IGrainFactory grains, TopicCache topicCach
     private const int MaxEntries = 50_000;
 
     private readonly ConcurrentDictionary<TopicPartition, IPartitionGrain> _references = new();
-    private int _count;
 
     /// <summary>A reference; it costs no call, and the partition need not exist.</summary>
     public IPartitionGrain Get(TopicPartition partition)
@@ -19,11 +18,8 @@ internal sealed class PartitionGrains(IGrainFactory grains, TopicCache topicCach
         if (_references.TryGetValue(partition, out IPartitionGrain? known))
             return known;
 
-        if (Interlocked.Increment(ref _count) > MaxEntries)
-        {
+        if (_references.Count >= MaxEntries)
             _references.Clear();
-            Volatile.Write(ref _count, 1);
-        }
 
         return _references.GetOrAdd(partition, Create);
     }

@@ -20,11 +20,10 @@ internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
     private readonly ConcurrentDictionary<string, Entry> _byName = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<Guid, string> _names = new();
 
-    public int Count => _byName.Count;
-
     /// <summary>The topic if it is known and young enough.</summary>
     public TopicDescription? TryGet(string name, TimeSpan maxAge) =>
-        _byName.TryGetValue(name, out Entry? entry) && entry.Description.IsCompletedSuccessfully && IsYoung(entry, maxAge)
+        _byName.TryGetValue(name, out Entry? entry) && entry.Description.IsCompletedSuccessfully
+            && time.GetElapsedTime(entry.FetchedAt) < maxAge
             ? entry.Description.Result
             : null;
 
@@ -154,8 +153,6 @@ internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
         if (cache.Count >= MaxEntries)
             cache.Clear();
     }
-
-    private bool IsYoung(Entry entry, TimeSpan maxAge) => time.GetElapsedTime(entry.FetchedAt) < maxAge;
 
     private sealed record Entry(Task<TopicDescription?> Description, long FetchedAt);
 }

@@ -14,8 +14,6 @@ internal sealed partial class AppendScheduler(
     private readonly ConcurrentDictionary<TopicPartition, PartitionAppender> _appenders = new();
     private readonly Lock _lifetime = new();
 
-    public int Count => _appenders.Count;
-
     /// <summary>Queues an append; see <see cref="PartitionAppender.EnqueueAsync"/>.</summary>
     public ValueTask EnqueueAsync(TopicPartition partition, in QueuedAppend append)
     {

@@ -43,15 +43,8 @@ internal sealed class PartitionAppender(
     /// <summary>When it was last used, in ticks of the scheduler's clock; kept for the scheduler.</summary>
     public long LastUsed { get; set; }
 
-    /// <summary>Whether nothing is queued, waiting or in flight.</summary>
-    public bool IsIdle
-    {
-        get
-        {
-            lock (_lock)
-                return !_sending && _queue.Count == 0 && _waiting.Count == 0;
-        }
-    }
+    /// <summary>Whether nothing is queued, waiting or in flight: sending ends only when nothing is.</summary>
+    public bool IsIdle => !Volatile.Read(ref _sending);
 
     /// <summary>
     /// Queues an append. The task ends when it has its place in the queue, which is at once unless the queue is full; the result goes to
@@ -89,20 +82,20 @@ internal sealed class PartitionAppender(
 
     private async Task SendAsync()
     {
-        QueuedAppend[]? batch = Take();
+        List<QueuedAppend>? batch = Take();
         Task<PartitionAppendResult>? next = batch is null ? null : CallAsync(batch);
         while (batch is not null)
         {
-            (QueuedAppend[] answered, Task<PartitionAppendResult> call) = (batch, next!);
+            (List<QueuedAppend> answered, Task<PartitionAppendResult> call) = (batch, next!);
             await ((Task)call).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
             // The next call is sent before this one's results are distributed: the partition does not wait for the sockets.
             batch = Take();
             next = batch is null ? null : CallAsync(batch);
             Exception? failure = !call.IsCompletedSuccessfully ? call.Exception?.InnerException ?? new TaskCanceledException(call)
-                : call.Result.Results.Length == answered.Length ? null
+                : call.Result.Results.Length == answered.Count ? null
                 : new InvalidOperationException(
-                    $"The partition answered {call.Result.Results.Length} results to {answered.Length} appends.");
+                    $"The partition answered {call.Result.Results.Length} results to {answered.Count} appends.");
             if (failure is null)
                 Distribute(answered, call.Result);
             else
@@ -110,11 +103,11 @@ internal sealed class PartitionAppender(
         }
     }
 
-    private async Task<PartitionAppendResult> CallAsync(QueuedAppend[] batch)
+    private async Task<PartitionAppendResult> CallAsync(List<QueuedAppend> batch)
     {
-        var entries = new ReadOnlyMemory<byte>[batch.Length];
+        var entries = new ReadOnlyMemory<byte>[batch.Count];
         int timeoutMs = 0;
-        for (int i = 0; i < batch.Length; i++)
+        for (int i = 0; i < batch.Count; i++)
         {
             entries[i] = batch[i].Batches;
             timeoutMs = Math.Max(timeoutMs, batch[i].TimeoutMs);
@@ -124,7 +117,7 @@ internal sealed class PartitionAppender(
     }
 
     /// <summary>The entries of the next call, all with the same acks; null when there are none, and then sending has ended.</summary>
-    private QueuedAppend[]? Take()
+    private List<QueuedAppend>? Take()
     {
         lock (_lock)
         {
@@ -136,44 +129,30 @@ internal sealed class PartitionAppender(
                 return null;
             }
 
-            int count = 0;
+            var batch = new List<QueuedAppend>(Math.Min(_queue.Count, MaxEntriesPerCall));
             long bytes = 0;
-            short acks = _queue.Peek().RequiredAcks;
-            foreach (QueuedAppend append in _queue)
+            while (batch.Count < MaxEntriesPerCall && _queue.TryPeek(out QueuedAppend next) && (batch.Count == 0
+                || (next.RequiredAcks == batch[0].RequiredAcks && bytes + next.Batches.Length <= MaxBytesPerCall)))
             {
-                if (count == MaxEntriesPerCall || append.RequiredAcks != acks
-                    || (count > 0 && bytes + append.Batches.Length > MaxBytesPerCall))
-                {
-                    break;
-                }
-
-                count++;
-                bytes += append.Batches.Length;
+                batch.Add(_queue.Dequeue());
+                bytes += next.Batches.Length;
             }
 
-            var batch = new QueuedAppend[count];
-            for (int i = 0; i < count; i++)
-                batch[i] = _queue.Dequeue();
-
             _queuedBytes -= bytes;
-            Refill();
+            while (_waiting.TryPeek(out (QueuedAppend Append, TaskCompletionSource Queued) waiting) && Fits(waiting.Append))
+            {
+                _waiting.Dequeue();
+                Add(waiting.Append);
+                waiting.Queued.SetResult();
+            }
+
             return batch;
         }
     }
 
-    private void Refill()
+    private void Distribute(List<QueuedAppend> batch, PartitionAppendResult response)
     {
-        while (_waiting.TryPeek(out (QueuedAppend Append, TaskCompletionSource Queued) next) && Fits(next.Append))
-        {
-            _waiting.Dequeue();
-            Add(next.Append);
-            next.Queued.SetResult();
-        }
-    }
-
-    private void Distribute(QueuedAppend[] batch, PartitionAppendResult response)
-    {
-        for (int i = 0; i < batch.Length; i++)
+        for (int i = 0; i < batch.Count; i++)
         {
             AppendEntryResult result = response.Results[i];
             if (GrainFailure.IsRoutingError(result.Error))
@@ -183,7 +162,7 @@ internal sealed class PartitionAppender(
         }
     }
 
-    private void Fail(QueuedAppend[] batch, Exception failure)
+    private void Fail(List<QueuedAppend> batch, Exception failure)
     {
         ErrorCode error = GrainFailure.ToErrorCode(failure, ApiScope.Partition);
         onFault(this, error, failure);

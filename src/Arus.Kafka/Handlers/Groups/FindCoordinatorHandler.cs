@@ -30,30 +30,22 @@ internal sealed class FindCoordinatorHandler(IGrainFactory grains, ClusterCache 
         };
     }
 
-    private async Task<FindCoordinatorResponse.Coordinator> FindAsync(string key, sbyte type, KafkaRequestContext context)
+    private async Task<FindCoordinatorResponse.Coordinator> FindAsync(string key, sbyte type, KafkaRequestContext context) => type switch
     {
-        if (type != Group)
-        {
-            return type == Transaction
-                ? Fail(key, ErrorCode.TransactionalIdAuthorizationFailed, $"Transactions are not supported yet (transactional.id '{key}').")
-                : Fail(key, ErrorCode.InvalidRequest, $"Coordinators of type {type} are not supported.");
-        }
+        Group when GroupId.IsValid(key) => await context.TryAsync(
+            key, () => LocateAsync(key, context.Listener), (error, message) => Fail(key, error, message)),
+        Group => Fail(key, ErrorCode.InvalidGroupId, "A group id may not be blank."),
+        Transaction => Fail(
+            key, ErrorCode.TransactionalIdAuthorizationFailed, $"Transactions are not supported yet (transactional.id '{key}')."),
+        _ => Fail(key, ErrorCode.InvalidRequest, $"Coordinators of type {type} are not supported."),
+    };
 
-        if (!GroupId.IsValid(key))
-            return Fail(key, ErrorCode.InvalidGroupId, "A group id may not be blank.");
-
-        return await context.TryAsync(
-            key,
-            async () =>
-            {
-                int broker = (await grains.GetGrain<IGroupGrain>(key).LocateAsync()).BrokerId;
-                return (await clusterCache.ViewAsync(context.Listener)).Find(broker) is { } node
-                    ? new() { Key = key, NodeId = node.Id, Host = node.Host, Port = node.Port }
-                    : Fail(
-                        key, ErrorCode.CoordinatorNotAvailable,
-                        $"Broker {broker} cannot be reached through listener {context.Listener.Name}.");
-            },
-            (error, message) => Fail(key, error, message));
+    private async Task<FindCoordinatorResponse.Coordinator> LocateAsync(string groupId, KafkaListener listener)
+    {
+        int broker = (await grains.GetGrain<IGroupGrain>(groupId).LocateAsync()).BrokerId;
+        return (await clusterCache.ViewAsync(listener)).Find(broker) is { } node
+            ? new() { Key = groupId, NodeId = node.Id, Host = node.Host, Port = node.Port }
+            : Fail(groupId, ErrorCode.CoordinatorNotAvailable, $"Broker {broker} cannot be reached through listener {listener.Name}.");
     }
 
     private static FindCoordinatorResponse.Coordinator Fail(string key, ErrorCode error, string message) => new()

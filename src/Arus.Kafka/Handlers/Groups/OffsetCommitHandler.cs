@@ -20,27 +20,23 @@ internal sealed class OffsetCommitHandler(IGrainFactory grains, TopicCache topic
             (TopicDescription? topic, ErrorCode error) = !GroupId.IsValid(request.GroupId)
                 ? (null, ErrorCode.InvalidGroupId)
                 : await topicCache.ResolveAsync(requested.Name, context.Version >= 10 ? requested.TopicId : null, context);
+            bool Exists(int partition) => (uint)partition < (uint)(topic?.Partitions.Length ?? 0);
             PartitionResponse[] partitions = Array.ConvertAll(requested.Partitions, partition => new PartitionResponse
             {
                 PartitionIndex = partition.PartitionIndex,
                 ErrorCode = Exists(partition.PartitionIndex) ? ErrorCode.None : topic is null ? error : ErrorCode.UnknownTopicOrPartition,
             });
             response.Topics[t] = new() { Name = requested.Name, TopicId = requested.TopicId, Partitions = partitions };
-            if (topic is not null)
+            slots.AddRange(partitions.Where(partition => partition.ErrorCode == ErrorCode.None));
+            accepted.Add(new TopicRequest
             {
-                slots.AddRange(partitions.Where(partition => Exists(partition.PartitionIndex)));
-                accepted.Add(new TopicRequest
-                {
-                    Name = topic.Name, Partitions = Array.FindAll(requested.Partitions, partition => Exists(partition.PartitionIndex)),
-                });
-            }
-
-            bool Exists(int partition) => (uint)partition < (uint)(topic?.Partitions.Length ?? 0);
+                Name = topic?.Name ?? "", Partitions = Array.FindAll(requested.Partitions, partition => Exists(partition.PartitionIndex)),
+            });
         }
 
         if (slots.Count > 0)
         {
-            request.Topics = [.. accepted];
+            request.Topics = [.. accepted.Where(topic => topic.Partitions.Length > 0)];
             ErrorCode[] errors = await context.TryAsync(
                 request.GroupId, () => CommitAsync(request), (error, _) => [.. Enumerable.Repeat(error, slots.Count)]);
             for (int i = 0; i < errors.Length; i++)

@@ -85,9 +85,7 @@ internal sealed class CreateTopicsHandler(IGrainFactory grains, LocalBroker brok
             ConfigValue value = TopicConfig.Describe(definition, topic.Configs, broker.Config);
             return new CreateTopicsResponse.CreatableTopicConfigs
             {
-                Name = definition.Name,
-                Value = value.Value,
-                ConfigSource = (sbyte)value.Source,
+                Name = definition.Name, Value = value.Value, ConfigSource = (sbyte)value.Source,
             };
         })],
     };
