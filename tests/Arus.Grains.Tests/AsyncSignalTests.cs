@@ -25,6 +25,18 @@ public sealed class AsyncSignalTests
     }
 
     [Fact]
+    public async Task A_signal_wakes_all_who_wait_and_the_last_to_wake_uses_up_no_later_one()
+    {
+        var signal = new AsyncSignal();
+        Task[] waiting = [signal.WaitAsync().AsTask(), signal.WaitAsync(Timeout.InfiniteTimeSpan, CancellationToken.None)];
+        signal.Set();
+        await Task.WhenAll(waiting).WaitAsync(TestTimeout.Value);
+        signal.Set();
+        Assert.True(signal.WaitAsync().IsCompleted);
+        Assert.False(signal.WaitAsync().IsCompleted);
+    }
+
+    [Fact]
     public async Task A_signal_after_a_wait_that_ended_by_its_limit_is_kept_for_the_next()
     {
         var time = new ManualTimeProvider();
