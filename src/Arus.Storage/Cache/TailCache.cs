@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 
 namespace Arus.Storage;
@@ -28,7 +29,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
             {
                 int capacity = Math.Max(_nextChunkBytes, length);
                 _nextChunkBytes = Math.Min(_nextChunkBytes * 2, MaxChunkBytes);
-                tail = new TailChunk(this, budget.Pool.Rent(capacity), baseOffset);
+                tail = new TailChunk(this, ArrayPool<byte>.Shared.Rent(capacity), baseOffset);
                 using (listLock.Enter())
                 {
                     (_chunks ??= []).Add(tail);
@@ -102,7 +103,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
         }
 
         if (!chunk.WasRead)
-            budget.Pool.Return(chunk.Bytes);
+            ArrayPool<byte>.Shared.Return(chunk.Bytes); // Fresh memory costs more than the copy into it.
 
         return true;
     }

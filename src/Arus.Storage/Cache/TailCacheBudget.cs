@@ -1,5 +1,3 @@
-using System.Buffers;
-
 namespace Arus.Storage;
 
 /// <summary>
@@ -13,12 +11,6 @@ internal sealed class TailCacheBudget(long limitBytes)
     private long _used;
 
     public long UsedBytes => Interlocked.Read(ref _used);
-
-    /// <summary>
-    /// Memory for chunks, at most 16 arrays of each size. What was never handed to a reader comes back, because fresh memory costs more
-    /// than the copy into it.
-    /// </summary>
-    public ArrayPool<byte> Pool { get; } = ArrayPool<byte>.Create(TailCache.MaxChunkBytes, maxArraysPerBucket: 16);
 
     /// <summary>Counts a new chunk. The caller holds its log's locks, so nothing is evicted here; see <see cref="Trim"/>.</summary>
     public void Add(TailChunk chunk)

@@ -15,15 +15,16 @@ internal sealed class ProducerStateManager(
     /// <summary>Beyond it the producer that was silent for longest is forgotten, as if it had expired.</summary>
     public const int MaxProducers = 100_000;
 
-    private Dictionary<long, ProducerNode> _producers = [];
+    /// <summary>Null until it is needed, since most logs have no such producer.</summary>
+    private Dictionary<long, ProducerNode>? _producers;
 
     /// <summary>The same in the order of their last use, so that the limit costs the same however many there are.</summary>
-    private LinkedList<KeyValuePair<long, ProducerState>> _byUse = new();
+    private LinkedList<KeyValuePair<long, ProducerState>>? _byUse;
 
-    public int Count => _producers.Count;
+    public int Count => _producers?.Count ?? 0;
 
     /// <summary>The one that was silent for longest first.</summary>
-    public IEnumerable<KeyValuePair<long, ProducerState>> All => _byUse;
+    public IEnumerable<KeyValuePair<long, ProducerState>> All => _byUse ?? Enumerable.Empty<KeyValuePair<long, ProducerState>>();
 
     /// <summary>
     /// Checks the sequences of an entry's batches, if a client sent them, and adds the batches to their producers: all of them, or none
@@ -94,7 +95,7 @@ internal sealed class ProducerStateManager(
 
     public ProducerState? Find(long producerId)
     {
-        if (_producers.TryGetValue(producerId, out ProducerNode? node))
+        if (_producers is not null && _producers.TryGetValue(producerId, out ProducerNode? node))
             return node.Value.Value;
 
         if (basis?.Find(producerId)?.Clone() is not { } copy)
@@ -112,7 +113,10 @@ internal sealed class ProducerStateManager(
     {
         Remove(producerId);
         if (state is not null)
-            _producers.Add(producerId, _byUse.AddLast(KeyValuePair.Create(producerId, state)));
+        {
+            _byUse ??= new LinkedList<KeyValuePair<long, ProducerState>>();
+            (_producers ??= []).Add(producerId, _byUse.AddLast(KeyValuePair.Create(producerId, state)));
+        }
     }
 
     /// <summary>Takes over the state of another one, which is used no more.</summary>
@@ -125,7 +129,7 @@ internal sealed class ProducerStateManager(
         long[] expired = [.. All.Where(pair => pair.Value.LastAppendMs < beforeMs).Select(pair => pair.Key)];
         Array.ForEach(expired, Remove);
         if (Count == 0)
-            _producers.TrimExcess();
+            (_producers, _byUse) = (null, null);
 
         return expired.Length;
     }
@@ -158,22 +162,22 @@ internal sealed class ProducerStateManager(
 
     private void Remove(long id)
     {
-        if (_producers.Remove(id, out ProducerNode? node))
-            _byUse.Remove(node);
+        if (_producers is not null && _producers.Remove(id, out ProducerNode? node))
+            _byUse!.Remove(node);
     }
 
     private ProducerState Get(long id)
     {
         if (Find(id) is { } known)
         {
-            ProducerNode node = _producers[id];
-            _byUse.Remove(node);
+            ProducerNode node = _producers![id];
+            _byUse!.Remove(node);
             _byUse.AddLast(node);
             return known;
         }
 
         if (Count >= maxProducers)
-            Remove(_byUse.First!.Value.Key);
+            Remove(_byUse!.First!.Value.Key);
 
         var state = new ProducerState();
         Set(id, state);
