@@ -59,7 +59,9 @@ internal static class ServerMain
         A key may be set in the file (one JSON object), in the environment (log.dir is ARUS_LOG_DIR,
         arus.flush is ARUS_FLUSH), or by a flag; the later wins. The default file is silo-config/single.json.
 
-        {string.Concat(BrokerConfigs.All.Select(Describe))}
+        Kafka's other keys are accepted and have no effect; silo-config/KEYS.md says why.
+
+        {string.Concat(BrokerConfigs.All.Where(key => key.IsHonoured).Select(Describe))}
         """.ReplaceLineEndings();
 
     private static string Describe(ConfigDefinition key) =>

@@ -35,11 +35,11 @@ public sealed class AdminTests(CompatBroker broker)
     {
         string topic = await broker.CreateTopicAsync("increments");
         await IncrementAsync(topic, "retention.ms", "123456", AlterConfigOpType.Set);
-        await IncrementAsync(topic, "segment.bytes", "2048", AlterConfigOpType.Set);
+        await IncrementAsync(topic, "segment.bytes", "2097152", AlterConfigOpType.Set);
         await IncrementAsync(topic, "cleanup.policy", "compact", AlterConfigOpType.Append);
         await IncrementAsync(topic, "retention.ms", "", AlterConfigOpType.Delete);
         Assert.Equal(("604800000", true), await ValueAsync("retention.ms"));
-        Assert.Equal(("2048", false), await ValueAsync("segment.bytes"));
+        Assert.Equal(("2097152", false), await ValueAsync("segment.bytes"));
         Assert.Equal(("delete,compact", false), await ValueAsync("cleanup.policy"));
 
         async Task<(string, bool)> ValueAsync(string name)

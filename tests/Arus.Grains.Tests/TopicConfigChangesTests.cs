@@ -8,8 +8,8 @@ public sealed class TopicConfigChangesTests
     public void Set_and_delete_change_the_keys_they_name()
     {
         Dictionary<string, string> result = Apply(
-            Change("retention.ms", ConfigOperation.Delete, null), Change("segment.bytes", ConfigOperation.Set, "2048"));
-        Assert.Equal(new Dictionary<string, string> { ["cleanup.policy"] = "compact", ["segment.bytes"] = "2048" }, result);
+            Change("retention.ms", ConfigOperation.Delete, null), Change("segment.bytes", ConfigOperation.Set, "2097152"));
+        Assert.Equal(new Dictionary<string, string> { ["cleanup.policy"] = "compact", ["segment.bytes"] = "2097152" }, result);
         Assert.Equal("1000", Own["retention.ms"]);
     }
 
@@ -20,7 +20,8 @@ public sealed class TopicConfigChangesTests
         Dictionary<string, string> ofDefault = TopicConfigChanges.Apply(
             new Dictionary<string, string>(), [Change("cleanup.policy", ConfigOperation.Append, "compact")], BrokerConfig.Default);
         Assert.Equal("delete,compact", ofDefault["cleanup.policy"]);
-        Assert.Contains("the list is empty", Refusal(Change("cleanup.policy", ConfigOperation.Subtract, "compact")));
+        Assert.Equal("", Apply(Change("cleanup.policy", ConfigOperation.Subtract, "compact"))["cleanup.policy"]);
+        Assert.Equal("compact", Apply(Change("cleanup.policy", ConfigOperation.Append, ""))["cleanup.policy"]);
     }
 
     [Fact]
@@ -28,14 +29,38 @@ public sealed class TopicConfigChangesTests
     {
         Assert.Contains(
             "retention.ms=x",
-            Refusal(Change("segment.bytes", ConfigOperation.Set, "2048"), Change("retention.ms", ConfigOperation.Set, "x")));
+            Refusal(Change("segment.bytes", ConfigOperation.Set, "2097152"), Change("retention.ms", ConfigOperation.Set, "x")));
         Assert.Contains("no.such.key", Refusal(Change("no.such.key", ConfigOperation.Set, "1")));
-        Assert.Contains("no.such.key", Refusal(Change("no.such.key", ConfigOperation.Delete, null)));
-        Assert.Contains(
-            "retention.ms is changed twice",
-            Refusal(Change("retention.ms", ConfigOperation.Set, "1"), Change("retention.ms", ConfigOperation.Delete, null)));
         Assert.Contains("retention.ms is not a list", Refusal(Change("retention.ms", ConfigOperation.Append, "1")));
-        Assert.Contains("a value is needed", Refusal(Change("retention.ms", ConfigOperation.Set, null)));
+    }
+
+    [Fact]
+    public void A_key_that_is_not_set_can_be_deleted_whatever_its_name() =>
+        Assert.Equal(Own, Apply(Change("no.such.key", ConfigOperation.Delete, null), Change("segment.ms", ConfigOperation.Delete, null)));
+
+    [Theory]
+    [InlineData(ConfigOperation.Set)]
+    [InlineData(ConfigOperation.Append)]
+    [InlineData(ConfigOperation.Subtract)]
+    public void A_null_value_is_a_fault_of_the_request(ConfigOperation operation) => Assert.Contains(
+        "cleanup.policy is given no value", Refusal(ErrorCode.InvalidRequest, Change("cleanup.policy", operation, null)));
+
+    [Fact]
+    public void A_key_named_twice_is_a_fault_of_the_request() => Assert.Contains(
+        "retention.ms is changed twice",
+        Refusal(
+            ErrorCode.InvalidRequest,
+            Change("retention.ms", ConfigOperation.Set, "x"), Change("retention.ms", ConfigOperation.Delete, null)));
+
+    [Fact]
+    public void Values_are_kept_as_parsed()
+    {
+        Dictionary<string, string> kept = Apply(
+            Change("preallocate", ConfigOperation.Set, " FALSE"), Change("retention.ms", ConfigOperation.Set, "+7"),
+            Change("min.cleanable.dirty.ratio", ConfigOperation.Set, ".5"),
+            Change("cleanup.policy", ConfigOperation.Set, "delete, delete"));
+        Assert.Equal(
+            ["delete", "0.5", "false", "7"], kept.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => pair.Value));
     }
 
     [Fact]
@@ -49,10 +74,12 @@ public sealed class TopicConfigChangesTests
     private static Dictionary<string, string> Apply(params ConfigChange[] changes) =>
         TopicConfigChanges.Apply(Own, changes, BrokerConfig.Default);
 
-    private static string Refusal(params ConfigChange[] changes)
+    private static string Refusal(params ConfigChange[] changes) => Refusal(ErrorCode.InvalidConfig, changes);
+
+    private static string Refusal(ErrorCode code, params ConfigChange[] changes)
     {
         ArusException refusal = Assert.Throws<ArusException>(() => Apply(changes));
-        Assert.Equal(ErrorCode.InvalidConfig, refusal.Code);
+        Assert.Equal(code, refusal.Code);
         return refusal.Message;
     }
 }

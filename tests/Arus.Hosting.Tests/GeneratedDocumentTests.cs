@@ -48,27 +48,38 @@ public sealed class GeneratedDocumentTests
 
             Written by `{Switch}=1 dotnet test tests/Arus.Hosting.Tests` from the definitions of the keys; do not edit.
 
-            Keys of a broker are read when it starts: from the file, the environment or the command line. Keys of a topic are given when
-            it is created and may be changed while it is in use; where a topic has none, the broker's key gives the default.
-
+            `changes` says when a value counts. Keys of a broker are read when it starts, from the file, the environment or the command
+            line; those that say `broker` or `cluster` may also be changed while brokers run (IncrementalAlterConfigs, `kafka-configs`,
+            `arus config alter`), for one broker, or for all. Keys of topics, groups and client metrics may be changed at any time. Where
+            a topic or a group has no value, the broker's key gives the default. A key without effect is known so that settings and
+            tools of Kafka work: any valid value is accepted, kept and told.
 
             """.ReplaceLineEndings("\n"));
-        AppendKeys(text, "broker", BrokerConfigs.All);
-        text.Append('\n');
-        AppendKeys(text, "topic", TopicConfigs.All);
+        AppendKeys(text, "Brokers", BrokerConfigs.All);
+        AppendKeys(text, "Topics", TopicConfigs.All);
+        AppendKeys(text, "Groups", ConfigTable.Groups.All);
+        AppendKeys(text, "Client metrics", ConfigTable.ClientMetrics.All);
         Check("silo-config/KEYS.md", text.ToString());
     }
 
-    private static void AppendKeys(StringBuilder text, string scope, IEnumerable<ConfigDefinition> keys)
+    private static void AppendKeys(StringBuilder text, string title, IEnumerable<ConfigDefinition> keys)
     {
-        text.Append("| key | type | default | allowed | scope | changes | meaning |\n|---|---|---|---|---|---|---|\n");
+        text.Append($"\n## {title}\n\n| key | type | default | allowed | changes | meaning |\n|---|---|---|---|---|---|\n");
         foreach (ConfigDefinition key in keys)
         {
             string type = key.Type.ToString().ToLowerInvariant();
-            string value = key.BrokerKey is { } brokerKey ? $"`{brokerKey}`" : key.Default is { } set ? $"`{set}`" : "–";
-            string changes = key.IsFixed ? "never" : scope == "topic" ? "at any time" : "at start";
-            text.Append($"| `{key.Name}` | {type} | {value} | {key.Allowed.Replace("<", "&lt;")} ");
-            text.Append($"| {scope} | {changes} | {key.Documentation} |\n");
+            string value = key.BrokerKey is { } brokerKey ? $"`{brokerKey}`"
+                : key.Default is { } set ? set.Length == 0 ? "empty" : $"`{set}`" : "–";
+            string changes = key.Scope switch
+            {
+                ConfigScope.ReadOnly => "at start",
+                ConfigScope.Broker => "broker",
+                ConfigScope.Cluster => "broker, cluster",
+                ConfigScope.ClusterOnly => "cluster",
+                ConfigScope.Listener => "broker, for a listener",
+                _ => "at any time",
+            };
+            text.Append($"| `{key.Name}` | {type} | {value} | {key.Allowed.Replace("<", "&lt;")} | {changes} | {key.Documentation} |\n");
         }
     }
 

@@ -6,7 +6,8 @@ namespace Arus.Storage.Tests;
 public sealed class CompactionTests
 {
     private static TopicConfig Compacted(params (string Key, string Value)[] more) =>
-        LogExtensions.Config([("cleanup.policy", "compact"), ("segment.bytes", "1024"), ("min.cleanable.dirty.ratio", "0"), .. more]);
+        LogExtensions.Config(
+            [("cleanup.policy", "compact"), ("internal.segment.bytes", "1024"), ("min.cleanable.dirty.ratio", "0"), .. more]);
 
     /// <summary>Fills segments until the last record lies in a full one.</summary>
     private static async Task SealAsync(IPartitionLog log)
@@ -29,7 +30,7 @@ public sealed class CompactionTests
     {
         await using var fixture = new LogFixture();
         TopicConfig config = LogExtensions.Config(
-            ("cleanup.policy", "compact"), ("segment.bytes", "1024"), ("min.cleanable.dirty.ratio", "1"),
+            ("cleanup.policy", "compact"), ("internal.segment.bytes", "1024"), ("min.cleanable.dirty.ratio", "1"),
             ("max.compaction.lag.ms", "60000"));
         IPartitionLog log = await fixture.OpenAsync(config);
         await log.MustAppendAsync(Batches.Keyed(("a", "1")));

@@ -19,7 +19,7 @@ public sealed class FaultTests
         private readonly Random _random = new(seed);
         private readonly Machine _machine = new();
         private readonly TopicConfig _config = LogExtensions.Config(
-            ("segment.bytes", $"{1024 << (seed % 4)}"), ("index.interval.bytes", $"{seed % 3 * 100}"));
+            ("internal.segment.bytes", $"{1024 << (seed % 4)}"), ("index.interval.bytes", $"{seed % 3 * 100}"));
 
         /// <summary>What is acknowledged, by offset.</summary>
         private readonly SortedDictionary<long, string> _acknowledged = [];

@@ -21,7 +21,7 @@ public sealed class ProducerTests
     public async Task Producers_are_known_after_a_restart(bool clean)
     {
         var machine = new Machine();
-        TopicConfig config = LogExtensions.Config(("segment.bytes", "1024"));
+        TopicConfig config = LogExtensions.Config(("internal.segment.bytes", "1024"));
         IPartitionLog log = await machine.OpenAsync(config);
         for (int i = 0; i < 40; i++)
             await machine.Scheduler.RunAsync(log.AppendAsync([Batches.Idempotent(i % 3, 0, i / 3)], 1));

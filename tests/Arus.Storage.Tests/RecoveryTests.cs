@@ -66,7 +66,7 @@ public sealed class RecoveryTests
     [InlineData("log.checkpoint")]
     public async Task A_damaged_or_missing_small_file_is_made_anew(string name)
     {
-        TopicConfig config = LogExtensions.Config(("segment.bytes", "1024"));
+        TopicConfig config = LogExtensions.Config(("internal.segment.bytes", "1024"));
         foreach (bool missing in new[] { false, true })
         {
             var machine = new Machine();
@@ -93,7 +93,7 @@ public sealed class RecoveryTests
     [InlineData(true)]
     public async Task A_synced_tail_that_vanished_is_reported_once_and_the_log_goes_on(bool wholeSegments)
     {
-        TopicConfig config = LogExtensions.Config(("segment.bytes", "1024"));
+        TopicConfig config = LogExtensions.Config(("internal.segment.bytes", "1024"));
         var machine = new Machine();
         await machine.RestartAsync(await FilledAsync(machine, 40, config));
         string last = LastLog(machine);
@@ -139,7 +139,7 @@ public sealed class RecoveryTests
     public async Task Damage_in_what_was_synced_before_the_checkpoint_is_refused_not_cut()
     {
         var machine = new Machine();
-        TopicConfig config = LogExtensions.Config(("segment.bytes", "1024"));
+        TopicConfig config = LogExtensions.Config(("internal.segment.bytes", "1024"));
         await machine.RestartAsync(await FilledAsync(machine, 40, config));
         machine.Disk.Damage(FirstLog(machine), 100, [0xEE]);
         machine.Disk.DeleteFile(Path.Combine(machine.Directory, "00000000000000000000.index"));

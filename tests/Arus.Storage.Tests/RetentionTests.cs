@@ -6,7 +6,7 @@ public sealed class RetentionTests
     public async Task DeleteRecords_moves_the_start_durably_within_a_segment()
     {
         var machine = new Machine();
-        TopicConfig config = LogExtensions.Config(("segment.bytes", "1024"));
+        TopicConfig config = LogExtensions.Config(("internal.segment.bytes", "1024"));
         IPartitionLog log = await machine.OpenAsync(config);
         for (int i = 0; i < 10; i++)
             await machine.Scheduler.RunAsync(log.AppendAsync([Batches.Sized(400)], 1));

@@ -7,7 +7,7 @@ public sealed class SegmentTests
     public async Task Segments_roll_by_size_and_reads_cross_them()
     {
         await using var fixture = new LogFixture();
-        TopicConfig config = LogExtensions.Config(("segment.bytes", "1024"));
+        TopicConfig config = LogExtensions.Config(("internal.segment.bytes", "1024"));
         IPartitionLog log = await fixture.OpenAsync(config);
         for (int i = 0; i < 50; i++)
             await log.MustAppendAsync(Batches.Of($"value {i}"));

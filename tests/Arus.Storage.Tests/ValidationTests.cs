@@ -40,7 +40,7 @@ public sealed class ValidationTests
     {
         Assert.Equal(ErrorCode.MessageTooLarge, (await TryAsync(Batches.Sized(501), ("max.message.bytes", "500"))).Error);
         Assert.Equal(ErrorCode.None, (await TryAsync(Batches.Sized(500), ("max.message.bytes", "500"))).Error);
-        Assert.Equal(ErrorCode.RecordListTooLarge, (await TryAsync(Batches.Sized(1025), ("segment.bytes", "1024"))).Error);
+        Assert.Equal(ErrorCode.RecordListTooLarge, (await TryAsync(Batches.Sized(1025), ("internal.segment.bytes", "1024"))).Error);
     }
 
     [Fact]

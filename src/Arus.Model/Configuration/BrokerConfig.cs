@@ -16,7 +16,19 @@ public sealed class BrokerConfig
     private readonly FrozenDictionary<string, ConfigValue> _set;
 
     /// <param name="set">Keys and values that <see cref="BrokerConfigs.Validate"/> found valid.</param>
-    public BrokerConfig(IReadOnlyDictionary<string, ConfigValue> set) => _set = set.ToFrozenDictionary(StringComparer.Ordinal);
+    public BrokerConfig(IReadOnlyDictionary<string, ConfigValue> set)
+    {
+        Dictionary<string, ConfigValue> parsed = set.ToDictionary(
+            pair => pair.Key,
+            pair => pair.Value with { Value = pair.Value.Value is { } text ? BrokerConfigs.Find(pair.Key)?.Normalize(text) : null });
+        foreach ((string name, string alias) in BrokerConfigs.Aliases)
+        {
+            if (parsed.TryGetValue(alias, out ConfigValue value) || parsed.TryGetValue(name, out value))
+                parsed[name] = parsed[alias] = value;
+        }
+
+        _set = parsed.ToFrozenDictionary(StringComparer.Ordinal);
+    }
 
     /// <summary>Everything at its default.</summary>
     public static BrokerConfig Default { get; } = new(new Dictionary<string, ConfigValue>());
@@ -40,6 +52,8 @@ public sealed class BrokerConfig
             BrokerConfigs.LogRetentionMs when IsSet(BrokerConfigs.LogRetentionMinutes) => Scaled(BrokerConfigs.LogRetentionMinutes, 60_000),
             BrokerConfigs.LogRetentionMs => Scaled(BrokerConfigs.LogRetentionHours, 3_600_000),
             BrokerConfigs.LogRollMs => Scaled(BrokerConfigs.LogRollHours, 3_600_000),
+            BrokerConfigs.LogRollJitterMs => Scaled(BrokerConfigs.LogRollJitterHours, 3_600_000),
+            BrokerConfigs.LogFlushIntervalMs => this[BrokerConfigs.LogFlushSchedulerIntervalMs],
             _ => own,
         };
     }

@@ -1,12 +1,10 @@
-using System.Collections.Frozen;
-
 namespace Arus;
 
 /// <summary>
 /// The configuration keys of a broker: Kafka's names and meanings where Kafka has the key
 /// (<see href="https://kafka.apache.org/documentation/#brokerconfigs"/>), <c>arus.</c> and <c>orleans.</c> for the rest.
 /// </summary>
-public static partial class BrokerConfigs
+public static class BrokerConfigs
 {
     public const string BrokerId = "broker.id";
     public const string BrokerRack = "broker.rack";
@@ -14,6 +12,8 @@ public static partial class BrokerConfigs
     public const string AdvertisedListeners = "advertised.listeners";
     public const string ListenerSecurityProtocolMap = "listener.security.protocol.map";
     public const string LogDir = "log.dir";
+    public const string LogDirs = "log.dirs";
+    public const string NodeId = "node.id";
 
     public const string NumPartitions = "num.partitions";
     public const string DefaultReplicationFactor = "default.replication.factor";
@@ -26,6 +26,10 @@ public static partial class BrokerConfigs
     public const string LogSegmentBytes = "log.segment.bytes";
     public const string LogRollMs = "log.roll.ms";
     public const string LogRollHours = "log.roll.hours";
+    public const string LogRollJitterMs = "log.roll.jitter.ms";
+    public const string LogRollJitterHours = "log.roll.jitter.hours";
+    public const string LogFlushIntervalMs = "log.flush.interval.ms";
+    public const string LogFlushSchedulerIntervalMs = "log.flush.scheduler.interval.ms";
     public const string LogRetentionMs = "log.retention.ms";
     public const string LogRetentionMinutes = "log.retention.minutes";
     public const string LogRetentionHours = "log.retention.hours";
@@ -96,14 +100,37 @@ public static partial class BrokerConfigs
     public const string OrleansResponseTimeoutMs = "orleans.response.timeout.ms";
     public const string OrleansCollectionAgeMs = "orleans.collection.age.ms";
 
+    /// <summary>Kafka's two names for one thing; where both are set, the second counts.</summary>
+    internal static readonly (string Name, string Alias)[] Aliases = [(BrokerId, NodeId), (LogDir, LogDirs)];
+
+    private const string ListenerPrefix = "listener.name.";
+
     /// <summary>Every key, sorted by name.</summary>
-    public static IReadOnlyList<ConfigDefinition> All { get; } =
-        [.. DefineKafka().Concat(DefineArus()).OrderBy(definition => definition.Name, StringComparer.Ordinal)];
+    public static IReadOnlyList<ConfigDefinition> All => ConfigTable.Brokers.All;
 
-    private static readonly FrozenDictionary<string, ConfigDefinition> ByName =
-        All.ToFrozenDictionary(definition => definition.Name);
+    /// <summary>
+    /// A key by its name. Kafka's keys for one listener, <c>listener.name.&lt;listener&gt;.&lt;key&gt;</c> with a mechanism of SASL between
+    /// them where the key has one, are known too, and have no effect.
+    /// </summary>
+    public static ConfigDefinition? Find(string name)
+    {
+        if (ConfigTable.Brokers.Find(name) is { } key)
+            return key;
 
-    public static ConfigDefinition? Find(string name) => ByName.GetValueOrDefault(name);
+        if (!name.StartsWith(ListenerPrefix, StringComparison.Ordinal))
+            return null;
+
+        string[] parts = name[ListenerPrefix.Length..].Split('.');
+        ConfigDefinition? common = Enumerable.Range(1, Math.Min(2, parts.Length - 1))
+            .Select(skipped => ConfigTable.Brokers.Find(string.Join('.', parts[skipped..])))
+            .FirstOrDefault(found => found is not null);
+        return common is null ? null : common with
+        {
+            Name = name,
+            IsHonoured = false,
+            Documentation = $"Without effect: {common.Name} is the same for every listener.",
+        };
+    }
 
     /// <summary>Every fault of a configuration, each with the key, the value, what is allowed, and the value's origin.</summary>
     public static IReadOnlyList<string> Validate(IReadOnlyDictionary<string, ConfigValue> set)
@@ -117,12 +144,12 @@ public static partial class BrokerConfigs
         }
 
         if (faults.Count == 0)
-            CheckTogether(new BrokerConfig(set), faults);
+            CheckTogether(set, new BrokerConfig(set), faults);
 
         return faults;
     }
 
-    private static void CheckTogether(BrokerConfig config, List<string> faults)
+    private static void CheckTogether(IReadOnlyDictionary<string, ConfigValue> set, BrokerConfig config, List<string> faults)
     {
         void AtMost(string low, string high)
         {
@@ -133,6 +160,9 @@ public static partial class BrokerConfigs
                     + $"(from {config[high].Origin}); allowed: at most {high}");
             }
         }
+
+        if (set.TryGetValue(BrokerId, out ConfigValue id) && config.GetString(NodeId) is { } node && node != id.Value?.Trim())
+            faults.Add($"{BrokerId}={id.Value} (from {id.Origin}) and {NodeId}={node} differ; set one of them, or both to the same number");
 
         AtMost(GroupMinSessionTimeoutMs, GroupMaxSessionTimeoutMs);
         AtMost(LogCleanerMinCompactionLagMs, LogCleanerMaxCompactionLagMs);

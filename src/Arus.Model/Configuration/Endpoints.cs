@@ -67,6 +67,28 @@ public static class Endpoints
     }
 }
 
+/// <summary>The syntax of <c>max.connections.per.ip.overrides</c>.</summary>
+public static class ConnectionOverrides
+{
+    /// <summary>Reads <c>address:number,…</c>; an address may be a host's name. Empty text is an empty list.</summary>
+    public static bool TryParse(string text, [NotNullWhen(true)] out Dictionary<string, int>? limits)
+    {
+        limits = [];
+        foreach (string item in ConfigText.SplitList(text))
+        {
+            int colon = item.LastIndexOf(':');
+            if (colon <= 0 || !int.TryParse(item.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out int number)
+                || !limits.TryAdd(item[..colon].Trim('[', ']'), number))
+            {
+                limits = null;
+                return false;
+            }
+        }
+
+        return true;
+    }
+}
+
 /// <summary>The syntax of <c>arus.flush</c>.</summary>
 public static class FlushPolicyText
 {

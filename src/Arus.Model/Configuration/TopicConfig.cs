@@ -13,12 +13,31 @@ public sealed record TopicConfig
     /// <summary>Whether the last record of each key is kept.</summary>
     public required bool Compact { get; init; }
 
+    /// <summary>How batches are stored: <c>producer</c>, <c>uncompressed</c>, or the name of a codec.</summary>
+    public required string CompressionType { get; init; }
+
+    public required int CompressionGzipLevel { get; init; }
+
+    public required int CompressionLz4Level { get; init; }
+
+    public required int CompressionZstdLevel { get; init; }
+
     public required TimeSpan DeleteRetention { get; init; }
+
+    public required TimeSpan FileDeleteDelay { get; init; }
+
+    /// <summary><see cref="long.MaxValue"/> for no limit.</summary>
+    public required long FlushMessages { get; init; }
+
+    /// <summary><see cref="long.MaxValue"/> for no limit.</summary>
+    public required long FlushMs { get; init; }
 
     public required int IndexIntervalBytes { get; init; }
 
     /// <summary>In milliseconds; <see cref="long.MaxValue"/> for no limit.</summary>
     public required long MaxCompactionLagMs { get; init; }
+
+    public required int MaxDecompressedMessageBytes { get; init; }
 
     public required int MaxMessageBytes { get; init; }
 
@@ -36,13 +55,19 @@ public sealed record TopicConfig
 
     public required int MinInSyncReplicas { get; init; }
 
-    /// <summary>-1 for no limit.</summary>
+    public required bool Preallocate { get; init; }
+
+    /// <summary>Negative for no limit.</summary>
     public required long RetentionBytes { get; init; }
 
-    /// <summary>-1 for ever.</summary>
+    /// <summary>Negative for ever.</summary>
     public required long RetentionMs { get; init; }
 
     public required int SegmentBytes { get; init; }
+
+    public required int SegmentIndexBytes { get; init; }
+
+    public required long SegmentJitterMs { get; init; }
 
     public required long SegmentMs { get; init; }
 
@@ -55,14 +80,23 @@ public sealed record TopicConfig
         string Get(string name) => Describe(TopicConfigs.Find(name)!, own, broker).Value!;
         long Long(string name) => long.Parse(Get(name), NumberStyles.Integer, CultureInfo.InvariantCulture);
         int Int(string name) => (int)Long(name);
+        TimeSpan Duration(string name) => TimeSpan.FromMilliseconds(Math.Min(Long(name), MaxRetentionMs));
         string[] policy = ConfigText.SplitList(Get(TopicConfigs.CleanupPolicy));
         return new TopicConfig
         {
             Delete = policy.Contains(TopicConfigs.Delete),
             Compact = policy.Contains(TopicConfigs.Compact),
-            DeleteRetention = TimeSpan.FromMilliseconds(Math.Min(Long(TopicConfigs.DeleteRetentionMs), MaxRetentionMs)),
+            DeleteRetention = Duration(TopicConfigs.DeleteRetentionMs),
+            CompressionType = Get(TopicConfigs.CompressionType),
+            CompressionGzipLevel = Int(TopicConfigs.CompressionGzipLevel),
+            CompressionLz4Level = Int(TopicConfigs.CompressionLz4Level),
+            CompressionZstdLevel = Int(TopicConfigs.CompressionZstdLevel),
+            FileDeleteDelay = Duration(TopicConfigs.FileDeleteDelayMs),
+            FlushMessages = Long(TopicConfigs.FlushMessages),
+            FlushMs = Long(TopicConfigs.FlushMs),
             IndexIntervalBytes = Int(TopicConfigs.IndexIntervalBytes),
             MaxCompactionLagMs = Long(TopicConfigs.MaxCompactionLagMs),
+            MaxDecompressedMessageBytes = Int(TopicConfigs.MaxDecompressedMessageBytes),
             MaxMessageBytes = Int(TopicConfigs.MaxMessageBytes),
             MessageTimestampAfterMaxMs = Long(TopicConfigs.MessageTimestampAfterMaxMs),
             MessageTimestampBeforeMaxMs = Long(TopicConfigs.MessageTimestampBeforeMaxMs),
@@ -70,9 +104,13 @@ public sealed record TopicConfig
             MinCleanableDirtyRatio = double.Parse(Get(TopicConfigs.MinCleanableDirtyRatio), CultureInfo.InvariantCulture),
             MinCompactionLagMs = Long(TopicConfigs.MinCompactionLagMs),
             MinInSyncReplicas = Int(TopicConfigs.MinInSyncReplicas),
+            Preallocate = bool.Parse(Get(TopicConfigs.Preallocate)),
             RetentionBytes = Long(TopicConfigs.RetentionBytes),
             RetentionMs = Long(TopicConfigs.RetentionMs),
-            SegmentBytes = Int(TopicConfigs.SegmentBytes),
+            SegmentBytes = Int(
+                own.ContainsKey(TopicConfigs.InternalSegmentBytes) ? TopicConfigs.InternalSegmentBytes : TopicConfigs.SegmentBytes),
+            SegmentIndexBytes = Int(TopicConfigs.SegmentIndexBytes),
+            SegmentJitterMs = Long(TopicConfigs.SegmentJitterMs),
             SegmentMs = Long(TopicConfigs.SegmentMs),
             UncleanLeaderElection = bool.Parse(Get(TopicConfigs.UncleanLeaderElectionEnable)),
         };
@@ -82,7 +120,7 @@ public sealed record TopicConfig
     public static ConfigValue Describe(ConfigDefinition definition, IReadOnlyDictionary<string, string> own, BrokerConfig broker)
     {
         if (own.TryGetValue(definition.Name, out string? value))
-            return new ConfigValue(value, ConfigSource.DynamicTopic, "topic");
+            return new ConfigValue(definition.Normalize(value), ConfigSource.DynamicTopic, "topic");
 
         return definition.BrokerKey is { } key
             ? broker.Effective(key)

@@ -23,7 +23,8 @@ internal sealed class SampleData
     private const string Recreated = "recreated";
     private const long FirstTimestamp = 1_600_000_000_000;
 
-    private static readonly (string Name, string Value)[] SmallSegments = [("segment.bytes", "1024"), ("index.interval.bytes", "100")];
+    private static readonly (string Name, string Value)[] SmallSegments =
+        [("internal.segment.bytes", "1024"), ("index.interval.bytes", "100")];
 
     private readonly string _bootstrap;
     private readonly WireClient _wire;

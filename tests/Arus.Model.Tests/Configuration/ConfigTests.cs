@@ -2,7 +2,8 @@ namespace Arus.Model.Tests.Configuration;
 
 public sealed class ConfigTests
 {
-    public static TheoryData<ConfigDefinition> Keys() => new(TopicConfigs.All.Concat(BrokerConfigs.All));
+    public static TheoryData<ConfigDefinition> Keys() => new(
+        TopicConfigs.All.Concat(BrokerConfigs.All).Concat(ConfigTable.Groups.All).Concat(ConfigTable.ClientMetrics.All));
 
     [Theory, MemberData(nameof(Keys))]
     public void A_default_is_allowed_by_its_own_key(ConfigDefinition key)
@@ -40,22 +41,103 @@ public sealed class ConfigTests
     [Theory]
     [InlineData("retention.ms", "soon", "retention.ms=soon: not a whole number; allowed: -1 or more")]
     [InlineData("retention.ms", "-2", "retention.ms=-2: out of range; allowed: -1 or more")]
-    [InlineData("segment.bytes", "99999999999", "segment.bytes=99999999999: out of range; allowed: 1024 or more")]
+    [InlineData("segment.bytes", "99999999999", "segment.bytes=99999999999: out of range; allowed: 1048576 or more")]
+    [InlineData("segment.bytes", "1048575", "segment.bytes=1048575: out of range; allowed: 1048576 or more")]
     [InlineData(
         "cleanup.policy", "compact,shred",
-        "cleanup.policy=compact,shred: 'shred' is not allowed; allowed: a comma-separated list of: delete, compact")]
+        "cleanup.policy=compact,shred: 'shred' is not allowed; allowed: a comma-separated list of: compact, delete")]
     [InlineData("min.cleanable.dirty.ratio", "1.5", "min.cleanable.dirty.ratio=1.5: out of range; allowed: 0 to 1")]
     [InlineData("unclean.leader.election.enable", "perhaps", "unclean.leader.election.enable=perhaps: not a boolean; allowed: true, false")]
     [InlineData("retention", "1", "retention is not a topic configuration key")]
     public void A_bad_topic_value_is_refused_by_name(string key, string value, string message) =>
         Assert.Equal(message, TopicConfigs.Validate(key, value));
 
-    [Fact]
-    public void A_value_that_would_promise_what_is_not_done_is_refused_with_the_reason()
+    /// <summary>As Apache Kafka 4.4.0 reads and tells them.</summary>
+    [Theory]
+    [InlineData("preallocate", "FALSE", "false")]
+    [InlineData("preallocate", " True ", "true")]
+    [InlineData("retention.ms", "+7", "7")]
+    [InlineData("retention.ms", "7 ", "7")]
+    [InlineData("min.cleanable.dirty.ratio", "0", "0.0")]
+    [InlineData("min.cleanable.dirty.ratio", ".5", "0.5")]
+    [InlineData("min.cleanable.dirty.ratio", "1e-4", "1.0E-4")]
+    [InlineData("min.cleanable.dirty.ratio", "1e-3", "0.001")]
+    [InlineData("min.cleanable.dirty.ratio", "0.00012", "1.2E-4")]
+    [InlineData("cleanup.policy", "delete,delete", "delete")]
+    [InlineData("cleanup.policy", "compact , delete", "compact,delete")]
+    [InlineData("cleanup.policy", "", "")]
+    [InlineData("follower.replication.throttled.replicas", "0:1,1:1", "0:1,1:1")]
+    [InlineData("compression.gzip.level", "-1", "-1")]
+    public void A_value_is_kept_as_it_is_parsed(string key, string value, string kept)
     {
-        Assert.Null(TopicConfigs.Validate(TopicConfigs.CompressionType, "producer"));
-        Assert.Contains("compression that the producer chose", TopicConfigs.Validate(TopicConfigs.CompressionType, "zstd"));
-        Assert.Contains("arus.flush", TopicConfigs.Validate(TopicConfigs.FlushMessages, "1"));
+        Assert.Null(TopicConfigs.Validate(key, value));
+        Assert.Equal(kept, TopicConfigs.Find(key)!.Normalize(value));
+        Assert.Equal(kept, TopicConfigs.Find(key)!.Normalize(kept));
+    }
+
+    [Theory]
+    [InlineData("preallocate", "yes")]
+    [InlineData("retention.ms", "0x10")]
+    [InlineData("retention.ms", "1_000")]
+    [InlineData("retention.ms", "1.5")]
+    [InlineData("retention.ms", "9223372036854775808")]
+    [InlineData("cleanup.policy", "delete,")]
+    [InlineData("cleanup.policy", "none")]
+    [InlineData("compression.type", "GZIP")]
+    [InlineData("compression.gzip.level", "0")]
+    [InlineData("compression.lz4.level", "18")]
+    [InlineData("compression.zstd.level", "23")]
+    [InlineData("max.decompressed.message.bytes", "2147483640")]
+    [InlineData("leader.replication.throttled.replicas", "0:1:2")]
+    [InlineData("remote.storage.enable", "true")]
+    public void A_value_that_Kafka_refuses_is_refused(string key, string value) => Assert.NotNull(TopicConfigs.Validate(key, value));
+
+    /// <summary>The number of keys that Apache Kafka 4.4.0 tells; see tests/compat for the comparison of each.</summary>
+    [Fact]
+    public void Every_key_of_Kafka_is_known()
+    {
+        Assert.Equal(37, TopicConfigs.All.Count);
+        Assert.Equal(350, BrokerConfigs.All.Count(key => key.Name.Split('.')[0] is not ("arus" or "orleans")));
+        Assert.Equal(21, ConfigTable.Groups.All.Count);
+        Assert.Equal(3, ConfigTable.ClientMetrics.All.Count);
+    }
+
+    [Fact]
+    public void Two_names_of_one_thing_have_one_value()
+    {
+        BrokerConfig config = BrokerConfig.Of(("node.id", "7"), ("log.dir", "a"), ("log.dirs", "b"));
+        Assert.Equal(("7", "7"), (config.GetString("broker.id"), config.GetString("node.id")));
+        Assert.Equal(("b", "b"), (config.GetString("log.dir"), config.GetString("log.dirs")));
+        Assert.Equal("a", BrokerConfig.Of(("log.dir", "a")).GetString("log.dirs"));
+        var set = new Dictionary<string, ConfigValue>
+        {
+            ["broker.id"] = new("1", ConfigSource.StaticBroker, "a"), ["node.id"] = new("2", ConfigSource.StaticBroker, "b"),
+        };
+        Assert.Contains("broker.id=1 (from a) and node.id=2 differ", Assert.Single(BrokerConfigs.Validate(set)));
+    }
+
+    [Fact]
+    public void A_key_without_effect_says_why()
+    {
+        Assert.Equal("Without effect: Arus has no tiered storage.", TopicConfigs.Find("local.retention.ms")!.Documentation);
+        Assert.All(BrokerConfigs.All.Where(key => !key.IsHonoured), key => Assert.StartsWith("Without effect: ", key.Documentation));
+    }
+
+    [Fact]
+    public void A_key_for_one_listener_is_known()
+    {
+        Assert.True(BrokerConfigs.Find("listener.name.internal.ssl.keystore.password")!.IsSensitive);
+        Assert.NotNull(BrokerConfigs.Find("listener.name.internal.scram-sha-256.sasl.jaas.config"));
+        Assert.Null(BrokerConfigs.Find("listener.name.internal.nothing"));
+        Assert.Null(BrokerConfigs.Find("listener.name.internal"));
+    }
+
+    [Fact]
+    public void An_internal_key_is_known_and_not_told()
+    {
+        Assert.DoesNotContain(TopicConfigs.All, key => key.Name == TopicConfigs.InternalSegmentBytes);
+        var own = new Dictionary<string, string> { ["internal.segment.bytes"] = "1024", ["segment.bytes"] = "2097152" };
+        Assert.Equal(1024, TopicConfig.Resolve(own, BrokerConfig.Default).SegmentBytes);
     }
 
     [Theory]

@@ -22,7 +22,7 @@ public abstract partial class LogConformanceTests
     [InlineData(CompressionType.Gzip)]
     public async Task Records_are_found_by_time_inside_batches(CompressionType compression)
     {
-        TopicConfig config = LogExtensions.Config(("segment.bytes", "1024"), ("index.interval.bytes", "0"));
+        TopicConfig config = LogExtensions.Config(("internal.segment.bytes", "1024"), ("index.interval.bytes", "0"));
         IPartitionLog log = await host.OpenAsync(config);
         var options = new RecordBatchOptions { Compression = compression };
         for (int i = 0; i < 40; i++)
@@ -83,7 +83,7 @@ public abstract partial class LogConformanceTests
     [Fact]
     public async Task Records_that_are_too_old_go_and_the_offsets_stay()
     {
-        TopicConfig config = LogExtensions.Config(("segment.bytes", "1024"), ("retention.ms", "60000"));
+        TopicConfig config = LogExtensions.Config(("internal.segment.bytes", "1024"), ("retention.ms", "60000"));
         IPartitionLog log = await host.OpenAsync(config);
         await FillAsync(log, 6);
         host.Time.Advance(TimeSpan.FromSeconds(50));
@@ -108,7 +108,7 @@ public abstract partial class LogConformanceTests
     [Fact]
     public async Task Records_beyond_the_size_go_while_that_much_stays()
     {
-        IPartitionLog log = await host.OpenAsync(LogExtensions.Config(("segment.bytes", "1024"), ("retention.bytes", "2000")));
+        IPartitionLog log = await host.OpenAsync(LogExtensions.Config(("internal.segment.bytes", "1024"), ("retention.bytes", "2000")));
         await FillAsync(log, 10);
         await log.MaintainAsync();
         Assert.InRange(log.SizeBytes, 2000, 2400);
@@ -118,7 +118,7 @@ public abstract partial class LogConformanceTests
     [Fact]
     public async Task DeleteRecords_moves_the_start_for_good()
     {
-        TopicConfig config = LogExtensions.Config(("segment.bytes", "1024"));
+        TopicConfig config = LogExtensions.Config(("internal.segment.bytes", "1024"));
         IPartitionLog log = await host.OpenAsync(config);
         await FillAsync(log, 10);
         Assert.Equal(new LogDeleteResult(ErrorCode.None, 5), await log.DeleteRecordsAsync(5));
@@ -134,7 +134,7 @@ public abstract partial class LogConformanceTests
     [Fact]
     public async Task Truncation_cuts_whole_batches_and_epochs()
     {
-        TopicConfig config = LogExtensions.Config(("segment.bytes", "1024"));
+        TopicConfig config = LogExtensions.Config(("internal.segment.bytes", "1024"));
         IPartitionLog log = await host.OpenAsync(config);
         for (int i = 0; i < 30; i++)
             await log.MustAppendAsync(Batches.Of($"{i} a", $"{i} b"), epoch: 1 + (i / 10));
@@ -155,7 +155,7 @@ public abstract partial class LogConformanceTests
     [Fact]
     public async Task Truncation_takes_producers_back()
     {
-        IPartitionLog log = await host.OpenAsync(LogExtensions.Config(("segment.bytes", "1024")));
+        IPartitionLog log = await host.OpenAsync(LogExtensions.Config(("internal.segment.bytes", "1024")));
         for (int i = 0; i < 40; i++)
             await log.MustAppendAsync(Batches.Idempotent(1, 0, i));
 
@@ -269,7 +269,8 @@ public abstract partial class LogConformanceTests
     }
 
     private static TopicConfig Compacted(params (string Key, string Value)[] more) =>
-        LogExtensions.Config([("cleanup.policy", "compact"), ("segment.bytes", "1024"), ("min.cleanable.dirty.ratio", "0"), .. more]);
+        LogExtensions.Config(
+            [("cleanup.policy", "compact"), ("internal.segment.bytes", "1024"), ("min.cleanable.dirty.ratio", "0"), .. more]);
 
     private static Dictionary<string, string?> Latest(IEnumerable<(long Offset, string? Key, string? Value)> records) =>
         records.GroupBy(record => record.Key!).ToDictionary(group => group.Key, group => group.Last().Value);

@@ -43,11 +43,7 @@ internal sealed class CreateTopicsHandler(IGrainFactory grains, LocalBroker brok
     {
         var configs = new Dictionary<string, string>(StringComparer.Ordinal);
         foreach (CreateTopicsRequest.CreatableTopicConfig config in topic.Configs)
-        {
-            string value = config.Value ?? throw new ArusException(ErrorCode.InvalidConfig, $"{config.Name} has no value.");
-            if (!configs.TryAdd(config.Name, value))
-                throw new ArusException(ErrorCode.InvalidRequest, $"{config.Name} is set several times.");
-        }
+            configs[config.Name] = config.Value!; // Null is refused where the topic's existence is known: that comes first.
 
         if (topic.Assignments.Length == 0)
             return new TopicSpec(topic.NumPartitions, topic.ReplicationFactor, null, configs, validateOnly);

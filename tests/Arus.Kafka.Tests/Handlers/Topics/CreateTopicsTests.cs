@@ -15,7 +15,9 @@ public sealed class CreateTopicsTests
             [
                 new()
                 {
-                    Name = "new", NumPartitions = 3, ReplicationFactor = 1, Configs = [new() { Name = "retention.ms", Value = "1000" }],
+                    Name = "new", NumPartitions = 3, ReplicationFactor = 1,
+                    // Of a key named twice Kafka takes the last value.
+                    Configs = [new() { Name = "retention.ms", Value = "5" }, new() { Name = "retention.ms", Value = "1000" }],
                 },
                 new() { Name = "old", NumPartitions = 1, ReplicationFactor = 1 },
                 new() { Name = "bad name", NumPartitions = 1, ReplicationFactor = 1 },
