@@ -37,6 +37,17 @@ internal static class GlobalOptions
         result.GetValue(Gateway)!, result.GetValue(ClusterId)!, result.GetValue(ServiceId)!,
         TimeSpan.FromSeconds(result.GetValue(ConnectTimeout)));
 
+    /// <summary>The same option, which refuses a number below a minimum.</summary>
+    public static Option<T> AtLeast<T>(this Option<T> option, int min)
+    {
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens is [{ Value: var text }, ..] && int.TryParse(text, out int given) && given < min)
+                result.AddError($"{option.Name} is {given}; it must be {min} or more.");
+        });
+        return option;
+    }
+
     /// <summary>Reads <c>host[:port],…</c>; what it cannot read is an error in the result.</summary>
     private static IPEndPoint[] ParseGateways(ArgumentResult result, string text)
     {

@@ -13,9 +13,7 @@ internal enum RecordFormat
     Json,
 }
 
-/// <summary>
-/// Writes records as lines. Keys and values go out as the bytes that they are; JSON has them as text, or base64 where they are none.
-/// </summary>
+/// <summary>Writes records as lines: keys and values as the bytes that they are, in JSON as text, or base64 where they are none.</summary>
 internal sealed class RecordWriter(Stream output, RecordFormat format, bool json, string keySeparator)
 {
     private const int FlushBytes = 64 * 1024;

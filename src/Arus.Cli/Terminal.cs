@@ -6,9 +6,7 @@ using Spectre.Console;
 
 namespace Arus.Cli;
 
-/// <summary>
-/// Where a command reads and writes. Results go to standard output, all else (progress, warnings, errors) to standard error.
-/// </summary>
+/// <summary>Where a command reads and writes: results go to standard output; progress, warnings and errors to standard error.</summary>
 internal sealed class Terminal(Stream input, Stream output, TextWriter error, bool interactive) : IDisposable
 {
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web)

@@ -1,9 +1,6 @@
 namespace Arus;
 
-/// <summary>
-/// The error codes of the Kafka protocol (protocol page "Error Codes"). Responses carry these numbers, and so do the exceptions of
-/// the native client.
-/// </summary>
+/// <summary>The Kafka protocol's error codes (protocol page "Error Codes"), in responses and in the native client's exceptions.</summary>
 public enum ErrorCode : short
 {
     UnknownServerError = -1,

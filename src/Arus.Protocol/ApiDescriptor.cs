@@ -16,10 +16,7 @@ public sealed record ApiDescriptor(
     /// <summary>Whether the messages of a version, and the header of its requests, have tagged fields.</summary>
     public bool IsFlexible(short version) => version >= FlexibleSince;
 
-    /// <summary>
-    /// Whether the header of responses has tagged fields. That of ApiVersions never has, so that a client can read it before it knows
-    /// what the broker speaks (KIP-511).
-    /// </summary>
+    /// <summary>Whether the header of responses has tagged fields: never for ApiVersions, which clients read first (KIP-511).</summary>
     public bool HasFlexibleResponseHeader(short version) => IsFlexible(version) && Key != ApiKey.ApiVersions;
 
     public override string ToString() => $"{Key} {MinVersion}-{MaxVersion}";

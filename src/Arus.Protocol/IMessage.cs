@@ -1,9 +1,6 @@
 namespace Arus.Protocol;
 
-/// <summary>
-/// A request, a response or a data message. Messages are plain data and not thread-safe. A field that a version lacks is not written
-/// and keeps its default when read.
-/// </summary>
+/// <summary>A request, response or data message. Not thread-safe. A field that a version lacks is not written, nor set when read.</summary>
 public interface IMessage
 {
     /// <summary>Writes the body, without size, header or version.</summary>
@@ -20,10 +17,7 @@ public interface IMessage<TSelf> : IMessage
     static abstract TSelf Read(ref WireReader reader, short version);
 }
 
-/// <summary>
-/// What is embedded in the byte fields of requests, or stored: a message that is neither request nor response and has no API.
-/// <see cref="DataMessages"/> makes whole bytes of it.
-/// </summary>
+/// <summary>A message without an API, embedded in requests or stored; <see cref="DataMessages"/> makes whole bytes of it.</summary>
 public interface IDataMessage<TSelf> : IMessage<TSelf>
     where TSelf : IDataMessage<TSelf>
 {

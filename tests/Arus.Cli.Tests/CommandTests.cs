@@ -43,6 +43,7 @@ public sealed class CommandTests
     [InlineData("group", "reset-offsets", "g", "--topic", "t", "--to", "yesterday-ish")]
     [InlineData("consume", "t", "--group", "g", "--exit-at-end")]
     [InlineData("consume", "t", "--format", "xml")]
+    [InlineData("produce", "t", "--rate", "0")]
     [InlineData("topic", "list", "--gateway", "127.0.0.1:99999")]
     [InlineData("no-such-command")]
     public async Task A_wrong_command_line_is_told_from_a_refusal(params string[] args)

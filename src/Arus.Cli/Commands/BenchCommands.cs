@@ -44,16 +44,8 @@ internal static class BenchCommands
             LatencyAsync),
     };
 
-    private static Option<int> Number(string description, int value, int min, string name, params string[] aliases)
-    {
-        var option = new Option<int>(name, aliases) { Description = description, DefaultValueFactory = _ => value };
-        option.Validators.Add(result =>
-        {
-            if (result.Tokens is [{ Value: var text }, ..] && int.TryParse(text, out int given) && given < min)
-                result.AddError($"{name} is {given}; it must be {min} or more.");
-        });
-        return option;
-    }
+    private static Option<int> Number(string description, int value, int min, string name, params string[] aliases) =>
+        new Option<int>(name, aliases) { Description = description, DefaultValueFactory = _ => value }.AtLeast(min);
 
     private static async Task ProduceAsync(CommandRun run)
     {
@@ -105,10 +97,7 @@ internal static class BenchCommands
         run.Write(counter.Summary(), counter.Describe("consumed"));
     }
 
-    /// <summary>
-    /// How many records there are to measure after a warm-up that read so many. There may be no more than were asked for, so what it read
-    /// beyond its need is not measured; that is said, so that nobody wonders at the count.
-    /// </summary>
+    /// <summary>How many records are left to measure: what the warm-up read beyond its need comes off; that is said.</summary>
     private static int LeftToMeasure(CommandRun run, int read)
     {
         int warmup = run.Get(WarmupRecords);
@@ -211,9 +200,7 @@ internal static class BenchCommands
         BatchSize = run.Get(BatchBytes),
     });
 
-    /// <summary>
-    /// Random, so that compression has as little to gain as with data that somebody else compressed; seeded, so that runs compare.
-    /// </summary>
+    /// <summary>Random, so that compression gains as little as with compressed data; seeded, so that runs compare.</summary>
     private static byte[][] RandomPayloads(int size)
     {
         var random = new Random(Seed: 42);

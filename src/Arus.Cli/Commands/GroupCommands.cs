@@ -86,10 +86,7 @@ internal static class GroupCommands
         _ => OffsetTarget.Parse(text),
     };
 
-    /// <summary>
-    /// The target in each partition. Where no record is as late as asked, the group goes on at the end; an offset outside the log would
-    /// only be reset by the consumer.
-    /// </summary>
+    /// <summary>The target in each partition, within the log: consumers would only reset an offset outside it.</summary>
     private static async Task<CommittedOffset[]> ResolveAsync(CommandRun run, TopicPartition[] partitions, OffsetTarget target)
     {
         TopicPartitionOffset[] first = await run.ListOffsetsAsync(partitions, OffsetSpec.Earliest);

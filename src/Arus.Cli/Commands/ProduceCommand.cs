@@ -24,7 +24,8 @@ internal static class ProduceCommand
     private static readonly Option<string[]> Headers =
         new("--header", "-H") { Description = "a header for every record, name=value; may be repeated" };
     private static readonly Option<int?> Partition = new("--partition") { Description = "put every record into this partition" };
-    private static readonly Option<int?> Rate = new("--rate") { Description = "at most so many records a second" };
+    private static readonly Option<int?> Rate =
+        new Option<int?>("--rate") { Description = "at most so many records a second" }.AtLeast(1);
     private static readonly Option<string> Acks = new("--acks") { Description = "0, 1 or all", DefaultValueFactory = _ => "all" };
 
     internal static Option<CompressionType> Codec { get; } =

@@ -29,9 +29,7 @@ public static class RecordBatchPayload
         return result;
     }
 
-    /// <summary>
-    /// Validates every record of a producer's batch: well-formed, as many as the header counts, offset deltas 0, 1, 2, …, nothing after.
-    /// </summary>
+    /// <summary>Validates a producer's records: well-formed, as many as counted, offset deltas 0, 1, 2, …, nothing after.</summary>
     /// <param name="batch">One that passed <see cref="RecordBatches.Validate"/> and <see cref="RecordBatches.ValidateForAppend"/>.</param>
     /// <param name="requireKeys">For a compacted topic: a null key is <see cref="ErrorCode.InvalidRecord"/>.</param>
     /// <param name="badRecord">The index of the record at fault; -1 for none in particular.</param>

@@ -15,9 +15,7 @@ public enum BatchReadStatus
     Invalid,
 }
 
-/// <summary>
-/// Record batches as bytes: splitting and validating them, and the fields that a leader writes in place. All methods are pure.
-/// </summary>
+/// <summary>Record batches as bytes: splitting, validating, and the fields that a leader writes in place. All methods are pure.</summary>
 public static class RecordBatches
 {
     /// <summary>The maximum batch size in bytes where none is configured.</summary>
