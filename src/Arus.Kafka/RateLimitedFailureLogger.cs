@@ -5,51 +5,39 @@ namespace Arus.Kafka;
 
 /// <summary>
 /// Maps failed grain calls to error codes and logs them: what a client simply retries at debug level, storage failures and unexpected
-/// exceptions as errors with their cause. Safe for use by any thread.
+/// exceptions as errors with their cause, each cause once in a while. Safe for use by any thread.
 /// </summary>
 internal sealed partial class RateLimitedFailureLogger(TimeProvider time, ILogger<RateLimitedFailureLogger> logger)
 {
-    /// <summary>Clients retry what a failing storage refused, so the same cause is logged as an error only this often.</summary>
-    private static readonly TimeSpan RepeatInterval = TimeSpan.FromSeconds(30);
-
-    private readonly Lock _lock = new();
-    private string? _lastCause;
-    private long _lastLoggedAt;
+    private readonly LineLimit _limit = new(time);
 
     /// <summary>The error code that the client gets for a failed grain call, which is logged as its kind deserves.</summary>
     public ErrorCode MapAndLog(Exception exception, ApiScope scope, string operation, object subject)
     {
         ErrorCode error = GrainFailure.ToErrorCode(exception, scope);
-        if (error == ErrorCode.UnknownServerError)
-            LogFailure(operation, subject, exception);
-        else if (StorageFailure.Is(exception) && ShouldLog(exception))
-            LogStorage(operation, subject, error, exception);
-        else
+        bool isUnexpected = error == ErrorCode.UnknownServerError;
+        if (!isUnexpected && !StorageFailure.Is(exception))
             LogRetriable(operation, subject, error, exception.Message);
+        else if (!_limit.TryTake($"{exception.GetType()}: {exception.Message}", out string leftOut))
+            LogRepeated(operation, subject, error, exception.Message);
+        else if (isUnexpected)
+            LogUnexpected(operation, subject, leftOut, exception);
+        else
+            LogStorage(operation, subject, error, exception.Message, leftOut);
 
         return error;
     }
 
-    private bool ShouldLog(Exception exception)
-    {
-        string cause = $"{exception.GetType()}: {exception.Message}";
-        lock (_lock)
-        {
-            if (cause == _lastCause && time.GetElapsedTime(_lastLoggedAt) < RepeatInterval)
-                return false;
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Operation} of {Subject} failed{LeftOut}")]
+    private partial void LogUnexpected(string operation, object subject, string leftOut, Exception exception);
 
-            _lastCause = cause;
-            _lastLoggedAt = time.GetTimestamp();
-            return true;
-        }
-    }
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "{Operation} of {Subject} failed")]
-    private partial void LogFailure(string operation, object subject, Exception exception);
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "{Operation} of {Subject} failed because of the storage; clients get {Error}")]
-    private partial void LogStorage(string operation, object subject, ErrorCode error, Exception exception);
+    [LoggerMessage(
+        Level = LogLevel.Error, Message = "{Operation} of {Subject} failed because of the storage; clients get {Error}: {Reason}{LeftOut}")]
+    private partial void LogStorage(string operation, object subject, ErrorCode error, string reason, string leftOut);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "{Operation} of {Subject} failed with {Error}: {Reason}")]
     private partial void LogRetriable(string operation, object subject, ErrorCode error, string reason);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "{Operation} of {Subject} failed with {Error}, like others before: {Reason}")]
+    private partial void LogRepeated(string operation, object subject, ErrorCode error, string reason);
 }

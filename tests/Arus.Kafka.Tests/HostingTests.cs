@@ -70,6 +70,28 @@ public sealed class HostingTests
         await app.StopAsync();
     }
 
+    [Fact]
+    public async Task A_client_that_takes_no_response_does_not_keep_the_listener_from_stopping()
+    {
+        var cluster = new InMemoryCluster<FakeGroup>(id => new FakeGroup(id)) { Description = new ClusterDescription("c", 1, []) };
+        using IHost app = Build(
+            cluster, ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0"), ("arus.shutdown.timeout.ms", "3000"));
+        await app.StartAsync();
+        cluster.AddTopic("topic", 1);
+        InMemoryPartition partition = cluster.Partition("topic", 0);
+        partition.Put(new string('x', 20_000_000));
+        using var deaf = new TcpClient();
+        await deaf.ConnectAsync(IPAddress.Loopback, cluster.Description.Brokers.Single().Endpoints[0].Port);
+        byte[] fetch = TestConnection.Encode(Messages.Fetch("topic", [(0, 0)], maxWaitMs: 0, partitionMaxBytes: 50_000_000), 11, 1);
+        await deaf.GetStream().WriteAsync(fetch);
+        await partition.WhenAsync(p => p.Fetches.Count == 1);
+        KafkaServer server = app.Services.GetServices<IHostedService>().OfType<KafkaServer>().Single();
+
+        // Nobody cancels this token, so that only the server's own limit ends the stop.
+        await server.StopAsync(CancellationToken.None).WaitAsync(TestTimeout.Value);
+        await app.StopAsync();
+    }
+
     [Theory]
     [InlineData("PLAINTEXT://127.0.0.1:9092", null, null, "PLAINTEXT 127.0.0.1:9092")]
     [InlineData("PLAINTEXT://0.0.0.0:9092", "PLAINTEXT://kafka.example:19092", null, "PLAINTEXT kafka.example:19092")]

@@ -154,12 +154,12 @@ public sealed class LimitTests
             await bad.Serving;
         }
 
-        Assert.Equal(ConnectionLog.MaxLines, kafka.Complaints.Length);
-        kafka.Time.Advance(ConnectionLog.Interval);
+        Assert.Equal(LineLimit.MaxLines, kafka.Complaints.Length);
+        kafka.Time.Advance(LineLimit.Interval);
         TestConnection last = kafka.Connect();
         await last.SendRawAsync(new byte[] { 0, 0, 0, 0 });
         await last.Serving;
-        Assert.Equal(ConnectionLog.MaxLines + 1, kafka.Complaints.Length);
+        Assert.Equal(LineLimit.MaxLines + 1, kafka.Complaints.Length);
         Assert.EndsWith("it is no request (15 lines like this were left out before)", kafka.Complaints[^1], StringComparison.Ordinal);
     }
 

@@ -104,7 +104,7 @@ public sealed class ServedApiTests
         foreach ((ApiKey api, (int min, int max)) in Served.Where(api => api.Key != ApiKey.ApiVersions))
         {
             // The lines about broken connections are limited in number.
-            kafka.Time.Advance(ConnectionLog.Interval);
+            kafka.Time.Advance(LineLimit.Interval);
             TestConnection connection = kafka.Connect();
             byte[] frame = TestConnection.Encode(Empty(api), (short)max, 1);
             BinaryPrimitives.WriteInt16BigEndian(frame.AsSpan(6), (short)(max + 1));

@@ -82,6 +82,21 @@ public sealed class StorageFailureTests
         kafka.Time.Advance(TimeSpan.FromSeconds(30));
         await connection.CallAsync<HeartbeatResponse>(new HeartbeatRequest { GroupId = "g", MemberId = "m" }, 3);
         Assert.Equal(3, kafka.Complaints.Length);
+        Assert.EndsWith("Input/output error (2 lines like this were left out before)", kafka.Complaints[1], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Failures_of_many_causes_write_a_limited_number_of_lines()
+    {
+        await using var kafka = new KafkaHarness();
+        TestConnection connection = kafka.Connect();
+        for (int i = 0; i < 30; i++)
+        {
+            kafka.Cluster.Group("g").Failure = i % 2 == 0 ? new IOException($"Disk {i}") : new InvalidOperationException($"Bug {i}");
+            await connection.CallAsync<HeartbeatResponse>(new HeartbeatRequest { GroupId = "g", MemberId = "m" }, 3);
+        }
+
+        Assert.Equal(LineLimit.MaxLines, kafka.Complaints.Length);
     }
 
     [Fact]

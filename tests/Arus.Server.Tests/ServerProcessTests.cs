@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net.Sockets;
 using System.Text;
 using Arus.Compression;
 using Arus.Grains;
@@ -50,6 +51,45 @@ public sealed class ServerProcessTests : IDisposable
         server.Terminate();
         Assert.Equal(0, await server.WaitForExitAsync());
         AssertOnlyReadyAndStopped(server.Output);
+    }
+
+    [Fact]
+    public async Task It_stops_in_time_when_clients_take_no_responses_and_says_no_word_about_them()
+    {
+        await using ServerProcess server = await ServerProcess.StartAsync(_ports, _directory, "--arus.shutdown.timeout.ms=15000");
+        IGrainFactory grains = await server.ConnectAsync();
+        await grains.GetGrain<ITopicGrain>("t").CreateAsync(new TopicSpec(1, -1, null, [], false));
+        using var builder = new RecordBatchBuilder();
+        builder.Append(1_700_000_000_000, null, new byte[900_000]);
+        ReadOnlyMemory<byte> batch = builder.Build(new RecordBatchOptions()).ToArray();
+        ReadOnlyMemory<byte>[] batches = [.. Enumerable.Repeat(batch, 16)];
+        PartitionAppendResult appended = await grains.GetGrain<IPartitionGrain>("t/0").AppendAsync(new PartitionAppend(-1, 5_000, batches));
+        Assert.All(appended.Results, result => Assert.Equal(ErrorCode.None, result.Error));
+
+        // More than the sockets' buffers take.
+        var fetch = new System.Buffers.ArrayBufferWriter<byte>();
+        Protocol.Frames.Write(
+            fetch,
+            new Protocol.FetchRequest
+            {
+                MinBytes = 1, MaxBytes = 50_000_000,
+                Topics = [new() { Topic = "t", Partitions = [new() { Partition = 0, PartitionMaxBytes = 50_000_000 }] }],
+            },
+            11, 1, "deaf");
+        TcpClient[] deaf = [.. Enumerable.Range(0, 20).Select(_ => new TcpClient())];
+        foreach (TcpClient client in deaf)
+        {
+            await client.ConnectAsync("127.0.0.1", _ports.Kafka);
+            await client.GetStream().WriteAsync(fetch.WrittenMemory);
+            await client.GetStream().ReadExactlyAsync(new byte[4]);
+        }
+
+        long told = TimeProvider.System.GetTimestamp();
+        server.Terminate();
+        Assert.Equal(0, await server.WaitForExitAsync());
+        Assert.InRange(TimeProvider.System.GetElapsedTime(told), TimeSpan.Zero, TimeSpan.FromSeconds(15));
+        AssertOnlyReadyAndStopped(server.Output);
+        Array.ForEach(deaf, client => client.Dispose());
     }
 
     [Fact]

@@ -48,7 +48,7 @@ internal sealed partial class KafkaConnection
             IApiMessage? response = await pending.Response;
             if (response is not null && !_clientGone && Volatile.Read(ref _broken) == 0)
             {
-                written = pending.Context.Handler.RecordBytesOf(response) >= FlushAt
+                written = pending.Context.Handler.ReferencedBytesOf(response) >= FlushAt
                     ? await WriteLargeAsync(response, pending.ResponseVersion, header.CorrelationId)
                     : Frames.Write(_transport.Transport.Output, response, pending.ResponseVersion, header.CorrelationId);
             }

@@ -45,9 +45,10 @@ internal abstract class ApiHandler(ApiDescriptor api, ApiScope scope)
     public abstract ValueTask<Task<IApiMessage?>> StartAsync(KafkaRequestContext context);
 
     /// <summary>
-    /// The bytes of record batches in a response. A response with many is written block by block, as the client takes it.
+    /// The bytes in memory that a response refers to, such as those of record batches. A response with many is written block by block, as
+    /// the client takes it.
     /// </summary>
-    public virtual long RecordBytesOf(IApiMessage response) => 0;
+    public virtual long ReferencedBytesOf(IApiMessage response) => 0;
 
     /// <summary>The response, in version 0, to a version that is not served; null to close the connection.</summary>
     public virtual IApiMessage? AnswerUnservedVersion() => null;

@@ -24,6 +24,7 @@ public static class KafkaHosting
         services.AddSingleton<ConnectionRegistry>();
         services.AddSingleton<RequestMemory>();
         services.AddSingleton<TopicCache>();
+        services.AddSingleton<AllTopics>();
         services.AddSingleton<ClusterCache>();
         services.AddSingleton<PartitionGrains>();
         services.AddSingleton<AppendScheduler>();

@@ -31,6 +31,12 @@ public sealed record KafkaListenerOptions(BrokerConfig Config)
     /// <summary>The most bytes that one fetch answers.</summary>
     public int MaxFetchBytes { get; init; } = Config.GetInt(BrokerConfigs.FetchMaxBytes);
 
+    /// <summary>
+    /// How long connections may take, when the broker stops, to finish what they have begun: a part of the whole stop, so that partitions
+    /// and the silo have time to stop in order. Then they are aborted.
+    /// </summary>
+    public TimeSpan MaxDrainTime { get; init; } = Config.GetMilliseconds(BrokerConfigs.ShutdownTimeoutMs) / 3;
+
     /// <summary>Whether a topic that a client asks for is created.</summary>
     public bool AutoCreateTopics { get; init; } = Config.GetBoolean(BrokerConfigs.AutoCreateTopicsEnable);
 }

@@ -20,8 +20,8 @@ namespace Arus.Kafka;
 /// ports are bound: with port 0 they are not known before.
 /// </summary>
 internal sealed class KafkaServer(
-    IReadOnlyList<KafkaListener> listeners, KafkaConnectionHandler handler, LocalBroker broker, IGrainFactory grains,
-    ILoggerFactory loggers, IMeterFactory meters)
+    IReadOnlyList<KafkaListener> listeners, KafkaListenerOptions options, KafkaConnectionHandler handler, LocalBroker broker,
+    IGrainFactory grains, ILoggerFactory loggers, IMeterFactory meters)
     : IHostedService, IHttpApplication<IFeatureCollection>, IAsyncDisposable
 {
     private readonly List<(KafkaListener Listener, ListenOptions Endpoint)> _bound = [];
@@ -38,12 +38,12 @@ internal sealed class KafkaServer(
         builder.Services.AddSingleton(loggers);
         builder.Services.AddSingleton(meters);
         builder.Services.AddSingleton<IMemoryPoolFactory<byte>, TransportMemoryPoolFactory>();
-        builder.Services.Configure<SocketTransportOptions>(options =>
+        builder.Services.Configure<SocketTransportOptions>(transport =>
         {
-            options.NoDelay = true;
+            transport.NoDelay = true;
 
             // A connection's code never blocks, and a switch between threads costs more than most of its steps.
-            options.UnsafePreferInlineScheduling = true;
+            transport.UnsafePreferInlineScheduling = true;
         });
         _kestrel = builder.Build();
         await _kestrel.Services.GetRequiredService<IServer>().StartAsync(this, cancellationToken);
@@ -55,9 +55,20 @@ internal sealed class KafkaServer(
             broker.Config.GetString(BrokerConfigs.BrokerRack)));
     }
 
-    /// <summary>Lets connections finish what they have begun, until <paramref name="cancellationToken"/> is cancelled.</summary>
-    public Task StopAsync(CancellationToken cancellationToken) =>
-        _kestrel?.Services.GetRequiredService<IServer>().StopAsync(cancellationToken) ?? Task.CompletedTask;
+    /// <summary>
+    /// Lets connections finish what they have begun, for <see cref="KafkaListenerOptions.MaxDrainTime"/> or until
+    /// <paramref name="cancellationToken"/> is cancelled, and aborts the others: a client that takes no response must not use up the time
+    /// that the rest of the broker needs to stop.
+    /// </summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        if (_kestrel is null)
+            return;
+
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(options.MaxDrainTime);
+        await _kestrel.Services.GetRequiredService<IServer>().StopAsync(limit.Token);
+    }
 
     public ValueTask DisposeAsync() => _kestrel?.DisposeAsync() ?? ValueTask.CompletedTask;
 
@@ -70,7 +81,7 @@ internal sealed class KafkaServer(
     {
     }
 
-    private void Listen(KestrelServerOptions options)
+    private void Listen(KestrelServerOptions kestrel)
     {
         foreach (KafkaListener listener in listeners)
         {
@@ -81,9 +92,9 @@ internal sealed class KafkaServer(
             }
 
             if (listener.ResolveBind() is { } address)
-                options.Listen(address, Serve);
+                kestrel.Listen(address, Serve);
             else
-                options.ListenAnyIP(listener.Bind.Port, Serve);
+                kestrel.ListenAnyIP(listener.Bind.Port, Serve);
         }
     }
 }

@@ -25,6 +25,9 @@ internal sealed record ClusterView(string ClusterId, int ControllerId, Node[] No
     /// <summary>The broker of that id if it is alive and can be reached; null otherwise.</summary>
     public Node? Find(int brokerId) => Array.Find(Nodes, node => node.Id == brokerId);
 
+    public bool IsSame(ClusterView other) => ReferenceEquals(this, other)
+        || (ClusterId == other.ClusterId && ControllerId == other.ControllerId && Nodes.AsSpan().SequenceEqual(other.Nodes));
+
     /// <summary>Who leads a partition, or -1 and the error to tell when its leader cannot be reached.</summary>
     public (int Leader, ErrorCode Error) LeaderOf(PartitionAssignment partition) =>
         Find(partition.Leader) is not null ? (partition.Leader, ErrorCode.None) : (-1, ErrorCode.LeaderNotAvailable);

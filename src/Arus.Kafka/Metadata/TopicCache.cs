@@ -19,6 +19,7 @@ internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
 
     private readonly ConcurrentDictionary<string, Entry> _byName = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<Guid, string> _names = new();
+    private long _changes;
 
     /// <summary>The topic if it is known and young enough.</summary>
     public TopicDescription? TryGet(string name, TimeSpan maxAge) =>
@@ -72,8 +73,22 @@ internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
         return null;
     }
 
+    /// <summary>How many topics were created, changed or deleted through this broker.</summary>
+    public long Changes => Volatile.Read(ref _changes);
+
     /// <summary>Stores what an administrative call just answered.</summary>
-    public void Set(TopicDescription topic) => Store(topic.Name, Task.FromResult<TopicDescription?>(topic));
+    public void Set(TopicDescription topic)
+    {
+        Store(topic.Name, Task.FromResult<TopicDescription?>(topic));
+        Interlocked.Increment(ref _changes);
+    }
+
+    /// <summary>An administrative call just deleted the topic.</summary>
+    public void Remove(string name)
+    {
+        Invalidate(name);
+        Interlocked.Increment(ref _changes);
+    }
 
     public void Invalidate(string name) => _byName.TryRemove(name, out _);
 
@@ -100,23 +115,6 @@ internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
         TopicListing[][] shards = await GrainCalls.MapAsync(
             [.. Enumerable.Range(0, TopicCatalog.Shards)], shard => grains.GetGrain<ITopicCatalogGrain>(shard).ListAsync());
         return [.. shards.SelectMany(shard => shard).OrderBy(topic => topic.Name, StringComparer.Ordinal)];
-    }
-
-    /// <summary>
-    /// Every topic by name, with its description or the error of its call: one topic whose call fails must not hide all others. Topics that
-    /// are deleted during the call are left out.
-    /// </summary>
-    /// <exception cref="Exception">What a call to the catalog threw.</exception>
-    public async Task<(TopicListing Listing, TopicDescription? Topic, ErrorCode Error)[]> DescribeAllAsync(KafkaRequestContext context)
-    {
-        (TopicListing Listing, TopicDescription? Topic, ErrorCode Error)[] topics = await GrainCalls.MapAsync(
-            await ListAsync(),
-            listing => context.TryAsync<(TopicListing, TopicDescription?, ErrorCode)>(
-                listing.Name,
-                async () => (listing, await GetAsync(listing.Name, MetadataMaxAge), ErrorCode.None),
-                (error, _) => (listing, null, error)),
-            context.Gone);
-        return Array.FindAll(topics, row => row.Topic is not null || row.Error != ErrorCode.None);
     }
 
     private async Task<TopicDescription?> FetchAsync(string name)

@@ -13,6 +13,7 @@ internal sealed partial class AppendScheduler(
 
     private readonly ConcurrentDictionary<TopicPartition, PartitionAppender> _appenders = new();
     private readonly Lock _lifetime = new();
+    private readonly LineLimit _lines = new(time);
 
     /// <summary>Queues an append; see <see cref="PartitionAppender.EnqueueAsync"/>.</summary>
     public ValueTask EnqueueAsync(TopicPartition partition, in QueuedAppend append)
@@ -54,10 +55,10 @@ internal sealed partial class AppendScheduler(
         topics.Invalidate(appender.Partition.Topic);
         if (failure is not null && StorageFailure.Is(failure))
             failures.MapAndLog(failure, ApiScope.Partition, "Append", appender.Partition);
-        else if (failure is not null)
-            LogAppendFailed(appender.Partition, error, failure);
+        else if (failure is not null && _lines.TryTake($"{appender.Partition}: {error}", out string leftOut))
+            LogAppendFailed(appender.Partition, error, failure.Message, leftOut);
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Appending to {Partition} failed; producers get {Error}")]
-    private partial void LogAppendFailed(TopicPartition partition, ErrorCode error, Exception failure);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Appending to {Partition} failed; producers get {Error}: {Reason}{LeftOut}")]
+    private partial void LogAppendFailed(TopicPartition partition, ErrorCode error, string reason, string leftOut);
 }

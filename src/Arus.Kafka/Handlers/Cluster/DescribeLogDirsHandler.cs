@@ -4,7 +4,7 @@ using Arus.Protocol;
 namespace Arus.Kafka;
 
 /// <summary>Answers how much of this broker's disk its partitions take.</summary>
-internal sealed class DescribeLogDirsHandler(LocalBroker broker, TopicCache topicCache, PartitionGrains partitions)
+internal sealed class DescribeLogDirsHandler(LocalBroker broker, TopicCache topicCache, AllTopics allTopics, PartitionGrains partitions)
     : ApiHandler<DescribeLogDirsRequest>(ApiScope.Partition, "this broker")
 {
     protected override async Task<IApiMessage?> HandleAsync(DescribeLogDirsRequest request, KafkaRequestContext context)
@@ -24,7 +24,7 @@ internal sealed class DescribeLogDirsHandler(LocalBroker broker, TopicCache topi
     private async Task<TopicPartition[]> FindLedAsync(DescribeLogDirsRequest request, KafkaRequestContext context)
     {
         TopicDescription?[] topics = request.Topics is null
-            ? Array.ConvertAll(await topicCache.DescribeAllAsync(context), row => row.Topic)
+            ? Array.ConvertAll((await allTopics.GetAsync()).Rows, row => row.Topic)
             : await GrainCalls.MapAsync(
                 request.Topics, async topic => (await topicCache.ResolveAsync(topic.Topic, null, context)).Topic, context.Gone);
         return

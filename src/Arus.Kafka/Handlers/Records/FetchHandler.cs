@@ -10,7 +10,7 @@ namespace Arus.Kafka;
 internal sealed class FetchHandler(KafkaListenerOptions options, TopicCache topicCache, PartitionGrains partitionGrains, TimeProvider time)
     : ApiHandler<FetchRequest>(ApiScope.Fetch)
 {
-    public override long RecordBytesOf(IApiMessage response)
+    public override long ReferencedBytesOf(IApiMessage response)
     {
         long bytes = 0;
         foreach (FetchResponse.FetchableTopicResponse topic in ((FetchResponse)response).Responses)

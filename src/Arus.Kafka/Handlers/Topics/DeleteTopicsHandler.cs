@@ -32,7 +32,7 @@ internal sealed class DeleteTopicsHandler(IGrainFactory grains, LocalBroker brok
             : await topicCache.GetAsync(name, TimeSpan.Zero)
                 ?? throw new ArusException(ErrorCode.UnknownTopicOrPartition, $"There is no topic {name}.");
         await grains.GetGrain<ITopicGrain>(topic.Name).DeleteAsync();
-        topicCache.Invalidate(topic.Name);
+        topicCache.Remove(topic.Name);
         return new() { Name = topic.Name, TopicId = topic.Id };
     }
 }

@@ -5,7 +5,7 @@ using TopicResponse = Arus.Protocol.DescribeTopicPartitionsResponse.DescribeTopi
 namespace Arus.Kafka;
 
 /// <summary>Describes topics' partitions page by page (KIP-966).</summary>
-internal sealed class DescribeTopicPartitionsHandler(ClusterCache clusterCache, TopicCache topicCache)
+internal sealed class DescribeTopicPartitionsHandler(ClusterCache clusterCache, TopicCache topicCache, AllTopics allTopics)
     : ApiHandler<DescribeTopicPartitionsRequest>(ApiScope.Metadata)
 {
     private const int MaxPartitionsPerResponse = 2_000;
@@ -14,9 +14,8 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterCache clusterCache, 
     {
         ClusterView cluster = await clusterCache.ViewAsync(context.Listener);
         string[] names = request.Topics.Length > 0
-            ? [.. request.Topics.Select(topic => topic.Name).Distinct()]
-            : Array.ConvertAll(await topicCache.ListAsync(), listing => listing.Name);
-        Array.Sort(names, StringComparer.Ordinal);
+            ? [.. request.Topics.Select(topic => topic.Name).Distinct().Order(StringComparer.Ordinal)]
+            : Array.ConvertAll((await allTopics.GetAsync()).Rows, row => row.Listing.Name);
         var response = new DescribeTopicPartitionsResponse();
         var topics = new List<TopicResponse>();
         int room = Math.Clamp(request.ResponsePartitionLimit, 1, MaxPartitionsPerResponse);

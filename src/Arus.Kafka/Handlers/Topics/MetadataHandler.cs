@@ -4,38 +4,53 @@ using Arus.Protocol;
 namespace Arus.Kafka;
 
 /// <summary>Describes brokers and topics, and creates the topics of a request where configuration and client allow it.</summary>
-internal sealed class MetadataHandler(IGrainFactory grains, KafkaListenerOptions options, ClusterCache clusterCache, TopicCache topicCache)
+internal sealed class MetadataHandler(
+    IGrainFactory grains, KafkaListenerOptions options, ClusterCache clusterCache, TopicCache topicCache, AllTopics allTopics)
     : ApiHandler<MetadataRequest>(ApiScope.Metadata, "all topics")
 {
     protected override async Task<IApiMessage?> HandleAsync(MetadataRequest request, KafkaRequestContext context)
     {
         ClusterView cluster = await context.TryAsync(
             "the cluster", async () => await clusterCache.ViewAsync(context.Listener), static (_, _) => ClusterView.Empty);
-        bool all = request.Topics is null || (context.Version == 0 && request.Topics.Length == 0);
+        if (request.Topics is null || (context.Version == 0 && request.Topics.Length == 0))
+            return await DescribeAllAsync(request, cluster, context);
+
         bool create = options.AutoCreateTopics && (context.Version < 4 || request.AllowAutoTopicCreation);
-        return new MetadataResponse
-        {
-            Brokers = Array.ConvertAll(cluster.Nodes, node => new MetadataResponse.MetadataBroker
-            {
-                NodeId = node.Id, Host = node.Host, Port = node.Port, Rack = node.Rack,
-            }),
-            ClusterId = cluster.ClusterId,
-            ControllerId = cluster.ControllerId,
-            ClusterAuthorizedOperations =
-                request.IncludeClusterAuthorizedOperations ? AuthorizedOperations.Cluster : AuthorizedOperations.NotRequested,
-            Topics = all
-                ? Array.ConvertAll(await topicCache.DescribeAllAsync(context), row => row.Topic is not null
-                    ? Describe(row.Topic, request, cluster)
-                    : Fail(new() { Name = row.Listing.Name, TopicId = row.Listing.Id }, row.Error))
-                : await GrainCalls.MapAsync(
-                    [.. request.Topics!.DistinctBy(topic => (topic.Name, topic.TopicId))],
-                    topic => context.TryAsync(
-                        topic.Name ?? topic.TopicId.ToString(),
-                        () => DescribeAsync(topic, create, request, cluster),
-                        (error, _) => Fail(topic, error)),
-                    context.Gone),
-        };
+        return Respond(request, cluster, await GrainCalls.MapAsync(
+            [.. request.Topics.DistinctBy(topic => (topic.Name, topic.TopicId))],
+            topic => context.TryAsync(
+                topic.Name ?? topic.TopicId.ToString(),
+                () => DescribeAsync(topic, create, request, cluster),
+                (error, _) => Fail(topic, error)),
+            context.Gone));
     }
+
+    public override long ReferencedBytesOf(IApiMessage response) => response is EncodedResponse encoded ? encoded.Length : 0;
+
+    private async Task<IApiMessage> DescribeAllAsync(MetadataRequest request, ClusterView cluster, KafkaRequestContext context)
+    {
+        TopicSnapshot snapshot = await allTopics.GetAsync();
+        var kind = new ResponseKind(
+            context.Version, context.Listener.Name, request.IncludeTopicAuthorizedOperations, request.IncludeClusterAuthorizedOperations);
+        return await snapshot.EncodeAsync(kind, cluster, () => Respond(request, cluster, Array.ConvertAll(
+            snapshot.Rows,
+            row => row.Topic is not null
+                ? Describe(row.Topic, request, cluster)
+                : Fail(new() { Name = row.Listing.Name, TopicId = row.Listing.Id }, row.Error))));
+    }
+
+    private static MetadataResponse Respond(MetadataRequest request, ClusterView cluster, MetadataResponse.MetadataTopic[] topics) => new()
+    {
+        Brokers = Array.ConvertAll(cluster.Nodes, node => new MetadataResponse.MetadataBroker
+        {
+            NodeId = node.Id, Host = node.Host, Port = node.Port, Rack = node.Rack,
+        }),
+        ClusterId = cluster.ClusterId,
+        ControllerId = cluster.ControllerId,
+        ClusterAuthorizedOperations =
+            request.IncludeClusterAuthorizedOperations ? AuthorizedOperations.Cluster : AuthorizedOperations.NotRequested,
+        Topics = topics,
+    };
 
     private async Task<MetadataResponse.MetadataTopic> DescribeAsync(
         MetadataRequest.MetadataRequestTopic requested, bool create, MetadataRequest request, ClusterView cluster)

@@ -42,6 +42,72 @@ public sealed class MetadataTests
             (await connection.CallAsync<MetadataResponse>(request, version)).Topics.Select(topic => topic.Name);
     }
 
+    [Fact]
+    public async Task All_topics_are_described_once_for_many_clients_and_anew_when_that_is_old()
+    {
+        await using var kafka = new KafkaHarness();
+        for (int i = 0; i < 3_000; i++)
+            kafka.Cluster.AddTopic($"topic-{i}", 3);
+
+        for (int round = 1; round <= 2; round++)
+        {
+            MetadataResponse[] responses = await Task.WhenAll(Enumerable.Range(0, 20).Select(
+                _ => kafka.Connect().CallAsync<MetadataResponse>(new MetadataRequest { Topics = null }, 9)));
+            Assert.All(responses, response => Assert.Equal(3_000, response.Topics.Length));
+            Assert.Equal(round, kafka.Cluster.Topic("topic-7").Describes);
+            kafka.Time.Advance(TopicCache.MetadataMaxAge);
+        }
+    }
+
+    [Fact]
+    public async Task A_change_through_this_broker_is_seen_in_the_list_of_all_topics_at_once()
+    {
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("a", 1);
+        TestConnection connection = kafka.Connect();
+        Assert.Equal(["a"], await NamesAsync());
+        await connection.CallAsync<CreateTopicsResponse>(
+            new CreateTopicsRequest { Topics = [new() { Name = "b", NumPartitions = 1, ReplicationFactor = -1 }] }, 5);
+        Assert.Equal(["a", "b"], await NamesAsync());
+        await connection.CallAsync<DeleteTopicsResponse>(new DeleteTopicsRequest { TopicNames = ["a"] }, 4);
+        Assert.Equal(["b"], await NamesAsync());
+
+        async Task<IEnumerable<string?>> NamesAsync() =>
+            (await connection.CallAsync<MetadataResponse>(new MetadataRequest { Topics = null }, 9)).Topics.Select(topic => topic.Name);
+    }
+
+    [Fact]
+    public async Task A_response_with_all_topics_is_encoded_once_for_each_kind_of_client_until_the_cluster_changes()
+    {
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("a", 1);
+        TopicSnapshot snapshot = await kafka.Get<AllTopics>().GetAsync();
+        ClusterView cluster = await kafka.Get<ClusterCache>().ViewAsync(kafka.Listener);
+        int encoded = 0;
+        for (int round = 0; round < 3; round++)
+        {
+            ClusterView same = cluster with { Nodes = [.. cluster.Nodes] };
+            await EncodeAsync(new ResponseKind(9, "PLAINTEXT", false, false), same);
+            await EncodeAsync(new ResponseKind(9, "PLAINTEXT", true, false), same);
+            await EncodeAsync(new ResponseKind(12, "PLAINTEXT", false, false), same);
+        }
+
+        Assert.Equal(3, encoded);
+        ClusterView fewer = cluster with { Nodes = cluster.Nodes[..1] };
+        await EncodeAsync(new ResponseKind(9, "PLAINTEXT", false, false), fewer);
+        Assert.Equal(4, encoded);
+        for (short version = 0; version < 3 * TopicSnapshot.MaxEncoded; version++)
+            await EncodeAsync(new ResponseKind((short)(version % 12), $"{version}", false, false), fewer);
+
+        Assert.Equal(4 + (3 * TopicSnapshot.MaxEncoded), encoded);
+
+        Task EncodeAsync(ResponseKind kind, ClusterView view) => snapshot.EncodeAsync(kind, view, () =>
+        {
+            Interlocked.Increment(ref encoded);
+            return new MetadataResponse();
+        });
+    }
+
     [Theory]
     [InlineData(true, true, ErrorCode.None)]
     [InlineData(true, false, ErrorCode.UnknownTopicOrPartition)]
