@@ -1,28 +1,12 @@
-using System.Reflection;
 using Arus.Grains;
+using Arus.Testing;
 
 namespace Arus.Benchmarks;
 
-/// <summary>An interface as a function.</summary>
-#pragma warning disable CA1852 // The runtime derives from it.
-internal class InterfaceProxy : DispatchProxy
-#pragma warning restore CA1852
-{
-    private Func<MethodInfo, object?[], object?> _handler = null!;
-
-    public static T Of<T>(Func<MethodInfo, object?[], object?> handler) where T : class
-    {
-        T proxy = Create<T, InterfaceProxy>();
-        ((InterfaceProxy)(object)proxy)._handler = handler;
-        return proxy;
-    }
-
-    protected override object? Invoke(MethodInfo? targetMethod, object?[]? args) => _handler(targetMethod!, args ?? []);
-}
-
 /// <summary>
 /// The grains that a client talks to, in its own process and without a log: appends are answered, from another thread, and forgotten;
-/// fetches are answered with slices of one batch's copies. Counts what it allocates itself, so that this can be taken off.
+/// fetches are answered with slices of one batch's copies. Counts what it allocates itself, so that this can be taken off. The cluster of
+/// Arus.Testing would not do: its real logs check, copy and keep every batch, and would be most of what is measured.
 /// </summary>
 internal sealed class FakeGrains
 {
@@ -33,7 +17,7 @@ internal sealed class FakeGrains
     public FakeGrains(ReadOnlyMemory<byte>[] log)
     {
         _partition = new FakePartition(log);
-        Factory = InterfaceProxy.Of<IGrainFactory>((method, _) => Grain(method.GetGenericArguments()[0].Name));
+        Factory = Fake.Of<IGrainFactory>((method, _) => Grain(method.GetGenericArguments()[0].Name));
     }
 
     public IGrainFactory Factory { get; }
@@ -42,10 +26,10 @@ internal sealed class FakeGrains
 
     private object Grain(string type) => type switch
     {
-        nameof(ITopicGrain) => InterfaceProxy.Of<ITopicGrain>((_, _) => Task.FromResult<Grains.TopicDescription?>(
+        nameof(ITopicGrain) => Fake.Of<ITopicGrain>((_, _) => Task.FromResult<Grains.TopicDescription?>(
             new Grains.TopicDescription(Topic, Guid.Empty, [new PartitionAssignment(0, 1, 0, [1], [1])], [], 1, IsInternal: false))),
-        nameof(IProducerIdGrain) => InterfaceProxy.Of<IProducerIdGrain>((_, _) => Task.FromResult(1L)),
-        nameof(IPartitionGrain) => InterfaceProxy.Of<IPartitionGrain>((method, arguments) => method.Name switch
+        nameof(IProducerIdGrain) => Fake.Of<IProducerIdGrain>((_, _) => Task.FromResult(1L)),
+        nameof(IPartitionGrain) => Fake.Of<IPartitionGrain>((method, arguments) => method.Name switch
         {
             nameof(IPartitionGrain.AppendAsync) => _partition.AppendAsync((PartitionAppend)arguments[0]!),
             nameof(IPartitionGrain.FetchAsync) => _partition.FetchAsync((PartitionRead)arguments[0]!),

@@ -1,4 +1,3 @@
-using System.Reflection;
 using System.Threading.Channels;
 using Arus.Grains;
 using Arus.Protocol;
@@ -7,22 +6,21 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Arus.Client.Tests;
 
-/// <summary>A client of a cluster in memory, with the committed offsets and the membership of its one group.</summary>
+/// <summary>A client of a cluster in memory. Its consumers are in the group <c>g</c>, and get the partitions that the test says.</summary>
 internal sealed class FakeCluster
 {
-    private readonly InMemoryCluster<IGroupGrain> _cluster;
-    private readonly Dictionary<TopicPartition, CommittedOffset> _committed = [];
-    private readonly Lock _gate = new();
+    private readonly InMemoryCluster _cluster;
 
     public FakeCluster(TimeProvider? time = null)
     {
         Time = time ?? TimeProvider.System;
-        _cluster = new InMemoryCluster<IGroupGrain>(_ => Fake.Of<IGroupGrain>(CallGroup), Time);
+        _cluster = new InMemoryCluster(logTime: Time);
+        Group.BeforeCall = FailCommit;
         var options = new ArusClientOptions();
         var retry = new GrainRetry(options, Time);
         Client = new ArusClient(
             Grains, retry, new ArusAdmin(Grains, retry), options, Time, NullLoggerFactory.Instance,
-            (o, handler, _) => Membership = new FakeMembership(o, handler));
+            (o, handler, _) => Membership = new FakeMembership(o, handler, Group));
     }
 
     public TimeProvider Time { get; }
@@ -33,8 +31,7 @@ internal sealed class FakeCluster
 
     public FakeMembership? Membership { get; private set; }
 
-    /// <summary>What the next commits answer; null for success.</summary>
-    public ErrorCode CommitError { get; set; }
+    public InMemoryGroup Group => _cluster.Group("g");
 
     /// <summary>What the next commit fails with, as a coordinator whose storage fails.</summary>
     public Exception? CommitFault { get; set; }
@@ -43,84 +40,37 @@ internal sealed class FakeCluster
 
     public InMemoryPartition Partition(string topic, int partition) => _cluster.Partition(topic, partition);
 
-    public long CommittedOffset(string topic, int partition)
-    {
-        lock (_gate)
-            return _committed.TryGetValue(new TopicPartition(topic, partition), out CommittedOffset found) ? found.Offset : -1;
-    }
+    public long CommittedOffset(string topic, int partition) => Group.CommittedOffset(new TopicPartition(topic, partition));
 
-    public void Commit(string topic, int partition, long offset)
+    private void FailCommit(IApiMessage request)
     {
-        lock (_gate)
+        if (request is OffsetCommitRequest && CommitFault is { } fault)
         {
-            var key = new TopicPartition(topic, partition);
-            _committed[key] = new CommittedOffset(key, offset, -1, "");
-        }
-    }
-
-    private OffsetCommitResponse.OffsetCommitResponsePartition Commit(
-        string topic, OffsetCommitRequest.OffsetCommitRequestPartition partition)
-    {
-        if (CommitError == ErrorCode.None)
-            Commit(topic, partition.PartitionIndex, partition.CommittedOffset);
-
-        return new() { PartitionIndex = partition.PartitionIndex, ErrorCode = CommitError };
-    }
-
-    private object CallGroup(MethodInfo method, object?[] arguments)
-    {
-        lock (_gate)
-        {
-            switch (method.Name)
-            {
-                case nameof(IGroupGrain.CommitOffsetsAsync):
-                    if (CommitFault is { } fault)
-                    {
-                        CommitFault = null;
-                        return Task.FromException<OffsetCommitResponse>(fault);
-                    }
-
-                    return Task.FromResult(new OffsetCommitResponse
-                    {
-                        Topics = Array.ConvertAll(
-                            ((OffsetCommitRequest)arguments[0]!).Topics, topic => new OffsetCommitResponse.OffsetCommitResponseTopic
-                        {
-                            Name = topic.Name,
-                            Partitions = Array.ConvertAll(topic.Partitions, partition => Commit(topic.Name, partition)),
-                        }),
-                    });
-                case nameof(IGroupGrain.FetchOffsetsAsync):
-                    OffsetFetchRequest.OffsetFetchRequestGroup wanted = ((OffsetFetchRequest)arguments[0]!).Groups[0];
-                    return Task.FromResult(new OffsetFetchResponse
-                    {
-                        Groups =
-                            [new() { Topics = Array.ConvertAll(wanted.Topics!, topic => new OffsetFetchResponse.OffsetFetchResponseTopics
-                        {
-                            Name = topic.Name,
-                            Partitions = Array.ConvertAll(
-                                topic.PartitionIndexes, partition => new OffsetFetchResponse.OffsetFetchResponsePartitions
-                            {
-                                PartitionIndex = partition,
-                                CommittedOffset = _committed.TryGetValue(new(topic.Name, partition), out CommittedOffset c) ? c.Offset : -1,
-                            }),
-                        }) }],
-                    });
-                default:
-                    throw new NotSupportedException(method.Name);
-            }
+            CommitFault = null;
+            throw fault;
         }
     }
 }
 
-internal sealed class FakeMembership(ConsumerOptions options, IConsumerRebalanceListener handler) : IGroupMembership
+/// <summary>A member of the group whose assignment is what the test says, and not what the group says.</summary>
+internal sealed class FakeMembership : IGroupMembership
 {
+    private readonly IConsumerRebalanceListener _handler;
+    private readonly InMemoryGroup _group;
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    public ConsumerOptions Options => options;
+    public FakeMembership(ConsumerOptions options, IConsumerRebalanceListener handler, InMemoryGroup group)
+    {
+        (Options, _handler, _group) = (options, handler, group);
 
-    public IConsumerRebalanceListener Handler => handler;
+        // It is the only member: the group answers at once.
+        JoinGroupResponse joined = group.JoinAndSyncAsync(options.ClientId).WaitAsync(TestTimeout.Value).GetAwaiter().GetResult();
+        Identity = new MemberIdentity(joined.MemberId, null, joined.GenerationId);
+    }
 
-    public MemberIdentity Identity { get; } = new("member-1", null, 7);
+    public ConsumerOptions Options { get; }
+
+    public MemberIdentity Identity { get; }
 
     public IReadOnlyList<TopicPartition> Assignment { get; private set; } = [];
 
@@ -131,7 +81,7 @@ internal sealed class FakeMembership(ConsumerOptions options, IConsumerRebalance
 
     public List<ErrorCode> ReportedErrors { get; } = [];
 
-    public bool HasLeft { get; private set; }
+    public bool HasLeft => _group.Leavers.Contains(Identity.MemberId);
 
     public Task Completion => _completion.Task;
 
@@ -155,20 +105,20 @@ internal sealed class FakeMembership(ConsumerOptions options, IConsumerRebalance
 
     public async Task AssignAsync(params TopicPartition[] partitions)
     {
-        await handler.OnPartitionsAssignedAsync(partitions, CancellationToken.None);
+        await _handler.OnPartitionsAssignedAsync(partitions, CancellationToken.None);
         Assignment = [.. Assignment, .. partitions];
     }
 
     public async Task RevokeAsync(params TopicPartition[] partitions)
     {
-        await handler.OnPartitionsRevokedAsync(partitions, CancellationToken.None);
+        await _handler.OnPartitionsRevokedAsync(partitions, CancellationToken.None);
         Assignment = [.. Assignment.Except(partitions)];
     }
 
     public async Task LeaveAsync(string reason, CancellationToken cancellationToken = default)
     {
-        HasLeft = true;
         await RevokeAsync([.. Assignment]);
+        await _group.LeaveAsync(new LeaveGroupRequest { Members = [new() { MemberId = Identity.MemberId }] });
         _completion.TrySetResult();
     }
 

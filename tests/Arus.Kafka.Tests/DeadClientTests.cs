@@ -14,20 +14,17 @@ public sealed class DeadClientTests
     public async Task A_rebalance_is_not_waited_for_any_more(string wait)
     {
         await using var kafka = new KafkaHarness();
-        FakeGroup group = kafka.Cluster.Group("g");
-        group.Rebalance = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        TestConnection connection = kafka.Connect();
-        await connection.SendAsync(Request(wait), 5);
-        await group.WaitsAsync();
+        InMemoryGroup group = kafka.Cluster.Group("g");
+        int calls = 0;
+        TestConnection connection = await WaitAsync(kafka, wait, () => calls++);
 
         await connection.CloseAsync();
         await connection.Serving;
 
         // The call that was under way ends as it would; nobody asks again, and the member stays until its session ends.
-        group.Joins.Enqueue(new JoinGroupResponse { ErrorCode = ErrorCode.RequestTimedOut, MemberId = "m-1" });
-        group.Syncs.Enqueue(new SyncGroupResponse { ErrorCode = ErrorCode.RequestTimedOut });
-        group.Rebalance.SetResult();
-        Assert.InRange(group.JoinCalls.Count, 0, 1);
+        kafka.Time.Advance(TimeSpan.FromMilliseconds(IGroupGrain.MaxWaitMs));
+        Assert.Equal(0, group.WaitingCalls);
+        Assert.Equal(1, calls);
         Assert.Empty(kafka.Complaints);
         Assert.Equal(0, kafka.Get<ConnectionRegistry>().Count);
     }
@@ -37,11 +34,7 @@ public sealed class DeadClientTests
     public async Task A_server_that_stops_does_not_wait_for_a_rebalance(string wait)
     {
         await using var kafka = new KafkaHarness();
-        FakeGroup group = kafka.Cluster.Group("g");
-        group.Rebalance = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        TestConnection connection = kafka.Connect();
-        await connection.SendAsync(Request(wait), 5);
-        await group.WaitsAsync();
+        TestConnection connection = await WaitAsync(kafka, wait, () => { });
 
         Assert.Single(kafka.Get<ConnectionRegistry>().Snapshot()).StopReading();
 
@@ -83,10 +76,30 @@ public sealed class DeadClientTests
         Assert.Contains("ended inside a request", Assert.Single(kafka.Complaints), StringComparison.Ordinal);
     }
 
-    private static IApiMessage Request(string wait) => wait == "join"
-        ? new JoinGroupRequest
-        {
-            GroupId = "g", ProtocolType = "consumer", SessionTimeoutMs = 10_000, Protocols = [new() { Name = "range" }],
-        }
-        : new SyncGroupRequest { GroupId = "g", MemberId = "m-1", GenerationId = 1 };
+    /// <summary>Joins or syncs over a connection, in a group whose other member keeps the call waiting.</summary>
+    private static async Task<TestConnection> WaitAsync(KafkaHarness kafka, string wait, Action onCall)
+    {
+        InMemoryGroup group = kafka.Cluster.Group("g");
+        JoinGroupResponse leader = await group.JoinAndSyncAsync("leader");
+        IApiMessage request = wait == "join"
+            ? new JoinGroupRequest
+            {
+                GroupId = "g", ProtocolType = "consumer", SessionTimeoutMs = 10_000, Protocols = [new() { Name = "range" }],
+            }
+            : await FollowAsync(group, leader.MemberId);
+        group.BeforeCall = _ => onCall();
+        TestConnection connection = kafka.Connect();
+        await connection.SendAsync(request, 3);
+        await group.WhenAsync(g => g.WaitingCalls == 1);
+        return connection;
+    }
+
+    /// <summary>A second member joins; its sync has to wait for that of the leader.</summary>
+    private static async Task<SyncGroupRequest> FollowAsync(InMemoryGroup group, string leaderId)
+    {
+        Task<JoinGroupResponse> joining = group.JoinAsync("follower");
+        await group.JoinAsync("leader", leaderId);
+        JoinGroupResponse follower = await joining;
+        return new SyncGroupRequest { GroupId = "g", MemberId = follower.MemberId, GenerationId = follower.GenerationId };
+    }
 }

@@ -16,7 +16,7 @@ public sealed class HostingTests
     [Fact]
     public async Task Kestrel_serves_every_listener_and_the_cluster_learns_the_bound_ports()
     {
-        var cluster = new InMemoryCluster<FakeGroup>(id => new FakeGroup(id)) { Description = new ClusterDescription("c", 1, []) };
+        var cluster = new InMemoryCluster { Description = new ClusterDescription("c", 1, []) };
         using IHost app = Build(
             cluster, ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0,INNER://127.0.0.1:0"),
             ("advertised.listeners", "INNER://inner.example:4711"));
@@ -46,9 +46,9 @@ public sealed class HostingTests
     [Fact]
     public async Task Kestrel_tells_of_a_client_that_goes_while_nobody_reads()
     {
-        var cluster = new InMemoryCluster<FakeGroup>(id => new FakeGroup(id)) { Description = new ClusterDescription("c", 1, []) };
-        FakeGroup group = cluster.Group("g");
-        group.Rebalance = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var cluster = new InMemoryCluster { Description = new ClusterDescription("c", 1, []) };
+        InMemoryGroup group = cluster.Group("g");
+        await group.JoinAndSyncAsync("other");
         using IHost app = Build(cluster, ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0"));
         using var connections = new MetricCollector<long>(
             app.Services.GetRequiredService<IMeterFactory>(), KafkaMetrics.MeterName, "arus.kafka.connections");
@@ -60,20 +60,20 @@ public sealed class HostingTests
             {
                 GroupId = "g", ProtocolType = "consumer", SessionTimeoutMs = 10_000, Protocols = [new() { Name = "range" }],
             };
-            await client.GetStream().WriteAsync(TestConnection.Encode(join, 5, 1));
-            await group.WaitsAsync();
+            await client.GetStream().WriteAsync(TestConnection.Encode(join, 3, 1));
+            await group.WhenAsync(g => g.WaitingCalls == 1);
         }
 
         await connections.WaitForMeasurementsAsync(2, TestTimeout.Token);
         Assert.Equal([1L, -1L], connections.GetMeasurementSnapshot().Select(change => change.Value));
-        Assert.Single(group.JoinCalls);
+        Assert.Equal(1, group.WaitingCalls);
         await app.StopAsync();
     }
 
     [Fact]
     public async Task A_client_that_takes_no_response_does_not_keep_the_listener_from_stopping()
     {
-        var cluster = new InMemoryCluster<FakeGroup>(id => new FakeGroup(id)) { Description = new ClusterDescription("c", 1, []) };
+        var cluster = new InMemoryCluster { Description = new ClusterDescription("c", 1, []) };
         using IHost app = Build(
             cluster, ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0"), ("arus.shutdown.timeout.ms", "3000"));
         await app.StartAsync();
@@ -120,7 +120,7 @@ public sealed class HostingTests
         Assert.Contains(reason, Assert.Throws<ArgumentException>(() => KafkaListener.FromConfig(config)).Message, StringComparison.Ordinal);
     }
 
-    private static IHost Build(InMemoryCluster<FakeGroup> cluster, params (string Key, string Value)[] config)
+    private static IHost Build(InMemoryCluster cluster, params (string Key, string Value)[] config)
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
         builder.Services.AddSingleton(new LocalBroker(BrokerConfig.Of(config)));

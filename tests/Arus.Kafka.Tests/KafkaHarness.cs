@@ -8,7 +8,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Arus.Kafka.Tests;
 
-/// <summary>A Kafka listener over fake grains, with connections that are pipes in memory.</summary>
+/// <summary>A Kafka listener over grains in memory, with connections that are pipes in memory.</summary>
 internal sealed class KafkaHarness : IAsyncDisposable
 {
     private readonly List<(Task Serving, TestConnection Connection)> _connections = [];
@@ -18,6 +18,7 @@ internal sealed class KafkaHarness : IAsyncDisposable
     /// <param name="clock">What the listener sees of <see cref="Time"/>.</param>
     public KafkaHarness(Func<KafkaListenerOptions, KafkaListenerOptions>? configure = null, Func<TimeProvider, TimeProvider>? clock = null)
     {
+        Cluster = new InMemoryCluster(groupTime: Time);
         var options = new KafkaListenerOptions(BrokerConfig.Default);
         var services = new ServiceCollection();
         services.AddLogging(logging => logging.AddFakeLogging().SetMinimumLevel(LogLevel.Trace));
@@ -29,7 +30,7 @@ internal sealed class KafkaHarness : IAsyncDisposable
         _provider = services.BuildServiceProvider();
     }
 
-    public InMemoryCluster<FakeGroup> Cluster { get; } = new(id => new FakeGroup(id));
+    public InMemoryCluster Cluster { get; }
 
     public ManualTimeProvider Time { get; } = new();
 

@@ -7,22 +7,22 @@ namespace Arus.Testing;
 /// Grains in memory behind a grain factory: topics, their catalog, partitions with real logs, groups and producer ids, in a cluster of two
 /// brokers. Thread-safe but for its settings.
 /// </summary>
-public sealed class InMemoryCluster<TGroup>
-    where TGroup : IGroupGrain
+public sealed class InMemoryCluster
 {
     /// <summary>Of every partition.</summary>
     public const int LeaderEpoch = 5;
 
     private readonly ConcurrentDictionary<string, InMemoryPartition> _partitions = new();
     private readonly ConcurrentDictionary<string, InMemoryTopic> _topics = new();
-    private readonly ConcurrentDictionary<string, TGroup> _groups = new();
-    private readonly Func<string, TGroup> _createGroup;
-    private readonly TimeProvider? _time;
+    private readonly ConcurrentDictionary<string, InMemoryGroup> _groups = new();
+    private readonly TimeProvider? _logTime;
+    private readonly TimeProvider? _groupTime;
 
-    /// <param name="time">The clock of the logs; null for one in each that stands still.</param>
-    public InMemoryCluster(Func<string, TGroup> createGroup, TimeProvider? time = null)
+    /// <param name="logTime">The clock of the logs; null for one in each that stands still.</param>
+    /// <param name="groupTime">The clock of the groups' coordinators; null for one in each that stands still.</param>
+    public InMemoryCluster(TimeProvider? logTime = null, TimeProvider? groupTime = null)
     {
-        (_createGroup, _time) = (createGroup, time);
+        (_logTime, _groupTime) = (logTime, groupTime);
         Grains = Fake.Of<IGrainFactory>((method, arguments) => Get(method.GetGenericArguments()[0], arguments[0]!));
     }
 
@@ -47,13 +47,13 @@ public sealed class InMemoryCluster<TGroup>
 
     public InMemoryTopic Topic(string name) => _topics.GetOrAdd(name, _ => new InMemoryTopic(name));
 
-    public TGroup Group(string id) => _groups.GetOrAdd(id, _createGroup);
+    public InMemoryGroup Group(string id) => _groups.GetOrAdd(id, _ => new InMemoryGroup(_groupTime ?? new ManualTimeProvider()));
 
     public TopicDescription AddTopic(string name, int partitions, bool isInternal = false) => Topic(name).Create(partitions, isInternal);
 
     private IEnumerable<TopicDescription> Topics => _topics.Values.Select(topic => topic.Description).OfType<TopicDescription>();
 
-    private InMemoryPartition Partition(string key) => _partitions.GetOrAdd(key, _ => new InMemoryPartition(_time, LeaderEpoch));
+    private InMemoryPartition Partition(string key) => _partitions.GetOrAdd(key, _ => new InMemoryPartition(_logTime, LeaderEpoch));
 
     private object Get(Type type, object key) => (type.Name, key) switch
     {
@@ -67,7 +67,7 @@ public sealed class InMemoryCluster<TGroup>
         _ => throw new NotSupportedException($"{type.Name} {key}"),
     };
 
-    private sealed class FakeClusterGrain(InMemoryCluster<TGroup> cluster) : IClusterGrain
+    private sealed class FakeClusterGrain(InMemoryCluster cluster) : IClusterGrain
     {
         public Task<ClusterDescription> RegisterBrokerAsync(BrokerRegistration registration)
         {
@@ -78,14 +78,14 @@ public sealed class InMemoryCluster<TGroup>
         public Task<ClusterDescription> DescribeAsync() => Task.FromResult(cluster.Description);
     }
 
-    private sealed class FakeProducerIds(InMemoryCluster<TGroup> cluster) : IProducerIdGrain
+    private sealed class FakeProducerIds(InMemoryCluster cluster) : IProducerIdGrain
     {
         public Task<long> AllocateBlockAsync(int count) => cluster.ProducerIdFailure is { } failure
             ? Task.FromException<long>(failure)
             : Task.FromResult(1_000_000L * ++cluster.ProducerBlocks);
     }
 
-    private sealed class FakeCatalog(InMemoryCluster<TGroup> cluster, int shard) : ITopicCatalogGrain
+    private sealed class FakeCatalog(InMemoryCluster cluster, int shard) : ITopicCatalogGrain
     {
         public Task PrepareAsync(TopicListing topic) => Task.CompletedTask;
 
@@ -100,7 +100,7 @@ public sealed class InMemoryCluster<TGroup>
         public Task<string?> FindNameAsync(Guid id) => Task.FromResult(cluster.Topics.FirstOrDefault(topic => topic.Id == id)?.Name);
     }
 
-    private sealed class FakeGroupCatalog(InMemoryCluster<TGroup> cluster, int shard) : IGroupCatalogGrain
+    private sealed class FakeGroupCatalog(InMemoryCluster cluster, int shard) : IGroupCatalogGrain
     {
         public Task AddAsync(string groupId) => Task.CompletedTask;
 

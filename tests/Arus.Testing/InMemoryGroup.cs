@@ -5,12 +5,13 @@ using Arus.Protocol;
 namespace Arus.Testing;
 
 /// <summary>
-/// A group's coordinator in this process: the real state machine, that remembers like a durable one and can be told to fail, to restart,
-/// or to forget. Thread-safe.
+/// A group's coordinator in this process: the real state machine over a store in memory. It counts its calls, and fails, restarts or
+/// forgets when a test wants it to. Thread-safe.
 /// </summary>
 public sealed class InMemoryGroup : IGroupGrain, IDisposable
 {
     private readonly Lock _gate = new();
+    private readonly Conditions _conditions = new();
     private readonly Dictionary<long, TaskCompletionSource<IApiMessage>> _calls = [];
     private readonly Dictionary<TopicPartition, StoredOffset> _offsets = [];
     private readonly TimeProvider _time;
@@ -30,14 +31,71 @@ public sealed class InMemoryGroup : IGroupGrain, IDisposable
     /// <summary>Called with each request before the coordinator gets it; may throw.</summary>
     public Action<IApiMessage> BeforeCall { get; set; } = _ => { };
 
+    /// <summary>What every call fails with; null for none.</summary>
+    public Exception? Failure { get; set; }
+
+    /// <summary>The callers get no reply before it ends, as if the replies were on their way.</summary>
+    public Task Delivery { get; set; } = Task.CompletedTask;
+
+    /// <summary>The broker on which the coordinator says that it runs.</summary>
+    public int BrokerId { get; set; } = 1;
+
+    /// <summary>The member id and the caller of each join.</summary>
+    public (string MemberId, Caller Caller)[] Joins { get; private set; } = [];
+
     /// <summary>The ids of the members that asked to leave.</summary>
     public string[] Leavers { get; private set; } = [];
+
+    /// <summary>Calls that have no reply yet.</summary>
+    public int WaitingCalls => Ask(_ => _calls.Count);
 
     public GroupState State => Ask(group => group.State);
 
     public int Generation => Ask(group => group.Generation);
 
     private long NowMs => _time.GetUtcNow().ToUnixTimeMilliseconds();
+
+    /// <summary>Completes when the condition holds; it is tried after each step of the coordinator.</summary>
+    /// <exception cref="TimeoutException">It did not within <see cref="TestTimeout.Value"/>.</exception>
+    public Task WhenAsync(Func<InMemoryGroup, bool> condition)
+    {
+        lock (_gate)
+            return _conditions.WhenAsync(() => condition(this));
+    }
+
+    /// <summary>The offset that is durable; -1 where there is none.</summary>
+    public long CommittedOffset(TopicPartition partition) =>
+        Ask(_ => _offsets.TryGetValue(partition, out StoredOffset stored) ? stored.Offset : -1);
+
+    /// <summary>Commits as a tool or a consumer outside the group does.</summary>
+    public Task CommitAsync(TopicPartition partition, long offset) => CommitOffsetsAsync(
+        new OffsetCommitRequest
+        {
+            Topics =
+            [
+                new() { Name = partition.Topic, Partitions = [new() { PartitionIndex = partition.Partition, CommittedOffset = offset }] },
+            ],
+        },
+        retentionMs: -1);
+
+    /// <summary>Joins as a consumer whose subscription nobody can read.</summary>
+    /// <param name="memberId">Of a member that joins again; empty for a new one.</param>
+    public Task<JoinGroupResponse> JoinAsync(string clientId, string memberId = "") => JoinAsync(
+        new JoinGroupRequest
+        {
+            MemberId = memberId, ProtocolType = "consumer", SessionTimeoutMs = 10_000, RebalanceTimeoutMs = 60_000,
+            Protocols = [new() { Name = "range" }],
+        },
+        new Caller(clientId, "/127.0.0.1", ApiVersion: 3));
+
+    /// <summary>Joins, alone or as the last that a rebalance waits for, and syncs as the leader: the group is stable then.</summary>
+    /// <inheritdoc cref="JoinAsync(string, string)"/>
+    public async Task<JoinGroupResponse> JoinAndSyncAsync(string clientId, string memberId = "")
+    {
+        JoinGroupResponse joined = await JoinAsync(clientId, memberId);
+        await SyncAsync(new SyncGroupRequest { MemberId = joined.MemberId, GenerationId = joined.GenerationId });
+        return joined;
+    }
 
     /// <summary>Begins anew with what was durable, or with nothing; calls that wait fail as those of a coordinator that moved.</summary>
     public void Restart(bool forget = false)
@@ -58,7 +116,13 @@ public sealed class InMemoryGroup : IGroupGrain, IDisposable
         }
     }
 
-    public Task<JoinGroupResponse> JoinAsync(JoinGroupRequest request, Caller caller) => AskAsync<JoinGroupResponse>(request, caller);
+    public Task<JoinGroupResponse> JoinAsync(JoinGroupRequest request, Caller caller)
+    {
+        lock (_gate)
+            Joins = [.. Joins, (request.MemberId, caller)];
+
+        return AskAsync<JoinGroupResponse>(request, caller);
+    }
 
     public Task<SyncGroupResponse> SyncAsync(SyncGroupRequest request) => AskAsync<SyncGroupResponse>(request);
 
@@ -66,7 +130,9 @@ public sealed class InMemoryGroup : IGroupGrain, IDisposable
 
     public Task<LeaveGroupResponse> LeaveAsync(LeaveGroupRequest request)
     {
-        Leavers = [.. Leavers, .. request.Members.Select(member => member.MemberId)];
+        lock (_gate)
+            Leavers = [.. Leavers, .. request.Members.Select(member => member.MemberId)];
+
         return AskAsync<LeaveGroupResponse>(request);
     }
 
@@ -84,7 +150,9 @@ public sealed class InMemoryGroup : IGroupGrain, IDisposable
 
     public Task<DeleteGroupsResponse> DeleteAsync(DeleteGroupsRequest request) => AskAsync<DeleteGroupsResponse>(request);
 
-    public Task<GroupCoordinator> LocateAsync() => Task.FromResult(new GroupCoordinator(1, Generation));
+    public Task<GroupCoordinator> LocateAsync() => Failure is null
+        ? Task.FromResult(new GroupCoordinator(BrokerId, Generation))
+        : Task.FromException<GroupCoordinator>(Failure);
 
     public void Dispose() => _timer.Dispose();
 
@@ -96,13 +164,18 @@ public sealed class InMemoryGroup : IGroupGrain, IDisposable
         where TResponse : IApiMessage
     {
         BeforeCall(request);
+        if (Failure is not null)
+            throw Failure;
+
         var source = new TaskCompletionSource<IApiMessage>(TaskCreationOptions.RunContinuationsAsynchronously);
         Do(group =>
         {
             _calls.Add(++_lastCall, source);
             group.Receive(_lastCall, request, caller, NowMs);
         });
-        return (TResponse)await source.Task;
+        var response = (TResponse)await source.Task;
+        await Delivery;
+        return response;
     }
 
     private T Ask<T>(Func<ConsumerGroup, T> question)
@@ -135,6 +208,7 @@ public sealed class InMemoryGroup : IGroupGrain, IDisposable
             while (effects.Records is not null);
 
             _timer.Change(TimeSpan.FromMilliseconds(Math.Clamp(effects.Deadline - NowMs, 0, 3_600_000)), Timeout.InfiniteTimeSpan);
+            _conditions.Check();
         }
     }
 

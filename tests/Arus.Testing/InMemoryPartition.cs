@@ -29,7 +29,7 @@ public sealed partial class InMemoryPartition
     private readonly List<long> _fetchedBytes = [];
     private readonly HashSet<(long Producer, short Epoch, int Sequence)> _accepted = [];
     private readonly Dictionary<long, Action<byte[]>> _damages = [];
-    private readonly List<(Func<bool> Condition, TaskCompletionSource Met)> _conditions = [];
+    private readonly Conditions _conditions = new();
     private TaskCompletionSource? _hold;
     private TaskCompletionSource? _holdWaits;
     private int _appendsAtOnce;
@@ -128,14 +128,7 @@ public sealed partial class InMemoryPartition
     public Task WhenAsync(Func<InMemoryPartition, bool> condition)
     {
         lock (_gate)
-        {
-            if (condition(this))
-                return Task.CompletedTask;
-
-            var met = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            _conditions.Add((() => condition(this), met));
-            return met.Task.WaitAsync(TestTimeout.Value);
-        }
+            return _conditions.WhenAsync(() => condition(this));
     }
 
     /// <summary>Completes at the next append call.</summary>
@@ -150,7 +143,7 @@ public sealed partial class InMemoryPartition
     {
         LeaderLog leader = _opening.GetAwaiter().GetResult();
         LogAppendResult result = leader.Log.AppendAsync([batch.ToArray()], leader.LeaderEpoch).AsTask().GetAwaiter().GetResult()[0];
-        CheckConditions();
+        Record(() => { });
         return result.Error == ErrorCode.None ? result.BaseOffset : throw new ArusException(result.Error, result.Message!);
     }
 
@@ -222,22 +215,7 @@ public sealed partial class InMemoryPartition
         lock (_gate)
         {
             change();
-            CheckConditions();
-        }
-    }
-
-    private void CheckConditions()
-    {
-        lock (_gate)
-        {
-            foreach ((Func<bool> Condition, TaskCompletionSource Met) waiter in _conditions.ToArray())
-            {
-                if (waiter.Condition())
-                {
-                    _conditions.Remove(waiter);
-                    waiter.Met.SetResult();
-                }
-            }
+            _conditions.Check();
         }
     }
 }

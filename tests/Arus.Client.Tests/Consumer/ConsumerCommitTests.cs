@@ -11,7 +11,7 @@ public sealed class ConsumerCommitTests : ConsumerTestBase
         var cluster = new FakeCluster();
         cluster.Partition("t", 0).Put("a", "b", "c");
         cluster.Partition("t", 1).Put("d");
-        cluster.Commit("t", 0, 1);
+        await cluster.Group.CommitAsync(new("t", 0), 1);
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string,
         string>(Grouped with { EnableAutoCommit = false });
         consumer.Subscribe("t");
@@ -27,7 +27,8 @@ public sealed class ConsumerCommitTests : ConsumerTestBase
         await consumer.CommitAsync([new TopicPartitionOffset("t", 0, 2)]);
         Assert.Equal(2, (await consumer.CommittedAsync([new("t", 0)]))[0].Offset);
 
-        cluster.CommitError = ErrorCode.IllegalGeneration;
+        // The group goes on without the consumer's knowledge.
+        await cluster.Group.JoinAndSyncAsync(Grouped.ClientId, cluster.Membership.Identity.MemberId);
         CommitFailedException e = await Assert.ThrowsAsync<CommitFailedException>(
             () => consumer.CommitAsync([new TopicPartitionOffset("t", 0, 3)]));
         Assert.Equal(ErrorCode.IllegalGeneration, e.Code);

@@ -1,5 +1,7 @@
+using Arus.Coordination;
 using Arus.Grains;
 using Arus.Protocol;
+using Arus.Testing;
 
 namespace Arus.Kafka.Tests;
 
@@ -10,8 +12,8 @@ public sealed class GroupHandlerTests
     public async Task FindCoordinator_names_the_broker_of_the_group()
     {
         await using var kafka = new KafkaHarness();
-        kafka.Cluster.Group("mine").Coordinator = 2;
-        kafka.Cluster.Group("lost").Coordinator = 7;
+        kafka.Cluster.Group("mine").BrokerId = 2;
+        kafka.Cluster.Group("lost").BrokerId = 7;
         TestConnection connection = kafka.Connect();
         FindCoordinatorResponse one = await connection.CallAsync<FindCoordinatorResponse>(new FindCoordinatorRequest { Key = "mine" }, 0);
         Assert.Equal((2, "two.example", 9092), (one.NodeId, one.Host, one.Port));
@@ -26,25 +28,27 @@ public sealed class GroupHandlerTests
     }
 
     [Fact]
-    public async Task JoinGroup_asks_again_with_its_member_id_while_the_rebalance_goes_on()
+    public async Task JoinGroup_repeats_the_call_with_its_member_id_while_the_rebalance_lasts()
     {
         await using var kafka = new KafkaHarness();
-        FakeGroup group = kafka.Cluster.Group("g");
-        group.Joins.Enqueue(new JoinGroupResponse { ErrorCode = ErrorCode.RequestTimedOut, MemberId = "m-1" });
-        group.Joins.Enqueue(new JoinGroupResponse
-        {
-            GenerationId = 3, ProtocolType = "consumer", ProtocolName = "range", Leader = "m-1", MemberId = "m-1",
-            Members = [new() { MemberId = "m-1", Metadata = new byte[] { 1, 2 } }],
-        });
+        InMemoryGroup group = kafka.Cluster.Group("g");
+        JoinGroupResponse leader = await group.JoinAndSyncAsync("leader");
         var request = new JoinGroupRequest
         {
-            GroupId = "g", ProtocolType = "consumer", SessionTimeoutMs = 10_000,
+            GroupId = "g", ProtocolType = "consumer", SessionTimeoutMs = 10_000, RebalanceTimeoutMs = 60_000,
             Protocols = [new() { Name = "range", Metadata = new byte[] { 9 } }],
         };
-        JoinGroupResponse response = await kafka.Connect().CallAsync<JoinGroupResponse>(request, 5);
-        Assert.Equal((3, "m-1", "range"), (response.GenerationId, response.MemberId, response.ProtocolName));
-        Assert.Equal(["", "m-1"], group.JoinCalls.Select(call => call.MemberId));
-        Assert.Equal(new Caller("test-client", "/127.0.0.1", 5), group.JoinCalls[0].Caller);
+        Task<JoinGroupResponse> joining = kafka.Connect().CallAsync<JoinGroupResponse>(request, 3);
+        await group.WhenAsync(g => g.WaitingCalls == 1);
+        kafka.Time.Advance(TimeSpan.FromMilliseconds(IGroupGrain.MaxWaitMs));
+        await group.WhenAsync(g => g.Joins.Length == 3 && g.WaitingCalls == 1);
+        JoinGroupResponse led = await group.JoinAsync("leader", leader.MemberId);
+        Assert.Equal(new byte[] { 9 }, led.Members[1].Metadata);
+
+        JoinGroupResponse response = await joining;
+        Assert.Equal((2, "test-client-2", "range"), (response.GenerationId, response.MemberId, response.ProtocolName));
+        Assert.Equal(["", "test-client-2"], group.Joins[1..3].Select(call => call.MemberId));
+        Assert.Equal(new Caller("test-client", "/127.0.0.1", 3), group.Joins[1].Caller);
     }
 
     [Fact]
@@ -116,9 +120,9 @@ public sealed class GroupHandlerTests
     public async Task ListGroups_filters_by_state_and_type()
     {
         await using var kafka = new KafkaHarness();
-        foreach ((string id, string? state) in new[] { ("a", "Stable"), ("b", "Empty"), ("dead", null) })
-            kafka.Cluster.Group(id).State = state;
-
+        await kafka.Cluster.Group("a").JoinAndSyncAsync("a");
+        await kafka.Cluster.Group("b").CommitAsync(new("topic", 0), 1);
+        Assert.Equal(GroupState.Dead, kafka.Cluster.Group("dead").State);
         TestConnection connection = kafka.Connect();
         Assert.Equal(["a", "b"], await List(new ListGroupsRequest()));
         Assert.Equal(["a"], await List(new ListGroupsRequest { StatesFilter = ["stable"] }));
@@ -133,7 +137,7 @@ public sealed class GroupHandlerTests
     public async Task A_group_whose_state_cannot_be_had_hides_no_others()
     {
         await using var kafka = new KafkaHarness();
-        kafka.Cluster.Group("a").State = "Stable";
+        await kafka.Cluster.Group("a").JoinAndSyncAsync("a");
         kafka.Cluster.Group("b").Failure = new ArusException(ErrorCode.NotCoordinator, "It moves.");
         ListGroupsResponse response = await kafka.Connect().CallAsync<ListGroupsResponse>(new ListGroupsRequest(), 5);
         Assert.Equal(ErrorCode.None, response.ErrorCode);
@@ -176,14 +180,16 @@ public sealed class GroupHandlerTests
     public async Task LeaveGroup_answers_each_member_since_version_3()
     {
         await using var kafka = new KafkaHarness();
+        JoinGroupResponse here = await kafka.Cluster.Group("g").JoinAndSyncAsync("here");
         TestConnection connection = kafka.Connect();
         LeaveGroupResponse old = await connection.CallAsync<LeaveGroupResponse>(
             new LeaveGroupRequest { GroupId = "g", MemberId = "gone" }, 1);
         Assert.Equal(ErrorCode.UnknownMemberId, old.ErrorCode);
         LeaveGroupResponse current = await connection.CallAsync<LeaveGroupResponse>(
-            new LeaveGroupRequest { GroupId = "g", Members = [new() { MemberId = "here" }, new() { MemberId = "gone" }] }, 4);
+            new LeaveGroupRequest { GroupId = "g", Members = [new() { MemberId = here.MemberId }, new() { MemberId = "gone" }] }, 4);
         Assert.Equal(
             (ErrorCode.None, ErrorCode.None, ErrorCode.UnknownMemberId),
             (current.ErrorCode, current.Members[0].ErrorCode, current.Members[1].ErrorCode));
+        Assert.Equal(GroupState.Empty, kafka.Cluster.Group("g").State);
     }
 }
