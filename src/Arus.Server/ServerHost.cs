@@ -69,6 +69,7 @@ internal static class ServerHost
         builder.Services.Configure<ConsoleLifetimeOptions>(options => options.SuppressStatusMessages = true);
         builder.Services.Configure<HostOptions>(
             options => options.ShutdownTimeout = config.GetMilliseconds(BrokerConfigs.ShutdownTimeoutMs));
+        builder.Services.AddHostedService<MemoryReclaimer>();
         bool traces = Telemetry.Add(builder, config);
         builder.UseOrleans(silo =>
         {

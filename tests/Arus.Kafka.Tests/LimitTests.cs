@@ -48,7 +48,7 @@ public sealed class LimitTests
         await idle.CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
         await busy.SendAsync(Messages.Produce("topic", 0, Messages.Batch("a")), 9);
         await partition.WhenAsync(p => p.Appends.Count == 1);
-        IdleConnectionSweeper sweeper = SweeperOf(kafka);
+        ListenerSweeper sweeper = SweeperOf(kafka);
 
         kafka.Time.Advance(TimeSpan.FromSeconds(59));
         sweeper.RunOnce();
@@ -129,7 +129,7 @@ public sealed class LimitTests
         TestConnection slow = kafka.Connect();
         TestConnection idle = kafka.Connect();
         await slow.SendRawAsync(new byte[] { 0, 0, 0, 20, 0, 18 });
-        IdleConnectionSweeper sweeper = SweeperOf(kafka);
+        ListenerSweeper sweeper = SweeperOf(kafka);
         await Eventually.AsksAsync(
             () =>
             {
@@ -177,6 +177,56 @@ public sealed class LimitTests
         Assert.Throws<ArgumentOutOfRangeException>(() => pool.Rent(TransportMemoryPool.BlockSize + 1));
     }
 
-    private static IdleConnectionSweeper SweeperOf(KafkaHarness kafka) =>
-        Microsoft.Extensions.DependencyInjection.ActivatorUtilities.CreateInstance<IdleConnectionSweeper>(kafka.Get<IServiceProvider>());
+    [Fact]
+    public void Buffers_that_were_not_needed_between_two_trims_are_let_go()
+    {
+        var stack = new TrimmedStack<object>(maxKept: 5);
+        for (int i = 0; i < 7; i++)
+            stack.Push(i);
+
+        // What came in since the last trim may be needed again.
+        stack.Trim();
+        object[] inUse = [Pop(), Pop(), Pop()];
+        Array.ForEach(inUse, stack.Push);
+
+        // Two of five were there all the time.
+        stack.Trim();
+        _ = (Pop(), Pop(), Pop());
+        Assert.False(stack.TryPop(out _));
+
+        stack.Push(1);
+        stack.Trim();
+        stack.Trim();
+        Assert.False(stack.TryPop(out _));
+
+        object Pop()
+        {
+            Assert.True(stack.TryPop(out object? buffer));
+            return buffer;
+        }
+    }
+
+    [Theory]
+    [InlineData(16_385, 32_768)]
+    [InlineData(32_768, 32_768)]
+    [InlineData(32_769, 65_536)]
+    [InlineData(1_048_576, 1_048_576)]
+    [InlineData(8_388_608, 8_388_608)]
+    [InlineData(8_388_609, 8_388_609)]
+    public void Buffers_of_requests_are_used_again_unless_they_are_very_large(int bytes, int size)
+    {
+        var buffers = new RequestBuffers();
+        byte[] first = buffers.Rent(bytes);
+        Assert.Equal(size, first.Length);
+        buffers.Return(first);
+        byte[] second = buffers.Rent(bytes);
+        Assert.Equal(size <= RequestBuffers.MaxKeptSize, ReferenceEquals(first, second));
+        buffers.Return(second);
+        buffers.Trim();
+        buffers.Trim();
+        Assert.NotSame(second, buffers.Rent(bytes));
+    }
+
+    private static ListenerSweeper SweeperOf(KafkaHarness kafka) =>
+        Microsoft.Extensions.DependencyInjection.ActivatorUtilities.CreateInstance<ListenerSweeper>(kafka.Get<IServiceProvider>());
 }

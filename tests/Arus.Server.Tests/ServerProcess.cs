@@ -106,6 +106,16 @@ internal sealed partial class ServerProcess : IAsyncDisposable
         return _client.Services.GetRequiredService<IClusterClient>();
     }
 
+    /// <summary>Memory of the process that is in use, in bytes.</summary>
+    public long WorkingSet
+    {
+        get
+        {
+            _process.Refresh();
+            return _process.WorkingSet64;
+        }
+    }
+
     public void Kill() => _process.Kill();
 
     /// <summary>SIGTERM, as a service manager sends it.</summary>

@@ -1,8 +1,10 @@
+using System.Buffers.Binary;
 using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
 using Arus.Compression;
 using Arus.Grains;
+using Arus.Testing;
 using Orleans.Runtime;
 
 namespace Arus.Server.Tests;
@@ -90,6 +92,26 @@ public sealed class ServerProcessTests : IDisposable
         Assert.InRange(TimeProvider.System.GetElapsedTime(told), TimeSpan.Zero, TimeSpan.FromSeconds(15));
         AssertOnlyReadyAndStopped(server.Output);
         Array.ForEach(deaf, client => client.Dispose());
+    }
+
+    [Fact]
+    public async Task Memory_that_a_burst_took_is_given_back_within_a_minute()
+    {
+        await using ServerProcess server = await ServerProcess.StartAsync(_ports, _directory);
+        long before = server.WorkingSet;
+        TcpClient[] clients = [.. Enumerable.Range(0, 8).Select(_ => new TcpClient())];
+        foreach (TcpClient client in clients)
+            await client.ConnectAsync("127.0.0.1", _ports.Kafka);
+
+        // Requests to produce, each of which lacks its last byte: what came of them is in memory.
+        var part = new byte[40_000_000];
+        BinaryPrimitives.WriteInt32BigEndian(part, part.Length - sizeof(int) + 1);
+        await Task.WhenAll(clients.Select(client => client.GetStream().WriteAsync(part).AsTask()));
+        await Eventually.AsksAsync(
+            () => Task.FromResult(server.WorkingSet - before), grown => grown > 250_000_000, _ => false, TimeSpan.FromSeconds(30));
+        Array.ForEach(clients, client => client.Dispose());
+        await Eventually.AsksAsync(
+            () => Task.FromResult(server.WorkingSet - before), grown => grown < 64_000_000, _ => false, TimeSpan.FromMinutes(1));
     }
 
     [Fact]

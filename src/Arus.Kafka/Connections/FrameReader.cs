@@ -90,7 +90,7 @@ internal sealed class FrameReader(PipeReader input, ConnectionServices services,
 
         buffer = buffer.Slice(Frames.SizePrefix);
         if (size <= RequestMemory.SmallRequest)
-            return new RequestFrame(size, pooled: false, null);
+            return new RequestFrame(size, pooled: false, memory: null);
 
         Span<byte> api = stackalloc byte[sizeof(short)];
         buffer.Slice(0, api.Length).CopyTo(api);

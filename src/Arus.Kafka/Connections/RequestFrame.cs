@@ -7,9 +7,9 @@ namespace Arus.Kafka;
 /// The bytes of one request, without the size before them. Its owner is the connection, which fills it; <see cref="Release"/> ends it.
 /// </summary>
 /// <param name="length">Of the whole request, in bytes.</param>
-/// <param name="pooled">Whether the memory comes from a pool: then no part of it may be kept.</param>
-/// <param name="budget">What the memory is taken from; null for a small request, which is not counted.</param>
-internal sealed class RequestFrame(int length, bool pooled, RequestMemory? budget)
+/// <param name="pooled">Whether the buffer is used again, if the request is large: then no part of it may be kept.</param>
+/// <param name="memory">What the memory is taken from; null for a small request, which is not counted.</param>
+internal sealed class RequestFrame(int length, bool pooled, RequestMemory? memory)
 {
     /// <summary>The least memory that a request takes from the budget, unless it is smaller.</summary>
     internal const int FirstStep = 8 * RequestMemory.SmallRequest;
@@ -63,14 +63,14 @@ internal sealed class RequestFrame(int length, bool pooled, RequestMemory? budge
         if (!Abandoned)
             Return(_array);
 
-        budget?.Release(_reserved);
+        memory?.Release(_reserved);
         if (_isOverdrawn)
-            budget!.ReleaseOverdraft();
+            memory!.ReleaseOverdraft();
     }
 
     private int CapacityFor(int needed)
     {
-        if (budget is null)
+        if (memory is null)
             return length;
 
         long capacity = FirstStep;
@@ -83,22 +83,22 @@ internal sealed class RequestFrame(int length, bool pooled, RequestMemory? budge
     private async ValueTask GrowAsync(int capacity, CancellationToken closed)
     {
         Debug.Assert(_released == 0, "A request is filled before it is released.");
-        if (budget is not null && !_isOverdrawn)
+        if (memory is not null && !_isOverdrawn)
         {
             long more = capacity - _reserved;
-            _isOverdrawn = !await budget.ReserveAsync(more, closed);
+            _isOverdrawn = !await memory.ReserveAsync(more, closed);
             _reserved += _isOverdrawn ? 0 : more;
         }
 
         byte[] smaller = _array;
-        _array = pooled ? ArrayPool<byte>.Shared.Rent(capacity) : GC.AllocateUninitializedArray<byte>(capacity);
+        _array = pooled && memory is not null ? memory.Buffers.Rent(capacity) : GC.AllocateUninitializedArray<byte>(capacity);
         smaller.AsSpan(0, _filled).CopyTo(_array);
         Return(smaller);
     }
 
     private void Return(byte[] array)
     {
-        if (pooled && array.Length > 0)
-            ArrayPool<byte>.Shared.Return(array);
+        if (pooled && memory is not null && array.Length > 0)
+            memory.Buffers.Return(array);
     }
 }

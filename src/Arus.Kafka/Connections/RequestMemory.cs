@@ -17,6 +17,8 @@ internal sealed class RequestMemory(KafkaListenerOptions options)
     /// </summary>
     private readonly SemaphoreSlim _overdraft = new(1, 1);
 
+    public RequestBuffers Buffers { get; } = new();
+
     /// <summary>The bytes that are taken from the budget.</summary>
     public long UsedBytes => _budget.Used;
 

@@ -23,6 +23,7 @@ public static class KafkaHosting
         services.AddSingleton(provider => new KafkaMetrics(provider.GetRequiredService<IMeterFactory>().Create(KafkaMetrics.MeterName)));
         services.AddSingleton<ConnectionRegistry>();
         services.AddSingleton<RequestMemory>();
+        services.AddSingleton<TransportMemoryPool>();
         services.AddSingleton<TopicCache>();
         services.AddSingleton<AllTopics>();
         services.AddSingleton<ClusterCache>();
@@ -37,7 +38,7 @@ public static class KafkaHosting
 
         services.AddSingleton<KafkaConnectionHandler>();
         services.AddHostedService<KafkaServer>();
-        services.AddHostedService<IdleConnectionSweeper>();
+        services.AddHostedService<ListenerSweeper>();
         return services;
     }
 }

@@ -20,8 +20,8 @@ namespace Arus.Kafka;
 /// ports are bound: with port 0 they are not known before.
 /// </summary>
 internal sealed class KafkaServer(
-    IReadOnlyList<KafkaListener> listeners, KafkaListenerOptions options, KafkaConnectionHandler handler, LocalBroker broker,
-    IGrainFactory grains, ILoggerFactory loggers, IMeterFactory meters)
+    IReadOnlyList<KafkaListener> listeners, KafkaListenerOptions options, KafkaConnectionHandler handler, TransportMemoryPool memory,
+    LocalBroker broker, IGrainFactory grains, ILoggerFactory loggers, IMeterFactory meters)
     : IHostedService, IHttpApplication<IFeatureCollection>, IAsyncDisposable
 {
     private readonly List<(KafkaListener Listener, ListenOptions Endpoint)> _bound = [];
@@ -37,7 +37,7 @@ internal sealed class KafkaServer(
         builder.WebHost.ConfigureKestrel(Listen);
         builder.Services.AddSingleton(loggers);
         builder.Services.AddSingleton(meters);
-        builder.Services.AddSingleton<IMemoryPoolFactory<byte>, TransportMemoryPoolFactory>();
+        builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(new TransportMemoryPoolFactory(memory));
         builder.Services.Configure<SocketTransportOptions>(transport =>
         {
             transport.NoDelay = true;

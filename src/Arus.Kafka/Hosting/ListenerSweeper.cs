@@ -3,13 +3,15 @@ using Microsoft.Extensions.Logging;
 
 namespace Arus.Kafka;
 
-/// <summary>Periodically closes connections that are idle or too slow, and removes idle appenders.</summary>
-internal sealed partial class IdleConnectionSweeper(
-    ConnectionRegistry connections, AppendScheduler appends, KafkaListenerOptions options, TimeProvider time,
-    ILogger<IdleConnectionSweeper> logger)
+/// <summary>
+/// Periodically closes connections that are idle or too slow, removes idle appenders, and lets go the buffers that a burst left.
+/// </summary>
+internal sealed partial class ListenerSweeper(
+    ConnectionRegistry connections, AppendScheduler appends, RequestMemory memory, TransportMemoryPool transport,
+    KafkaListenerOptions options, TimeProvider time, ILogger<ListenerSweeper> logger)
     : BackgroundService
 {
-    private static readonly TimeSpan MaxPeriod = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan MaxPeriod = TimeSpan.FromSeconds(10);
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -33,8 +35,10 @@ internal sealed partial class IdleConnectionSweeper(
             connection.CloseIfLate();
 
         appends.Sweep();
+        memory.Buffers.Trim();
+        transport.Trim();
     }
 
-    [LoggerMessage(Level = LogLevel.Debug, Message = "The sweep of idle connections stops")]
+    [LoggerMessage(Level = LogLevel.Debug, Message = "The sweep of connections stops")]
     private static partial void LogStopped(ILogger logger);
 }
