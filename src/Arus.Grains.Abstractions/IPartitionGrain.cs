@@ -68,7 +68,7 @@ public static class PartitionKey
 
 /// <param name="RequiredAcks">0, 1 or -1 (all).</param>
 /// <param name="TimeoutMs">How long to wait for the replicas; the append may still take effect after it.</param>
-/// <param name="Entries">Each segment is one entry: whole record batches (magic 2) that are appended or refused as one unit.</param>
+/// <param name="Entries">Each segment is one entry: a record batch (magic 2), which is appended or refused by itself.</param>
 [GenerateSerializer, Immutable, Alias("arus.PartitionAppend")]
 public sealed record PartitionAppend(short RequiredAcks, int TimeoutMs, RecordBytes Entries);
 

@@ -44,7 +44,7 @@ internal sealed class RowBuilder(ProducerStateManager producers, TopicConfig con
             Memory<byte> batch = _batches.GetMemory(length)[..length];
             entry[..length].CopyTo(batch.Span);
             entry = entry[length..];
-            BatchStamp.Write(batch, _next, epoch, origin, config.LogAppendTime ? nowMs : null);
+            BatchStamp.Write(batch, _next, epoch, config.LogAppendTime ? nowMs : null);
             _batches.Advance(length);
             var header = new RecordBatchHeader(batch.Span);
             _next = header.NextOffset;

@@ -1,8 +1,8 @@
 namespace Arus.Storage;
 
 /// <summary>
-/// The log of one partition: record batches (magic 2) in offset order, kept as the producer sent them except for the base offset,
-/// the leader epoch and, under <c>message.timestamp.type=LogAppendTime</c>, the timestamp.
+/// The log of one partition: record batches (magic 2) in offset order, kept as the producer sent them except for what the leader
+/// writes: base offset, leader epoch, maximum timestamp, timestamp type, and the offset deltas of records that are not compressed.
 /// </summary>
 /// <remarks>
 /// <para>Thread-safe. The order of appends is the order in which <see cref="AppendAsync"/> is entered, so one logical thread calls it;
@@ -41,7 +41,8 @@ public interface IPartitionLog : IAsyncDisposable
 
     /// <summary>
     /// Appends the entries in their order and completes when all that was accepted is durable to the configured degree. An entry is
-    /// one or more whole batches, which are appended together or not at all; entries are accepted or refused one by one.
+    /// one batch of a producer, or whole batches of the broker or of the leader, which are appended together or not at all; entries are
+    /// accepted or refused one by one.
     /// </summary>
     /// <param name="entries">Left alone by the caller until the task completes.</param>
     /// <param name="leaderEpoch">
@@ -133,7 +134,7 @@ public interface IPartitionLogProvider : IAsyncDisposable
 /// <summary>Who appends, which decides what is checked.</summary>
 public enum AppendOrigin
 {
-    /// <summary>A producer: everything is validated, control batches are refused, offsets are given here.</summary>
+    /// <summary>A producer: everything is opened, validated and corrected, control batches are refused, offsets are given here.</summary>
     Client = 0,
 
     /// <summary>The broker itself, as transaction and group coordinator: control batches are allowed, offsets are given here.</summary>

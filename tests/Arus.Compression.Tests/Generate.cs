@@ -5,6 +5,21 @@ namespace Arus.Compression.Tests;
 /// <summary>A record as a test sees it.</summary>
 internal sealed record TestRecord(long Timestamp, byte[]? Key, byte[]? Value, (string Name, byte[]? Value)[] Headers);
 
+/// <summary>Counts the records of a walk.</summary>
+internal struct RecordCount : IRecordVisitor
+{
+    public int Records { get; private set; }
+
+    public int NullKeys { get; private set; }
+
+    public bool Visit(int index, long timestampDelta, int offsetDelta, bool isKeyNull)
+    {
+        Records++;
+        NullKeys += isKeyNull ? 1 : 0;
+        return true;
+    }
+}
+
 /// <summary>Generators of records, of data to compress and of damage.</summary>
 internal static class Generate
 {

@@ -39,7 +39,9 @@ public class RecordBatchTests
             Assert.Equal(expected.Max(r => r.Timestamp), header.MaxTimestamp);
             Assert.Equal(expected[0].Timestamp, header.BaseTimestamp);
             using var scratch = new PooledBufferWriter();
-            Assert.Equal(ValidationResult.Ok, RecordBatchPayload.Validate(batch, scratch, requireKeys: false, out _));
+            var count = new RecordCount();
+            Assert.Equal(ValidationResult.Ok, RecordBatchPayload.Walk(batch, scratch, ref count));
+            Assert.Equal((expected.Length, expected.Count(record => record.Key is null)), (count.Records, count.NullKeys));
             Assert.Equal(ValidationResult.Ok, RecordBatchPayload.TryOpen(batch, scratch, out ReadOnlyMemory<byte> payload));
             AssertRecords(expected, header, payload);
         },

@@ -6,13 +6,15 @@ namespace Arus.Kafka.Tests;
 /// <summary>Requests as clients would send them.</summary>
 internal static class Messages
 {
-    public static byte[] Batch(params string[] values)
+    public static byte[] Batch(params string[] values) => Batch(CompressionType.None, values);
+
+    public static byte[] Batch(CompressionType compression, params string[] values)
     {
         using var builder = new RecordBatchBuilder();
         foreach (string value in values)
             builder.Append(1_700_000_000_000, null, System.Text.Encoding.UTF8.GetBytes(value));
 
-        return builder.Build(new RecordBatchOptions()).ToArray();
+        return builder.Build(new RecordBatchOptions { Compression = compression }).ToArray();
     }
 
     public static ProduceRequest Produce(string topic, int partition, byte[] batch, short acks = -1) =>

@@ -5,28 +5,30 @@ namespace Arus.Compression;
 /// <summary>The codecs of record batches, all of them managed code. All methods are thread-safe.</summary>
 public static class Codec
 {
-    private delegate void Compressing(ReadOnlySpan<byte> source, PooledBufferWriter destination);
-
-    private delegate ValidationResult Decompressing(ReadOnlySpan<byte> source, PooledBufferWriter destination, int maxOutput);
-
-    /// <summary>By the number of the compression type.</summary>
-    private static readonly (Compressing Compress, Decompressing TryDecompress)[] All =
-    [
-        (static (source, destination) => destination.Write(source), Copy),
-        (GzipCodec.Compress, GzipCodec.TryDecompress),
-        (SnappyCodec.Compress, SnappyCodec.TryDecompress),
-        (Lz4Codec.Compress, Lz4Codec.TryDecompress),
-        (ZstdCodec.Compress, ZstdCodec.TryDecompress),
-    ];
-
     /// <summary>Compresses <paramref name="source"/> as one stream.</summary>
     /// <exception cref="ArgumentOutOfRangeException">No such codec.</exception>
     public static void Compress(CompressionType type, ReadOnlySpan<byte> source, PooledBufferWriter destination)
     {
-        if (type > CompressionType.Zstd)
-            throw new ArgumentOutOfRangeException(nameof(type), type, "No such codec.");
-
-        All[(int)type].Compress(source, destination);
+        switch (type)
+        {
+            case CompressionType.None:
+                destination.Write(source);
+                break;
+            case CompressionType.Gzip:
+                GzipCodec.Compress(source, destination);
+                break;
+            case CompressionType.Snappy:
+                SnappyCodec.Compress(source, destination);
+                break;
+            case CompressionType.Lz4:
+                Lz4Codec.Compress(source, destination);
+                break;
+            case CompressionType.Zstd:
+                ZstdCodec.Compress(source, destination);
+                break;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(type), type, "No such codec.");
+        }
     }
 
     /// <summary>Decompresses a whole stream. On failure, part of the output may have been written.</summary>
@@ -36,10 +38,25 @@ public static class Codec
     public static ValidationResult TryDecompress(
         CompressionType type, ReadOnlySpan<byte> source, PooledBufferWriter destination, int maxOutput)
     {
+        var output = new WholeOutput(destination);
+        return TryDecompress(type, source, ref output, maxOutput);
+    }
+
+    /// <summary>Decompresses a stream piece by piece, as long as the output wants more.</summary>
+    internal static ValidationResult TryDecompress<TOutput>(
+        CompressionType type, ReadOnlySpan<byte> source, ref TOutput output, int maxOutput)
+        where TOutput : struct, IDecompressionOutput, allows ref struct
+    {
         ArgumentOutOfRangeException.ThrowIfNegative(maxOutput);
-        return type <= CompressionType.Zstd
-            ? All[(int)type].TryDecompress(source, destination, maxOutput)
-            : new ValidationResult(ErrorCode.UnsupportedCompressionType, $"Compression type {(int)type} is not known.");
+        return type switch
+        {
+            CompressionType.None => Copy(source, ref output, maxOutput),
+            CompressionType.Gzip => GzipCodec.TryDecompress(source, ref output, maxOutput),
+            CompressionType.Snappy => SnappyCodec.TryDecompress(source, ref output, maxOutput),
+            CompressionType.Lz4 => Lz4Codec.TryDecompress(source, ref output, maxOutput),
+            CompressionType.Zstd => ZstdCodec.TryDecompress(source, ref output, maxOutput),
+            _ => new ValidationResult(ErrorCode.UnsupportedCompressionType, $"Compression type {(int)type} is not known."),
+        };
     }
 
     internal static ValidationResult TooLarge(string codec, int maxOutput) =>
@@ -48,12 +65,14 @@ public static class Codec
     internal static ValidationResult Corrupt(string codec, string reason) =>
         ValidationResult.Corrupt($"The {codec} data is damaged: {reason}.");
 
-    private static ValidationResult Copy(ReadOnlySpan<byte> source, PooledBufferWriter destination, int maxOutput)
+    private static ValidationResult Copy<TOutput>(ReadOnlySpan<byte> source, ref TOutput output, int maxOutput)
+        where TOutput : struct, IDecompressionOutput, allows ref struct
     {
         if (source.Length > maxOutput)
             return TooLarge("uncompressed", maxOutput);
 
-        destination.Write(source);
+        source.CopyTo(output.GetSpan(Math.Max(1, source.Length)));
+        output.Advance(source.Length);
         return ValidationResult.Ok;
     }
 }

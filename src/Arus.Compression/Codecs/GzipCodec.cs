@@ -33,7 +33,8 @@ internal static class GzipCodec
         }
     }
 
-    public static unsafe ValidationResult TryDecompress(ReadOnlySpan<byte> source, PooledBufferWriter destination, int maxOutput)
+    public static unsafe ValidationResult TryDecompress<TOutput>(ReadOnlySpan<byte> source, ref TOutput output, int maxOutput)
+        where TOutput : struct, IDecompressionOutput, allows ref struct
     {
         if (source.Length < MinSize)
             return Corrupt("it ends early");
@@ -44,31 +45,39 @@ internal static class GzipCodec
             using var gzip = new GZipStream(input, CompressionMode.Decompress);
             try
             {
-                int total = 0;
-                int read;
-                do
-                {
-                    // One byte of room beyond the limit tells the end of the member from more output.
-                    Span<byte> free = destination.GetSpan(ChunkSize);
-                    read = gzip.Read(free[..(int)Math.Min(free.Length, maxOutput - total + 1L)]);
-                    if (read > maxOutput - total)
-                        return Codec.TooLarge("gzip", maxOutput);
-
-                    total += read;
-                    destination.Advance(read);
-                }
-                while (read > 0);
-
-                // The framework takes a member that is cut short for a whole one, so its length field is compared here.
-                return BinaryPrimitives.ReadUInt32LittleEndian(source[^sizeof(uint)..]) == (uint)total
-                    ? ValidationResult.Ok
-                    : Corrupt("it ends early, or holds more than one member");
+                return Copy(gzip, source[^sizeof(uint)..], ref output, maxOutput);
             }
             catch (InvalidDataException e)
             {
                 return Corrupt(e.Message);
             }
         }
+    }
+
+    private static ValidationResult Copy<TOutput>(
+        GZipStream gzip, ReadOnlySpan<byte> lengthField, ref TOutput output, int maxOutput)
+        where TOutput : struct, IDecompressionOutput, allows ref struct
+    {
+        int total = 0;
+        int read;
+        do
+        {
+            // One byte of room beyond the limit tells the end of the member from more output.
+            Span<byte> free = output.GetSpan(ChunkSize);
+            read = gzip.Read(free[..(int)Math.Min(free.Length, maxOutput - total + 1L)]);
+            if (read > maxOutput - total)
+                return Codec.TooLarge("gzip", maxOutput);
+
+            total += read;
+            if (read > 0 && !output.Advance(read))
+                return ValidationResult.Ok;
+        }
+        while (read > 0);
+
+        // The framework takes a member that is cut short for a whole one, so its length field is compared here.
+        return BinaryPrimitives.ReadUInt32LittleEndian(lengthField) == (uint)total
+            ? ValidationResult.Ok
+            : Corrupt("it ends early, or holds more than one member");
     }
 
     private static ValidationResult Corrupt(string reason) => Codec.Corrupt("gzip", reason);

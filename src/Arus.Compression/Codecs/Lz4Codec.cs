@@ -50,24 +50,18 @@ internal static class Lz4Codec
         destination.Advance(sizeof(uint));
     }
 
-    public static ValidationResult TryDecompress(ReadOnlySpan<byte> source, PooledBufferWriter destination, int maxOutput)
+    /// <summary>Reads the first frame. What follows it is left alone, as every Kafka client does.</summary>
+    public static ValidationResult TryDecompress<TOutput>(ReadOnlySpan<byte> source, ref TOutput output, int maxOutput)
+        where TOutput : struct, IDecompressionOutput, allows ref struct
     {
-        int limit = maxOutput;
-        do
-        {
-            int before = destination.WrittenCount;
-            var frame = new FrameReader(source);
-            ValidationResult result = frame.TryRead(destination, limit);
-            if (!result.IsOk)
-                return result.Error == ErrorCode.MessageTooLarge ? Codec.TooLarge("lz4", maxOutput) : result;
-
-            limit -= destination.WrittenCount - before;
-            source = frame.Rest;
-        }
-        while (!source.IsEmpty);
-
-        return ValidationResult.Ok;
+        var frame = new FrameReader(source);
+        return frame.TryRead(ref output, maxOutput);
     }
+
+    /// <inheritdoc cref="Lz4Frames.IsLinked"/>
+    public static bool IsLinked(ReadOnlySpan<byte> source) =>
+        source.Length >= FrameReader.MinHeaderSize && BinaryPrimitives.ReadUInt32LittleEndian(source) == FrameMagic
+        && source[4] >> 6 == 1 && (source[4] & FrameReader.IndependentBit) == 0;
 
     private static ValidationResult Corrupt(string reason) => Codec.Corrupt("lz4", reason);
 
@@ -76,7 +70,8 @@ internal static class Lz4Codec
     /// <summary>Reads one frame from the front of its bytes.</summary>
     private ref struct FrameReader(ReadOnlySpan<byte> source)
     {
-        private const int MinHeaderSize = 7;
+        public const int MinHeaderSize = 7;
+        public const int IndependentBit = 0x20;
 
         private ReadOnlySpan<byte> _rest = source;
         private bool _isIndependent;
@@ -84,23 +79,23 @@ internal static class Lz4Codec
         private bool _hasContentChecksum;
         private long? _contentSize;
         private int _maxBlockSize;
+        private int _written;
+        private XXH32.State _contentHash;
 
-        /// <summary>What follows the frame.</summary>
-        public readonly ReadOnlySpan<byte> Rest => _rest;
-
-        public ValidationResult TryRead(PooledBufferWriter destination, int maxOutput)
+        public ValidationResult TryRead<TOutput>(ref TOutput output, int maxOutput)
+            where TOutput : struct, IDecompressionOutput, allows ref struct
         {
-            int start = destination.WrittenCount;
+            bool wantsMore = true;
             ValidationResult result = TryReadHeader();
-            while (result.IsOk)
+            while (result.IsOk && wantsMore)
             {
                 if (!TryReadNumber(out uint size))
                     return Corrupt("it ends early");
 
                 if (size == 0)
-                    return TryReadEnd(destination.WrittenSpan[start..]);
+                    return TryReadEnd();
 
-                result = TryReadBlock(size, destination, start, maxOutput);
+                result = TryReadBlock(size, ref output, maxOutput, out wantsMore);
             }
 
             return result;
@@ -122,17 +117,20 @@ internal static class Lz4Codec
             if (_rest.Length < size || _rest[size - 1] != (byte)(HashOf(_rest[4..(size - 1)]) >> 8))
                 return Corrupt("its frame header's checksum is wrong");
 
-            _isIndependent = (flags & 0x20) != 0;
+            _isIndependent = (flags & IndependentBit) != 0;
             _hasBlockChecksum = (flags & 0x10) != 0;
             _hasContentChecksum = (flags & 0x04) != 0;
+            XXH32.Reset(ref _contentHash);
             _contentSize = hasContentSize ? BinaryPrimitives.ReadInt64LittleEndian(_rest[6..]) : null;
             _maxBlockSize = 1 << maxBlockBits;
             _rest = _rest[size..];
             return ValidationResult.Ok;
         }
 
-        private ValidationResult TryReadBlock(uint sizeField, PooledBufferWriter destination, int start, int maxOutput)
+        private ValidationResult TryReadBlock<TOutput>(uint sizeField, ref TOutput output, int maxOutput, out bool wantsMore)
+            where TOutput : struct, IDecompressionOutput, allows ref struct
         {
+            wantsMore = false;
             bool isStored = (sizeField & StoredBit) != 0;
             int size = (int)(sizeField & ~StoredBit);
             if (size > _maxBlockSize || size > _rest.Length)
@@ -143,34 +141,36 @@ internal static class Lz4Codec
             if (_hasBlockChecksum && (!TryReadNumber(out uint checksum) || checksum != HashOf(block)))
                 return Corrupt("a block's checksum is wrong");
 
-            int room = maxOutput - (destination.WrittenCount - start);
             int capacity = isStored ? size : (int)Math.Min(_maxBlockSize, (long)size * MaxExpansion);
-            Span<byte> free = destination.GetSpan(Math.Max(1, capacity))[..capacity];
-            int written = isStored ? size : Decode(block, free, destination.WrittenSpan[start..]);
+            int window = _isIndependent ? 0 : Math.Min(_written, WindowSize);
+            Span<byte> free = output.GetSpan(Math.Max(1, capacity), window)[..capacity];
+            int written = isStored ? size : Decode(block, free, output.Window[^window..]);
             if (written < 0)
                 return Corrupt("a block is malformed");
 
-            if (written > room)
+            if (written > maxOutput - _written)
                 return Codec.TooLarge("lz4", maxOutput);
 
             if (isStored)
                 block.CopyTo(free);
 
-            destination.Advance(written);
+            _written += written;
+            if (_hasContentChecksum)
+                XXH32.Update(ref _contentHash, free[..written]);
+
+            wantsMore = output.Advance(written);
             return ValidationResult.Ok;
         }
 
-        private readonly int Decode(ReadOnlySpan<byte> block, Span<byte> output, ReadOnlySpan<byte> before) =>
-            _isIndependent || before.IsEmpty
-                ? BlockCodec.Decode(block, output)
-                : BlockCodec.Decode(block, output, before[^Math.Min(before.Length, WindowSize)..]);
+        private static int Decode(ReadOnlySpan<byte> block, Span<byte> output, ReadOnlySpan<byte> window) =>
+            window.IsEmpty ? BlockCodec.Decode(block, output) : BlockCodec.Decode(block, output, window);
 
-        private ValidationResult TryReadEnd(ReadOnlySpan<byte> content)
+        private ValidationResult TryReadEnd()
         {
-            if (_contentSize is { } size && size != content.Length)
-                return Corrupt($"it holds {content.Length} bytes instead of {size}");
+            if (_contentSize is { } size && size != _written)
+                return Corrupt($"it holds {_written} bytes instead of {size}");
 
-            return _hasContentChecksum && (!TryReadNumber(out uint checksum) || checksum != HashOf(content))
+            return _hasContentChecksum && (!TryReadNumber(out uint checksum) || checksum != XXH32.Digest(_contentHash))
                 ? Corrupt("its content's checksum is wrong")
                 : ValidationResult.Ok;
         }

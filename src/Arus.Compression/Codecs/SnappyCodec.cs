@@ -35,25 +35,27 @@ internal static class SnappyCodec
         }
     }
 
-    public static ValidationResult TryDecompress(ReadOnlySpan<byte> source, PooledBufferWriter destination, int maxOutput)
+    public static ValidationResult TryDecompress<TOutput>(ReadOnlySpan<byte> source, ref TOutput output, int maxOutput)
+        where TOutput : struct, IDecompressionOutput, allows ref struct
     {
         try
         {
             if (!source.StartsWith(FrameMagic))
-                return TryDecompressBlock(source, destination, ref maxOutput);
+                return TryDecompressBlock(source, ref output, ref maxOutput, out _);
 
             if (source.Length < FrameHeaderSize)
                 return Corrupt("its frame header is cut short");
 
             ReadOnlySpan<byte> blocks = source[FrameHeaderSize..];
             ValidationResult result = ValidationResult.Ok;
-            while (!blocks.IsEmpty && result.IsOk)
+            bool wantsMore = true;
+            while (!blocks.IsEmpty && result.IsOk && wantsMore)
             {
                 int size = blocks.Length < sizeof(int) ? -1 : BinaryPrimitives.ReadInt32BigEndian(blocks);
                 if (size < 0 || size > blocks.Length - sizeof(int))
                     return Corrupt("a block runs past its end");
 
-                result = TryDecompressBlock(blocks.Slice(sizeof(int), size), destination, ref maxOutput);
+                result = TryDecompressBlock(blocks.Slice(sizeof(int), size), ref output, ref maxOutput, out wantsMore);
                 blocks = blocks[(sizeof(int) + size)..];
             }
 
@@ -65,8 +67,11 @@ internal static class SnappyCodec
         }
     }
 
-    private static ValidationResult TryDecompressBlock(ReadOnlySpan<byte> block, PooledBufferWriter destination, ref int maxOutput)
+    private static ValidationResult TryDecompressBlock<TOutput>(
+        ReadOnlySpan<byte> block, ref TOutput output, ref int maxOutput, out bool wantsMore)
+        where TOutput : struct, IDecompressionOutput, allows ref struct
     {
+        wantsMore = false;
         int length = Snappy.GetUncompressedLength(block);
         if (length > maxOutput)
             return Codec.TooLarge("snappy", maxOutput);
@@ -74,11 +79,11 @@ internal static class SnappyCodec
         if (length < 0 || length > (long)block.Length * MaxExpansion)
             return Corrupt($"{block.Length} bytes cannot hold the {length} that it claims");
 
-        Span<byte> free = destination.GetSpan(Math.Max(1, length))[..length];
+        Span<byte> free = output.GetSpan(Math.Max(1, length))[..length];
         if (!Snappy.TryDecompress(block, free, out int written) || written != length)
             return Corrupt("it ends early");
 
-        destination.Advance(length);
+        wantsMore = output.Advance(length);
         maxOutput -= length;
         return ValidationResult.Ok;
     }

@@ -15,6 +15,7 @@ internal static class ZstdCodec
     private const int MinWindowLog = 23;
     private const int MaxWindowLog = 27;
     private const int MinChunk = 64 * 1024;
+    private const int MaxChunk = 1024 * 1024;
 
     private static readonly ContextPool<Compressor> Compressors = new(() => new Compressor(Level));
     private static readonly ContextPool<Decompressor> Decompressors = new(() => new Decompressor());
@@ -32,16 +33,18 @@ internal static class ZstdCodec
         }
     }
 
-    public static ValidationResult TryDecompress(ReadOnlySpan<byte> source, PooledBufferWriter destination, int maxOutput)
+    public static ValidationResult TryDecompress<TOutput>(ReadOnlySpan<byte> source, ref TOutput output, int maxOutput)
+        where TOutput : struct, IDecompressionOutput, allows ref struct
     {
         Decompressor decompressor = Decompressors.Rent();
+        bool isLarge = false;
         try
         {
             // A frame's window is memory too: beyond the usual, no more of it than the output may have.
             int windowLog = Math.Clamp(BitOperations.Log2((uint)Math.Max(1, maxOutput)) + 1, MinWindowLog, MaxWindowLog);
             decompressor.ResetStream();
             decompressor.SetParameter(ZSTD_dParameter.ZSTD_d_windowLogMax, windowLog);
-            return Decode(decompressor, source, destination, maxOutput);
+            return Decode(decompressor, source, ref output, maxOutput, ref isLarge);
         }
         catch (ZstdException e)
         {
@@ -49,17 +52,24 @@ internal static class ZstdCodec
         }
         finally
         {
-            Decompressors.Return(decompressor);
+            // A context keeps the memory of the largest window that it has met.
+            if (isLarge)
+                decompressor.Dispose();
+            else
+                Decompressors.Return(decompressor);
         }
     }
 
-    private static ValidationResult Decode(
-        Decompressor decompressor, ReadOnlySpan<byte> source, PooledBufferWriter destination, int maxOutput)
+    private static ValidationResult Decode<TOutput>(
+        Decompressor decompressor, ReadOnlySpan<byte> source, ref TOutput output, int maxOutput, ref bool isLarge)
+        where TOutput : struct, IDecompressionOutput, allows ref struct
     {
-        for (int room = maxOutput; ;)
+        int room = maxOutput;
+        int chunk = BeginFrame(source, ref isLarge);
+        while (true)
         {
             // One byte of room beyond the limit tells the end of the frame from more output.
-            Span<byte> free = destination.GetSpan(Math.Clamp(room, 1, MinChunk));
+            Span<byte> free = output.GetSpan(Math.Clamp(room, 1, chunk));
             OperationStatus status = decompressor.UnwrapStream(
                 source, free[..(int)Math.Min(free.Length, room + 1L)], out int consumed, out int produced);
             if (produced > room)
@@ -67,13 +77,32 @@ internal static class ZstdCodec
 
             source = source[consumed..];
             room -= produced;
-            destination.Advance(produced);
-            if (source.IsEmpty && status == OperationStatus.Done)
+            if ((produced > 0 && !output.Advance(produced)) || (source.IsEmpty && status == OperationStatus.Done))
                 return ValidationResult.Ok;
 
             if (consumed == 0 && produced == 0)
                 return Codec.Corrupt("zstd", "it ends early");
+
+            if (status == OperationStatus.Done)
+                chunk = BeginFrame(source, ref isLarge);
         }
+    }
+
+    /// <summary>
+    /// How much room to give for a frame at a time. A frame that says how much it holds is decompressed at once if that is not much:
+    /// then it needs no window of its own.
+    /// </summary>
+    private static unsafe int BeginFrame(ReadOnlySpan<byte> source, ref bool isLarge)
+    {
+        ZSTD_frameHeader header;
+        fixed (byte* start = source)
+        {
+            if (Methods.ZSTD_getFrameHeader(&header, start, (nuint)source.Length) != 0)
+                return MinChunk; // It is no frame, as decompressing it will tell.
+        }
+
+        isLarge |= header.windowSize > 1 << MinWindowLog;
+        return header.frameContentSize is > MinChunk and <= MaxChunk ? (int)header.frameContentSize : MinChunk;
     }
 
     /// <summary>Contexts kept for reuse, since they take long to create; what does not fit is freed.</summary>

@@ -1,14 +1,14 @@
 namespace Arus.Compression;
 
-/// <summary>The records of a batch, uncompressed, for a <see cref="RecordReader"/>.</summary>
+/// <summary>The records of a batch, uncompressed.</summary>
 public static class RecordBatchPayload
 {
     /// <summary>The decompressed size limit of a batch where the caller sets none.</summary>
     public const int DefaultMaxBytes = 256 * 1024 * 1024;
 
     /// <summary>
-    /// Opens a batch: the payload is a slice of it when it is not compressed, otherwise of <paramref name="scratch"/>, which is
-    /// cleared first, and valid until the next use of that.
+    /// Opens a batch for a <see cref="RecordReader"/>: the payload is a slice of it when it is not compressed, otherwise of
+    /// <paramref name="scratch"/>, which is cleared first, and valid until the next use of that.
     /// </summary>
     /// <param name="batch">A batch that passed <see cref="RecordBatches.Validate"/>.</param>
     /// <param name="scratch">Receives the decompressed records; untouched when the batch is not compressed.</param>
@@ -29,46 +29,38 @@ public static class RecordBatchPayload
         return result;
     }
 
-    /// <summary>Validates a producer's records: well-formed, as many as counted, offset deltas 0, 1, 2, …, nothing after.</summary>
-    /// <param name="batch">One that passed <see cref="RecordBatches.Validate"/> and <see cref="RecordBatches.ValidateForAppend"/>.</param>
-    /// <param name="requireKeys">For a compacted topic: a null key is <see cref="ErrorCode.InvalidRecord"/>.</param>
-    /// <param name="badRecord">The index of the record at fault; -1 for none in particular.</param>
-    public static ValidationResult Validate(
-        ReadOnlyMemory<byte> batch, PooledBufferWriter scratch, bool requireKeys, out int badRecord, int maxBytes = DefaultMaxBytes)
+    /// <summary>
+    /// Shows every record of a batch to a visitor, and checks that they are well-formed, as many as the header counts, and nothing after
+    /// them. What is compressed is decompressed in pieces: the memory that it takes does not grow with the batch or its records.
+    /// </summary>
+    /// <param name="batch">A whole batch whose length was checked.</param>
+    /// <param name="scratch">Keeps the pieces; cleared first.</param>
+    /// <param name="maxRecordBytes">A longer record of a compressed batch is refused.</param>
+    /// <param name="maxBytes">The most bytes that a compressed batch may hold.</param>
+    /// <returns><see cref="ErrorCode.InvalidRecord"/>, or <see cref="ErrorCode.UnknownServerError"/> for a length that is no number, as
+    /// Kafka tells; and the errors of <see cref="TryOpen"/>.</returns>
+    public static ValidationResult Walk<TVisitor>(
+        ReadOnlySpan<byte> batch, PooledBufferWriter scratch, ref TVisitor visitor,
+        int maxRecordBytes = int.MaxValue, int maxBytes = DefaultMaxBytes)
+        where TVisitor : struct, IRecordVisitor
     {
-        badRecord = -1;
-        ValidationResult opened = TryOpen(batch, scratch, out ReadOnlyMemory<byte> payload, maxBytes);
-        if (!opened.IsOk)
-            return opened;
-
-        int count = new RecordBatchHeader(batch.Span).Count;
-        return RecordBounds.AreSound(payload.Span, count, requireKeys)
-            ? ValidationResult.Ok
-            : Diagnose(payload, count, requireKeys, out badRecord);
-    }
-
-    /// <summary>Finds what is wrong with records that <see cref="RecordBounds"/> found malformed.</summary>
-    internal static ValidationResult Diagnose(ReadOnlyMemory<byte> payload, int count, bool requireKeys, out int badRecord)
-    {
-        var reader = new RecordReader(payload.Span, count);
-        for (badRecord = 0; reader.TryRead(out RecordView record); badRecord++)
+        var header = new RecordBatchHeader(batch);
+        ReadOnlySpan<byte> payload = batch[RecordBatchHeader.Size..];
+        bool isCompressed = header.Compression != CompressionType.None;
+        var scanner = new RecordScanner<TVisitor>(visitor, header.Count, isCompressed ? maxRecordBytes : int.MaxValue);
+        ValidationResult result = ValidationResult.Ok;
+        if (isCompressed)
         {
-            if (record.OffsetDelta != badRecord)
-            {
-                return ValidationResult.Invalid(
-                    $"Record {badRecord} has offset delta {record.OffsetDelta}; producers number their records 0, 1, 2 and so on.");
-            }
-
-            if (requireKeys && record.IsKeyNull)
-                return ValidationResult.Invalid($"Record {badRecord} has no key, which a compacted topic needs.");
+            scratch.Clear();
+            var output = new ScanOutput<TVisitor>(ref scanner, scratch);
+            result = Codec.TryDecompress(header.Compression, payload, ref output, maxBytes);
+        }
+        else
+        {
+            scanner.Feed(payload);
         }
 
-        if (!reader.Problem.IsOk)
-            return reader.Problem;
-
-        badRecord = -1;
-        return reader.Position == payload.Length
-            ? ValidationResult.Ok
-            : ValidationResult.Invalid($"{payload.Length - reader.Position} bytes follow the last of {count} records.");
+        visitor = scanner.Visitor;
+        return result.IsOk ? scanner.Finish() : result;
     }
 }

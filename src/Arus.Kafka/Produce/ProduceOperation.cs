@@ -48,7 +48,7 @@ internal sealed class ProduceOperation(ProduceRequest request, KafkaRequestConte
             ErrorCode = result.Error,
             BaseOffset = result.BaseOffset,
             LogAppendTimeMs = result.LogAppendTimeMs,
-            LogStartOffset = result.Error == ErrorCode.None ? logStartOffset : -1,
+            LogStartOffset = IsJudgedByLog(result.Error) ? logStartOffset : -1,
             ErrorMessage = result.Message,
             RecordErrors = result.RecordErrors is null ? [] : Array.ConvertAll(
                 result.RecordErrors,
@@ -59,6 +59,11 @@ internal sealed class ProduceOperation(ProduceRequest request, KafkaRequestConte
         };
         CountDown();
     }
+
+    /// <summary>Whether the log has looked into the batch, or at its producer: such answers carry the log start, as Kafka's do.</summary>
+    private static bool IsJudgedByLog(ErrorCode error) =>
+        error is ErrorCode.None or ErrorCode.UnknownServerError or ErrorCode.InvalidRecord or ErrorCode.InvalidTimestamp
+            or ErrorCode.OutOfOrderSequenceNumber or ErrorCode.InvalidProducerEpoch;
 
     private void CountDown()
     {

@@ -37,4 +37,7 @@ public enum RecordBatchAttributes : short
 
     /// <summary>The base timestamp is the time from which tombstones may be removed.</summary>
     DeleteHorizon = 0x40,
+
+    /// <summary>Every bit that means something.</summary>
+    Known = CompressionMask | LogAppendTime | Transactional | Control | DeleteHorizon,
 }

@@ -95,7 +95,8 @@ public readonly ref struct RecordBatchHeader
     /// <summary>The sequence of the last record; sequences wrap from 2^31 - 1 to 0.</summary>
     public int LastSequence => BaseSequence < 0 ? NoSequence : ProducerSequence.Add(BaseSequence, LastOffsetDelta);
 
-    public bool HasProducerId => ProducerId != NoProducerId;
+    /// <summary>Every id below 0 is none.</summary>
+    public bool HasProducerId => ProducerId >= 0;
 
     /// <summary>The number of records.</summary>
     public int Count => BinaryPrimitives.ReadInt32BigEndian(_bytes[CountAt..]);

@@ -36,6 +36,37 @@ public static class RecordBatches
     }
 
     /// <summary>
+    /// Takes the only batch of what a producer sends for a partition. Bytes behind it that are no whole batch are left out.
+    /// </summary>
+    /// <param name="records">What was sent; afterwards exactly the batch, or unchanged on failure.</param>
+    /// <returns><see cref="ErrorCode.InvalidRecord"/> for none, for more than one, and for an older format;
+    /// <see cref="ErrorCode.CorruptMessage"/> where no batch can begin.</returns>
+    public static ValidationResult TakeOnly(ref ReadOnlyMemory<byte> records)
+    {
+        ValidationResult problem = MeasureSent(records.Span, out int size);
+        if (!problem.IsOk)
+            return problem;
+
+        if (size == 0)
+        {
+            return ValidationResult.Invalid(records.IsEmpty
+                ? "There is no record batch to append."
+                : $"The batch is cut off: {records.Length} bytes were sent, and it says it has more.");
+        }
+
+        byte magic = records.Span[RecordBatchHeader.MagicAt];
+        if (magic != RecordBatchHeader.CurrentMagic)
+            return ValidationResult.Invalid(RefuseMagic(magic).Message!);
+
+        problem = MeasureSent(records.Span[size..], out int next);
+        if (next > 0)
+            return ValidationResult.Invalid("A producer sends one record batch at a time for a partition; here is another one behind it.");
+
+        records = problem.IsOk ? records[..size] : records;
+        return problem;
+    }
+
+    /// <summary>
     /// Validates the header and the CRC-32C of a whole batch, not its records. A valid batch is intact; whether a producer may
     /// append it, <see cref="ValidateForAppend"/> decides.
     /// </summary>
@@ -43,6 +74,13 @@ public static class RecordBatches
     /// <returns><see cref="ErrorCode.CorruptMessage"/> for bytes that do not fit together,
     /// <see cref="ErrorCode.UnsupportedForMessageFormat"/> for magic 0 and 1.</returns>
     public static ValidationResult Validate(ReadOnlySpan<byte> batch)
+    {
+        ValidationResult result = ValidateBytes(batch);
+        return result.IsOk ? ValidateCounts(new RecordBatchHeader(batch)) : result;
+    }
+
+    /// <summary>Like <see cref="Validate"/>, but what the header says of offsets and counts is not looked at.</summary>
+    public static ValidationResult ValidateBytes(ReadOnlySpan<byte> batch)
     {
         if (batch.Length < RecordBatchHeader.Size)
         {
@@ -62,40 +100,47 @@ public static class RecordBatches
         }
 
         uint crc = ComputeCrc(batch);
-        if (crc != header.Crc)
-            return ValidationResult.Corrupt($"The batch at offset {header.BaseOffset} has CRC-32C {crc:x8}, but says {header.Crc:x8}.");
-
-        return ValidateCounts(header);
+        return crc == header.Crc
+            ? ValidationResult.Ok
+            : ValidationResult.Corrupt($"The batch at offset {header.BaseOffset} has CRC-32C {crc:x8}, but says {header.Crc:x8}.");
     }
 
+    /// <summary>Validates what stands first in a producer's batch, and what its CRC does not cover.</summary>
+    public static ValidationResult ValidateBaseOffset(ReadOnlySpan<byte> batch) =>
+        BinaryPrimitives.ReadInt64BigEndian(batch) is var baseOffset and not 0
+            ? ValidationResult.Invalid($"The batch has base offset {baseOffset}; a producer's batches begin at 0.")
+            : ValidationResult.Ok;
+
     /// <summary>
-    /// Validates what a leader requires of a producer's batch besides <see cref="Validate"/>: consecutive offsets, a known codec,
-    /// no control batch.
+    /// Validates what a leader requires of the header of a producer's batch besides <see cref="ValidateBytes"/>: consecutive offsets,
+    /// no control batch, a sequence with a producer id, a known codec.
     /// </summary>
     public static ValidationResult ValidateForAppend(RecordBatchHeader header)
     {
-        if (header.Count == 0)
-            return ValidationResult.Invalid("A batch of a producer has at least one record.");
+        if (header.Count <= 0)
+            return ValidationResult.Invalid($"The batch says {header.Count} records; a producer's batch has at least one.");
 
-        if (header.Count != header.LastOffsetDelta + 1)
+        if (header.Count != (long)header.LastOffsetDelta + 1)
         {
             return ValidationResult.Invalid(
                 $"The batch has {header.Count} records, but its last offset delta is {header.LastOffsetDelta}, not {header.Count - 1}.");
         }
 
-        if (header.Compression > CompressionType.Zstd)
-            return new ValidationResult(ErrorCode.UnsupportedCompressionType, $"Compression type {(int)header.Compression} is not known.");
-
         if (header.IsControl)
             return ValidationResult.Invalid("Producers may not write control batches.");
+
+        if (header.HasProducerId && header.BaseSequence < 0)
+        {
+            return ValidationResult.Invalid(
+                $"Producer {header.ProducerId} sent sequence {header.BaseSequence}; sequences are 0 or more.");
+        }
 
         if (header.IsTransactional && !header.HasProducerId)
             return ValidationResult.Invalid("A transactional batch needs a producer id.");
 
-        return header.HasProducerId && (header.ProducerId < 0 || header.ProducerEpoch < 0 || header.BaseSequence < 0)
-            ? ValidationResult.Invalid(
-                $"Producer id {header.ProducerId}, epoch {header.ProducerEpoch} and sequence {header.BaseSequence} must be 0 or more.")
-            : ValidationResult.Ok;
+        return header.Compression <= CompressionType.Zstd
+            ? ValidationResult.Ok
+            : new ValidationResult(ErrorCode.UnsupportedCompressionType, $"Compression type {(int)header.Compression} is not known.");
     }
 
     /// <summary>The CRC-32C of what a batch's CRC covers: from the attributes to the end.</summary>
@@ -111,22 +156,13 @@ public static class RecordBatches
     /// <summary>Sets timestamp type <see cref="TimestampType.LogAppendTime"/> and the maximum timestamp, and updates the CRC.</summary>
     /// <param name="batch">Exactly one batch.</param>
     /// <param name="timestampMs">The leader's clock, Unix milliseconds.</param>
-    public static void SetLogAppendTime(Span<byte> batch, long timestampMs)
-    {
-        Span<byte> attributes = batch[RecordBatchHeader.AttributesAt..];
-        short bits = (short)(BinaryPrimitives.ReadInt16BigEndian(attributes) | (short)RecordBatchAttributes.LogAppendTime);
-        BinaryPrimitives.WriteInt16BigEndian(attributes, bits);
-        SetMaxTimestamp(batch, timestampMs);
-    }
+    public static void SetLogAppendTime(Span<byte> batch, long timestampMs) =>
+        SetTimestamp(batch, RecordBatchAttributes.LogAppendTime, timestampMs);
 
-    /// <summary>Sets the maximum timestamp of a batch and updates the CRC.</summary>
+    /// <summary>Sets timestamp type <see cref="TimestampType.CreateTime"/> and the maximum timestamp, and updates the CRC.</summary>
     /// <param name="batch">Exactly one batch.</param>
     /// <param name="timestampMs">The maximum timestamp of its records, Unix milliseconds.</param>
-    public static void SetMaxTimestamp(Span<byte> batch, long timestampMs)
-    {
-        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.MaxTimestampAt..], timestampMs);
-        WriteCrc(batch);
-    }
+    public static void SetCreateTime(Span<byte> batch, long timestampMs) => SetTimestamp(batch, RecordBatchAttributes.None, timestampMs);
 
     /// <summary>Sets producer id, epoch and base sequence of a built batch, and updates the CRC.</summary>
     /// <param name="batch">Exactly one batch.</param>
@@ -182,6 +218,35 @@ public static class RecordBatches
         return header.Count < 0 || header.Count > (long)header.LastOffsetDelta + 1
             ? ValidationResult.Corrupt($"The batch says {header.Count} records, but its last offset delta is {header.LastOffsetDelta}.")
             : ValidationResult.Ok;
+    }
+
+    /// <summary>The size of the whole batch at the front of a producer's bytes; 0 when they end before it does.</summary>
+    private static ValidationResult MeasureSent(ReadOnlySpan<byte> bytes, out int size)
+    {
+        const int MinLength = 14; // Of the oldest format: a shorter one is none at all.
+        size = 0;
+        if (bytes.Length < RecordBatchHeader.LogOverhead)
+            return ValidationResult.Ok;
+
+        int length = BinaryPrimitives.ReadInt32BigEndian(bytes[RecordBatchHeader.LengthAt..]);
+        if (length < MinLength)
+            return ValidationResult.Corrupt($"The batch length is {length}; no record batch is shorter than 49.");
+
+        if (bytes.Length > RecordBatchHeader.MagicAt && bytes[RecordBatchHeader.MagicAt] > RecordBatchHeader.CurrentMagic)
+            return RefuseMagic(bytes[RecordBatchHeader.MagicAt]);
+
+        size = bytes.Length - RecordBatchHeader.LogOverhead >= length ? length + RecordBatchHeader.LogOverhead : 0;
+        return ValidationResult.Ok;
+    }
+
+    private static void SetTimestamp(Span<byte> batch, RecordBatchAttributes type, long timestampMs)
+    {
+        // Bits that mean nothing do not stay when attributes are written.
+        RecordBatchAttributes kept =
+            new RecordBatchHeader(batch).Attributes & RecordBatchAttributes.Known & ~RecordBatchAttributes.LogAppendTime;
+        BinaryPrimitives.WriteInt16BigEndian(batch[RecordBatchHeader.AttributesAt..], (short)(kept | type));
+        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.MaxTimestampAt..], timestampMs);
+        WriteCrc(batch);
     }
 
     private static ValidationResult RefuseMagic(byte magic) => magic switch

@@ -4,22 +4,6 @@ namespace Arus.Storage;
 
 internal static class BatchTimestamps
 {
-    /// <summary>The greatest timestamp of the records, whatever the header says; the base timestamp if they cannot be opened.</summary>
-    public static long Max(ReadOnlyMemory<byte> batch)
-    {
-        var header = new RecordBatchHeader(batch.Span);
-        using var scratch = new PooledBufferWriter();
-        long max = header.BaseTimestamp;
-        if (RecordBatchPayload.TryOpen(batch, scratch, out ReadOnlyMemory<byte> payload).IsOk)
-        {
-            var reader = new RecordReader(payload.Span, header.Count);
-            while (reader.TryRead(out RecordView record))
-                max = Math.Max(max, header.BaseTimestamp + record.TimestampDelta);
-        }
-
-        return max;
-    }
-
     /// <summary>The first record at or behind an offset that is as late as a timestamp; null when the batch has none.</summary>
     /// <exception cref="LogException">The batch cannot be decompressed here; the message says why.</exception>
     public static LogTimestamp? FindFirst(ReadOnlyMemory<byte> batch, long timestamp, long fromOffset)

@@ -2,109 +2,161 @@ using Arus.Compression;
 
 namespace Arus.Storage;
 
-/// <summary>What a leader checks of batches that are to be appended. Not thread-safe: it keeps a buffer to decompress into.</summary>
+/// <summary>
+/// Opens and checks what is to be appended, once, and corrects what the leader writes itself: nothing that a producer's header says is
+/// believed. Not thread-safe: it keeps memory to work in.
+/// </summary>
 internal sealed class BatchValidator
 {
+    /// <summary>What is larger is given back after the batch that needed it.</summary>
+    private const int KeptBytes = 1024 * 1024;
+
     private readonly PooledBufferWriter _scratch = new();
+    private readonly BatchRewriter _rewriter = new();
 
-    /// <summary>Checks an entry: one or more whole batches. What is not refused may be appended as far as its bytes go.</summary>
-    public LogAppendResult Validate(ReadOnlyMemory<byte> entry, TopicConfig config, AppendOrigin origin, long nowMs)
+    /// <summary>Checks an entry: a producer's one batch, or whole batches of the broker itself.</summary>
+    /// <param name="entry">When it is not refused, what is to be appended: memory of its own where it was not right as it was sent.</param>
+    public LogAppendResult Validate(ref ReadOnlyMemory<byte> entry, TopicConfig config, AppendOrigin origin, long nowMs)
     {
-        if (entry.IsEmpty)
-            return LogAppendResult.Refused(ErrorCode.InvalidRecord, "There is no record batch to append.");
+        LogRecordError[]? recordErrors = null;
+        ValidationResult result = origin == AppendOrigin.Client
+            ? ValidateSent(ref entry, config, nowMs, out recordErrors)
+            : ValidateBatches(entry, config);
+        return !result.IsOk ? LogAppendResult.Refused(result.Error, result.Message!, recordErrors)
+            : entry.Length <= config.SegmentBytes ? new LogAppendResult(ErrorCode.None, -1, -1)
+            : LogAppendResult.Refused(
+                ErrorCode.RecordListTooLarge,
+                $"The batches have {entry.Length} bytes; they must fit into one segment "
+                + $"({TopicConfigs.SegmentBytes}={config.SegmentBytes}).");
+    }
 
-        int maxBatch = origin == AppendOrigin.Client ? config.MaxMessageBytes : config.SegmentBytes;
-        int firstRecord = 0;
-        ReadOnlyMemory<byte> rest = entry;
+    private static ValidationResult ValidateBatches(ReadOnlyMemory<byte> rest, TopicConfig config)
+    {
+        if (rest.IsEmpty)
+            return new ValidationResult(ErrorCode.InvalidRecord, "There is no record batch to append.");
+
         while (!rest.IsEmpty)
         {
             BatchReadStatus status = RecordBatches.TryReadNext(
-                ref rest, maxBatch, out ReadOnlyMemory<byte> batch, out ValidationResult problem);
-            int badRecord = -1;
-            if (status == BatchReadStatus.Batch)
-                problem = ValidateBatch(batch, config, origin, nowMs, out badRecord);
-            else if (status != BatchReadStatus.Invalid)
-                problem = new(ErrorCode.CorruptMessage, $"A batch is cut off: {rest.Length} bytes are left, and it says it has more.");
-
-            if (!problem.IsOk)
+                ref rest, config.SegmentBytes, out ReadOnlyMemory<byte> batch, out ValidationResult problem);
+            if (status == BatchReadStatus.Incomplete)
             {
-                LogRecordError[]? records = badRecord < 0 ? null : [new LogRecordError(firstRecord + badRecord, problem.Message!)];
-                return LogAppendResult.Refused(problem.Error, problem.Message!, records);
+                return new ValidationResult(
+                    ErrorCode.CorruptMessage, $"A batch is cut off: {rest.Length} bytes are left, and it says it has more.");
             }
 
-            firstRecord += new RecordBatchHeader(batch.Span).Count;
+            problem = status == BatchReadStatus.Batch ? RecordBatches.Validate(batch.Span) : problem;
+            if (!problem.IsOk)
+                return problem;
         }
 
-        return entry.Length > config.SegmentBytes
-            ? LogAppendResult.Refused(
-                ErrorCode.RecordListTooLarge,
-                $"The batches have {entry.Length} bytes; they must fit into one segment "
-                + $"({TopicConfigs.SegmentBytes}={config.SegmentBytes}).")
-            : new LogAppendResult(ErrorCode.None, -1, -1);
+        return ValidationResult.Ok;
     }
 
-    /// <param name="badRecord">The record at fault, from 0; -1 when it is the batch.</param>
-    private ValidationResult ValidateBatch(
-        ReadOnlyMemory<byte> batch, TopicConfig config, AppendOrigin origin, long nowMs, out int badRecord)
+    private ValidationResult ValidateSent(
+        ref ReadOnlyMemory<byte> entry, TopicConfig config, long nowMs, out LogRecordError[]? recordErrors)
     {
-        badRecord = -1;
-        ValidationResult result = RecordBatches.Validate(batch.Span);
-        if (!result.IsOk || origin != AppendOrigin.Client)
-            return result;
-
-        var header = new RecordBatchHeader(batch.Span);
-        result = RecordBatches.ValidateForAppend(header);
+        recordErrors = null;
+        ValidationResult result = ValidateHeader(ref entry, config);
         if (!result.IsOk)
             return result;
 
-        if (header.IsTransactional)
+        try
+        {
+            result = ValidateRecords(ref entry, config, nowMs, out recordErrors);
+        }
+        finally
+        {
+            if (_scratch.Capacity > KeptBytes)
+                _scratch.Dispose();
+        }
+
+        return result.IsOk ? CheckSize(entry.Length, config) : result;
+    }
+
+    private static ValidationResult ValidateHeader(ref ReadOnlyMemory<byte> entry, TopicConfig config)
+    {
+        ValidationResult result = RecordBatches.TakeOnly(ref entry);
+        if (result.IsOk)
+            result = RecordBatches.ValidateBaseOffset(entry.Span);
+
+        if (result.IsOk)
+            result = CheckSize(entry.Length, config);
+
+        if (result.IsOk)
+            result = RecordBatches.ValidateBytes(entry.Span);
+
+        if (!result.IsOk)
+            return result;
+
+        var header = new RecordBatchHeader(entry.Span);
+        result = RecordBatches.ValidateForAppend(header);
+        return !result.IsOk ? AsProduceError(result)
+            : header.IsTransactional
+                ? new ValidationResult(
+                    ErrorCode.InvalidTxnState, "Transactional batches are not supported yet; produce without transactional.id.")
+            : ValidationResult.Ok;
+    }
+
+    private ValidationResult ValidateRecords(
+        ref ReadOnlyMemory<byte> batch, TopicConfig config, long nowMs, out LogRecordError[]? recordErrors)
+    {
+        recordErrors = null;
+        var header = new RecordBatchHeader(batch.Span);
+        ValidationResult result = Open(batch.Span, header, out RecordSummary summary);
+        if (!result.IsOk)
+            return result;
+
+        var rules = new RecordRules(config, header, nowMs);
+        if (!rules.Allow(summary))
+            return rules.Collect(batch.Span, _scratch, out recordErrors);
+
+        if (summary.AreNumbered)
+        {
+            batch = config.LogAppendTime ? batch : BatchRewriter.CorrectTimestamp(batch, summary.LatestTimestamp);
+            return ValidationResult.Ok;
+        }
+
+        if (header.Compression != CompressionType.None)
         {
             return new ValidationResult(
-                ErrorCode.InvalidTxnState, "Transactional batches are not supported yet; produce without transactional.id.");
+                ErrorCode.UnknownServerError, "The offset deltas of the batch's records are not 0, 1, 2 and so on.");
         }
 
-        if (!config.LogAppendTime)
-            result = ValidateTimestamps(batch, header, config, nowMs, out badRecord);
-
-        // Walking the records of what is not compressed costs little. Compressed records are opened only where a compacted topic needs
-        // every key: their producer's CRC covers them, and a consumer checks them again.
-        return result.IsOk && (header.Compression == CompressionType.None || config.Compact)
-            ? RecordBatchPayload.Validate(batch, _scratch, config.Compact, out badRecord)
-            : result;
+        batch = _rewriter.Renumber(batch);
+        return ValidationResult.Ok;
     }
 
-    private ValidationResult ValidateTimestamps(
-        ReadOnlyMemory<byte> batch, RecordBatchHeader header, TopicConfig config, long nowMs, out int badRecord)
+    /// <summary>Reads the records of a batch.</summary>
+    private ValidationResult Open(ReadOnlySpan<byte> batch, RecordBatchHeader header, out RecordSummary summary)
     {
-        badRecord = -1;
-        long max = header.MaxTimestamp;
-        if (max != RecordBatchHeader.NoTimestamp && max - nowMs > config.MessageTimestampAfterMaxMs)
-            return OutOfRange(max, TopicConfigs.MessageTimestampAfterMaxMs, config.MessageTimestampAfterMaxMs);
+        summary = new RecordSummary(header.BaseTimestamp);
+        bool isEmpty = batch.Length == RecordBatchHeader.Size;
+        if (isEmpty && header.Compression == CompressionType.Zstd)
+            return new ValidationResult(ErrorCode.InvalidRecord, $"There is no record in the batch; its header says {header.Count}.");
 
-        if (config.MessageTimestampBeforeMaxMs == long.MaxValue)
-            return ValidationResult.Ok;
-
-        // The header does not say which is the earliest record.
-        ValidationResult opened = RecordBatchPayload.TryOpen(batch, _scratch, out ReadOnlyMemory<byte> payload);
-        if (!opened.IsOk)
-            return opened;
-
-        var reader = new RecordReader(payload.Span, header.Count);
-        for (int index = 0; reader.TryRead(out RecordView record); index++)
+        if (header.Compression == CompressionType.Lz4 && Lz4Frames.IsLinked(batch[RecordBatchHeader.Size..]))
         {
-            long timestamp = header.BaseTimestamp + record.TimestampDelta;
-            if (nowMs - timestamp > config.MessageTimestampBeforeMaxMs)
-            {
-                badRecord = index;
-                return OutOfRange(timestamp, TopicConfigs.MessageTimestampBeforeMaxMs, config.MessageTimestampBeforeMaxMs);
-            }
+            return new ValidationResult(
+                ErrorCode.UnknownServerError, "The blocks of the lz4 frame depend on each other, which Java consumers cannot read.");
         }
 
-        return reader.Problem;
-
-        ValidationResult OutOfRange(long timestamp, string key, long limit) =>
-            new(
-                ErrorCode.InvalidTimestamp,
-                $"Timestamp {timestamp} is too far from the broker's clock, which shows {nowMs}: {key}={limit}.");
+        return AsProduceError(RecordBatchPayload.Walk(batch, _scratch, ref summary));
     }
+
+    private static ValidationResult CheckSize(int size, TopicConfig config) =>
+        size <= config.MaxMessageBytes
+            ? ValidationResult.Ok
+            : new ValidationResult(
+                ErrorCode.MessageTooLarge,
+                $"The batch has {size} bytes; the limit is {TopicConfigs.MaxMessageBytes}={config.MaxMessageBytes}.");
+
+    /// <summary>
+    /// What cannot be opened gets the code that Kafka gives it: a producer gives up, and does not send the same bytes again, as it
+    /// would for a batch that was damaged on its way.
+    /// </summary>
+    private static ValidationResult AsProduceError(ValidationResult opened) =>
+        opened.Error is ErrorCode.CorruptMessage or ErrorCode.UnsupportedCompressionType
+            ? opened with { Error = ErrorCode.UnknownServerError }
+            : opened;
 }

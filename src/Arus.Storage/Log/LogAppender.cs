@@ -195,7 +195,7 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
             Memory<byte> batch = chunk.Bytes.AsMemory(start, length);
             entry[..length].CopyTo(batch.Span);
             entry = entry[length..];
-            BatchStamp.Write(batch, baseOffset, epoch, append.Origin, logAppendTime ? nowMs : null);
+            BatchStamp.Write(batch, baseOffset, epoch, logAppendTime ? nowMs : null);
             var header = new RecordBatchHeader(batch.Span);
             batches.Add(new PendingBatch(chunk, start, length, baseOffset, header.NextOffset, header.MaxTimestamp, nowMs, roll));
             _active = _active.Size == 0 ? new ActiveSegment(baseOffset, length, nowMs) : _active with { Size = _active.Size + length };

@@ -10,7 +10,10 @@ internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEp
     [ThreadStatic]
     private static BatchValidator? s_validator;
 
-    public ReadOnlyMemory<byte>[] Entries { get; } = entries;
+    private bool _isChanged;
+
+    /// <summary>What is appended: what the caller passed, but for the entries that validation has corrected.</summary>
+    public ReadOnlyMemory<byte>[] Entries { get; private set; } = entries;
 
     public int LeaderEpoch { get; } = leaderEpoch;
 
@@ -31,11 +34,23 @@ internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEp
         bool any = false;
         for (int i = 0; i < Entries.Length; i++)
         {
-            Results[i] = validator.Validate(Entries[i], config, Origin, nowMs);
+            ReadOnlyMemory<byte> entry = Entries[i];
+            Results[i] = validator.Validate(ref entry, config, Origin, nowMs);
+            if (!entry.Equals(Entries[i]))
+                Replace(i, entry);
+
             any |= Results[i].Error == ErrorCode.None;
         }
 
         return any;
+    }
+
+    /// <summary>The caller's array is the caller's.</summary>
+    private void Replace(int index, ReadOnlyMemory<byte> entry)
+    {
+        Entries = _isChanged ? Entries : [.. Entries];
+        _isChanged = true;
+        Entries[index] = entry;
     }
 
     /// <summary>Completes the call with the results as they stand.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using ProducerBatch = Arus.Protocol.ProducerSnapshot.Batch;
 using ProducerNode = System.Collections.Generic.LinkedListNode<
     System.Collections.Generic.KeyValuePair<long, Arus.Storage.ProducerState>>;
@@ -27,32 +28,24 @@ internal sealed class ProducerStateManager(
     public IEnumerable<KeyValuePair<long, ProducerState>> All => _byUse ?? Enumerable.Empty<KeyValuePair<long, ProducerState>>();
 
     /// <summary>
-    /// Checks the sequences of an entry's batches, if a client sent them, and adds the batches to their producers: all of them, or none
-    /// when the entry is not to be appended.
+    /// Checks the sequence of a client's batch, and adds the batches of an entry that is to be appended to their producers.
     /// </summary>
+    /// <param name="entry">One batch of a client, or whole batches of others.</param>
     /// <param name="baseOffset">What the first batch gets; its bytes may not say so yet.</param>
     /// <returns>The result of an entry that is refused or a duplicate; null when it is to be appended.</returns>
     public LogAppendResult? CheckSequences(ReadOnlySpan<byte> entry, AppendOrigin origin, long baseOffset, long nowMs, bool logAppendTime)
     {
-        List<(long Id, ProducerState? Before)>? undo = null;
         long offset = baseOffset;
         while (!entry.IsEmpty)
         {
             var header = new RecordBatchHeader(entry);
             entry = entry[header.SizeInBytes..];
+            Debug.Assert(origin != AppendOrigin.Client || entry.IsEmpty, "A client's entry is one batch, so that it is taken whole.");
             offset = origin == AppendOrigin.Replica ? header.BaseOffset : offset;
             if (header.HasProducerId)
             {
                 if (origin == AppendOrigin.Client && CheckSequence(header, logAppendTime) is { } outcome)
-                {
-                    for (int i = (undo?.Count ?? 0) - 1; i >= 0; i--)
-                        Set(undo![i].Id, undo[i].Before);
-
                     return outcome;
-                }
-
-                if (undo is not null || !entry.IsEmpty)
-                    (undo ??= []).Add((header.ProducerId, Find(header.ProducerId)?.Clone()));
 
                 Add(header, offset, nowMs);
             }

@@ -140,7 +140,7 @@ public sealed class ProducerSplitTests
         Assert.Equal(0, (await before.GetResultAsync()).Offset);
         ProduceException e = await Assert.ThrowsAsync<ProduceException>(() => large.GetResultAsync().AsTask());
         Assert.Equal((ErrorCode.MessageTooLarge, false), (e.Code, e.MayHaveBeenAppended));
-        Assert.Contains("the limit is 150", e.Message, StringComparison.Ordinal);
+        Assert.Contains("the limit is max.message.bytes=150", e.Message, StringComparison.Ordinal);
         Assert.Equal(1, (await after.GetResultAsync()).Offset);
         Assert.Equal([(0, "k", "before"), (1, "k", "after")], partition.Records());
         await ProduceNextAsync(producer, 2);

@@ -70,7 +70,7 @@ public abstract partial class LogConformanceTests
             long time = Batches.Time + (1000 * i);
             var options = new RecordBatchOptions { Compression = compression };
             byte[] batch = Batches.Build([(null, "a"), (null, "b")], options, _ => time).ToArray();
-            RecordBatches.SetMaxTimestamp(batch, RecordBatchHeader.NoTimestamp);
+            RecordBatches.SetCreateTime(batch, RecordBatchHeader.NoTimestamp);
             await log.MustAppendAsync(batch);
         }
 

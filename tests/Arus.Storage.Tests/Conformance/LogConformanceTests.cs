@@ -170,7 +170,7 @@ public abstract partial class LogConformanceTests(LogHost host) : IAsyncLifetime
         byte[] good = [.. Batches.Of("a").Span, .. Batches.Of("b").Span];
         byte[] bad = [.. Batches.Of("c").Span, .. Batches.Of("d").Span];
         bad[^1] ^= 1;
-        LogAppendResult[] results = await log.AppendAsync([good, bad, Batches.Of("e")], 1);
+        LogAppendResult[] results = await log.AppendAsync([good, bad, Batches.Of("e")], 1, AppendOrigin.Coordinator);
         Assert.Equal([ErrorCode.None, ErrorCode.CorruptMessage, ErrorCode.None], results.Select(result => result.Error));
         Assert.Equal([0, -1, 2], results.Select(result => result.BaseOffset));
         Assert.Equal(["a", "b", "e"], await log.ReadValuesAsync());
@@ -227,13 +227,12 @@ public abstract partial class LogConformanceTests(LogHost host) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Several_batches_of_one_entry_are_all_taken_or_none()
+    public async Task A_producers_batches_of_one_call_are_judged_one_by_one()
     {
         IPartitionLog log = await host.OpenAsync();
-        byte[] broken = [.. Batches.Idempotent(1, 0, 0).Span, .. Batches.Idempotent(1, 0, 5).Span];
-        Assert.Equal(ErrorCode.OutOfOrderSequenceNumber, (await log.AppendOneAsync(broken)).Error);
-        byte[] whole = [.. Batches.Idempotent(1, 0, 0).Span, .. Batches.Idempotent(1, 0, 1).Span];
-        Assert.Equal(0, await log.MustAppendAsync(whole));
+        LogAppendResult[] results = await log.AppendAsync(
+            [Batches.Idempotent(1, 0, 0), Batches.Idempotent(1, 0, 5), Batches.Idempotent(1, 0, 1)], 1);
+        Assert.Equal([ErrorCode.None, ErrorCode.OutOfOrderSequenceNumber, ErrorCode.None], results.Select(result => result.Error));
         Assert.Equal(2, log.LogEndOffset);
     }
 

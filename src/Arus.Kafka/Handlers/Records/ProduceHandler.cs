@@ -24,9 +24,12 @@ internal sealed class ProduceHandler(TopicCache topicCache, AppendScheduler appe
     public override async ValueTask<Task<IApiMessage?>> StartAsync(KafkaRequestContext context)
     {
         ProduceRequest request = context.Read<ProduceRequest>();
+        request.TopicData = SentBatches.Merge(request.TopicData);
         var operation = new ProduceOperation(request, context);
-        ErrorCode refusal = request.TransactionalId is not null ? ErrorCode.TransactionalIdAuthorizationFailed
-            : request.Acks is < -1 or > 1 ? ErrorCode.InvalidRequiredAcks
+
+        // Nobody may write to a transaction without naming it.
+        ErrorCode refusal = request.TransactionalId is null && SentBatches.AnyTransactional(request.TopicData)
+            ? ErrorCode.TransactionalIdAuthorizationFailed
             : ErrorCode.None;
         try
         {
@@ -55,22 +58,25 @@ internal sealed class ProduceHandler(TopicCache topicCache, AppendScheduler appe
         for (int i = 0; i < data.PartitionData.Length; i++)
         {
             ProduceRequest.PartitionProduceData part = data.PartitionData[i];
-            ErrorCode error = refusal != ErrorCode.None ? refusal
-                : (uint)part.Index >= (uint)topic!.Partitions.Length ? ErrorCode.UnknownTopicOrPartition
-                : part.Records.Length == 0 ? ErrorCode.InvalidRecord
-                : ErrorCode.None;
+            ReadOnlyMemory<byte> batch = part.Records.ToMemory();
+            ValidationResult check = refusal != ErrorCode.None ? new ValidationResult(refusal, null)
+                : (uint)part.Index >= (uint)topic!.Partitions.Length ? new ValidationResult(ErrorCode.UnknownTopicOrPartition, null)
+                : SentBatches.TakeOnly(ref batch, context.Version);
+            if (check.IsOk && request.Acks is < -1 or > 1)
+                check = new ValidationResult(ErrorCode.InvalidRequiredAcks, null);
+
             var place = new AppendPart(topicIndex, i);
             operation.Add();
-            if (error != ErrorCode.None)
+            if (!check.IsOk)
             {
-                operation.Complete(place, new AppendEntryResult(error, -1, -1), -1, memoryInUse: false);
+                operation.Complete(place, new AppendEntryResult(check.Error, -1, -1, check.Message), -1, memoryInUse: false);
                 continue;
             }
 
             var partition = new TopicPartition(topic!.Name, part.Index);
             context.Connection.Watches.Forget(partition);
             await appends.EnqueueAsync(
-                partition, new QueuedAppend(operation, place, part.Records.ToMemory(), request.Acks, request.TimeoutMs));
+                partition, new QueuedAppend(operation, place, batch, request.Acks, request.TimeoutMs));
         }
     }
 }
