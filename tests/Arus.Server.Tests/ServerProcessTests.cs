@@ -99,7 +99,7 @@ public sealed class ServerProcessTests : IDisposable
     {
         await using ServerProcess server = await ServerProcess.StartAsync(_ports, _directory);
         long before = server.WorkingSet;
-        TcpClient[] clients = [.. Enumerable.Range(0, 8).Select(_ => new TcpClient())];
+        TcpClient[] clients = [.. Enumerable.Range(0, 6).Select(_ => new TcpClient())];
         foreach (TcpClient client in clients)
             await client.ConnectAsync("127.0.0.1", _ports.Kafka);
 
@@ -108,7 +108,7 @@ public sealed class ServerProcessTests : IDisposable
         BinaryPrimitives.WriteInt32BigEndian(part, part.Length - sizeof(int) + 1);
         await Task.WhenAll(clients.Select(client => client.GetStream().WriteAsync(part).AsTask()));
         await Eventually.AsksAsync(
-            () => Task.FromResult(server.WorkingSet - before), grown => grown > 250_000_000, _ => false, TimeSpan.FromSeconds(30));
+            () => Task.FromResult(server.WorkingSet - before), grown => grown > 200_000_000, _ => false, TimeSpan.FromSeconds(30));
         Array.ForEach(clients, client => client.Dispose());
         await Eventually.AsksAsync(
             () => Task.FromResult(server.WorkingSet - before), grown => grown < 64_000_000, _ => false, TimeSpan.FromMinutes(1));

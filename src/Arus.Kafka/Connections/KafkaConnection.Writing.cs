@@ -61,6 +61,7 @@ internal sealed partial class KafkaConnection
         }
 
         pending.Context.Frame.Release();
+        pending.Context.ReleaseMemory(pending.Context.ResponseBytes);
         TimeProvider time = _services.Time;
         _services.Metrics.RequestDone(header.ApiKey, written, time.GetElapsedTime(pending.Context.ReceivedAt));
         pending.Context.Activity?.Dispose();

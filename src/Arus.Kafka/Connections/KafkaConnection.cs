@@ -7,8 +7,8 @@ namespace Arus.Kafka;
 
 /// <summary>What connections need of their process.</summary>
 internal sealed record ConnectionServices(
-    KafkaListenerOptions Options, HandlerRegistry Handlers, RequestMemory Memory, KafkaMetrics Metrics, RateLimitedFailureLogger Failures,
-    PartitionGrains Partitions, TimeProvider Time, ConnectionLog Log);
+    KafkaListenerOptions Options, HandlerRegistry Handlers, RequestMemory Memory, ResponseMemory Responses, KafkaMetrics Metrics,
+    RateLimitedFailureLogger Failures, PartitionGrains Partitions, TimeProvider Time, ConnectionLog Log);
 
 /// <summary>
 /// One client connection: reads requests in order, lets their handlers run side by side where <see cref="ApiHandler.IsPipelined"/> allows
@@ -54,6 +54,8 @@ internal sealed partial class KafkaConnection
 
     /// <summary>Tripped when the client is gone: what only answers it is not worth going on with.</summary>
     public CancellationToken Gone => _transport.ConnectionClosed;
+
+    public ResponseMemory Responses => _services.Responses;
 
     public RateLimitedFailureLogger Failures => _services.Failures;
 

@@ -13,6 +13,9 @@ internal sealed record KafkaRequestContext(
     /// <summary>The request's span, which ends when its response is written; null when it is not sampled.</summary>
     public Activity? Activity { get; } = RequestTracing.Start(Header);
 
+    /// <summary>What the response holds of <see cref="ResponseMemory"/>, until it is written.</summary>
+    public long ResponseBytes { get; private set; }
+
     public short Version => Header.ApiVersion;
 
     public string ClientId => Header.ClientId ?? "";
@@ -24,6 +27,21 @@ internal sealed record KafkaRequestContext(
 
     /// <inheritdoc cref="KafkaConnection.Gone"/>
     public CancellationToken Gone => Connection.Gone;
+
+    /// <inheritdoc cref="ResponseMemory.Take"/>
+    public long TakeMemory(long wanted)
+    {
+        long granted = Connection.Responses.Take(wanted);
+        ResponseBytes += granted;
+        return granted;
+    }
+
+    /// <inheritdoc cref="ResponseMemory.Release"/>
+    public void ReleaseMemory(long bytes)
+    {
+        Connection.Responses.Release(bytes);
+        ResponseBytes -= bytes;
+    }
 
     public T Read<T>()
         where T : IApiMessage<T>

@@ -42,7 +42,9 @@ internal sealed class FetchReader(
         if ((waits || _minBytes > 1) && !context.Closed.IsCancellationRequested)
             await ReadAsync([.. Enumerable.Range(0, positions.Length).Where(IsUnread)], 0);
 
+        long read = _totalBytes;
         Trim();
+        context.ReleaseMemory(read - _totalBytes);
     }
 
     /// <summary>The bytes that a position may give when there is <paramref name="room"/> for so many.</summary>
@@ -94,17 +96,36 @@ internal sealed class FetchReader(
         return unknown;
     }
 
+    /// <summary>Reads partitions within the client's limit and the memory that there is for responses.</summary>
+    private async Task ReadAsync(List<int> indexes, int minBytes)
+    {
+        long wanted = 0;
+        foreach (int index in indexes)
+            wanted += Share(index, limits.MaxBytes);
+
+        long before = _totalBytes;
+        long granted = context.TakeMemory(Math.Min(wanted, Math.Max(0, limits.MaxBytes - before)));
+        try
+        {
+            await ReadRoundsAsync(indexes, before + granted, minBytes);
+        }
+        finally
+        {
+            context.ReleaseMemory(granted - (_totalBytes - before));
+        }
+    }
+
     /// <summary>
     /// Reads partitions in rounds: as many at once as could fill the response, then those for which there is room left. Those for which
     /// there is none are read for their offsets only, unless these are known.
     /// </summary>
-    private async Task ReadAsync(List<int> indexes, int minBytes)
+    private async Task ReadRoundsAsync(List<int> indexes, long maxBytes, int minBytes)
     {
         for (int next = 0; next < indexes.Count;)
         {
             context.Gone.ThrowIfCancellationRequested();
-            long room = Math.Max(0, limits.MaxBytes - _totalBytes);
-            bool isEmpty = room == limits.MaxBytes;
+            long room = Math.Max(0, maxBytes - _totalBytes);
+            bool isEmpty = _totalBytes == 0;
             if (room == 0 && !isEmpty && _results[indexes[next]] is not null)
                 return;
 
@@ -125,19 +146,19 @@ internal sealed class FetchReader(
         }
 
         if (minBytes <= 1)
-            await ReadTooLargeAsync();
+            await ReadTooLargeAsync(maxBytes);
     }
 
     /// <summary>
     /// The first partition that has something gives a batch even if that is larger than the limits, so that its consumer can get past it.
     /// Only this one is read so: what the others gave beyond the limits would be discarded.
     /// </summary>
-    private async Task ReadTooLargeAsync()
+    private async Task ReadTooLargeAsync(long maxBytes)
     {
         for (int i = 0; i < positions.Length; i++)
         {
             if (IsUnread(i))
-                Set(i, await ReadOneAsync(positions[i], Share(i, limits.MaxBytes), minOneBatch: true, 0));
+                Set(i, await ReadOneAsync(positions[i], Share(i, maxBytes), minOneBatch: true, 0));
 
             if (_results[i]!.Records.SizeInBytes > 0)
                 return;

@@ -23,6 +23,7 @@ public static class KafkaHosting
         services.AddSingleton(provider => new KafkaMetrics(provider.GetRequiredService<IMeterFactory>().Create(KafkaMetrics.MeterName)));
         services.AddSingleton<ConnectionRegistry>();
         services.AddSingleton<RequestMemory>();
+        services.AddSingleton<ResponseMemory>();
         services.AddSingleton<TransportMemoryPool>();
         services.AddSingleton<TopicCache>();
         services.AddSingleton<AllTopics>();

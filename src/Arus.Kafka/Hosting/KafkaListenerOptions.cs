@@ -19,6 +19,9 @@ public sealed record KafkaListenerOptions(BrokerConfig Config)
     /// <summary>Memory for large requests of all connections, in bytes.</summary>
     public long MaxQueuedBytes { get; init; } = Config.GetLong(BrokerConfigs.QueuedMaxRequestBytes);
 
+    /// <summary>Memory for the records of responses that clients have not taken yet, of all connections, in bytes.</summary>
+    public long MaxQueuedResponseBytes { get; init; } = Config.GetLong(BrokerConfigs.ResponseMaxQueuedBytes);
+
     /// <summary>How many requests of one connection are handled at once.</summary>
     public int MaxInFlightRequests { get; init; } = Config.GetInt(BrokerConfigs.ConnectionMaxInFlightRequests);
 

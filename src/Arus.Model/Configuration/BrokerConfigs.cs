@@ -78,6 +78,7 @@ public static class BrokerConfigs
     public const string ConnectionMaxInFlightRequests = "arus.connection.max.in.flight.requests";
     public const string ConnectionMaxInFlightBytes = "arus.connection.max.in.flight.bytes";
     public const string RequestReceiveTimeoutMs = "arus.request.receive.timeout.ms";
+    public const string ResponseMaxQueuedBytes = "arus.response.max.queued.bytes";
     public const string PartitionMaxQueuedBytes = "arus.partition.max.queued.bytes";
     public const string OtlpEndpoint = "arus.otlp.endpoint";
     public const string GroupLagIntervalMs = "arus.group.lag.interval.ms";

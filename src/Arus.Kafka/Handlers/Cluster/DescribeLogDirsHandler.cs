@@ -4,42 +4,66 @@ using Arus.Protocol;
 namespace Arus.Kafka;
 
 /// <summary>Answers how much of this broker's disk its partitions take.</summary>
-internal sealed class DescribeLogDirsHandler(LocalBroker broker, TopicCache topicCache, AllTopics allTopics, PartitionGrains partitions)
-    : ApiHandler<DescribeLogDirsRequest>(ApiScope.Partition, "this broker")
+internal sealed class DescribeLogDirsHandler : ApiHandler<DescribeLogDirsRequest>
 {
+    private readonly LocalBroker _broker;
+    private readonly TopicCache _topicCache;
+    private readonly AllTopics _allTopics;
+    private readonly PartitionGrains _partitions;
+    private readonly RateLimitedFailureLogger _failures;
+    private readonly SharedRun<DescribeLogDirsResponse> _all;
+
+    public DescribeLogDirsHandler(
+        LocalBroker broker, TopicCache topicCache, AllTopics allTopics, PartitionGrains partitions, RateLimitedFailureLogger failures)
+        : base(ApiScope.Partition, "this broker")
+    {
+        (_broker, _topicCache, _allTopics, _partitions, _failures) = (broker, topicCache, allTopics, partitions, failures);
+        _all = new SharedRun<DescribeLogDirsResponse>(DescribeAllAsync);
+    }
+
     protected override async Task<IApiMessage?> HandleAsync(DescribeLogDirsRequest request, KafkaRequestContext context)
     {
-        (TopicPartition Partition, PartitionDescription? Found)[] rows = await GrainCalls.MapAsync(
-            await FindLedAsync(request, context),
-            async partition => (partition, await context.TryAsync<PartitionDescription?>(
-                partition, async () => await partitions.Get(partition).DescribeAsync(), (_, _) => null)),
+        if (request.Topics is not { } requested)
+            return await _all.AskAsync();
+
+        TopicDescription?[] topics = await GrainCalls.MapAsync(
+            requested, async topic => (await _topicCache.ResolveAsync(topic.Topic, null, context)).Topic, context.Gone);
+        return await DescribeAsync(
+            topics.SelectMany((topic, i) => FindLed(topic).Where(partition => requested[i].Partitions.Contains(partition.Partition))),
             context.Gone);
-        return new DescribeLogDirsResponse { Results = [Describe(rows)] };
     }
 
     protected override IApiMessage Fail(DescribeLogDirsRequest request, ErrorCode error, string message) =>
         new DescribeLogDirsResponse { ErrorCode = error };
 
-    /// <summary>The requested partitions that this broker leads.</summary>
-    private async Task<TopicPartition[]> FindLedAsync(DescribeLogDirsRequest request, KafkaRequestContext context)
+    private async Task<DescribeLogDirsResponse> DescribeAllAsync() => await DescribeAsync(
+        (await _allTopics.GetAsync()).Rows.SelectMany(row => FindLed(row.Topic)), CancellationToken.None);
+
+    /// <summary>The partitions of a topic that this broker leads.</summary>
+    private IEnumerable<TopicPartition> FindLed(TopicDescription? topic) => (topic?.Partitions ?? [])
+        .Where(partition => partition.Leader == _broker.BrokerId)
+        .Select(partition => new TopicPartition(topic!.Name, partition.Partition));
+
+    private async Task<DescribeLogDirsResponse> DescribeAsync(IEnumerable<TopicPartition> led, CancellationToken gone) =>
+        new() { Results = [Describe(await GrainCalls.MapAsync([.. led], DescribeAsync, gone))] };
+
+    private async Task<(TopicPartition Partition, PartitionDescription? Found)> DescribeAsync(TopicPartition partition)
     {
-        TopicDescription?[] topics = request.Topics is null
-            ? Array.ConvertAll((await allTopics.GetAsync()).Rows, row => row.Topic)
-            : await GrainCalls.MapAsync(
-                request.Topics, async topic => (await topicCache.ResolveAsync(topic.Topic, null, context)).Topic, context.Gone);
-        return
-        [
-            .. topics.SelectMany((topic, i) => (topic?.Partitions ?? [])
-                .Where(partition => partition.Leader == broker.BrokerId
-                    && request.Topics?[i].Partitions.Contains(partition.Partition) != false)
-                .Select(partition => new TopicPartition(topic!.Name, partition.Partition))),
-        ];
+        try
+        {
+            return (partition, await _partitions.Get(partition).DescribeAsync());
+        }
+        catch (Exception exception)
+        {
+            _failures.MapAndLog(exception, Scope, nameof(ApiKey.DescribeLogDirs), partition);
+            return (partition, null);
+        }
     }
 
     private DescribeLogDirsResponse.DescribeLogDirsResult Describe((TopicPartition Partition, PartitionDescription? Found)[] rows)
     {
         var topics = rows.Where(row => row.Found is { Error: ErrorCode.None }).GroupBy(row => row.Partition.Topic);
-        string directory = Path.GetFullPath(broker.Config.GetString(BrokerConfigs.LogDir) ?? ".");
+        string directory = Path.GetFullPath(_broker.Config.GetString(BrokerConfigs.LogDir) ?? ".");
         var drive = new DriveInfo(directory);
         bool known = Directory.Exists(directory);
         return new()
