@@ -52,6 +52,14 @@ public sealed class StateFormatTests
     [Fact]
     public void Producer_ids() => Frozen("""{"Next":12}""", new ProducerIdState { Next = 12 });
 
+    [Fact]
+    public void The_dynamic_configuration() => Frozen(
+        """{"Version":3,"Resources":[{"Type":4,"Name":"","Values":{"log.retention.ms":"5"}}]}""",
+        new ConfigState
+        {
+            Version = 3, Resources = [new DynamicConfig(ConfigResourceType.Broker, "", new() { ["log.retention.ms"] = "5" })],
+        });
+
     private static void Frozen<T>(string json, T state)
     {
         JsonSerializerOptions options = new FileGrainStorageOptions().Json;

@@ -23,7 +23,7 @@ internal sealed class KafkaHarness : IAsyncDisposable
         var services = new ServiceCollection();
         services.AddLogging(logging => logging.AddFakeLogging().SetMinimumLevel(LogLevel.Trace));
         services.AddSingleton(clock is null ? Time : clock(Time));
-        services.AddSingleton(new LocalBroker(BrokerConfig.Of(("broker.id", "1"))));
+        services.AddSingleton(Cluster.LocalBroker);
         services.AddSingleton(Cluster.Grains);
         services.AddKafkaListeners();
         services.AddSingleton(configure is null ? options : configure(options));

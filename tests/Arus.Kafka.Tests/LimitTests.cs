@@ -37,6 +37,50 @@ public sealed class LimitTests
     }
 
     [Fact]
+    public async Task A_limit_that_is_changed_while_the_broker_runs_counts_for_the_next_connection()
+    {
+        await using var kafka = new KafkaHarness();
+        TestConnection first = kafka.Connect();
+        var request = new IncrementalAlterConfigsRequest
+        {
+            Resources =
+            [
+                new()
+                {
+                    ResourceType = 4, ResourceName = "",
+                    Configs =
+                    [
+                        new() { Name = "max.connections.per.ip", Value = "1" },
+                        new() { Name = "max.connections.per.ip.overrides", Value = "192.0.2.1:2, 192.0.2.2:0" },
+                    ],
+                },
+            ],
+        };
+        Assert.Equal(ErrorCode.None, (await first.CallAsync<IncrementalAlterConfigsResponse>(request, 1)).Responses[0].ErrorCode);
+        Assert.Null(await kafka.Connect().ReceiveFrameAsync());
+        Assert.Null(await kafka.Connect(IPAddress.Parse("192.0.2.2")).ReceiveFrameAsync());
+        var one = IPAddress.Parse("192.0.2.1");
+        await kafka.Connect(one).CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
+        await kafka.Connect(one).CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
+        Assert.Null(await kafka.Connect(one).ReceiveFrameAsync());
+    }
+
+    [Fact]
+    public async Task Connections_beyond_the_rate_wait()
+    {
+        await using var kafka = new KafkaHarness(options => options with { MaxConnectionCreationRate = 2 });
+        kafka.Time.Advance(TimeSpan.FromMinutes(1));
+        for (int i = 0; i < 2; i++)
+            await kafka.Connect().CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
+
+        Task<ApiVersionsResponse> third = kafka.Connect().CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
+        kafka.Time.Advance(TimeSpan.FromMilliseconds(499));
+        Assert.False(third.IsCompleted);
+        kafka.Time.Advance(TimeSpan.FromMilliseconds(1));
+        await third;
+    }
+
+    [Fact]
     public async Task An_idle_connection_is_closed_and_one_with_a_request_under_way_is_not()
     {
         await using var kafka = new KafkaHarness(options => options with { MaxIdle = TimeSpan.FromSeconds(60) });

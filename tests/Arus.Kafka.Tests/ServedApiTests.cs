@@ -38,6 +38,7 @@ public sealed class ServedApiTests
         [ApiKey.AlterConfigs] = (0, 2),
         [ApiKey.CreatePartitions] = (0, 3),
         [ApiKey.IncrementalAlterConfigs] = (0, 1),
+        [ApiKey.ListConfigResources] = (0, 1),
         [ApiKey.DescribeLogDirs] = (1, 4),
         [ApiKey.DescribeCluster] = (0, 2),
     };

@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
 using Arus.Grains;
+using Orleans.Core;
+using Orleans.Runtime;
 
 namespace Arus.Testing;
 
@@ -17,16 +19,24 @@ public sealed class InMemoryCluster
     private readonly ConcurrentDictionary<string, InMemoryGroup> _groups = new();
     private readonly TimeProvider? _logTime;
     private readonly TimeProvider? _groupTime;
+    private readonly ConfigGrain _configs;
 
     /// <param name="logTime">The clock of the logs; null for one in each that stands still.</param>
     /// <param name="groupTime">The clock of the groups' coordinators; null for one in each that stands still.</param>
     public InMemoryCluster(TimeProvider? logTime = null, TimeProvider? groupTime = null)
     {
         (_logTime, _groupTime) = (logTime, groupTime);
+        _configs = new ConfigGrain(new FakeState<ConfigState>(), LocalBroker);
         Grains = Fake.Of<IGrainFactory>((method, arguments) => Get(method.GetGenericArguments()[0], arguments[0]!));
+        Broker = new BrokerGrain(LocalBroker, new LoggerLevels(), Grains);
     }
 
     public IGrainFactory Grains { get; }
+
+    public LocalBroker LocalBroker { get; } = new(BrokerConfig.Of(("broker.id", "1")));
+
+    /// <summary>Broker 1, as what it tells and changes of configuration.</summary>
+    public IBrokerGrain Broker { get; }
 
     public ClusterDescription Description { get; set; } = new(
         "test-cluster", 1,
@@ -60,6 +70,8 @@ public sealed class InMemoryCluster
         (nameof(IPartitionGrain), string id) => Partition(id),
         (nameof(ITopicGrain), string name) => Topic(name),
         (nameof(IGroupGrain), string id) => Group(id),
+        (nameof(IBrokerGrain), _) => Broker,
+        (nameof(IConfigGrain), _) => _configs,
         (nameof(IClusterGrain), _) => new FakeClusterGrain(this),
         (nameof(IProducerIdGrain), _) => new FakeProducerIds(this),
         (nameof(ITopicCatalogGrain), long shard) => new FakeCatalog(this, (int)shard),
@@ -107,5 +119,32 @@ public sealed class InMemoryCluster
         public Task RemoveAsync(string groupId) => Task.CompletedTask;
 
         public Task<string[]> ListAsync() => Task.FromResult(cluster._groups.Keys.Where(id => TopicCatalog.ShardOf(id) == shard).ToArray());
+    }
+}
+
+/// <summary>State that is written in memory.</summary>
+internal sealed class FakeState<T> : IPersistentState<T>
+    where T : new()
+{
+    public T State { get; set; } = new();
+
+    public string? Etag { get; private set; }
+
+    string? IStorage.Etag => Etag;
+
+    public bool RecordExists => Etag is not null;
+
+    public Task ClearStateAsync()
+    {
+        (State, Etag) = (new T(), null);
+        return Task.CompletedTask;
+    }
+
+    public Task ReadStateAsync() => Task.CompletedTask;
+
+    public Task WriteStateAsync()
+    {
+        Etag = Guid.NewGuid().ToString();
+        return Task.CompletedTask;
     }
 }

@@ -1,5 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 using Orleans.Configuration;
 using Orleans.Hosting;
 using Orleans.Runtime;
@@ -27,12 +29,23 @@ public static class BrokerSiloBuilderExtensions
         builder.Services.AddSingleton<PartitionMaintenance>();
         builder.Services.AddHostedService(services => services.GetRequiredService<PartitionMaintenance>());
 
+        builder.Services.AddSingleton<ConfigWatch>();
+        builder.Services.AddHostedService(services => services.GetRequiredService<ConfigWatch>());
+        builder.AddStartupTask((services, cancellation) => services.GetRequiredService<ConfigWatch>().StartAtSiloAsync(cancellation));
+
+        builder.Services.AddSingleton<LoggerLevels>();
+        builder.Services.AddSingleton<ILoggerProvider>(services => services.GetRequiredService<LoggerLevels>());
+        builder.Services.AddSingleton<IPostConfigureOptions<LoggerFilterOptions>>(services => services.GetRequiredService<LoggerLevels>());
+        builder.Services.AddSingleton<IOptionsChangeTokenSource<LoggerFilterOptions>>(
+            services => services.GetRequiredService<LoggerLevels>());
+
         builder.Services.AddSingleton(
             services => ActivatorUtilities.CreateInstance<IdlePartitionRetention>(services, [logDirectory ?? ""]));
         builder.Services.AddHostedService(services => services.GetRequiredService<IdlePartitionRetention>());
 
         // After whatever else names the silo: the name is how a broker's silo is found.
         builder.Services.PostConfigure<SiloOptions>(options => options.SiloName = broker.SiloName);
+        builder.AddPlacementDirector<BrokerPlacement, BrokerPlacementDirector>();
         builder.AddPlacementDirector<PartitionPlacement, PartitionPlacementDirector>();
         return builder;
     }

@@ -10,23 +10,31 @@ internal sealed class PartitionMaintenance(
     ILogger<PartitionMaintenance> logger)
     : BackgroundService
 {
+    /// <summary>Kafka's keys allow for 0.</summary>
+    private static readonly TimeSpan ShortestInterval = TimeSpan.FromMilliseconds(50);
+
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         // Fetches that wait for records would hold up the stop of the host.
         using CancellationTokenRegistration stop = lifetime.ApplicationStopping.Register(partitions.Stop);
-        BrokerConfig config = broker.Config;
-        TimeSpan[] intervals =
-            [config.GetTimerPeriod(BrokerConfigs.LogRetentionCheckIntervalMs), config.GetTimerPeriod(BrokerConfigs.LogCleanerBackoffMs)];
-        using var timer = new PeriodicTimer(intervals.Min(), time);
-        TimeSpan retentionInterval = config.GetMilliseconds(BrokerConfigs.LogRetentionCheckIntervalMs);
+        using var timer = new PeriodicTimer(Interval(broker.Config), time);
         DateTimeOffset lastRetention = time.GetUtcNow();
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
             // Compacted logs are maintained more often than the others, as by Kafka's cleaner.
-            bool all = time.GetUtcNow() - lastRetention >= retentionInterval;
+            BrokerConfig config = broker.Config;
+            bool all = time.GetUtcNow() - lastRetention >= config.GetMilliseconds(BrokerConfigs.LogRetentionCheckIntervalMs);
             lastRetention = all ? time.GetUtcNow() : lastRetention;
-            await RunAsync(all, config.GetInt(BrokerConfigs.LogCleanerThreads), stoppingToken);
+            await RunAsync(all, Math.Max(1, config.GetInt(BrokerConfigs.LogCleanerThreads)), stoppingToken);
+            timer.Period = Interval(config);
         }
+    }
+
+    private static TimeSpan Interval(BrokerConfig config)
+    {
+        TimeSpan[] intervals =
+            [config.GetTimerPeriod(BrokerConfigs.LogRetentionCheckIntervalMs), config.GetTimerPeriod(BrokerConfigs.LogCleanerBackoffMs)];
+        return intervals.Min() is var least && least > ShortestInterval ? least : ShortestInterval;
     }
 
     internal async Task RunAsync(bool all, int atOnce, CancellationToken cancellationToken)

@@ -106,8 +106,9 @@ internal sealed class TopicGrain(
 
     public async Task AlterConfigsAsync(ConfigChange[] changes, bool validateOnly)
     {
+        // As by Kafka, a bad key or value is told before that there is no such topic.
+        Dictionary<string, string> configs = TopicConfigChanges.Apply(Existing?.Configs ?? [], changes, broker.Config);
         TopicState topic = Existing ?? throw Unknown();
-        Dictionary<string, string> configs = TopicConfigChanges.Apply(topic.Configs, changes, broker.Config);
         if (validateOnly)
             return;
 

@@ -28,6 +28,12 @@ internal sealed class KafkaConnectionHandler(ConnectionServices services, Connec
             // The server stops: finish what has begun, begin nothing.
             stop = transport.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested
                 .UnsafeRegister(static state => ((KafkaConnection)state!).StopReading(), connection) ?? default;
+            if (connections.ReserveSlot() is { Ticks: > 0 } wait)
+            {
+                await Task.Delay(wait, services.Time, transport.ConnectionClosed)
+                    .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+
             await connection.RunAsync();
         }
         finally

@@ -30,7 +30,7 @@ internal sealed class HandlerRegistry
         typeof(DescribeGroupsHandler), typeof(ListGroupsHandler), typeof(DeleteGroupsHandler),
         typeof(MetadataHandler), typeof(CreateTopicsHandler), typeof(DeleteTopicsHandler), typeof(CreatePartitionsHandler),
         typeof(DescribeTopicPartitionsHandler), typeof(DescribeConfigsHandler), typeof(AlterConfigsHandler),
-        typeof(IncrementalAlterConfigsHandler),
+        typeof(IncrementalAlterConfigsHandler), typeof(ListConfigResourcesHandler),
         typeof(DescribeClusterHandler), typeof(DescribeLogDirsHandler),
     ];
 

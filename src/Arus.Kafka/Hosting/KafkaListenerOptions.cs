@@ -1,6 +1,8 @@
+using System.Net;
+
 namespace Arus.Kafka;
 
-/// <summary>The limits of the Kafka listener, read once from a broker's configuration. Immutable.</summary>
+/// <summary>The limits of the Kafka listener, read from a broker's configuration. Immutable.</summary>
 public sealed record KafkaListenerOptions(BrokerConfig Config)
 {
     /// <summary>The largest request that is read, in bytes.</summary>
@@ -9,6 +11,16 @@ public sealed record KafkaListenerOptions(BrokerConfig Config)
     public int MaxConnections { get; init; } = Config.GetInt(BrokerConfigs.MaxConnections);
 
     public int MaxConnectionsPerAddress { get; init; } = Config.GetInt(BrokerConfigs.MaxConnectionsPerIp);
+
+    /// <summary>For single addresses, another number.</summary>
+    public IReadOnlyDictionary<IPAddress, int> MaxConnectionsPerAddressOverrides { get; init; } =
+        ConnectionOverrides.Parse(Config.GetString(BrokerConfigs.MaxConnectionsPerIpOverrides) ?? "");
+
+    /// <summary>How many connections are served anew in a second; more wait, with their place among the connections.</summary>
+    public int MaxConnectionCreationRate { get; init; } = Config.GetInt(BrokerConfigs.MaxConnectionCreationRate);
+
+    /// <summary>The most partitions of one DescribeTopicPartitions response.</summary>
+    public int MaxRequestPartitions { get; init; } = Config.GetInt(BrokerConfigs.MaxRequestPartitionSizeLimit);
 
     /// <summary>A connection without a request for this long is closed.</summary>
     public TimeSpan MaxIdle { get; init; } = Config.GetMilliseconds(BrokerConfigs.ConnectionsMaxIdleMs);

@@ -1,4 +1,6 @@
 using System.Diagnostics.Metrics;
+using System.Net;
+using System.Net.Sockets;
 using Arus.Grains;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
@@ -44,6 +46,8 @@ internal sealed class KafkaServer(
 
             // A connection's code never blocks, and a switch between threads costs more than most of its steps.
             transport.UnsafePreferInlineScheduling = true;
+            transport.Backlog = broker.Config.GetInt(BrokerConfigs.SocketListenBacklogSize);
+            transport.CreateBoundListenSocket = BindListenSocket;
         });
         _kestrel = builder.Build();
         await _kestrel.Services.GetRequiredService<IServer>().StartAsync(this, cancellationToken);
@@ -79,6 +83,19 @@ internal sealed class KafkaServer(
 
     void IHttpApplication<IFeatureCollection>.DisposeContext(IFeatureCollection context, Exception? exception)
     {
+    }
+
+    /// <summary>Connections inherit the sizes of the buffers from the socket that listens.</summary>
+    private Socket BindListenSocket(EndPoint endpoint)
+    {
+        Socket socket = SocketTransportOptions.CreateDefaultBoundListenSocket(endpoint);
+        if (broker.Config.GetInt(BrokerConfigs.SocketReceiveBufferBytes) is > 0 and var receive)
+            socket.ReceiveBufferSize = receive;
+
+        if (broker.Config.GetInt(BrokerConfigs.SocketSendBufferBytes) is > 0 and var send)
+            socket.SendBufferSize = send;
+
+        return socket;
     }
 
     private void Listen(KestrelServerOptions kestrel)

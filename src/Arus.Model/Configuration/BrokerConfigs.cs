@@ -40,6 +40,7 @@ public static class BrokerConfigs
     public const string LogMessageTimestampType = "log.message.timestamp.type";
     public const string LogMessageTimestampBeforeMaxMs = "log.message.timestamp.before.max.ms";
     public const string LogMessageTimestampAfterMaxMs = "log.message.timestamp.after.max.ms";
+    public const string LogCleanerEnable = "log.cleaner.enable";
     public const string LogCleanerThreads = "log.cleaner.threads";
     public const string LogCleanerBackoffMs = "log.cleaner.backoff.ms";
     public const string LogCleanerDeleteRetentionMs = "log.cleaner.delete.retention.ms";
@@ -52,6 +53,12 @@ public static class BrokerConfigs
     public const string ConnectionsMaxIdleMs = "connections.max.idle.ms";
     public const string MaxConnections = "max.connections";
     public const string MaxConnectionsPerIp = "max.connections.per.ip";
+    public const string MaxConnectionsPerIpOverrides = "max.connections.per.ip.overrides";
+    public const string MaxConnectionCreationRate = "max.connection.creation.rate";
+    public const string MaxRequestPartitionSizeLimit = "max.request.partition.size.limit";
+    public const string SocketListenBacklogSize = "socket.listen.backlog.size";
+    public const string SocketReceiveBufferBytes = "socket.receive.buffer.bytes";
+    public const string SocketSendBufferBytes = "socket.send.buffer.bytes";
     public const string QueuedMaxRequestBytes = "queued.max.request.bytes";
     public const string FetchMaxBytes = "fetch.max.bytes";
 
@@ -104,7 +111,8 @@ public static class BrokerConfigs
     /// <summary>Kafka's two names for one thing; where both are set, the second counts.</summary>
     internal static readonly (string Name, string Alias)[] Aliases = [(BrokerId, NodeId), (LogDir, LogDirs)];
 
-    private const string ListenerPrefix = "listener.name.";
+    /// <summary>Of Kafka's keys for one listener.</summary>
+    public const string ListenerPrefix = "listener.name.";
 
     /// <summary>Every key, sorted by name.</summary>
     public static IReadOnlyList<ConfigDefinition> All => ConfigTable.Brokers.All;

@@ -29,6 +29,17 @@ public enum ConfigSource : sbyte
     DynamicGroup = 8,
 }
 
+/// <summary>What configuration belongs to, with the numbers of the protocol.</summary>
+public enum ConfigResourceType : sbyte
+{
+    Unknown = 0,
+    Topic = 2,
+    Broker = 4,
+    BrokerLogger = 8,
+    ClientMetrics = 16,
+    Group = 32,
+}
+
 /// <summary>Where and when the value of a key may be changed.</summary>
 public enum ConfigScope
 {

@@ -23,9 +23,7 @@ internal sealed record ConfigRule(string Text, Func<string, string?> Check)
             text => Uri.TryCreate(text, UriKind.Absolute, out Uri? uri) && uri.Scheme is "http" or "https" ? null : "not an http URL"),
         ["flush"] = new(
             "always, interval:<milliseconds> or os", text => FlushPolicyText.IsValid(text) ? null : "not a flush policy"),
-        ["overrides"] = new(
-            "address:number, several separated by commas",
-            text => ConnectionOverrides.TryParse(text, out _) ? null : "not a list of addresses and numbers"),
+        ["overrides"] = new("address:number, several separated by commas", CheckOverrides),
         ["throttled"] = new("*, or partition:broker, several separated by commas", CheckThrottled),
         ["offset-reset"] = new("latest, earliest or by_duration:PnDTnHnMn.nS", CheckOffsetReset),
         ["match"] = new("name=pattern, several separated by commas", CheckMatch),
@@ -99,6 +97,19 @@ internal sealed record ConfigRule(string Text, Func<string, string?> Check)
         }
 
         return null;
+    }
+
+    private static string? CheckOverrides(string text)
+    {
+        try
+        {
+            ConnectionOverrides.Parse(text);
+            return null;
+        }
+        catch (FormatException fault)
+        {
+            return fault.Message;
+        }
     }
 
     private static string? CheckThrottled(string text) =>

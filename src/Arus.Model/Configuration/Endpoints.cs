@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using System.Net;
 
 namespace Arus;
 
@@ -70,22 +71,23 @@ public static class Endpoints
 /// <summary>The syntax of <c>max.connections.per.ip.overrides</c>.</summary>
 public static class ConnectionOverrides
 {
-    /// <summary>Reads <c>address:number,…</c>; an address may be a host's name. Empty text is an empty list.</summary>
-    public static bool TryParse(string text, [NotNullWhen(true)] out Dictionary<string, int>? limits)
+    /// <summary>Reads <c>address:number,…</c>; names of hosts are not for it. Empty text is an empty list.</summary>
+    /// <exception cref="FormatException">An entry is wrong; the message says which.</exception>
+    public static Dictionary<IPAddress, int> Parse(string text)
     {
-        limits = [];
+        var limits = new Dictionary<IPAddress, int>();
         foreach (string item in ConfigText.SplitList(text))
         {
             int colon = item.LastIndexOf(':');
-            if (colon <= 0 || !int.TryParse(item.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out int number)
-                || !limits.TryAdd(item[..colon].Trim('[', ']'), number))
+            if (colon <= 0 || !IPAddress.TryParse(item.AsSpan(0, colon), out IPAddress? address)
+                || !int.TryParse(item.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out int number)
+                || !limits.TryAdd(address, number))
             {
-                limits = null;
-                return false;
+                throw new FormatException($"'{item}' does not have the form address:number, or its address is there twice");
             }
         }
 
-        return true;
+        return limits;
     }
 }
 

@@ -77,7 +77,12 @@ public sealed record TopicConfig
     /// <param name="own">Keys and values that <see cref="TopicConfigs.Validate"/> found valid.</param>
     public static TopicConfig Resolve(IReadOnlyDictionary<string, string> own, BrokerConfig broker)
     {
-        string Get(string name) => Describe(TopicConfigs.Find(name)!, own, broker).Value!;
+        string Get(string name)
+        {
+            ConfigDefinition key = TopicConfigs.Find(name)!;
+            return own.GetValueOrDefault(name) ?? (key.BrokerKey is { } brokerKey ? broker.Effective(brokerKey).Value : key.Default)!;
+        }
+
         long Long(string name) => long.Parse(Get(name), NumberStyles.Integer, CultureInfo.InvariantCulture);
         int Int(string name) => (int)Long(name);
         TimeSpan Duration(string name) => TimeSpan.FromMilliseconds(Math.Min(Long(name), MaxRetentionMs));
@@ -119,11 +124,20 @@ public sealed record TopicConfig
     /// <summary>The value of one key on a topic and where it came from, for DescribeConfigs.</summary>
     public static ConfigValue Describe(ConfigDefinition definition, IReadOnlyDictionary<string, string> own, BrokerConfig broker)
     {
-        if (own.TryGetValue(definition.Name, out string? value))
-            return new ConfigValue(definition.Normalize(value), ConfigSource.DynamicTopic, "topic");
+        string? value = own.TryGetValue(definition.Name, out string? set) ? definition.Normalize(set)
+            : definition.BrokerKey is { } key ? broker.Effective(key).Value
+            : definition.Default;
+        ConfigSynonym first = Synonyms(definition, own, broker).FirstOrDefault();
+        return first.Name is null ? new ConfigValue(value, ConfigSource.Default, "default") : first.Value with { Value = value };
+    }
 
-        return definition.BrokerKey is { } key
-            ? broker.Effective(key)
-            : new ConfigValue(definition.Default, ConfigSource.Default, "default");
+    /// <summary>The topic's own value of a key, if any, then those of the broker's key.</summary>
+    public static IEnumerable<ConfigSynonym> Synonyms(
+        ConfigDefinition definition, IReadOnlyDictionary<string, string> own, BrokerConfig broker)
+    {
+        IEnumerable<ConfigSynonym> inherited = definition.BrokerKey is { } key ? broker.Synonyms(key) : [];
+        return own.TryGetValue(definition.Name, out string? set)
+            ? inherited.Prepend(new(definition.Name, new(definition.Normalize(set), ConfigSource.DynamicTopic, "topic")))
+            : inherited;
     }
 }

@@ -5,11 +5,10 @@ using TopicResponse = Arus.Protocol.DescribeTopicPartitionsResponse.DescribeTopi
 namespace Arus.Kafka;
 
 /// <summary>Describes topics' partitions page by page (KIP-966).</summary>
-internal sealed class DescribeTopicPartitionsHandler(ClusterCache clusterCache, TopicCache topicCache, AllTopics allTopics)
+internal sealed class DescribeTopicPartitionsHandler(
+    ClusterCache clusterCache, TopicCache topicCache, AllTopics allTopics, KafkaListenerOptions options)
     : ApiHandler<DescribeTopicPartitionsRequest>(ApiScope.Metadata)
 {
-    private const int MaxPartitionsPerResponse = 2_000;
-
     protected override async Task<IApiMessage?> HandleAsync(DescribeTopicPartitionsRequest request, KafkaRequestContext context)
     {
         ClusterView cluster = await clusterCache.ViewAsync(context.Listener);
@@ -18,7 +17,7 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterCache clusterCache, 
             : Array.ConvertAll((await allTopics.GetAsync()).Rows, row => row.Listing.Name);
         var response = new DescribeTopicPartitionsResponse();
         var topics = new List<TopicResponse>();
-        int room = Math.Clamp(request.ResponsePartitionLimit, 1, MaxPartitionsPerResponse);
+        int room = Math.Clamp(request.ResponsePartitionLimit, 1, options.MaxRequestPartitions);
         foreach (string name in names.SkipWhile(name => request.Cursor is { } cursor && string.CompareOrdinal(name, cursor.TopicName) < 0))
         {
             context.Gone.ThrowIfCancellationRequested();

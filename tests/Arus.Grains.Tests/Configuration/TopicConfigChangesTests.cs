@@ -21,7 +21,8 @@ public sealed class TopicConfigChangesTests
             new Dictionary<string, string>(), [Change("cleanup.policy", ConfigOperation.Append, "compact")], BrokerConfig.Default);
         Assert.Equal("delete,compact", ofDefault["cleanup.policy"]);
         Assert.Equal("", Apply(Change("cleanup.policy", ConfigOperation.Subtract, "compact"))["cleanup.policy"]);
-        Assert.Equal("compact", Apply(Change("cleanup.policy", ConfigOperation.Append, ""))["cleanup.policy"]);
+        Assert.Equal("compact", Apply(Change("cleanup.policy", ConfigOperation.Subtract, ""))["cleanup.policy"]);
+        Assert.Contains("an item of the list is empty", Refusal(Change("cleanup.policy", ConfigOperation.Append, "")));
     }
 
     [Fact]
