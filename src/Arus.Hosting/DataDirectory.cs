@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text;
-using Microsoft.Win32.SafeHandles;
+using Arus.Storage;
 
 namespace Arus.Hosting;
 
@@ -97,17 +97,9 @@ internal sealed class DataDirectory(string fullPath, FileStream lockFile, int br
 
     private void WriteIdentity()
     {
-        string file = Path.Combine(FullPath, IdentityFile);
-        string temporary = file + ".new";
         string cluster = _clusterId is null ? "" : $"{ClusterIdKey}={_clusterId}\n";
-        using (SafeFileHandle handle = File.OpenHandle(temporary, FileMode.Create, FileAccess.Write, FileShare.None))
-        {
-            string text = string.Create(CultureInfo.InvariantCulture, $"version=1\n{BrokerIdKey}={brokerId}\n{cluster}");
-            RandomAccess.Write(handle, Encoding.UTF8.GetBytes(text), fileOffset: 0);
-            RandomAccess.FlushToDisk(handle);
-        }
-
-        File.Move(temporary, file, overwrite: true);
+        string text = string.Create(CultureInfo.InvariantCulture, $"version=1\n{BrokerIdKey}={brokerId}\n{cluster}");
+        PhysicalFileSystem.Instance.ReplaceFile(Path.Combine(FullPath, IdentityFile), Encoding.UTF8.GetBytes(text), durable: true);
     }
 }
 

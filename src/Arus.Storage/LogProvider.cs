@@ -183,9 +183,24 @@ public sealed class LogProvider : IPartitionLogProvider
     {
         string directory = Path.Combine(_shared.Options.Directory, partition.ToString());
         SetStrayAside(partition, topicId, directory);
-        LoadedLog loaded = new LogLoader(_shared, partition, directory, config).Load();
+        LoadedLog loaded = Load(partition, directory, config);
         Guid id = topicId != Guid.Empty ? topicId : loaded.Checkpoint?.TopicId ?? Guid.Empty;
         return new PartitionLog(_shared, partition, directory, id, affinity, config, loaded, this);
+    }
+
+    private LoadedLog Load(TopicPartition partition, string directory, TopicConfig config)
+    {
+        try
+        {
+            LoadedLog loaded = new LogLoader(_shared, partition, directory, config).Load();
+            _shared.Doubtful.Remove(directory);
+            return loaded;
+        }
+        catch (IOException)
+        {
+            _shared.Doubtful.Add(directory);
+            throw;
+        }
     }
 
     /// <summary>Removes a log's directory: it is renamed at once, so that its name is free, and deleted in the background.</summary>
@@ -193,7 +208,10 @@ public sealed class LogProvider : IPartitionLogProvider
     {
         string directory = Path.Combine(_shared.Options.Directory, partition.ToString());
         if (FindOther(topicId, directory) is null && _shared.FileSystem.DirectoryExists(directory))
+        {
             DeleteLater(SetAside(directory, DeletedSuffix));
+            _shared.Doubtful.Remove(directory);
+        }
 
         return null;
     }

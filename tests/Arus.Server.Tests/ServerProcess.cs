@@ -51,6 +51,8 @@ internal sealed partial class ServerProcess : IAsyncDisposable
 
     public Ports ServerPorts { get; }
 
+    public int ProcessId => _process.Id;
+
     public string Output
     {
         get

@@ -169,6 +169,49 @@ public sealed class RecoveryTests
         Assert.Equal(ErrorCode.None, (await machine.Scheduler.RunAsync(log.AppendAsync([Batches.Of("d")], 1)))[0].Error);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_a_failed_flush_left_behind_is_written_again_before_it_counts(bool processDies)
+    {
+        var machine = new Machine();
+        IPartitionLog log = await FilledAsync(machine, 1);
+        machine.Disk.FailFlush = path => path.EndsWith(".log", StringComparison.Ordinal);
+        Assert.Equal(ErrorCode.KafkaStorageError, (await machine.Scheduler.RunAsync(log.AppendAsync([Batches.Of("lost")], 1)))[0].Error);
+        Assert.Equal(1, log.HighWatermark);
+        if (processDies)
+            machine.Kill();
+        else
+            await machine.Scheduler.RunAsync(log.DisposeAsync());
+
+        // The disk still fails: nothing is believed that only the page cache has, and the log stays closed.
+        Assert.Contains("flush failed", (await Assert.ThrowsAsync<LogException>(() => machine.OpenAsync())).Message);
+        machine.Disk.FailFlush = _ => false;
+        log = await machine.OpenAsync();
+        await machine.Scheduler.RunAsync(log.AppendAsync([Batches.Of("kept")], 1));
+        List<string?> served = await ValuesAsync(machine, log);
+        machine.Crash(new Random(7));
+        log = await machine.OpenAsync();
+        Assert.Equal(served, await ValuesAsync(machine, log));
+        Assert.Equal(["0", "kept"], served.Where(value => value != "lost"));
+        Assert.Single(machine.Events, entry => entry.Kind == LogEventKind.Failed);
+        Assert.DoesNotContain("log.unsynced", machine.Disk.ListFiles(machine.Directory));
+    }
+
+    [Fact]
+    public void A_file_whose_flush_failed_once_is_never_flushed_again()
+    {
+        var disk = new FaultyFileSystem();
+        disk.CreateDirectory("/logs");
+        var file = new SharedFile(new OpenFiles(disk, 8), "/logs/a");
+        file.Create();
+        disk.FailFlush = _ => true;
+        Assert.Throws<IOException>(file.Flush);
+        disk.FailFlush = _ => false;
+        Assert.Contains("the flush failed", Assert.Throws<IOException>(file.Flush).Message);
+        Assert.Equal(0, disk.Flushes);
+    }
+
     [Fact]
     public async Task Always_syncs_before_the_answer_and_many_appends_share_one_sync()
     {

@@ -1,7 +1,7 @@
+using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Arus.Storage;
-using Microsoft.Win32.SafeHandles;
 using Orleans.Runtime;
 using Orleans.Storage;
 
@@ -12,20 +12,33 @@ namespace Arus.Grains;
 /// is written beside the file, flushed, and takes its place by a rename that is flushed as well. Writes and clears compare the
 /// ETag under a lock that holds across all processes that share the directory. Safe for concurrent use.
 /// </summary>
+/// <remarks>
+/// A state whose file was replaced and whose directory could not be flushed then can be read and is not durable. It is written again
+/// before this storage answers with it.
+/// </remarks>
 /// <param name="name">The provider's name, for messages.</param>
+/// <param name="files">Where the states are written; null for the machine's file system. Locks and reads are the machine's.</param>
 /// <exception cref="OrleansConfigurationException">The options make no sense; the message names the one.</exception>
-public sealed class FileGrainStorage(string name, FileGrainStorageOptions options, TimeProvider? time = null)
+public sealed class FileGrainStorage(
+    string name, FileGrainStorageOptions options, TimeProvider? time = null, ILogFileSystem? files = null)
     : IGrainStorage, ILifecycleParticipant<ISiloLifecycle>, IDisposable
 {
     private readonly FileGrainStorageOptions _options = options.Validated(name);
     private readonly string _directory = Path.GetFullPath(options.Directory);
     private readonly FileLane _lane = new($"Arus grain storage {name}", options.IoThreads, options.MaxQueuedOperations);
     private readonly ShardLocks _locks = new(Path.GetFullPath(options.Directory), options.LockTimeout, time ?? TimeProvider.System);
+    private readonly ILogFileSystem _files = files ?? PhysicalFileSystem.Instance;
+
+    /// <summary>The files of states whose last change took effect and is not known to be durable.</summary>
+    private readonly ConcurrentDictionary<string, bool> _unsynced = new(StringComparer.Ordinal);
 
     /// <inheritdoc/>
     public async Task ReadStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState)
     {
         GrainStatePath path = GrainStatePath.Of(_directory, stateName, grainId);
+        if (_unsynced.ContainsKey(path.File))
+            await _locks.RunAsync(path.Shard, _lane, () => WriteAgain(path)).ConfigureAwait(false);
+
         byte[]? file = await _lane.RunAsync(() => ReadFile(path.File)).ConfigureAwait(false);
         if (file is null)
         {
@@ -112,33 +125,56 @@ public sealed class FileGrainStorage(string name, FileGrainStorageOptions option
     private bool Replace(GrainStatePath path, string? expected, byte[] file)
     {
         Compare(path, expected, "written");
-        if (!Directory.Exists(path.ShardDirectory))
+        if (!_files.DirectoryExists(path.ShardDirectory))
         {
-            Directory.CreateDirectory(path.ShardDirectory);
-            PhysicalFileSystem.Instance.SyncDirectory(_directory);
+            _files.CreateDirectory(path.ShardDirectory);
+            _files.SyncDirectory(_directory);
         }
 
-        using (SafeFileHandle handle = File.OpenHandle(path.TemporaryFile, FileMode.Create, FileAccess.Write, FileShare.None))
-        {
-            RandomAccess.Write(handle, file, fileOffset: 0);
-            RandomAccess.FlushToDisk(handle);
-        }
-
-        File.Move(path.TemporaryFile, path.File, overwrite: true);
-        PhysicalFileSystem.Instance.SyncDirectory(path.ShardDirectory);
-        return true;
+        return Change(
+            path, () => _files.ReplaceFile(path.File, file, durable: true),
+            () => ReadFile(path.File) is { } stored && stored.AsSpan().SequenceEqual(file));
     }
 
     private bool Remove(GrainStatePath path, string? expected)
     {
         Compare(path, expected, "cleared");
-        if (File.Exists(path.File))
+        return !_files.DirectoryExists(path.ShardDirectory) || Change(path, () => Delete(path.File), () => ReadFile(path.File) is null);
+    }
+
+    private void Delete(string file)
+    {
+        _files.DeleteFile(file);
+        _files.SyncDirectory(Path.GetDirectoryName(file)!);
+    }
+
+    /// <summary>Changes a state's file, and remembers when that took effect without being durable.</summary>
+    private bool Change(GrainStatePath path, Action change, Func<bool> tookEffect)
+    {
+        try
         {
-            File.Delete(path.File);
-            PhysicalFileSystem.Instance.SyncDirectory(path.ShardDirectory);
+            change();
+        }
+        catch (IOException) when (tookEffect())
+        {
+            _unsynced[path.File] = true;
+            throw;
         }
 
+        _unsynced.TryRemove(path.File, out _);
         return true;
+    }
+
+    /// <summary>Writes a state again as it is. A second flush of its directory would not do: it may succeed and write nothing.</summary>
+    private bool WriteAgain(GrainStatePath path)
+    {
+        byte[]? stored = ReadFile(path.File);
+        string file = stored is null ? path.File + ".cleared" : path.File;
+        _files.ReplaceFile(file, stored, durable: true);
+        if (stored is null)
+            Delete(file);
+
+        return _unsynced.TryRemove(path.File, out _);
     }
 
     private void Compare(GrainStatePath path, string? expected, string what)

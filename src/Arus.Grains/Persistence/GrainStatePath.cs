@@ -14,9 +14,6 @@ internal readonly record struct GrainStatePath(string Key, int Shard, string Sha
     public const int Shards = 256;
     private const int MaxReadable = 60;
 
-    /// <summary>Where the next version is written before it takes the file's place. One name, since its writer holds the lock.</summary>
-    public string TemporaryFile => File + ".tmp";
-
     public static GrainStatePath Of(string directory, string stateName, GrainId grainId)
     {
         if (stateName.Contains('\0', StringComparison.Ordinal))

@@ -64,5 +64,43 @@ public interface ILogFile : IDisposable
     void SetLength(long length);
 
     /// <summary>fsync.</summary>
+    /// <exception cref="IOException">
+    /// What was written since the last flush may be lost. The system may show it to readers nevertheless, and a later flush succeed
+    /// without writing it, so that it must be written again.
+    /// </exception>
     void Flush();
+}
+
+/// <summary>What is made of a file system's operations.</summary>
+public static class LogFileSystemExtensions
+{
+    /// <summary>The new contents of a file bear its name and this until they take its place.</summary>
+    public const string TemporarySuffix = ".tmp";
+
+    /// <summary>Replaces a file, or makes one, in one step: a crash leaves the old contents or the new. One caller at a time.</summary>
+    /// <param name="durable">Whether it is on stable storage then; otherwise a crash may leave it old, missing or damaged.</param>
+    /// <exception cref="IOException">
+    /// The file is as it was; or, if the last step failed, new for those who read it and not yet durable.
+    /// </exception>
+    public static void ReplaceFile(this ILogFileSystem fileSystem, string path, ReadOnlyMemory<byte> content, bool durable)
+    {
+        string temporary = path + TemporarySuffix;
+        fileSystem.DeleteFile(temporary);
+        try
+        {
+            using ILogFile file = fileSystem.Open(temporary, create: true);
+            file.Write(0, [content]);
+            if (durable)
+                file.Flush();
+        }
+        catch (IOException)
+        {
+            fileSystem.DeleteFile(temporary); // What was written of it would keep a full disk full.
+            throw;
+        }
+
+        fileSystem.RenameFile(temporary, path);
+        if (durable)
+            fileSystem.SyncDirectory(Path.GetDirectoryName(path)!);
+    }
 }

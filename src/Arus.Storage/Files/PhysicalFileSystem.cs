@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
 namespace Arus.Storage;
@@ -6,14 +5,12 @@ namespace Arus.Storage;
 /// <summary>The machine's file system.</summary>
 public sealed class PhysicalFileSystem : ILogFileSystem
 {
-    private const int ReadOnly = 0;
-
     public static PhysicalFileSystem Instance { get; } = new();
 
     public ILogFile Open(string path, bool create) =>
         new PhysicalFile(File.OpenHandle(
             path, create ? FileMode.OpenOrCreate : FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete,
-            FileOptions.SequentialScan));
+            FileOptions.SequentialScan), path);
 
     public LogFileInfo? GetInfo(string path) =>
         new FileInfo(path) is { Exists: true } file ? new LogFileInfo(file.Length, file.LastWriteTimeUtc) : null;
@@ -44,36 +41,12 @@ public sealed class PhysicalFileSystem : ILogFileSystem
             Directory.Delete(path, recursive: true);
     }
 
-    public void SyncDirectory(string directory)
-    {
-        if (OperatingSystem.IsWindows())
-        {
-            return; // NTFS journals directory entries; a directory cannot be flushed through a plain handle.
-        }
-
-        int descriptor = NativeOpen(directory, ReadOnly);
-        if (descriptor < 0)
-            throw new IOException($"Cannot open the directory {directory} to flush it: {Marshal.GetLastPInvokeErrorMessage()}.");
-
-        using var handle = new SafeFileHandle(descriptor, ownsHandle: true);
-        try
-        {
-            RandomAccess.FlushToDisk(handle); // No error where a file system does not flush directories.
-        }
-        catch (IOException error)
-        {
-            throw new IOException($"Cannot flush the directory {directory}: {error.Message}", error);
-        }
-    }
+    public void SyncDirectory(string directory) => StableStorage.FlushDirectory(directory);
 
     public IDisposable LockDirectory(string directory) =>
         File.OpenHandle(Path.Combine(directory, ".lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
 
-    [DllImport(
-        "libc", EntryPoint = "open", SetLastError = true, CharSet = CharSet.Ansi, BestFitMapping = false, ThrowOnUnmappableChar = true)]
-    private static extern int NativeOpen([MarshalAs(UnmanagedType.LPUTF8Str)] string path, int flags);
-
-    private sealed class PhysicalFile(SafeFileHandle handle) : ILogFile
+    private sealed class PhysicalFile(SafeFileHandle handle, string path) : ILogFile
     {
         public long Length => RandomAccess.GetLength(handle);
 
@@ -102,7 +75,7 @@ public sealed class PhysicalFileSystem : ILogFileSystem
 
         public void SetLength(long length) => RandomAccess.SetLength(handle, length);
 
-        public void Flush() => RandomAccess.FlushToDisk(handle);
+        public void Flush() => StableStorage.Flush(handle, path);
 
         public void Dispose() => handle.Dispose();
     }

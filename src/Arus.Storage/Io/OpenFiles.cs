@@ -66,6 +66,9 @@ internal sealed class OpenFiles(ILogFileSystem fileSystem, int limit)
 /// <summary>A file that is opened when it is needed and may be closed between two uses.</summary>
 internal sealed class SharedFile(OpenFiles files, string path)
 {
+    private readonly Lock _flushLock = new();
+    private IOException? _flushFailure;
+
     public OpenFiles Files { get; } = files;
 
     public string Path { get; } = path;
@@ -102,12 +105,32 @@ internal sealed class SharedFile(OpenFiles files, string path)
             return value;
         });
 
-    public void Flush() =>
-        Use(0, 0, static (file, _, _) =>
+    /// <summary>
+    /// Syncs what was written. Once that has failed it always fails: the system tells a failure once, so that a second sync would
+    /// succeed without having written what the first one lost.
+    /// </summary>
+    public void Flush()
+    {
+        lock (_flushLock)
         {
-            file.Flush();
-            return 0;
-        });
+            if (_flushFailure is { } earlier)
+                throw new IOException(earlier.Message, earlier);
+
+            try
+            {
+                Use(0, 0, static (file, _, _) =>
+                {
+                    file.Flush();
+                    return 0;
+                });
+            }
+            catch (IOException error) when (error is not FileRetiredException)
+            {
+                _flushFailure = error;
+                throw;
+            }
+        }
+    }
 
     public void Close() => Files.Close(this, retire: false);
 

@@ -137,7 +137,7 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
             segment.File.Flush();
     }
 
-    private void WriteIndex(Segment segment, byte[] index) => DurableFile.Write(FileSystem, segment.IndexPath, index, durable: false);
+    private void WriteIndex(Segment segment, byte[] index) => FileSystem.ReplaceFile(segment.IndexPath, index, durable: false);
 
     private void Store(RecoveryPoint point, byte[] snapshot)
     {

@@ -172,7 +172,7 @@ internal sealed class LogCleaner(
             fileSystem.SyncDirectory(log.Directory);
             group.ForEach(segment => segment.File.Retire());
             CompactionSwap.Complete(fileSystem, log.Directory, cleaned.BaseOffset, next);
-            DurableFile.Write(fileSystem, cleaned.IndexPath, IndexFile.Serialize(cleaned), durable: false);
+            fileSystem.ReplaceFile(cleaned.IndexPath, IndexFile.Serialize(cleaned), durable: false);
             cleaned.Index = null;
             segments.Replace(first, group.Count, cleaned);
             return before - cleaned.Size;

@@ -32,8 +32,11 @@ internal sealed class LogContext(
 
     public void Fail(Exception error)
     {
-        if (TryFail(error))
-            Report(LogEventKind.Failed, Directory, $"The log in {Directory} failed and is closed: {error.Message}", error);
+        if (!TryFail(error))
+            return;
+
+        Shared.Doubtful.Add(Directory);
+        Report(LogEventKind.Failed, Directory, $"The log in {Directory} failed and is closed: {error.Message}", error);
     }
 
     public void Report(LogEventKind kind, string file, string message, Exception? error = null) =>

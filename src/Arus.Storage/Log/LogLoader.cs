@@ -24,6 +24,8 @@ internal sealed class LoadedLog
 /// </summary>
 internal sealed class LogLoader(LogShared shared, TopicPartition partition, string directory, TopicConfig config)
 {
+    private const int RewriteBytes = 1 << 20;
+
     private readonly LoadedLog _log = new();
     private long _producersFrom;
 
@@ -58,7 +60,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
 
     private void RemoveLeftovers()
     {
-        string[] suffixes = [DurableFile.TemporarySuffix, Segment.DeletedSuffix, CompactionSwap.CleanedSuffix];
+        string[] suffixes = [LogFileSystemExtensions.TemporarySuffix, Segment.DeletedSuffix, CompactionSwap.CleanedSuffix];
         foreach (string name in FileSystem.ListFiles(directory))
         {
             if (Array.Exists(suffixes, suffix => name.EndsWith(suffix, StringComparison.Ordinal)))
@@ -104,7 +106,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
             Rescan(segment, expected);
             if (synced)
             {
-                DurableFile.Write(FileSystem, segment.IndexPath, IndexFile.Serialize(segment), durable: false);
+                FileSystem.ReplaceFile(segment.IndexPath, IndexFile.Serialize(segment), durable: false);
                 return true;
             }
         }
@@ -142,7 +144,11 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
 
     private bool Scan(Segment segment, long length)
     {
+        int known = segment.Size;
         AddBatches(segment, length);
+        if (shared.Doubtful.Contains(directory))
+            WriteAgain(segment, known);
+
         if (segment.Size == length)
             return true;
 
@@ -155,6 +161,18 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
             + $"{segment.NextOffset}.",
             segment.NextOffset, cut);
         return false;
+    }
+
+    /// <summary>Writes what was read, so that the flush that follows has something to write: see <see cref="DoubtfulLogs"/>.</summary>
+    private static void WriteAgain(Segment segment, int position)
+    {
+        byte[] buffer = new byte[Math.Min(RewriteBytes, segment.Size - position)];
+        while (position < segment.Size)
+        {
+            int read = segment.File.Read(position, buffer.AsSpan(0, Math.Min(buffer.Length, segment.Size - position)));
+            segment.File.Write(position, [buffer.AsMemory(0, read)]);
+            position += read;
+        }
     }
 
     private void Finish()

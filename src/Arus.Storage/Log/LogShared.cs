@@ -11,6 +11,8 @@ internal sealed class LogShared(LogProviderOptions options, ILogFileSystem fileS
 
     public OpenFiles Files { get; } = new(fileSystem, Math.Max(8, options.MaxOpenFiles));
 
+    public DoubtfulLogs Doubtful { get; } = new(fileSystem);
+
     public TailCacheBudget Cache { get; } = new(options.CacheBytes);
 
     /// <summary>Whether an fsync comes before the acknowledgement.</summary>

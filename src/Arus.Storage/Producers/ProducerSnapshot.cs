@@ -41,7 +41,7 @@ internal static class ProducerSnapshot
 
     /// <summary>Writes what <see cref="Serialize(Format)"/> gave to a file of its own.</summary>
     public static void Write(ILogFileSystem fileSystem, string path, byte[] snapshot) =>
-        DurableFile.Write(fileSystem, path, DurableFile.Frame(Magic, Version, snapshot), durable: false);
+        fileSystem.ReplaceFile(path, DurableFile.Frame(Magic, Version, snapshot), durable: false);
 
     /// <summary>Null when the file is missing or damaged.</summary>
     public static ProducerStateManager? Read(ILogFileSystem fileSystem, string path) =>

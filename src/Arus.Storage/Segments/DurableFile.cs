@@ -10,7 +10,6 @@ namespace Arus.Storage;
 internal static class DurableFile
 {
     public const int Overhead = Prefix + Suffix;
-    public const string TemporarySuffix = ".tmp";
 
     private const int Prefix = 4 + 2 + 4;
     private const int Suffix = 4;
@@ -18,7 +17,7 @@ internal static class DurableFile
     /// <summary>No such file is larger; what claims to be is damaged.</summary>
     private const int MaxContent = 256 << 20;
 
-    /// <summary>Frames content for <see cref="Write"/>: a message of the given version, and bytes that follow it.</summary>
+    /// <summary>Frames content for <see cref="LogFileSystemExtensions.ReplaceFile"/>: a message of the given version, and bytes that follow it.</summary>
     public static byte[] Frame(ReadOnlySpan<byte> magic, short version, IMessage message, ReadOnlySpan<byte> rest = default) =>
         Frame(magic, version, DataMessages.Write(message, version), rest);
 
@@ -33,24 +32,6 @@ internal static class DurableFile
         rest.CopyTo(bytes.AsSpan(Prefix + content.Length));
         BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(bytes.Length - Suffix), Crc32C.Compute(bytes.AsSpan(..^Suffix)));
         return bytes;
-    }
-
-    /// <summary>Replaces the file in one step.</summary>
-    /// <param name="durable">Whether it is on stable storage then; otherwise a crash may leave it old, missing or damaged.</param>
-    public static void Write(ILogFileSystem fileSystem, string path, byte[] framed, bool durable)
-    {
-        string temporary = path + TemporarySuffix;
-        fileSystem.DeleteFile(temporary);
-        using (ILogFile file = fileSystem.Open(temporary, create: true))
-        {
-            file.Write(0, [framed]);
-            if (durable)
-                file.Flush();
-        }
-
-        fileSystem.RenameFile(temporary, path);
-        if (durable)
-            fileSystem.SyncDirectory(Path.GetDirectoryName(path)!);
     }
 
     /// <summary>The message in a file; null with the reason when the file is missing, damaged or of a version that is not known.</summary>

@@ -13,9 +13,9 @@ internal static class LogCheckpointFile
 
     private static ReadOnlySpan<byte> Magic => "ALCP"u8;
 
-    /// <param name="durable">As of <see cref="DurableFile.Write"/>.</param>
+    /// <param name="durable">As of <see cref="LogFileSystemExtensions.ReplaceFile"/>.</param>
     public static void Write(ILogFileSystem fileSystem, string directory, LogCheckpoint checkpoint, bool durable) =>
-        DurableFile.Write(fileSystem, Path.Combine(directory, Name), DurableFile.Frame(Magic, Version, checkpoint), durable);
+        fileSystem.ReplaceFile(Path.Combine(directory, Name), DurableFile.Frame(Magic, Version, checkpoint), durable);
 
     /// <summary>Null with the reason when the file is missing or damaged.</summary>
     public static LogCheckpoint? Read(ILogFileSystem fileSystem, string directory, out string? problem) =>

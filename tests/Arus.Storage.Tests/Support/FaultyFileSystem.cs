@@ -19,6 +19,12 @@ internal sealed class FaultyFileSystem : ILogFileSystem
     /// <summary>Each write and flush asks it; true makes it fail.</summary>
     public Func<string, bool> FailIo { get; set; } = _ => false;
 
+    /// <summary>
+    /// Each flush of a file asks it; true makes it fail as a Linux system does: what was written since the last flush stays visible, and
+    /// no later flush writes it.
+    /// </summary>
+    public Func<string, bool> FailFlush { get; set; } = _ => false;
+
     public int Flushes { get; private set; }
 
     public bool IsOff { get; private set; }
@@ -196,11 +202,14 @@ internal sealed class FaultyFileSystem : ILogFileSystem
 
         public int Length => _content.Length;
 
+        /// <param name="journal">Whether a crash may undo it; otherwise it is durable at once.</param>
         public void Write(int position, ReadOnlySpan<byte> bytes, bool journal = true)
         {
             _content = Apply(_content, position, bytes);
             if (journal)
                 _unsynced.Add((position, bytes.ToArray()));
+            else
+                _durable = Apply(_durable, position, bytes);
         }
 
         public void SetLength(int length, bool journal = true)
@@ -208,6 +217,8 @@ internal sealed class FaultyFileSystem : ILogFileSystem
             Array.Resize(ref _content, length);
             if (journal)
                 _unsynced.Add((length, null));
+            else
+                Array.Resize(ref _durable, length);
         }
 
         public int Read(int position, Span<byte> buffer)
@@ -219,9 +230,19 @@ internal sealed class FaultyFileSystem : ILogFileSystem
 
         public void Flush()
         {
-            _durable = [.. _content];
+            foreach ((int position, byte[]? bytes) in _unsynced)
+            {
+                if (bytes is null)
+                    Array.Resize(ref _durable, position);
+                else
+                    _durable = Apply(_durable, position, bytes);
+            }
+
             _unsynced.Clear();
         }
+
+        /// <summary>The system reports the failure once and takes the pages for clean.</summary>
+        public void FailFlush() => _unsynced.Clear();
 
         public Node AfterCrash(Random random)
         {
@@ -310,6 +331,12 @@ internal sealed class FaultyFileSystem : ILogFileSystem
         {
             CheckOpen();
             owner.CheckIo(path);
+            if (owner.FailFlush(path))
+            {
+                node.FailFlush();
+                throw new IOException($"{path}: the flush failed.");
+            }
+
             owner.Flushes++;
             node.Flush();
         }
