@@ -17,7 +17,7 @@ internal static class DurableFile
     /// <summary>No such file is larger; what claims to be is damaged.</summary>
     private const int MaxContent = 256 << 20;
 
-    /// <summary>Frames content for <see cref="LogFileSystemExtensions.ReplaceFile"/>: a message of the given version, and bytes that follow it.</summary>
+    /// <summary>Frames content for a file: a message of the given version, and bytes that follow it.</summary>
     public static byte[] Frame(ReadOnlySpan<byte> magic, short version, IMessage message, ReadOnlySpan<byte> rest = default) =>
         Frame(magic, version, DataMessages.Write(message, version), rest);
 
