@@ -142,6 +142,31 @@ public class CodecTests
         }
     }
 
+    [Theory]
+    [InlineData(CompressionType.Gzip, new[] { -1, 1, 6, 9 })]
+    [InlineData(CompressionType.Snappy, new[] { 0 })]
+    [InlineData(CompressionType.Lz4, new[] { 1, 3, 9, 12, 17 })]
+    [InlineData(CompressionType.Zstd, new[] { -131_072, -5, 1, 3, 9, 19, 22 })]
+    public void Every_level_that_Kafka_has_is_read_back(CompressionType codec, int[] levels)
+    {
+        byte[] data = Encoding.UTF8.GetBytes(string.Join(' ', Enumerable.Range(0, 30_000)));
+        var sizes = new HashSet<int>();
+        foreach (int level in levels)
+        {
+            using var compressed = new PooledBufferWriter();
+            using var output = new PooledBufferWriter();
+            Codec.Compress(codec, data, compressed, level);
+            Assert.Equal(ValidationResult.Ok, Codec.TryDecompress(codec, compressed.WrittenSpan, output, data.Length));
+            Assert.True(output.WrittenSpan.SequenceEqual(data), $"The data differ at level {level}.");
+            sizes.Add(compressed.WrittenCount);
+        }
+
+        Assert.True(codec == CompressionType.Snappy || sizes.Count > 1, "Levels make no difference.");
+        using var fast = new PooledBufferWriter();
+        Codec.Compress(codec, data, fast);
+        Assert.Contains(fast.WrittenCount, sizes);
+    }
+
     [Fact]
     public void Names_an_unknown_codec()
     {

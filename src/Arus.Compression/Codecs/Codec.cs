@@ -6,8 +6,11 @@ namespace Arus.Compression;
 public static class Codec
 {
     /// <summary>Compresses <paramref name="source"/> as one stream.</summary>
+    /// <param name="level">
+    /// As in Kafka's <c>compression.gzip.level</c> and its like; null for what suits a producer. Snappy has none.
+    /// </param>
     /// <exception cref="ArgumentOutOfRangeException">No such codec.</exception>
-    public static void Compress(CompressionType type, ReadOnlySpan<byte> source, PooledBufferWriter destination)
+    public static void Compress(CompressionType type, ReadOnlySpan<byte> source, PooledBufferWriter destination, int? level = null)
     {
         switch (type)
         {
@@ -15,16 +18,16 @@ public static class Codec
                 destination.Write(source);
                 break;
             case CompressionType.Gzip:
-                GzipCodec.Compress(source, destination);
+                GzipCodec.Compress(source, destination, level);
                 break;
             case CompressionType.Snappy:
                 SnappyCodec.Compress(source, destination);
                 break;
             case CompressionType.Lz4:
-                Lz4Codec.Compress(source, destination);
+                Lz4Codec.Compress(source, destination, level);
                 break;
             case CompressionType.Zstd:
-                ZstdCodec.Compress(source, destination);
+                ZstdCodec.Compress(source, destination, level);
                 break;
             default:
                 throw new ArgumentOutOfRangeException(nameof(type), type, "No such codec.");

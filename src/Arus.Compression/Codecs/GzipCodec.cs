@@ -9,11 +9,12 @@ internal static class GzipCodec
 {
     private const int ChunkSize = 16 * 1024;
     private const int MinSize = 18;
+    private const int FastestLevel = 1;
 
     /// <summary>The framework's stream writes nothing at all for no input; this is a member that holds nothing.</summary>
     private static ReadOnlySpan<byte> EmptyMember => [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-    public static unsafe void Compress(ReadOnlySpan<byte> source, PooledBufferWriter destination)
+    public static unsafe void Compress(ReadOnlySpan<byte> source, PooledBufferWriter destination, int? level)
     {
         if (source.IsEmpty)
         {
@@ -21,12 +22,13 @@ internal static class GzipCodec
             return;
         }
 
-        // At its fastest level zlib takes at most 9 bits for a byte, and for each block and the member a few bytes.
+        // At any level zlib takes at most 9 bits for a byte, and for each block and the member a few bytes.
         int bound = checked(source.Length + (source.Length / 4) + 64);
         fixed (byte* start = destination.GetSpan(bound))
         {
             using var sink = new UnmanagedMemoryStream(start, 0, bound, FileAccess.Write);
-            using (var gzip = new GZipStream(sink, CompressionLevel.Fastest, leaveOpen: true))
+            var options = new ZLibCompressionOptions { CompressionLevel = level ?? FastestLevel };
+            using (var gzip = new GZipStream(sink, options, leaveOpen: true))
                 gzip.Write(source);
 
             destination.Advance((int)sink.Position);

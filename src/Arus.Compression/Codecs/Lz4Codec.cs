@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using K4os.Compression.LZ4;
 using K4os.Hash.xxHash;
 using BlockCodec = K4os.Compression.LZ4.LZ4Codec;
 
@@ -23,17 +24,23 @@ internal static class Lz4Codec
     /// <summary>The longest output of a compressed byte.</summary>
     private const int MaxExpansion = 255;
 
+    /// <summary>Kafka's default, with which it compresses fast; the levels around it stand for high compression.</summary>
+    private const int FastLevel = 9;
+    private const int MinHighLevel = (int)LZ4Level.L03_HC;
+    private const int MaxHighLevel = (int)LZ4Level.L12_MAX;
+
     /// <summary>Magic, version 01 with independent blocks, block size 4 (64 KiB), header checksum.</summary>
     private static ReadOnlySpan<byte> FrameHeader => [0x04, 0x22, 0x4D, 0x18, 0x60, 0x40, 0x82];
 
-    public static void Compress(ReadOnlySpan<byte> source, PooledBufferWriter destination)
+    public static void Compress(ReadOnlySpan<byte> source, PooledBufferWriter destination, int? level)
     {
+        LZ4Level effort = level is null or FastLevel ? LZ4Level.L00_FAST : (LZ4Level)Math.Clamp(level.Value, MinHighLevel, MaxHighLevel);
         destination.Write(FrameHeader);
         while (!source.IsEmpty)
         {
             ReadOnlySpan<byte> block = source[..Math.Min(source.Length, BlockSize)];
             Span<byte> free = destination.GetSpan(sizeof(uint) + BlockCodec.MaximumOutputSize(block.Length));
-            int size = BlockCodec.Encode(block, free[sizeof(uint)..]);
+            int size = BlockCodec.Encode(block, free[sizeof(uint)..], effort);
             bool isStored = size <= 0 || size >= block.Length;
             if (isStored)
             {

@@ -9,7 +9,10 @@ namespace Arus.Compression;
 /// <summary>Zstandard frames (RFC 8878), at level 3, which is Kafka's default too.</summary>
 internal static class ZstdCodec
 {
-    private const int Level = 3;
+    private const int DefaultLevel = 3;
+
+    /// <summary>Beyond it, a context takes tens of MiB, and is not kept.</summary>
+    private const int MaxKeptLevel = 9;
 
     /// <summary>Every decoder should take windows of 8 MiB (RFC 8878, section 3.1.1.1.2); encoders use them for small inputs too.</summary>
     private const int MinWindowLog = 23;
@@ -17,19 +20,23 @@ internal static class ZstdCodec
     private const int MinChunk = 64 * 1024;
     private const int MaxChunk = 1024 * 1024;
 
-    private static readonly ContextPool<Compressor> Compressors = new(() => new Compressor(Level));
+    private static readonly ContextPool<Compressor> Compressors = new(() => new Compressor(DefaultLevel));
     private static readonly ContextPool<Decompressor> Decompressors = new(() => new Decompressor());
 
-    public static void Compress(ReadOnlySpan<byte> source, PooledBufferWriter destination)
+    public static void Compress(ReadOnlySpan<byte> source, PooledBufferWriter destination, int? level)
     {
         Compressor compressor = Compressors.Rent();
         try
         {
+            compressor.Level = level ?? DefaultLevel;
             destination.Advance(compressor.Wrap(source, destination.GetSpan(Compressor.GetCompressBound(source.Length))));
         }
         finally
         {
-            Compressors.Return(compressor);
+            if (level > MaxKeptLevel)
+                compressor.Dispose();
+            else
+                Compressors.Return(compressor);
         }
     }
 

@@ -8,6 +8,9 @@ public readonly record struct RecordBatchOptions()
 {
     public CompressionType Compression { get; init; }
 
+    /// <summary>See <see cref="Codec.Compress"/>.</summary>
+    public int? CompressionLevel { get; init; }
+
     public long BaseOffset { get; init; }
 
     public int PartitionLeaderEpoch { get; init; } = RecordBatchHeader.NoLeaderEpoch;
@@ -151,7 +154,7 @@ public sealed class RecordBatchBuilder : IDisposable
         {
             target = _compressed ??= new PooledBufferWriter(_records.WrittenCount);
             Begin(target);
-            Codec.Compress(options.Compression, Records, target);
+            Codec.Compress(options.Compression, Records, target, options.CompressionLevel);
         }
 
         Memory<byte> batch = target.WrittenMemoryForUpdate;
@@ -159,7 +162,13 @@ public sealed class RecordBatchBuilder : IDisposable
         return batch;
     }
 
-    /// <summary>Returns the buffers to the pool; call it only when nothing reads a built batch any more.</summary>
+    /// <summary>Bytes of memory that it holds, used or not.</summary>
+    public long Capacity => (long)_records.Capacity + (_compressed?.Capacity ?? 0);
+
+    /// <summary>
+    /// Returns the buffers to the pool; call it only when nothing reads a built batch any more. After <see cref="Reset"/> the builder is
+    /// usable again.
+    /// </summary>
     public void Dispose()
     {
         _records.Dispose();

@@ -160,7 +160,7 @@ internal struct RecordScanner<TVisitor>(TVisitor visitor, int count, int maxReco
         _field = Field.Attributes;
         return length <= 0 ? Fail($"its length is {length}")
             : length <= maxRecordBytes
-                || Fail($"it has {length} bytes, and the limit is {maxRecordBytes}");
+                || Fail($"it has {length} bytes, and the limit is {TopicConfigs.MaxDecompressedMessageBytes}={maxRecordBytes}");
     }
 
     private bool TakeBytes(int length, int least, Field next)

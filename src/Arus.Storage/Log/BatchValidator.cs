@@ -69,6 +69,8 @@ internal sealed class BatchValidator
         {
             if (_scratch.Capacity > KeptBytes)
                 _scratch.Dispose();
+
+            _rewriter.Trim(KeptBytes);
         }
 
         return result.IsOk ? CheckSize(entry.Length, config) : result;
@@ -103,7 +105,7 @@ internal sealed class BatchValidator
     {
         recordErrors = null;
         var header = new RecordBatchHeader(batch.Span);
-        ValidationResult result = Open(batch.Span, header, out RecordSummary summary);
+        ValidationResult result = Open(batch.Span, header, config, out RecordSummary summary);
         if (!result.IsOk)
             return result;
 
@@ -111,24 +113,22 @@ internal sealed class BatchValidator
         if (!rules.Allow(summary))
             return rules.Collect(batch.Span, _scratch, out recordErrors);
 
+        CompressionTarget target = CompressionTarget.Of(config, header.Compression);
+        if (target.Compression != header.Compression || (!summary.AreNumbered && header.Compression == CompressionType.None))
+            return _rewriter.Rewrite(ref batch, target, summary);
+
         if (summary.AreNumbered)
         {
             batch = config.LogAppendTime ? batch : BatchRewriter.CorrectTimestamp(batch, summary.LatestTimestamp);
             return ValidationResult.Ok;
         }
 
-        if (header.Compression != CompressionType.None)
-        {
-            return new ValidationResult(
-                ErrorCode.UnknownServerError, "The offset deltas of the batch's records are not 0, 1, 2 and so on.");
-        }
-
-        batch = _rewriter.Renumber(batch);
-        return ValidationResult.Ok;
+        return new ValidationResult(
+            ErrorCode.UnknownServerError, "The offset deltas of the batch's records are not 0, 1, 2 and so on.");
     }
 
     /// <summary>Reads the records of a batch.</summary>
-    private ValidationResult Open(ReadOnlySpan<byte> batch, RecordBatchHeader header, out RecordSummary summary)
+    private ValidationResult Open(ReadOnlySpan<byte> batch, RecordBatchHeader header, TopicConfig config, out RecordSummary summary)
     {
         summary = new RecordSummary(header.BaseTimestamp);
         bool isEmpty = batch.Length == RecordBatchHeader.Size;
@@ -141,7 +141,7 @@ internal sealed class BatchValidator
                 ErrorCode.UnknownServerError, "The blocks of the lz4 frame depend on each other, which Java consumers cannot read.");
         }
 
-        return AsProduceError(RecordBatchPayload.Walk(batch, _scratch, ref summary));
+        return AsProduceError(RecordBatchPayload.Walk(batch, _scratch, ref summary, config.MaxDecompressedMessageBytes));
     }
 
     private static ValidationResult CheckSize(int size, TopicConfig config) =>

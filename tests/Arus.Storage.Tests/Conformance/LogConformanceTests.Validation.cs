@@ -239,6 +239,65 @@ public abstract partial class LogConformanceTests
         Assert.Equal(4, await log.MustAppendAsync(new RawBatch(Two) { Producer = (5, -1, 0) }));
     }
 
+    [Theory]
+    [InlineData("uncompressed", CompressionType.None)]
+    [InlineData("gzip", CompressionType.Gzip)]
+    [InlineData("snappy", CompressionType.Snappy)]
+    [InlineData("lz4", CompressionType.Lz4)]
+    [InlineData("zstd", CompressionType.Zstd)]
+    public async Task A_topic_with_a_compression_type_is_stored_in_it(string type, CompressionType stored)
+    {
+        IPartitionLog log = await host.OpenAsync(LogExtensions.Config(("compression.type", type)));
+        foreach (CompressionType codec in Enum.GetValues<CompressionType>())
+        {
+            RawBatch batch = new(
+                RawBatch.Record(0, "first", "k", timestampDelta: 5, attributes: 1), RawBatch.Record(1, "second", timestampDelta: 2))
+                { Compression = codec, Attributes = 0x40, Producer = (9, 3, 2 * (int)codec) };
+            long offset = await log.MustAppendAsync(batch);
+            ReadOnlyMemory<byte> read = (await log.ReadAsync(offset, 1, true)).Records.Single();
+            Assert.Equal(ValidationResult.Ok, RecordBatches.Validate(read.Span));
+            var header = new RecordBatchHeader(read.Span);
+            Assert.Equal((stored, codec == stored), (header.Compression, header.HasDeleteHorizon));
+            Assert.Equal(Batches.Time + (codec == stored ? 0 : 5), header.BaseTimestamp);
+            Assert.Equal(Batches.Time + 5, header.MaxTimestamp);
+            Assert.Equal((9L, 3, 2 * (int)codec), (header.ProducerId, header.ProducerEpoch, header.BaseSequence));
+
+            // Offset deltas are numbered anew where the records are written anew, and such records have no odd timestamps.
+            LogAppendResult odd = await log.AppendOneAsync(new RawBatch(RawBatch.Record(3), RawBatch.Record(3)) { Compression = codec });
+            bool isRefused = codec == stored && codec != CompressionType.None;
+            Assert.Equal(isRefused ? ErrorCode.UnknownServerError : ErrorCode.None, odd.Error);
+            odd = await log.AppendOneAsync(new RawBatch(Two) { Compression = codec, BaseTimestamp = -2 });
+            Assert.Equal(codec == stored ? ErrorCode.None : ErrorCode.UnknownServerError, odd.Error);
+        }
+
+        List<(long Offset, string? Key, string? Value)> records = await log.ReadAllAsync();
+        Assert.Equal(Enumerable.Range(0, records.Count), records.Select(record => (int)record.Offset));
+        Assert.Equal(5, records.Count(record => record is (_, "k", "first")));
+    }
+
+    [Fact]
+    public async Task What_is_compressed_anew_must_fit_too()
+    {
+        RawBatch batch = new(RawBatch.Record(0, new string('x', 1000))) { Compression = CompressionType.Gzip };
+        IPartitionLog log = await host.OpenAsync(LogExtensions.Config(("compression.type", "uncompressed"), ("max.message.bytes", "500")));
+        Assert.Equal(ErrorCode.MessageTooLarge, (await log.AppendOneAsync(batch)).Error);
+        log.Reconfigure(LogExtensions.Config(("compression.type", "zstd"), ("max.message.bytes", "500")));
+        await log.MustAppendAsync(batch);
+    }
+
+    [Theory, MemberData(nameof(Packed))]
+    public async Task A_compressed_record_larger_than_the_limit_is_refused(CompressionType codec)
+    {
+        IPartitionLog log = await host.OpenAsync(LogExtensions.Config(("max.decompressed.message.bytes", "1000")));
+        RawBatch largest = new(RawBatch.Record(0, new string('x', 993)), RawBatch.Record(1, new string('x', 993)));
+        RawBatch larger = new(RawBatch.Record(0, new string('x', 994)));
+        await log.MustAppendAsync(largest with { Compression = codec });
+        await log.MustAppendAsync(larger);
+        LogAppendResult result = await log.AppendOneAsync(larger with { Compression = codec });
+        Assert.Equal(ErrorCode.InvalidRecord, result.Error);
+        Assert.Contains("max.decompressed.message.bytes=1000", result.Message, StringComparison.Ordinal);
+    }
+
     private static async Task<List<(long MaxTimestamp, TimestampType Type)>> ReadHeadersAsync(IPartitionLog log)
     {
         var headers = new List<(long, TimestampType)>();
