@@ -3,7 +3,7 @@ namespace Arus.Kafka;
 /// <summary>Runs grain calls side by side, a bounded number at a time.</summary>
 internal static class GrainCalls
 {
-    private const int MaxAtOnce = 64;
+    public const int MaxAtOnce = 64;
 
     /// <summary>Maps the items concurrently; the results are in the order of the items.</summary>
     /// <param name="gone">Tripped when nobody wants the results any more: no further call begins.</param>

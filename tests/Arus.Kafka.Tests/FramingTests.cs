@@ -114,9 +114,10 @@ public sealed class FramingTests
         InMemoryPartition partition = kafka.Cluster.Partition("topic", 0);
         partition.Hold();
         TestConnection connection = kafka.Connect();
-        await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch(new string('x', 100_000))), 9);
+        byte[] frame = TestConnection.Encode(Messages.Produce("topic", 0, Messages.Batch(new string('x', 100_000))), 9, 1);
+        await connection.SendRawAsync(frame);
         await partition.WhenAsync(p => p.Appends.Count == 1);
-        Assert.InRange(kafka.Get<RequestMemory>().UsedBytes, 100_000, 101_000);
+        Assert.Equal(frame.Length - sizeof(int), kafka.Get<RequestMemory>().UsedBytes);
         partition.Release();
         await connection.ReceiveAsync<ProduceResponse>(9);
         await connection.CloseAsync();

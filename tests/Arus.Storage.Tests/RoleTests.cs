@@ -50,9 +50,9 @@ public sealed class RoleTests
     }
 
     [Theory]
-    [InlineData(8)]
-    [InlineData(7)]
-    public void An_index_that_is_full_thins_itself_and_still_finds_a_position_before_each_batch(int maxEntries)
+    [InlineData(8, 8520)]
+    [InlineData(7, 8440)]
+    public void An_index_that_is_full_thins_itself_and_still_finds_a_position_before_each_batch(int maxEntries, int lastPosition)
     {
         var index = new SegmentIndex(intervalBytes: 0, maxEntries);
         for (int i = 0; i < 1000; i++)
@@ -67,7 +67,7 @@ public sealed class RoleTests
             Assert.InRange(index.FloorByTimestamp(i), 0, i * 10);
         }
 
-        Assert.InRange(index.FloorByOffset(999), 5000, 9990);
+        Assert.Equal(lastPosition, index.FloorByOffset(999));
     }
 
     [Fact]

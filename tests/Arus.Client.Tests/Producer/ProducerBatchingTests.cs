@@ -1,4 +1,5 @@
 using System.Text;
+using Arus.Compression;
 using Arus.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -82,18 +83,29 @@ public sealed class ProducerBatchingTests
     [Fact]
     public async Task Records_without_a_key_fill_one_partition_before_the_next()
     {
+        const int BatchSize = 4096;
+        int recordSize = RecordBatchBuilder.EstimateRecordSize(-1, 50, []);
         var cluster = new FakeCluster();
         cluster.AddTopic("t", 8);
         await using IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(
-            new ProducerOptions { Linger = TimeSpan.FromHours(1), DeliveryTimeout = TimeSpan.FromHours(2), BatchSize = 4096 });
+            new ProducerOptions { Linger = TimeSpan.FromHours(1), DeliveryTimeout = TimeSpan.FromHours(2), BatchSize = BatchSize });
+        var chosen = new List<int>();
         for (int i = 0; i < 2000; i++)
-            await producer.EnqueueAsync(new("t", null, new string('x', 50)));
+            chosen.Add((await producer.EnqueueAsync(new("t", null, new string('x', 50)))).Partition.Partition);
 
         await producer.FlushAsync();
         InMemoryPartition[] partitions = [.. Enumerable.Range(0, 8).Select(p => cluster.Partition("t", p))];
         Assert.Equal(2000, partitions.Sum(p => p.Records().Count));
-        int batches = partitions.Sum(p => p.Appends.Sum(r => r.Entries.Count));
-        Assert.InRange(batches, 30, 90);
+
+        // One after another gets a batch's worth of records, and never the same one twice.
+        int[][] turns = [.. chosen.Chunk(BatchSize / recordSize)];
+        Assert.All(turns, turn => Assert.Single(turn.Distinct()));
+        Assert.All(turns.Zip(turns.Skip(1)), pair => Assert.NotEqual(pair.First[0], pair.Second[0]));
+
+        // What is not flushed is sent when no further record fits.
+        Assert.All(
+            partitions.SelectMany(p => p.Batches.SkipLast(1)),
+            batch => Assert.InRange(batch.Length, BatchSize - recordSize + 1, BatchSize));
     }
 
     [Fact]

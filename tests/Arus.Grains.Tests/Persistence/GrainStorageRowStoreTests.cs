@@ -61,7 +61,7 @@ public sealed class GrainStorageRowStoreTests : IDisposable
         LogAppendResult refused = (await older.AppendAsync([Batch("lost")], 1))[0];
         Assert.Equal(ErrorCode.FencedLeaderEpoch, refused.Error);
         await newer.MaintainAsync();
-        Assert.InRange(newer.SegmentCount, 1, 4);
+        Assert.Equal(1, newer.SegmentCount);
         await newer.DisposeAsync();
 
         RowPartitionLog again = await OpenAsync();
