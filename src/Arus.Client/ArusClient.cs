@@ -26,7 +26,7 @@ internal sealed class ArusClient(
     {
         ConsumerOptions chosen = options ?? new ConsumerOptions { ClientId = clientOptions.ClientId };
         chosen.Validate();
-        var core = new ConsumerCore(grains, retry, chosen, time, loggers.CreateLogger("Arus.Client.Consumer"));
+        ConsumerCore core = CreateConsumerCore(chosen, "Arus.Client.Consumer");
         return new Consumer<TKey, TValue>(
             core, groups, _topics, keySerializer ?? Serializers.Default<TKey>(), valueSerializer ?? Serializers.Default<TValue>());
     }
@@ -37,7 +37,7 @@ internal sealed class ArusClient(
     {
         options.Validate();
         ConsumerOptions chosen = options.Consumer with { EnableAutoCommit = true };
-        var core = new ConsumerCore(grains, retry, chosen, time, loggers.CreateLogger("Arus.Client.Processor"));
+        ConsumerCore core = CreateConsumerCore(chosen, "Arus.Client.Processor");
         return new RecordProcessor<TKey, TValue>(
             options, core, groups, _topics, handler, keySerializer ?? Serializers.Default<TKey>(),
             valueSerializer ?? Serializers.Default<TValue>(),
@@ -46,4 +46,7 @@ internal sealed class ArusClient(
                     new ProducerOptions { ClientId = chosen.ClientId, Linger = TimeSpan.Zero })
                 : null);
     }
+
+    private ConsumerCore CreateConsumerCore(ConsumerOptions options, string logger) =>
+        new(grains, new GrainRetry(clientOptions, time, options.DefaultApiTimeout), options, time, loggers.CreateLogger(logger));
 }

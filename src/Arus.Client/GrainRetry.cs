@@ -9,12 +9,15 @@ namespace Arus.Client;
 /// Repeats grain calls that failed because something moved: a silo died, a leader or coordinator is elsewhere, a call timed out.
 /// Only for calls that are safe to repeat. Thread-safe.
 /// </summary>
-internal sealed class GrainRetry(ArusClientOptions options, TimeProvider time)
+/// <param name="timeout">Of one operation, retries included; null for <see cref="ArusClientOptions.DefaultApiTimeout"/>.</param>
+internal sealed class GrainRetry(ArusClientOptions options, TimeProvider time, TimeSpan? timeout = null)
 {
+    private TimeSpan Limit => timeout ?? options.DefaultApiTimeout;
+
     /// <summary>Calls until an answer comes that repetition would not change, or the time is up.</summary>
     /// <param name="call">Safe to repeat, even where an earlier try took effect.</param>
     /// <param name="errorOf">The error that an answer carries.</param>
-    /// <exception cref="ArusException">The last failure, once <see cref="ArusClientOptions.DefaultApiTimeout"/> is over.</exception>
+    /// <exception cref="ArusException">The last failure, once the timeout is over.</exception>
     public async Task<T> CallAsync<T>(Func<Task<T>> call, Func<T, ErrorCode>? errorOf, CancellationToken cancellationToken)
     {
         long start = time.GetTimestamp();
@@ -22,7 +25,7 @@ internal sealed class GrainRetry(ArusClientOptions options, TimeProvider time)
         for (int attempt = 1; ; attempt++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            TimeSpan left = options.DefaultApiTimeout - time.GetElapsedTime(start);
+            TimeSpan left = Limit - time.GetElapsedTime(start);
             bool isLast = left <= backoff.Of(attempt);
             try
             {
@@ -36,7 +39,7 @@ internal sealed class GrainRetry(ArusClientOptions options, TimeProvider time)
                 if (isLast)
                 {
                     throw new ArusException(
-                        ErrorCode.RequestTimedOut, $"No answer within {options.DefaultApiTimeout}: {failure.Message}", failure);
+                        ErrorCode.RequestTimedOut, $"No answer within {Limit}: {failure.Message}", failure);
                 }
             }
 

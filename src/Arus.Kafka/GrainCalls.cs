@@ -6,8 +6,8 @@ internal static class GrainCalls
     public const int MaxAtOnce = 64;
 
     /// <summary>Maps the items concurrently; the results are in the order of the items.</summary>
-    /// <param name="gone">Tripped when nobody wants the results any more: no further call begins.</param>
-    /// <exception cref="OperationCanceledException"><paramref name="gone"/> was tripped.</exception>
+    /// <param name="gone">Cancelled when the results are of no use any more: then no further call begins.</param>
+    /// <exception cref="OperationCanceledException"><paramref name="gone"/> was cancelled.</exception>
     public static async Task<TResult[]> MapAsync<T, TResult>(
         IReadOnlyList<T> items, Func<T, Task<TResult>> map, CancellationToken gone = default)
     {

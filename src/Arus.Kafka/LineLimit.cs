@@ -1,8 +1,8 @@
 namespace Arus.Kafka;
 
 /// <summary>
-/// How many lines of one kind are logged in an interval: what clients repeat, or a scanner or a fuzzer does, must not fill the log. The
-/// first line after some were left out tells how many. Thread-safe.
+/// Bounds the lines of one kind that are logged in an interval, so that retries, scanners and fuzzers cannot fill the log. The first
+/// line after some were left out says how many. Thread-safe.
 /// </summary>
 internal sealed class LineLimit(TimeProvider time)
 {
@@ -17,7 +17,7 @@ internal sealed class LineLimit(TimeProvider time)
     private long _leftOut;
 
     /// <summary>Whether a line may be logged.</summary>
-    /// <param name="cause">What is told once in an interval; null for a line that is no repetition.</param>
+    /// <param name="cause">The cause of a line, which is logged once in an interval; null for a line that is no repetition.</param>
     /// <param name="leftOut">What the line is to say of those before it; it ends the line.</param>
     public bool TryTake(string? cause, out string leftOut)
     {

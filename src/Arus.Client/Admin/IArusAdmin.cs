@@ -5,14 +5,15 @@ namespace Arus.Client;
 /// <summary>Topics, groups and the cluster, as an administrator sees them. Thread-safe; get it from dependency injection.</summary>
 /// <remarks>
 /// Every method throws <see cref="ArusException"/> with the error code of the refusal, and <see cref="ErrorCode.RequestTimedOut"/> when
-/// no answer came in time. Reads are repeated by themselves while the cluster settles; changes are made once.
+/// no answer came in time. Reads are retried while leaders and coordinators move; changes are made once.
 /// </remarks>
 public interface IArusAdmin
 {
     /// <summary>Creates a topic; it is durable when the call returns.</summary>
     Task<TopicDescription> CreateTopicAsync(NewTopic topic, CancellationToken cancellationToken = default);
 
-    /// <summary>The cluster's topics by name. Internal ones (whose names begin with "__") are left out unless asked for.</summary>
+    /// <summary>The cluster's topics by name.</summary>
+    /// <param name="includeInternal">With the cluster's own, whose names begin with "__".</param>
     Task<IReadOnlyList<TopicListing>> ListTopicsAsync(bool includeInternal = false, CancellationToken cancellationToken = default);
 
     /// <exception cref="ArusException"><see cref="ErrorCode.UnknownTopicOrPartition"/>.</exception>
@@ -48,7 +49,7 @@ public interface IArusAdmin
     Task AlterGroupOffsetsAsync(
         string groupId, IReadOnlyCollection<CommittedOffset> offsets, CancellationToken cancellationToken = default);
 
-    /// <summary>Forgets committed offsets of topics that no member reads.</summary>
+    /// <summary>Deletes committed offsets of topics that no member is subscribed to.</summary>
     Task DeleteGroupOffsetsAsync(
         string groupId, IReadOnlyCollection<TopicPartition> partitions, CancellationToken cancellationToken = default);
 

@@ -68,7 +68,7 @@ public readonly record struct OffsetSpec
 }
 
 /// <summary>An offset that was looked up.</summary>
-/// <param name="Offset">-1 when no record is as late as was asked for.</param>
+/// <param name="Offset">-1 when no record has that timestamp or a later one.</param>
 /// <param name="TimestampMs">Unix milliseconds, of the record at that offset; -1 when none was looked at.</param>
 /// <param name="LeaderEpoch">-1 for unknown.</param>
 public readonly record struct OffsetAndTimestamp(long Offset, long TimestampMs, int LeaderEpoch);

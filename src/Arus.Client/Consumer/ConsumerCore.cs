@@ -95,7 +95,7 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
         }
     }
 
-    /// <summary>Takes in what a loop fetched.</summary>
+    /// <summary>Buffers what a loop has fetched.</summary>
     public void Accept(PartitionFetcher fetcher, PartitionReadResult response, int version)
     {
         Interlocked.Add(ref _bufferedBytes, fetcher.Accept(response, version));
@@ -104,7 +104,7 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
 
     public void SignalPoll() => _dataReady.Set();
 
-    /// <summary>Hands out records from one partition that has some, and answers which; null when none has.</summary>
+    /// <summary>Hands out records of one partition that has some, and returns that partition; null when none has.</summary>
     public PartitionFetcher? DrainNext(IRecordSink sink, out int version)
     {
         version = 0;
@@ -130,13 +130,13 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
         return fetcher;
     }
 
-    /// <summary>What keeps a partition from being read on, if anything does.</summary>
+    /// <summary>The failure that stops a partition, if one does.</summary>
     public ArusException? FirstFailure() => All().Select(fetcher => fetcher.Failure).FirstOrDefault(e => e is not null);
 
     public Task WaitForDataAsync(TimeSpan timeout, CancellationToken cancellationToken) => _dataReady.WaitAsync(timeout, cancellationToken);
 
     /// <summary>Where <c>auto.offset.reset</c> says to begin.</summary>
-    /// <exception cref="ConsumeException">It says nowhere.</exception>
+    /// <exception cref="ConsumeException">It is <see cref="AutoOffsetReset.None"/>.</exception>
     public long ResetOffset(TopicPartition partition, long offset) => Options.AutoOffsetReset switch
     {
         AutoOffsetReset.Earliest => TopicPartitionOffset.Beginning,
@@ -163,7 +163,7 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
         return retry.CallAsync(() => grains.GetGrain<IGroupGrain>(group).FetchOffsetsAsync(group, which), cancellationToken);
     }
 
-    /// <summary>Commits, and answers an error for each offset; what may pass was tried again.</summary>
+    /// <summary>Commits, and returns an error for each offset; retriable ones were retried.</summary>
     public Task<ErrorCode[]> CommitAsync(CommittedOffset[] offsets, CancellationToken cancellationToken)
     {
         string group = Options.GroupId ?? throw new InvalidOperationException("Committing needs a consumer with group.id.");

@@ -2,13 +2,13 @@ using static Arus.Client.OptionChecks;
 
 namespace Arus.Client;
 
-/// <summary>Where to begin when the group has committed nothing, or what it has is gone (Kafka's <c>auto.offset.reset</c>).</summary>
+/// <summary>Where to begin when no offset is committed, or the log no longer has it (Kafka's <c>auto.offset.reset</c>).</summary>
 public enum AutoOffsetReset : byte
 {
-    /// <summary>With what is appended from now on.</summary>
+    /// <summary>At the end of the log.</summary>
     Latest = 0,
 
-    /// <summary>With the first record that there is.</summary>
+    /// <summary>At the first record of the log.</summary>
     Earliest = 1,
 
     /// <summary>Nowhere: polling throws.</summary>
@@ -72,8 +72,11 @@ public sealed record ConsumerOptions
     /// <summary><c>retry.backoff.max.ms</c>.</summary>
     public TimeSpan RetryBackoffMax { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary><c>default.api.timeout.ms</c>: of commits and look-ups, retries included.</summary>
-    public TimeSpan DefaultApiTimeout { get; init; } = TimeSpan.FromSeconds(60);
+    /// <summary>
+    /// <c>default.api.timeout.ms</c>: how long a commit or a look-up of offsets may take, retries included; null for
+    /// <see cref="ArusClientOptions.DefaultApiTimeout"/>.
+    /// </summary>
+    public TimeSpan? DefaultApiTimeout { get; init; }
 
     /// <summary><c>metadata.max.age.ms</c>: how soon new partitions of a subscribed topic and new topics that match are noticed.</summary>
     public TimeSpan MetadataMaxAge { get; init; } = TimeSpan.FromMinutes(5);
@@ -81,7 +84,7 @@ public sealed record ConsumerOptions
     /// <summary><c>partition.assignment.strategy</c>, in order of preference; null for Kafka's default.</summary>
     public IReadOnlyList<IPartitionAssignor>? PartitionAssignmentStrategy { get; init; }
 
-    /// <summary>Told, in the background, of partitions that come and go; null for none.</summary>
+    /// <summary>Called, in the background, when partitions are assigned, revoked or lost; null for none.</summary>
     public IConsumerRebalanceListener? RebalanceListener { get; init; }
 
     /// <exception cref="ArgumentException">The message names the option.</exception>
@@ -102,22 +105,22 @@ public sealed record ConsumerOptions
             PartitionAssignmentStrategy is not { } assignors
                 || (assignors.Count > 0 && assignors.DistinctBy(assignor => assignor.Name).Count() == assignors.Count),
             "partition.assignment.strategy", "null or a list of different assignors");
-        Check(DefaultApiTimeout > TimeSpan.Zero, "default.api.timeout.ms", "greater than 0");
+        Check(DefaultApiTimeout is null || DefaultApiTimeout > TimeSpan.Zero, "default.api.timeout.ms", "null or greater than 0");
     }
 }
 
 /// <summary>
-/// Told of partitions that come and go. Calls come one at a time, from the group's background work, while no poll delivers records
-/// of the partitions concerned; the rebalance waits for them.
+/// Called when partitions are assigned, revoked or lost. Calls come one at a time, from the group's background work, while no poll
+/// delivers records of the partitions concerned; the rebalance waits for them.
 /// </summary>
 public interface IConsumerRebalanceListener
 {
-    /// <summary>Gained; records follow when this returns.</summary>
+    /// <summary>The partitions are assigned; their records are delivered once this returns.</summary>
     ValueTask OnPartitionsAssignedAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellationToken) => default;
 
-    /// <summary>To be given up: the last moment to commit.</summary>
+    /// <summary>The partitions are about to be revoked: their offsets can be committed for the last time.</summary>
     ValueTask OnPartitionsRevokedAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellationToken) => default;
 
-    /// <summary>Gone already: others may own them.</summary>
+    /// <summary>The partitions are lost already: other members may own them.</summary>
     ValueTask OnPartitionsLostAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellationToken) => default;
 }

@@ -6,7 +6,7 @@ namespace Arus.Client;
 /// <summary>Keeps one partition's buffer filled: at most one fetch under way, and none while enough is buffered.</summary>
 internal sealed class FetchLoop(ConsumerCore core, IGrainFactory grains, PartitionFetcher fetcher)
 {
-    /// <summary>How much longer than the wait that was asked for an answer may take, before the call counts as lost.</summary>
+    /// <summary>How much longer than its wait a fetch may take before it counts as lost.</summary>
     private static readonly TimeSpan ResponseGrace = TimeSpan.FromSeconds(5);
 
     private readonly IPartitionGrain _grain = grains.GetGrain<IPartitionGrain>(
@@ -48,7 +48,7 @@ internal sealed class FetchLoop(ConsumerCore core, IGrainFactory grains, Partiti
             }
             catch (OperationCanceledException) when (end.IsCancellationRequested)
             {
-                // A seek or the end: what was asked for is not wanted any more.
+                // The partition was sought or removed: the fetch is for a position that is no longer the partition's.
             }
             catch (Exception e)
             {
@@ -121,7 +121,7 @@ internal sealed class FetchLoop(ConsumerCore core, IGrainFactory grains, Partiti
             : throw new ArusException(response.Error, $"Looking up an offset of {fetcher.Partition}: {response.Error}");
     }
 
-    /// <summary>What may pass is tried again after a pause; what will not is for the application, at its next poll.</summary>
+    /// <summary>A transient failure is retried after a backoff; any other is thrown by the application's next poll.</summary>
     private async Task FailAsync(Exception e, long offset, int version, CancellationToken cancellationToken)
     {
         ClientDiagnostics.RecordFetch(fetcher.Partition, TimeSpan.Zero, e.GetType().Name);
@@ -140,7 +140,7 @@ internal sealed class FetchLoop(ConsumerCore core, IGrainFactory grains, Partiti
         _failures++;
         core.Logger.LogDebug(e, "Reading {Partition} at offset {Offset} failed, attempt {Attempt}", fetcher.Partition, offset, _failures);
 
-        // A seek or the end makes the pause pointless.
+        // The partition was sought or removed, which ends the backoff.
         await Task.Delay(core.Backoff.Of(_failures), core.Time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 }

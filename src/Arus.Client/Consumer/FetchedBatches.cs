@@ -21,7 +21,7 @@ internal sealed class FetchedBatches
 
     public bool IsEmpty => !_isOpen && _waiting.Count == 0;
 
-    /// <summary>So much is here that fetching more would be of no use yet.</summary>
+    /// <summary>Enough is buffered that a fetch would be of no use yet.</summary>
     public bool IsFull => _fetches >= MaxFetches;
 
     /// <summary>How many records there are by the batches' headers, which nothing has verified yet.</summary>
@@ -83,7 +83,7 @@ internal sealed class FetchedBatches
         return released;
     }
 
-    /// <summary>Forgets everything, and answers the bytes that were held.</summary>
+    /// <summary>Drops all batches, and returns the number of bytes that were held.</summary>
     public int Clear()
     {
         int released = Release() + _waiting.Sum(batch => batch.Length);
@@ -117,7 +117,7 @@ internal sealed class FetchedBatches
         return RecordBatchPayload.TryOpen(next, decompressed, out _openRecords);
     }
 
-    /// <summary>Hands out records of the open batch, and answers the position after the last one.</summary>
+    /// <summary>Hands out records of the open batch, and returns the position after the last one.</summary>
     private long ReadOpen(TopicPartition partition, long position, IRecordSink sink, out ValidationResult problem)
     {
         var header = new RecordBatchHeader(_open.Span);
@@ -144,7 +144,7 @@ internal sealed class FetchedBatches
         problem = reader.Problem;
         _isOpen = _openRecordsLeft > 0 && problem.IsOk;
 
-        // Compaction leaves offsets without records at the end of a batch: they are behind us as well.
+        // Compaction leaves offsets without records at the end of a batch: the position moves past them as well.
         return _isOpen || !problem.IsOk ? position : Math.Max(position, header.NextOffset);
     }
 
@@ -156,7 +156,7 @@ internal sealed class FetchedBatches
         record.IsValueNull ? (ReadOnlyMemory<byte>?)null : _openRecords.Slice(record.ValueOffset, record.ValueLength),
         new RecordHeaders(_openRecords, record.HeadersOffset, record.HeaderCount));
 
-    /// <summary>Forgets the open batch, and answers its size.</summary>
+    /// <summary>Drops the open batch, and returns its size.</summary>
     private int Release()
     {
         int size = _open.Length;
@@ -173,7 +173,7 @@ internal interface IRecordSink
     /// <summary>How many more it takes.</summary>
     int Room { get; }
 
-    /// <summary>Told of a partition before its records come.</summary>
+    /// <summary>Called before the records of a partition come.</summary>
     void Begin(PartitionFetcher fetcher);
 
     /// <summary>Takes a record; false leaves it for the next poll.</summary>

@@ -12,7 +12,7 @@ internal delegate IGroupMembership GroupMembershipFactory(
 /// A consumer's membership in its group, and its part in rebalances. A partition is revoked once the application has finished its records,
 /// which the next poll says, or once the rebalance timeout is over.
 /// </summary>
-/// <param name="finishAsync">Answers when no work on these partitions is under way, or when cancelled; null waits for a poll.</param>
+/// <param name="finishAsync">Completes when no work on these partitions is under way, or when cancelled; null waits for a poll.</param>
 internal sealed class GroupSession(
     ConsumerCore core, TopicMetadata topics, GroupMembershipFactory groups,
     Func<IReadOnlyList<PartitionFetcher>, CancellationToken, ValueTask>? finishAsync = null) : IConsumerRebalanceListener, IAsyncDisposable
@@ -49,7 +49,7 @@ internal sealed class GroupSession(
         _processed.Set();
     }
 
-    /// <summary>Throws what ended the membership, if something did.</summary>
+    /// <summary>Throws the failure that ended the membership, if one did.</summary>
     public async ValueTask ThrowIfEndedAsync()
     {
         if (core.Membership is { Completion.IsFaulted: true } ended)
@@ -142,7 +142,7 @@ internal sealed class GroupSession(
             await _processed.WaitAsync(Options.MaxPollInterval, cancellationToken).ConfigureAwait(false);
     }
 
-    /// <summary>A poll that waits must hear that the membership is over.</summary>
+    /// <summary>A poll that waits is woken when the membership ends.</summary>
     private async Task SignalEndAsync(Task completion)
     {
         await completion.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);

@@ -5,7 +5,7 @@ using Arus.Grains;
 namespace Arus.Client;
 
 /// <summary>
-/// Reads records, from partitions that it is told or that its group gives it. Fetching goes on in the background, within
+/// Reads the records of partitions that are assigned by hand or by the group. It fetches in the background, within
 /// <see cref="ConsumerOptions.FetchMaxBytes"/>. One thread at a time may poll or enumerate; all other members are thread-safe.
 /// </summary>
 /// <remarks>
@@ -14,7 +14,7 @@ namespace Arus.Client;
 /// </remarks>
 public interface IConsumer<TKey, TValue> : IAsyncDisposable
 {
-    /// <summary>The partitions read now.</summary>
+    /// <summary>The partitions that are assigned now.</summary>
     IReadOnlyList<TopicPartition> Assignment { get; }
 
     /// <summary>The member id in the group; empty outside of one.</summary>
@@ -49,19 +49,19 @@ public interface IConsumer<TKey, TValue> : IAsyncDisposable
     /// </summary>
     /// <param name="timeout">0 answers at once; <see cref="Timeout.InfiniteTimeSpan"/> waits for a record.</param>
     /// <exception cref="ConsumeException">
-    /// A partition cannot be read on: no offset to begin at, or a damaged record. Others go on at the next poll.
+    /// A partition has no offset to begin at, or a damaged record. The next poll reads the other partitions.
     /// </exception>
-    /// <exception cref="RecordSerializationException">A record could not be deserialized; the next poll goes on behind it.</exception>
+    /// <exception cref="RecordSerializationException">A record could not be deserialized; the next poll begins after it.</exception>
     /// <exception cref="ArusException">The group ended the membership.</exception>
     ValueTask<IReadOnlyList<ConsumeResult<TKey, TValue>>> PollAsync(TimeSpan timeout, CancellationToken cancellationToken = default);
 
     /// <summary>
-    /// All records from now on, without end. Asking for the next says that the one before is processed. Ends with
+    /// All records from now on, without end. The request for the next record marks the one before as processed. It ends with
     /// <see cref="OperationCanceledException"/> when cancelled.
     /// </summary>
     IAsyncEnumerable<ConsumeResult<TKey, TValue>> ConsumeAsync(CancellationToken cancellationToken = default);
 
-    /// <summary>Goes on at <paramref name="offset"/>, or <see cref="TopicPartitionOffset.Beginning"/> and its like.</summary>
+    /// <summary>Sets the position to <paramref name="offset"/>, or to <see cref="TopicPartitionOffset.Beginning"/> and its like.</summary>
     /// <exception cref="InvalidOperationException">The partition is not assigned.</exception>
     void Seek(TopicPartition partition, long offset);
 
@@ -122,7 +122,7 @@ public readonly record struct TopicPartitionOffset(TopicPartition Partition, lon
 /// <param name="TimestampType">Whose clock that is.</param>
 /// <param name="Key"><c>default</c> for a null key.</param>
 /// <param name="Value"><c>default</c> for a null value.</param>
-/// <param name="Headers">Read when asked for.</param>
+/// <param name="Headers">Decoded when they are enumerated.</param>
 public readonly record struct ConsumeResult<TKey, TValue>(
     TopicPartition Partition, long Offset, int LeaderEpoch, long TimestampMs, TimestampType TimestampType, TKey? Key, TValue? Value,
     RecordHeaders Headers)

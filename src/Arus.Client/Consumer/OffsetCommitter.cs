@@ -40,7 +40,7 @@ internal sealed class OffsetCommitter(ConsumerCore core) : IAsyncDisposable
         if (offsets.Length == 0)
             return;
 
-        // One at a time: an older commit that arrives after a newer one would take the group back.
+        // One at a time: an older commit that arrives after a newer one would move the group's offsets back.
         await _committing.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {

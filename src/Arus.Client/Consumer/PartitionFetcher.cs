@@ -36,7 +36,7 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
     /// <summary>The state that a processor keeps with the partition; null otherwise.</summary>
     public object? Work { get; set; }
 
-    /// <summary>Stands in the queue of partitions that have something to deliver. Guarded by the core.</summary>
+    /// <summary>Whether the partition is in the queue of those that have records to deliver. Guarded by the core.</summary>
     public bool IsQueued { get; set; }
 
     /// <summary>Grows with each seek or reset, which invalidates what was handed out before.</summary>
@@ -71,7 +71,7 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
 
     /// <summary>
     /// Whether the position may be reset now, because the offset after what was fetched is gone. Before, the application is given what
-    /// was fetched; then that offset is asked for again.
+    /// was fetched; then that offset is fetched again.
     /// </summary>
     public bool MayReset(int atVersion)
     {

@@ -87,7 +87,7 @@ internal sealed class SubscriptionWatch(ConsumerCore core, TopicMetadata topics)
         }
     }
 
-    /// <summary>Subscribes to what the pattern matches now, if there is one, and answers what is subscribed to.</summary>
+    /// <summary>Subscribes to what the pattern matches now, if there is one, and returns the subscription.</summary>
     private async ValueTask<IReadOnlyCollection<string>> MatchAsync()
     {
         Regex? wanted;

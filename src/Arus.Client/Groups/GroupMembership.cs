@@ -10,8 +10,8 @@ namespace Arus.Client;
 /// works, from the sync that begins a generation to the join that ends it.
 /// </remarks>
 /// <param name="options">Validated, with a group id.</param>
-/// <param name="handler">Told of partitions that come and go.</param>
-/// <param name="countPartitions">Asked when this member leads the group.</param>
+/// <param name="handler">Called when partitions are assigned, revoked or lost.</param>
+/// <param name="countPartitions">Called when this member leads the group.</param>
 internal sealed partial class GroupMembership(
     IGroupGrain group, ConsumerOptions options, IConsumerRebalanceListener handler, PartitionCountSource countPartitions, TimeProvider time,
     ILogger logger) : IGroupMembership

@@ -6,7 +6,7 @@ namespace Arus.Client;
 /// <remarks>
 /// The consumer's side of the contract: call <see cref="RecordPoll"/> whenever the application asks for records, commit with
 /// <see cref="Identity"/>, hand the answers of commits to <see cref="ReportCommitError"/>, and stop delivering records of
-/// partitions that the handler is told are gone.
+/// partitions that the handler gets as revoked or lost.
 /// </remarks>
 internal interface IGroupMembership : IAsyncDisposable
 {
@@ -14,8 +14,8 @@ internal interface IGroupMembership : IAsyncDisposable
     MemberIdentity Identity { get; }
 
     /// <summary>
-    /// Ends when the membership does: in success after <see cref="LeaveAsync"/>, or with an <see cref="ArusException"/> for what
-    /// repetition cannot cure (<see cref="ErrorCode.FencedInstanceId"/>, <see cref="ErrorCode.InconsistentGroupProtocol"/>,
+    /// Completes when the membership ends: in success after <see cref="LeaveAsync"/>, or with an <see cref="ArusException"/> for an error
+    /// that no retry can cure (<see cref="ErrorCode.FencedInstanceId"/>, <see cref="ErrorCode.InconsistentGroupProtocol"/>,
     /// <see cref="ErrorCode.InvalidSessionTimeout"/>, <see cref="ErrorCode.GroupMaxSizeReached"/>, …) or what the handler threw.
     /// </summary>
     Task Completion { get; }

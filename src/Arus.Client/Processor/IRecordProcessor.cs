@@ -20,7 +20,7 @@ public interface IRecordProcessor : IAsyncDisposable
 
 /// <summary>Processes one record. Throwing makes it a failed attempt.</summary>
 /// <param name="record">The record; what it refers to stays valid.</param>
-/// <param name="cancellationToken">Fires when the processor cannot wait any longer.</param>
+/// <param name="cancellationToken">Cancelled when the processor cannot wait any longer.</param>
 public delegate ValueTask RecordHandler<TKey, TValue>(ConsumeResult<TKey, TValue> record, CancellationToken cancellationToken);
 
 /// <summary>What is processed one after another.</summary>
@@ -36,7 +36,7 @@ public enum ProcessingOrder : byte
     Unordered = 2,
 }
 
-/// <summary>What becomes of a record whose last attempt failed.</summary>
+/// <summary>What happens to a record whose last attempt failed.</summary>
 public enum FailureAction : byte
 {
     /// <summary>The processor stops and throws; the record comes again when it is started again.</summary>

@@ -40,7 +40,7 @@ internal sealed class RecordProcessor<TKey, TValue>(
         }
         catch (OperationCanceledException) when (end.IsCancellationRequested)
         {
-            // The end that was asked for, or the failure thrown below.
+            // The caller ended the run, or the failure is thrown below.
         }
         finally
         {

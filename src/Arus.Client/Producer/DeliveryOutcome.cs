@@ -26,7 +26,7 @@ internal sealed class DeliveryOutcome(TopicPartition partition, DeliveryOutcome?
         Complete();
     }
 
-    /// <summary>The batch goes on as two. This outcome is complete when theirs are.</summary>
+    /// <summary>The batch was split into two. This outcome is complete when theirs are.</summary>
     /// <param name="firstCount">How many of its records are in the first.</param>
     public (DeliveryOutcome First, DeliveryOutcome Second) Split(int firstCount)
     {

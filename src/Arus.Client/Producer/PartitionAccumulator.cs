@@ -101,7 +101,7 @@ internal sealed class PartitionAccumulator(ProducerCore core, TopicAccumulator t
         }
     }
 
-    /// <summary>How long to wait for a full batch, or until the open one is old enough; not at all once a flush is asked for.</summary>
+    /// <summary>How long to wait for a full batch, or until the open one is old enough; zero once a flush was requested.</summary>
     private TimeSpan LingerLeft()
     {
         lock (_gate)

@@ -2,7 +2,7 @@ namespace Arus.Client;
 
 /// <summary>A producer's sequence numbers in one partition, by which the leader recognises a repeated batch. Not thread-safe.</summary>
 /// <remarks>
-/// When a batch fails for good its number is never written, and the leader would refuse what follows: the sequence is broken. It goes on
+/// When a batch fails for good its number is never written, and the leader would refuse what follows: the sequence is broken. It continues
 /// in the next epoch of this partition, from 0 (KIP-360); the leader keeps producer state by partition, so that partitions need not agree
 /// on the epoch. A batch that may be on the log keeps its number, since another one could make it appear twice.
 /// </remarks>
@@ -97,8 +97,7 @@ internal sealed class PartitionSequence
 
     /// <summary>
     /// Ends an answer. Of the batches that are to be sent again, those that are certainly not on the log lose their numbers. The others
-    /// keep
-    /// theirs, and so does what is before them: the leader knows no old number once it has seen the next epoch.
+    /// keep theirs, and so does what is before them: the leader knows no old number once it has seen the next epoch.
     /// </summary>
     public void EndAnswer(List<ProducerBatch> again)
     {

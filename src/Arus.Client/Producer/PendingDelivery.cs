@@ -1,6 +1,6 @@
 namespace Arus.Client;
 
-/// <summary>A record on its way: ask it for the result, or drop it. It allocates nothing: a batch's records share what completes.</summary>
+/// <summary>The delivery of an enqueued record, to be awaited or dropped. Allocation-free: a batch's records share one outcome.</summary>
 public readonly struct PendingDelivery
 {
     private readonly DeliveryOutcome _outcome;

@@ -44,7 +44,7 @@ internal sealed class ProducerBatch(RecordBatchBuilder builder, DeliveryOutcome 
         MarkInDoubt();
     }
 
-    /// <summary>The batch as it is sent, built when it is first asked for.</summary>
+    /// <summary>The batch as it is sent, built at its first use.</summary>
     public ReadOnlyMemory<byte> ToBytes(CompressionType compression)
     {
         if (_bytes.IsEmpty)

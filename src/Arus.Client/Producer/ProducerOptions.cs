@@ -5,7 +5,7 @@ namespace Arus.Client;
 /// <summary>When a produced record counts as delivered (Kafka's <c>acks</c>).</summary>
 public enum Acks : short
 {
-    /// <summary>When it was sent: fastest, may be lost without a word.</summary>
+    /// <summary>When it was sent: the fastest, and records may be lost without an error.</summary>
     None = 0,
 
     /// <summary>When the leader has it, durable to the broker's configured degree.</summary>
@@ -27,7 +27,7 @@ public sealed record ProducerOptions
     /// <summary><c>enable.idempotence</c>: retries neither duplicate nor reorder. Null means on, where <see cref="Acks"/> is All.</summary>
     public bool? EnableIdempotence { get; init; }
 
-    /// <summary><c>linger.ms</c>: how long an unfilled batch waits for records; 0 sends as soon as the one before is through.</summary>
+    /// <summary><c>linger.ms</c>: how long an unfilled batch waits for records; 0 sends once the batch before is acknowledged.</summary>
     public TimeSpan Linger { get; init; } = TimeSpan.FromMilliseconds(5);
 
     /// <summary><c>batch.size</c> in bytes, before compression. Above Kafka's 16 KiB: memory is taken as it is filled, not ahead.</summary>

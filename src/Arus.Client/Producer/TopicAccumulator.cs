@@ -12,7 +12,7 @@ internal sealed class TopicAccumulator(ProducerCore core, string name)
     /// <summary>False before its partitions are known, and once it was found missing.</summary>
     public bool IsKnown { get; private set; }
 
-    /// <summary>Takes in what is known of the topic by now; what is too old is read anew in the background.</summary>
+    /// <summary>Takes the topic's partitions from the metadata cache, which reads metadata that is too old in the background.</summary>
     public void Refresh()
     {
         if (!core.Topics.TryGet(name, core.Options.MetadataMaxAge, out Grains.TopicDescription? description))
@@ -94,7 +94,7 @@ internal sealed class TopicAccumulator(ProducerCore core, string name)
         }
     }
 
-    /// <summary>The partition of the moment. Counts without a lock, since it is asked for every record without a key.</summary>
+    /// <summary>The sticky partition of now. It counts bytes without a lock, since every record without a key passes here.</summary>
     private sealed class StickyChoice(int partition)
     {
         private long _bytes;

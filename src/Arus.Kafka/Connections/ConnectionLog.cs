@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Arus.Kafka;
 
-/// <summary>The lines about connections that were refused or broken, in limited number. Thread-safe.</summary>
+/// <summary>Logs connections that were refused or broken, at a bounded rate. Thread-safe.</summary>
 internal sealed partial class ConnectionLog(TimeProvider time, ILogger<KafkaConnection> logger)
 {
     private readonly LineLimit _limit = new(time);
@@ -22,7 +22,7 @@ internal sealed partial class ConnectionLog(TimeProvider time, ILogger<KafkaConn
             LogBroken(address, listener, reason, leftOut);
     }
 
-    /// <summary>A connection is closed because a request of it failed in a way that nobody expected.</summary>
+    /// <summary>A connection is closed because one of its requests failed unexpectedly.</summary>
     public void Failed(IPAddress address, string listener, Exception exception)
     {
         if (_limit.TryTake(null, out string leftOut))

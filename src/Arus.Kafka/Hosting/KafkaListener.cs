@@ -4,9 +4,9 @@ using Arus.Grains;
 
 namespace Arus.Kafka;
 
-/// <summary>One address on which Kafka clients are served, and what they are told about it.</summary>
+/// <summary>An address on which Kafka clients are served, and the address that they get to know.</summary>
 /// <param name="bind">Where to listen.</param>
-/// <param name="advertised">What clients are told; null for <paramref name="bind"/> itself.</param>
+/// <param name="advertised">The address that clients get; null for <paramref name="bind"/> itself.</param>
 public sealed class KafkaListener(Listener bind, HostPort? advertised)
 {
     private int _boundPort = bind.Port;
@@ -17,7 +17,7 @@ public sealed class KafkaListener(Listener bind, HostPort? advertised)
     /// <summary>The name by which brokers find each other's address for the same clients.</summary>
     public string Name => Bind.Name;
 
-    /// <summary>What clients are told. With port 0 it is right once the listener is bound.</summary>
+    /// <summary>The address that clients get. With port 0 it is right once the listener is bound.</summary>
     public BrokerEndpoint Advertised
     {
         get

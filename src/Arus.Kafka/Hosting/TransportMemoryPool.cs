@@ -33,7 +33,7 @@ internal sealed class TransportMemoryPool : MemoryPool<byte>
     /// <summary>Lets go the blocks that were not needed since the last call.</summary>
     public void Trim() => _kept.Trim();
 
-    // Kestrel disposes of the pools it asked for when it stops; this one lives as long as the process.
+    // Kestrel disposes of its pools when it stops; this one lives as long as the process.
     protected override void Dispose(bool disposing)
     {
     }

@@ -8,8 +8,8 @@ namespace Arus.Kafka;
 internal sealed record TopicRow(TopicListing Listing, TopicDescription? Topic, ErrorCode Error);
 
 /// <summary>
-/// All topics of the cluster, described at most a tenth of the time however many clients ask: with thousands of topics that takes as many
-/// grain calls. Safe for use by any thread.
+/// All topics of the cluster. However many clients ask, describing them takes at most a tenth of the time: it takes a grain call for
+/// each topic. Safe for use by any thread.
 /// </summary>
 internal sealed class AllTopics(TopicCache topics, RateLimitedFailureLogger failures, TimeProvider time)
 {
@@ -71,7 +71,7 @@ internal sealed class AllTopics(TopicCache topics, RateLimitedFailureLogger fail
 }
 
 /// <summary>All topics at one moment, and the responses that were encoded of them. Safe for use by any thread.</summary>
-/// <param name="Rows">By name. Topics that were deleted meanwhile are left out.</param>
+/// <param name="Rows">By name. Topics that were deleted while they were described are left out.</param>
 /// <param name="TakenAt">On the clock of <see cref="TimeProvider.GetTimestamp"/>.</param>
 /// <param name="Life">How long it is used.</param>
 internal sealed record TopicSnapshot(TopicRow[] Rows, long TakenAt, TimeSpan Life)
@@ -104,5 +104,5 @@ internal sealed record TopicSnapshot(TopicRow[] Rows, long TakenAt, TimeSpan Lif
 
 /// <summary>What, besides the topics and the cluster, a response that describes all topics depends on.</summary>
 /// <param name="Version">Of the API.</param>
-/// <param name="Listener">Whose addresses are told.</param>
+/// <param name="Listener">The listener whose addresses the response has.</param>
 internal readonly record struct ResponseKind(short Version, string Listener, bool TopicOperations, bool ClusterOperations);

@@ -2,7 +2,7 @@ using Arus.Grains;
 
 namespace Arus.Kafka;
 
-/// <summary>Who the brokers are, as of a moment ago. Safe for use by any thread.</summary>
+/// <summary>The brokers of the cluster, as of a moment ago. Safe for use by any thread.</summary>
 internal sealed class ClusterCache(IGrainFactory grains, TimeProvider time)
 {
     /// <summary>How old an answer may be: short beside the time in which a dead silo is noticed.</summary>

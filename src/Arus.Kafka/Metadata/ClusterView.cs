@@ -28,7 +28,7 @@ internal sealed record ClusterView(string ClusterId, int ControllerId, Node[] No
     public bool IsSame(ClusterView other) => ReferenceEquals(this, other)
         || (ClusterId == other.ClusterId && ControllerId == other.ControllerId && Nodes.AsSpan().SequenceEqual(other.Nodes));
 
-    /// <summary>Who leads a partition, or -1 and the error to tell when its leader cannot be reached.</summary>
+    /// <summary>The broker that leads a partition, or -1 and the error to answer when its leader cannot be reached.</summary>
     public (int Leader, ErrorCode Error) LeaderOf(PartitionAssignment partition) =>
         Find(partition.Leader) is not null ? (partition.Leader, ErrorCode.None) : (-1, ErrorCode.LeaderNotAvailable);
 

@@ -125,4 +125,25 @@ public sealed class ConsumerCommitTests : ConsumerTestBase
         await consumer.DisposeAsync();
         Assert.Equal(2, cluster.CommittedOffset("t", 0));
     }
+
+    [Fact]
+    public async Task A_commit_without_an_answer_fails_when_the_consumers_default_api_timeout_is_over()
+    {
+        var time = new ManualTimeProvider();
+        var cluster = new FakeCluster(time);
+        cluster.Group.Delivery = new TaskCompletionSource().Task;
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(
+            Grouped with { EnableAutoCommit = false, DefaultApiTimeout = TimeSpan.FromSeconds(5) });
+        Task commit = consumer.CommitAsync([new TopicPartitionOffset("t", 0, 1)]);
+        await time.WaitForArmedTimersAsync(1);
+        time.Advance(TimeSpan.FromSeconds(5));
+
+        // The pause before the last attempt.
+        await time.WaitForArmedTimersAsync(1);
+        Assert.False(commit.IsCompleted);
+        time.AdvanceToNextTimer();
+        ArusException e = await Assert.ThrowsAsync<ArusException>(() => commit.WaitAsync(Bound));
+        Assert.Equal(ErrorCode.RequestTimedOut, e.Code);
+        Assert.Contains("00:00:05", e.Message, StringComparison.Ordinal);
+    }
 }
