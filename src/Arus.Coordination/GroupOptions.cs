@@ -13,8 +13,8 @@ public sealed class GroupOptions(BrokerConfig config)
     /// <summary>Members a group can have.</summary>
     public int MaxSize { get; init; } = config.GetInt(BrokerConfigs.GroupMaxSize);
 
-    /// <summary>The longest note a commit may carry, in bytes of UTF-8.</summary>
-    public int OffsetMetadataMaxBytes { get; init; } = config.GetInt(BrokerConfigs.OffsetMetadataMaxBytes);
+    /// <summary>The longest metadata of a commit, in characters (UTF-16 units): what Kafka counts, whatever its key is called.</summary>
+    public int OffsetMetadataMaxLength { get; init; } = config.GetInt(BrokerConfigs.OffsetMetadataMaxBytes);
 
     /// <summary>How long offsets outlive the group's last member, or, for a consumer without a group, their commit.</summary>
     public long OffsetsRetentionMs { get; init; } = config.GetLong(BrokerConfigs.OffsetsRetentionMinutes) * 60_000;

@@ -5,9 +5,10 @@ namespace Arus.Grains;
 
 /// <summary>The coordinator of one consumer group: members, generations, committed offsets. The key is the group id.</summary>
 /// <remarks>
-/// Requests and responses are Kafka's, in the form of their newest version but for topics, which have names and no ids. Of a request for
-/// several groups the coordinator gets one that names its own alone. A request that reaches an activation which has lost the group fails
-/// with an <see cref="ArusException"/> of <see cref="ErrorCode.NotCoordinator"/>: ask again.
+/// Requests and responses are Kafka's, in the form of their newest version but for topics, which have names and no ids. A commit belongs
+/// to the topic that has the name at that moment: when that is deleted the commit is, and another topic of the name has none. Of a
+/// request for several groups the coordinator gets one that names its own alone. A request that reaches an activation which has lost the
+/// group fails with an <see cref="ArusException"/> of <see cref="ErrorCode.NotCoordinator"/>: ask again.
 /// <para>
 /// Join and sync wait for other members, at most <see cref="MaxWaitMs"/>. Then the response says <see cref="ErrorCode.RequestTimedOut"/>,
 /// and the caller repeats the request with the member id of that response, which takes its place again (<see cref="GroupWaits"/>).
@@ -35,8 +36,9 @@ public interface IGroupGrain : IGrainWithStringKey
     /// <summary>Answered when the offsets are durable; the response has the topics and partitions of the request, in order.</summary>
     /// <param name="request">Its <c>RetentionTimeMs</c> does not count: the version that grain calls carry lacks it.</param>
     /// <param name="retentionMs">How long to keep the offsets; -1 for the broker's <c>offsets.retention.minutes</c>.</param>
+    /// <param name="topicIds">The ids of the request's topics, in order; empty to let the coordinator find out.</param>
     [Alias("CommitOffsets"), AlwaysInterleave]
-    Task<OffsetCommitResponse> CommitOffsetsAsync(OffsetCommitRequest request, long retentionMs);
+    Task<OffsetCommitResponse> CommitOffsetsAsync(OffsetCommitRequest request, long retentionMs, Guid[] topicIds);
 
     /// <summary>Committed offsets in the order of the request; -1 and "" where there is none. What is answered is durable.</summary>
     [Alias("FetchOffsets"), AlwaysInterleave]

@@ -7,8 +7,12 @@ namespace Arus.Grains;
 /// commit, and a fetch for records, without holding a turn.
 /// </summary>
 /// <remarks>
+/// A call names the topic's id, so that one which was meant for a topic that is deleted by now does not reach another topic of the same
+/// name: it is refused with <see cref="ErrorCode.UnknownTopicId"/>. Without an id (<see cref="Guid.Empty"/>) the name alone counts.
+/// <para>
 /// Bytes travel without copies inside a silo: a caller leaves the memory of a request alone until the reply (for good, if the call
 /// failed or timed out), and never writes to the memory of a response.
+/// </para>
 /// </remarks>
 [Alias("arus.IPartitionGrain")]
 public interface IPartitionGrain : IGrainWithStringKey
@@ -33,11 +37,11 @@ public interface IPartitionGrain : IGrainWithStringKey
 
     /// <summary>Where an epoch ended (KIP-101): the first offset of the next epoch, or the log's end for the current one.</summary>
     [Alias("EpochEnd"), AlwaysInterleave]
-    Task<EpochEndResponse> GetEpochEndAsync(int currentLeaderEpoch, int leaderEpoch);
+    Task<EpochEndResponse> GetEpochEndAsync(int currentLeaderEpoch, int leaderEpoch, Guid topicId = default);
 
     /// <summary>Removes all before <paramref name="beforeOffset"/>; -1 stands for the high watermark. Answers the new log start.</summary>
     [Alias("DeleteRecords")]
-    Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset);
+    Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset, Guid topicId = default);
 
     [Alias("Describe"), AlwaysInterleave]
     Task<PartitionDescription> DescribeAsync();
@@ -69,8 +73,9 @@ public static class PartitionKey
 /// <param name="RequiredAcks">0, 1 or -1 (all).</param>
 /// <param name="TimeoutMs">How long to wait for the replicas; the append may still take effect after it.</param>
 /// <param name="Entries">Each segment is one entry: a record batch (magic 2), which is appended or refused by itself.</param>
+/// <param name="TopicId">The topic that the caller means; empty for whichever has the name.</param>
 [GenerateSerializer, Immutable, Alias("arus.PartitionAppend")]
-public sealed record PartitionAppend(short RequiredAcks, int TimeoutMs, RecordBytes Entries);
+public sealed record PartitionAppend(short RequiredAcks, int TimeoutMs, RecordBytes Entries, Guid TopicId = default);
 
 /// <param name="Results">One for each entry, in their order.</param>
 [GenerateSerializer, Immutable, Alias("arus.PartitionAppendResult")]
@@ -92,9 +97,11 @@ public readonly record struct RecordError(int BatchIndex, string? Message);
 /// <param name="MaxBytes">No more than this, except that a first batch is returned whole when <paramref name="MinOneBatch"/>.</param>
 /// <param name="MaxWaitMs">0 to answer at once. Servers cap it at <see cref="MaxWaitLimitMs"/>.</param>
 /// <param name="MinBytes">Fewer bytes than this are not returned.</param>
+/// <param name="TopicId">The topic that the caller means; empty for whichever has the name.</param>
 [GenerateSerializer, Immutable, Alias("arus.PartitionRead")]
 public sealed record PartitionRead(
-    long Offset, int CurrentLeaderEpoch, int MaxBytes, bool MinOneBatch, int MaxWaitMs, IsolationLevel Isolation, int MinBytes = 0)
+    long Offset, int CurrentLeaderEpoch, int MaxBytes, bool MinOneBatch, int MaxWaitMs, IsolationLevel Isolation, int MinBytes = 0,
+    Guid TopicId = default)
 {
     /// <summary>Below every response timeout, so that a wait ends by itself.</summary>
     public const int MaxWaitLimitMs = 10_000;
@@ -111,7 +118,8 @@ public sealed record PartitionReadResult(
 /// <param name="MaxBytes">Available bytes are counted up to about here, but with the first batch in any case.</param>
 /// <param name="MaxWaitMs">0 to answer at once. Servers cap it at <see cref="PartitionRead.MaxWaitLimitMs"/>.</param>
 [GenerateSerializer, Immutable, Alias("arus.PartitionWait")]
-public sealed record PartitionWait(long AfterOffset, int CurrentLeaderEpoch, int MaxBytes, int MaxWaitMs, IsolationLevel Isolation);
+public sealed record PartitionWait(
+    long AfterOffset, int CurrentLeaderEpoch, int MaxBytes, int MaxWaitMs, IsolationLevel Isolation, Guid TopicId = default);
 
 /// <param name="AvailableBytes">Of the batches from <see cref="PartitionWait.AfterOffset"/> on; 0 when the time was up.</param>
 [GenerateSerializer, Immutable, Alias("arus.PartitionOffsets")]
@@ -120,7 +128,8 @@ public sealed record PartitionOffsets(
 
 /// <param name="Timestamp">Unix milliseconds, or one of the constants below.</param>
 [GenerateSerializer, Immutable, Alias("arus.ListOffsetRequest")]
-public sealed record ListOffsetRequest(long Timestamp, int CurrentLeaderEpoch, IsolationLevel Isolation)
+public sealed record ListOffsetRequest(
+    long Timestamp, int CurrentLeaderEpoch, IsolationLevel Isolation, Guid TopicId = default)
 {
     public const long Latest = -1;
     public const long Earliest = -2;

@@ -26,9 +26,11 @@ public interface ITopicGrain : IGrainWithStringKey
     Task<PartitionSpec?> DescribePartitionAsync(int partition);
 
     /// <summary>Deletes the topic, its partitions and their records.</summary>
-    /// <exception cref="ArusException"><see cref="ErrorCode.UnknownTopicOrPartition"/>.</exception>
+    /// <param name="topicId">The topic that is meant; empty for whichever has the name.</param>
+    /// <exception cref="ArusException"><see cref="ErrorCode.UnknownTopicOrPartition"/>; <see cref="ErrorCode.UnknownTopicId"/> when the
+    /// topic of the name has another id.</exception>
     [Alias("Delete")]
-    Task DeleteAsync();
+    Task DeleteAsync(Guid topicId = default);
 
     /// <summary>Raises the number of partitions to <paramref name="count"/>.</summary>
     /// <param name="count">The new total; it may not be lower than, or the same as, the present one.</param>
@@ -48,9 +50,10 @@ public interface ITopicGrain : IGrainWithStringKey
     /// A partition says who leads it since its activation. A hint for clients; what fences is the partition's own state. It interleaves,
     /// since the topic calls partitions, and those activate, in its own turns.
     /// </summary>
+    /// <param name="topicId">Of the topic whose records it leads: a report of one that was deleted since is ignored.</param>
     /// <returns>The topic's id, by which the partition knows whether its topic was deleted since; null without a topic.</returns>
     [Alias("ReportLeader"), AlwaysInterleave]
-    Task<Guid?> ReportLeaderAsync(int partition, int brokerId, int leaderEpoch);
+    Task<Guid?> ReportLeaderAsync(int partition, int brokerId, int leaderEpoch, Guid topicId);
 }
 
 /// <param name="Partitions">Count; -1 for the broker's <c>num.partitions</c>, or as many as <paramref name="Assignments"/> names.</param>

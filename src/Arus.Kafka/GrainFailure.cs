@@ -52,6 +52,12 @@ internal static class GrainFailure
     public static ErrorCode ToFetchError(ErrorCode error) =>
         error is ErrorCode.RequestTimedOut or ErrorCode.LeaderNotAvailable ? ErrorCode.NotLeaderOrFollower : error;
 
+    /// <summary>
+    /// The error to a request that names its topic. That the name is another topic's by now is for those to know who asked by id.
+    /// </summary>
+    public static ErrorCode ToErrorByName(ErrorCode error) =>
+        error == ErrorCode.UnknownTopicId ? ErrorCode.UnknownTopicOrPartition : error;
+
     /// <summary>Whether an error says that what is known of the topic is out of date.</summary>
     public static bool IsRoutingError(ErrorCode error) => error is
         ErrorCode.NotLeaderOrFollower or ErrorCode.UnknownTopicOrPartition or ErrorCode.LeaderNotAvailable or ErrorCode.FencedLeaderEpoch

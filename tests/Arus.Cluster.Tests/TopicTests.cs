@@ -1,3 +1,4 @@
+using Arus.Testing;
 using Arus.Grains;
 
 namespace Arus.Cluster.Tests;
@@ -71,6 +72,69 @@ public sealed class TopicTests(OneBroker one) : IClassFixture<OneBroker>
         Assert.NotEqual(first.Id, second.Id);
         PartitionReadResult empty = await _cluster.Partition("deleted", 0).FetchAsync(Batches.Fetch(0));
         Assert.Equal((ErrorCode.None, 0L), (empty.Error, empty.HighWatermark));
+    }
+
+    [Fact]
+    public async Task Calls_by_the_id_of_a_deleted_topic_do_not_reach_another_of_its_name()
+    {
+        Guid dead = (await _cluster.CreateTopicAsync("renewed")).Id;
+        await _cluster.Topic("renewed").DeleteAsync();
+        Guid present = (await _cluster.CreateTopicAsync("renewed")).Id;
+        IPartitionGrain partition = _cluster.Partition("renewed", 0);
+        await partition.AppendAsync(Batches.Append("new") with { TopicId = present });
+
+        Assert.Equal(
+            ErrorCode.UnknownTopicId, (await partition.AppendAsync(Batches.Append("old") with { TopicId = dead })).Results[0].Error);
+        Assert.Equal(ErrorCode.UnknownTopicId, (await partition.FetchAsync(Batches.Fetch(0) with { TopicId = dead })).Error);
+        var wait = new PartitionWait(0, -1, 1_000, 1_000, IsolationLevel.ReadUncommitted, dead);
+        Assert.Equal(ErrorCode.UnknownTopicId, (await partition.WaitForOffsetAsync(wait)).Error);
+        var list = new ListOffsetRequest(ListOffsetRequest.Latest, -1, IsolationLevel.ReadUncommitted, dead);
+        Assert.Equal(ErrorCode.UnknownTopicId, (await partition.ListOffsetAsync(list)).Error);
+        Assert.Equal(ErrorCode.UnknownTopicId, (await partition.GetEpochEndAsync(-1, 0, dead)).Error);
+        Assert.Equal(ErrorCode.UnknownTopicId, (await partition.DeleteRecordsAsync(-1, dead)).Error);
+        ArusException other = await Assert.ThrowsAsync<ArusException>(() => _cluster.Topic("renewed").DeleteAsync(dead));
+        Assert.Equal(ErrorCode.UnknownTopicId, other.Code);
+
+        Assert.Equal([(0L, "new")], Batches.Read(await partition.FetchAsync(Batches.Fetch(0) with { TopicId = present })));
+        await _cluster.Topic("renewed").DeleteAsync(present);
+    }
+
+    [Fact]
+    public async Task A_report_of_a_deleted_topics_leader_does_not_count_for_another_of_its_name()
+    {
+        Guid dead = (await _cluster.CreateTopicAsync("reported")).Id;
+        await _cluster.Topic("reported").DeleteAsync();
+        TopicDescription present = await _cluster.CreateTopicAsync("reported");
+        await _cluster.Topic("reported").ReportLeaderAsync(0, 1, 77, dead);
+        Assert.Equal(present.Partitions[0].LeaderEpoch, (await _cluster.Topic("reported").DescribeAsync())!.Partitions[0].LeaderEpoch);
+    }
+
+    [Fact]
+    public async Task Those_who_wait_for_records_of_a_topic_learn_that_it_is_deleted()
+    {
+        await _cluster.CreateTopicAsync("waited");
+        IPartitionGrain partition = _cluster.Partition("waited", 0);
+        Task<PartitionReadResult> fetch = partition.FetchAsync(Batches.Fetch(0, waitMs: PartitionRead.MaxWaitLimitMs));
+        Task<PartitionOffsets> wait = partition.WaitForOffsetAsync(
+            new PartitionWait(0, -1, 1_000, PartitionRead.MaxWaitLimitMs, IsolationLevel.ReadUncommitted));
+        Assert.Equal(ErrorCode.None, (await partition.DescribeAsync()).Error);
+        await _cluster.Topic("waited").DeleteAsync();
+        Assert.Equal(ErrorCode.UnknownTopicOrPartition, (await fetch.WaitAsync(TestTimeout.Value)).Error);
+        Assert.Equal(ErrorCode.UnknownTopicOrPartition, (await wait.WaitAsync(TestTimeout.Value)).Error);
+    }
+
+    [Fact]
+    public async Task Records_of_a_topic_that_is_only_compacted_are_not_deleted()
+    {
+        await _cluster.CreateTopicAsync("compacted");
+        IPartitionGrain partition = _cluster.Partition("compacted", 0);
+        await partition.AppendAsync(Batches.Append("kept"));
+        await _cluster.Topic("compacted").AlterConfigsAsync(
+            [new ConfigChange("cleanup.policy", ConfigOperation.Set, "compact")], validateOnly: false);
+        Assert.Equal(new DeleteRecordsResponse(ErrorCode.PolicyViolation), await partition.DeleteRecordsAsync(1));
+        await _cluster.Topic("compacted").AlterConfigsAsync(
+            [new ConfigChange("cleanup.policy", ConfigOperation.Set, "compact,delete")], validateOnly: false);
+        Assert.Equal(new DeleteRecordsResponse(ErrorCode.None, 1), await partition.DeleteRecordsAsync(1));
     }
 
     [Fact]

@@ -36,14 +36,14 @@ public sealed class ConsumerLagTests : IDisposable
     {
         using IHost host = await StartAsync();
         ConsumerLag lag = await ProduceAsync(host, records: 3);
-        lag.Committed("g", [(new TopicPartition("journal", 0), 1)]);
+        lag.Committed("g", [(new TopicPartition("journal", 0), (1, Guid.Empty))]);
         await lag.MeasureAsync(TestTimeout.Token);
         Assert.Empty(Collect());
 
         _listener.Start();
         await lag.MeasureAsync(TestTimeout.Token);
         Assert.Equal([("g/journal/0", 2L)], Collect());
-        lag.Committed("g", [(new TopicPartition("journal", 0), 3)]);
+        lag.Committed("g", [(new TopicPartition("journal", 0), (3, Guid.Empty))]);
         await lag.MeasureAsync(TestTimeout.Token);
         Assert.Equal([("g/journal/0", 0L)], Collect());
         lag.Committed("g", [(new TopicPartition("journal", 0), null)]);
@@ -83,14 +83,14 @@ public sealed class ConsumerLagTests : IDisposable
         ConsumerLag lag = await ProduceAsync(host, records: 1);
         var partition = new TopicPartition("journal", 0);
         foreach (string group in new[] { "a", "b", "c" })
-            lag.Committed(group, [(partition, 0)]);
+            lag.Committed(group, [(partition, (0, Guid.Empty))]);
 
         await lag.MeasureAsync(TestTimeout.Token);
         Assert.Equal([("a/journal/0", 1L), ("b/journal/0", 1L)], Collect());
         Assert.Equal(1, _omitted);
 
         lag.Forget("a");
-        lag.Committed("c", [(partition, 1)]);
+        lag.Committed("c", [(partition, (1, Guid.Empty))]);
         await lag.MeasureAsync(TestTimeout.Token);
         Assert.Equal([("b/journal/0", 1L), ("c/journal/0", 0L)], Collect());
         Assert.Equal(1, _omitted);
@@ -102,7 +102,7 @@ public sealed class ConsumerLagTests : IDisposable
         _listener.Start();
         using IHost host = await StartAsync();
         ConsumerLag lag = await ProduceAsync(host, records: 1);
-        lag.Committed("g", [(new TopicPartition("gone", 0), 0), (new TopicPartition("journal", 0), 0)]);
+        lag.Committed("g", [(new TopicPartition("gone", 0), (0, Guid.Empty)), (new TopicPartition("journal", 0), (0, Guid.Empty))]);
         await lag.MeasureAsync(TestTimeout.Token);
         Assert.Equal([("g/journal/0", 1L)], Collect());
     }

@@ -49,7 +49,7 @@ public sealed class PartitionAppenderTests
 
         byte[] large = Messages.Batch(new string('x', PartitionAppender.MaxBytesPerCall / 2));
         for (int i = 0; i < 3; i++)
-            await appender.EnqueueAsync(new QueuedAppend(_owner, new(0, entries + i), large, -1, 1_000));
+            await appender.EnqueueAsync(new QueuedAppend(_owner, new(0, entries + i), large, -1, 1_000, Guid.Empty));
 
         _partition.Release();
         await _owner.WhenAsync(entries + 3);
@@ -124,7 +124,7 @@ public sealed class PartitionAppenderTests
     private PartitionAppender Create(long maxBytes = 1_000_000) =>
         new(new TopicPartition("topic", 0), _partition, maxBytes, (_, error, failure) => _faults.Add((error, failure)));
 
-    private QueuedAppend Append(int part, short acks = -1) => new(_owner, new(0, part), Messages.Batch("x"), acks, 1_000);
+    private QueuedAppend Append(int part, short acks = -1) => new(_owner, new(0, part), Messages.Batch("x"), acks, 1_000, Guid.Empty);
 
     private sealed class Owner : IAppendOwner
     {

@@ -88,6 +88,18 @@ public sealed partial class GoldenTests
             ],
         }, 1, "04  04 74 04  00 01 01 02 ffffffffffffffffff01 01  06 d804 04 06 c3a9 80a0abfef962 a01f"
             + "04 75 02  00 feffffffffffffffff01 01 02 d00f 01"),
+        (new GroupOffsets
+        {
+            Topics =
+            [
+                new()
+                {
+                    Name = "t",
+                    Id = new Guid("00010203-0405-0607-0809-0a0b0c0d0e0f"),
+                    Partitions = [new() { Index = 3, Offset = 300, LeaderEpoch = 2, CommittedAtMs = 1_000, ExpireAtMs = -1 }],
+                },
+            ],
+        }, 2, "02  04 74 000102030405060708090a0b0c0d0e0f 02  06 d804 04 02 d00f 01"),
         (new LogCheckpoint
         {
             TopicId = new Guid("00010203-0405-0607-0809-0a0b0c0d0e0f"),

@@ -10,6 +10,8 @@ namespace Arus.Testing;
 /// </summary>
 public sealed class InMemoryGroup : IGroupGrain, IDisposable
 {
+    private static readonly Guid AnyTopic = Guid.Parse("00000000-0000-0000-0000-0000000000aa");
+
     private readonly Lock _gate = new();
     private readonly Conditions _conditions = new();
     private readonly Dictionary<long, TaskCompletionSource<IApiMessage>> _calls = [];
@@ -76,7 +78,7 @@ public sealed class InMemoryGroup : IGroupGrain, IDisposable
                 new() { Name = partition.Topic, Partitions = [new() { PartitionIndex = partition.Partition, CommittedOffset = offset }] },
             ],
         },
-        retentionMs: -1);
+        retentionMs: -1, topicIds: []);
 
     /// <summary>Joins as a consumer whose subscription nobody can read.</summary>
     /// <param name="memberId">Of a member that joins again; empty for a new one.</param>
@@ -136,8 +138,11 @@ public sealed class InMemoryGroup : IGroupGrain, IDisposable
         return AskAsync<LeaveGroupResponse>(request);
     }
 
-    public Task<OffsetCommitResponse> CommitOffsetsAsync(OffsetCommitRequest request, long retentionMs)
+    public Task<OffsetCommitResponse> CommitOffsetsAsync(OffsetCommitRequest request, long retentionMs, Guid[] topicIds)
     {
+        for (int i = 0; i < request.Topics.Length; i++)
+            request.Topics[i].TopicId = i < topicIds.Length ? topicIds[i] : AnyTopic;
+
         request.RetentionTimeMs = retentionMs;
         return AskAsync<OffsetCommitResponse>(request);
     }

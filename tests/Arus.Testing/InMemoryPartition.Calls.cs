@@ -83,10 +83,10 @@ public sealed partial class InMemoryPartition : IPartitionGrain
 
     public Task<ListOffsetResponse> ListOffsetAsync(ListOffsetRequest request) => AskAsync(leader => leader.ListOffsetAsync(request));
 
-    public Task<EpochEndResponse> GetEpochEndAsync(int currentLeaderEpoch, int leaderEpoch) =>
+    public Task<EpochEndResponse> GetEpochEndAsync(int currentLeaderEpoch, int leaderEpoch, Guid topicId) =>
         AskAsync(leader => Task.FromResult(leader.GetEpochEnd(currentLeaderEpoch, leaderEpoch)));
 
-    public Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset) =>
+    public Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset, Guid topicId) =>
         AskAsync(leader => leader.DeleteRecordsAsync(beforeOffset));
 
     public Task<PartitionDescription> DescribeAsync() => AskAsync(leader => Task.FromResult(leader.Describe(brokerId: 1)));

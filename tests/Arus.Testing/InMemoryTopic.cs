@@ -39,7 +39,7 @@ public sealed class InMemoryTopic(string name) : ITopicGrain
         return Task.FromResult(Description);
     }
 
-    public Task DeleteAsync()
+    public Task DeleteAsync(Guid topicId)
     {
         Throw();
         Description = null;
@@ -61,7 +61,7 @@ public sealed class InMemoryTopic(string name) : ITopicGrain
         return Task.CompletedTask;
     }
 
-    public Task<Guid?> ReportLeaderAsync(int partition, int brokerId, int leaderEpoch) => Task.FromResult(Description?.Id);
+    public Task<Guid?> ReportLeaderAsync(int partition, int brokerId, int leaderEpoch, Guid topicId) => Task.FromResult(Description?.Id);
 
     public Task<PartitionSpec?> DescribePartitionAsync(int partition) => throw new NotSupportedException();
 

@@ -34,7 +34,7 @@ internal static class GroupMessages
                     })],
                 })],
         };
-        OffsetCommitResponse response = await group.CommitOffsetsAsync(request, retentionMs: -1).ConfigureAwait(false);
+        OffsetCommitResponse response = await group.CommitOffsetsAsync(request, retentionMs: -1, topicIds: []).ConfigureAwait(false);
         ILookup<TopicPartition, ErrorCode> errors = response.Topics
             .SelectMany(topic => topic.Partitions, (topic, partition) => (topic.Name, Partition: partition))
             .ToLookup(row => new TopicPartition(row.Name, row.Partition.PartitionIndex), row => row.Partition.ErrorCode);

@@ -1,4 +1,3 @@
-using System.Text;
 using Arus.Protocol;
 
 namespace Arus.Coordination;
@@ -14,34 +13,74 @@ internal sealed class CommittedOffsets(
 
     public bool HasChanges => _changed.Count > 0;
 
-    /// <summary>Stores offsets; metadata that is too long is refused for its partition alone.</summary>
+    /// <summary>
+    /// Stores offsets. Metadata that is too long is refused for its partition alone, and so is an offset of a topic that is not there any
+    /// more: its name, as the host has looked up, is another one's.
+    /// </summary>
     public OffsetCommitResponse Commit(OffsetCommitRequest request, long nowMs)
     {
         long expireAtMs = request.RetentionTimeMs < 0 ? -1 : nowMs + request.RetentionTimeMs;
         return CommitResponse(request, (topic, partition) =>
         {
             string metadata = partition.CommittedMetadata ?? "";
-            if (metadata.Length > options.OffsetMetadataMaxBytes || Encoding.UTF8.GetByteCount(metadata) > options.OffsetMetadataMaxBytes)
+            if (metadata.Length > options.OffsetMetadataMaxLength)
                 return ErrorCode.OffsetMetadataTooLarge;
 
-            var key = new TopicPartition(topic, partition.PartitionIndex);
+            var key = new TopicPartition(topic.Name, partition.PartitionIndex);
+            if (topic.TopicId == Guid.Empty)
+                return ErrorCode.UnknownTopicOrPartition;
+
+            if (_offsets.TryGetValue(key, out StoredOffset before) && before.TopicId != topic.TopicId && before.TopicId != Guid.Empty)
+                return ErrorCode.UnknownTopicId;
+
             _offsets[key] = new StoredOffset(
-                partition.CommittedOffset, partition.CommittedLeaderEpoch, metadata, nowMs, expireAtMs);
+                partition.CommittedOffset, partition.CommittedLeaderEpoch, metadata, nowMs, expireAtMs, topic.TopicId);
             NoteChange(key);
             return ErrorCode.None;
         });
     }
 
+    /// <summary>The topics of the stored offsets, each with the ids that the offsets have.</summary>
+    /// <param name="names">Only of these; null for all.</param>
+    public (string Name, Guid Id)[] FindTopics(IReadOnlyCollection<string>? names)
+    {
+        HashSet<string>? wanted = names is null ? null : new HashSet<string>(names, StringComparer.Ordinal);
+        return
+        [
+            .. _offsets.Where(offset => wanted?.Contains(offset.Key.Topic) != false)
+                .Select(offset => (offset.Key.Topic, offset.Value.TopicId)).Distinct(),
+        ];
+    }
+
+    /// <summary>Forgets the offsets of topics of this name but the present one, to which those without an id count.</summary>
+    /// <param name="present">Empty if there is none of that name.</param>
+    public void KeepTopic(string name, Guid present)
+    {
+        foreach ((TopicPartition partition, StoredOffset offset) in _offsets.Where(offset => offset.Key.Topic == name).ToArray())
+        {
+            if (offset.TopicId == present && present != Guid.Empty)
+                continue;
+
+            if (offset.TopicId == Guid.Empty && present != Guid.Empty)
+                _offsets[partition] = offset with { TopicId = present };
+            else
+                _offsets.Remove(partition);
+
+            NoteChange(partition);
+        }
+    }
+
     /// <summary>A response with an error for each partition of the request.</summary>
     public static OffsetCommitResponse CommitResponse(
-        OffsetCommitRequest request, Func<string, OffsetCommitRequest.OffsetCommitRequestPartition, ErrorCode> errorOf) => new()
+        OffsetCommitRequest request,
+        Func<OffsetCommitRequest.OffsetCommitRequestTopic, OffsetCommitRequest.OffsetCommitRequestPartition, ErrorCode> errorOf) => new()
         {
             Topics = Array.ConvertAll(request.Topics, topic => new OffsetCommitResponse.OffsetCommitResponseTopic
             {
                 Name = topic.Name,
                 Partitions = Array.ConvertAll(topic.Partitions, partition => new OffsetCommitResponse.OffsetCommitResponsePartition
                 {
-                    PartitionIndex = partition.PartitionIndex, ErrorCode = errorOf(topic.Name, partition),
+                    PartitionIndex = partition.PartitionIndex, ErrorCode = errorOf(topic, partition),
                 }),
             }),
         };

@@ -109,6 +109,17 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
         _nextDeadline = FindNextDeadline();
     }
 
+    /// <summary>
+    /// The topics that the group has committed offsets of, with the ids of those topics. Before it asks for offsets a host looks up which
+    /// topics have these names now, and says so to <see cref="KeepTopic"/>: nobody tells a group when a topic is deleted.
+    /// </summary>
+    /// <param name="names">Only of these; null for all.</param>
+    public IReadOnlyList<(string Name, Guid Id)> FindCommittedTopics(IReadOnlyCollection<string>? names) => _offsets.FindTopics(names);
+
+    /// <summary>Forgets the offsets of deleted topics of this name.</summary>
+    /// <param name="present">The topic that has the name now; empty if none has.</param>
+    public void KeepTopic(string name, Guid present) => _offsets.KeepTopic(name, present);
+
     /// <inheritdoc/>
     public void Written() => _replies.EndWrite();
 

@@ -11,11 +11,12 @@ public static class GroupOffsetsFormat
         {
             Topics =
             [
-                .. offsets.GroupBy(offset => offset.Key.Topic, StringComparer.Ordinal)
-                    .OrderBy(topic => topic.Key, StringComparer.Ordinal)
+                .. offsets.GroupBy(offset => (offset.Key.Topic, offset.Value.TopicId))
+                    .OrderBy(topic => topic.Key.Topic, StringComparer.Ordinal).ThenBy(topic => topic.Key.TopicId)
                     .Select(topic => new GroupOffsets.Topic
                     {
-                        Name = topic.Key,
+                        Name = topic.Key.Topic,
+                        Id = topic.Key.TopicId,
                         Partitions = [.. topic.OrderBy(offset => offset.Key.Partition).Select(offset => new GroupOffsets.Partition
                         {
                             Index = offset.Key.Partition,
@@ -33,5 +34,6 @@ public static class GroupOffsetsFormat
     public static IEnumerable<KeyValuePair<TopicPartition, StoredOffset>> Decode(ReadOnlyMemory<byte> data) =>
         DataMessages.ReadVersioned<GroupOffsets>(data).Topics.SelectMany(topic => topic.Partitions.Select(offset => KeyValuePair.Create(
             new TopicPartition(topic.Name, offset.Index),
-            new StoredOffset(offset.Offset, offset.LeaderEpoch, offset.Metadata, offset.CommittedAtMs, offset.ExpireAtMs))));
+            new StoredOffset(
+                offset.Offset, offset.LeaderEpoch, offset.Metadata, offset.CommittedAtMs, offset.ExpireAtMs, topic.Id))));
 }

@@ -22,7 +22,9 @@ public enum GroupState : byte
 }
 
 /// <param name="ExpireAtMs">Unix milliseconds, or -1 to keep it as long as the group's retention says.</param>
-public readonly record struct StoredOffset(long Offset, int LeaderEpoch, string Metadata, long CommittedAtMs, long ExpireAtMs);
+/// <param name="TopicId">The topic that it is of; empty for an offset that a version stored which did not know.</param>
+public readonly record struct StoredOffset(
+    long Offset, int LeaderEpoch, string Metadata, long CommittedAtMs, long ExpireAtMs, Guid TopicId = default);
 
 /// <summary>Changes of a group to make durable, as one unit as far as the machine is concerned.</summary>
 /// <param name="Clear">Forget all that was stored before, then apply the rest.</param>

@@ -104,6 +104,23 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
         return (TResponse)await source.Task;
     }
 
+    /// <summary>Tells the machine, which is claimed, what no caller asks.</summary>
+    /// <exception cref="ArusException"><see cref="ErrorCode.NotCoordinator"/>.</exception>
+    protected void Tell(Action<TMachine> input)
+    {
+        ThrowIfEnded();
+        try
+        {
+            input(Machine);
+            CarryOutEffects();
+        }
+        catch (Exception failure)
+        {
+            End(failure);
+            throw;
+        }
+    }
+
     /// <summary>For requests that must not be answered from what an earlier owner remembers.</summary>
     /// <exception cref="ArusException"><see cref="ErrorCode.NotCoordinator"/>.</exception>
     protected async Task CheckOwnershipAsync()
@@ -137,7 +154,7 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
         Machine.Advance(nowMs);
     }
 
-    private Task ClaimAsync() => _isClaimed || _hasEnded ? Task.CompletedTask : _claim ??= ClaimOnceAsync();
+    protected Task ClaimAsync() => _isClaimed || _hasEnded ? Task.CompletedTask : _claim ??= ClaimOnceAsync();
 
     private async Task ClaimOnceAsync()
     {

@@ -25,7 +25,7 @@ internal sealed partial class ConsumerLag : BackgroundService
     private readonly int _maxPartitions;
 
     private readonly Lock _gate = new();
-    private readonly Dictionary<string, Dictionary<TopicPartition, long>> _committed = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Dictionary<TopicPartition, (long Offset, Guid TopicId)>> _committed = new(StringComparer.Ordinal);
     private readonly Meter _meter = new(MeterName);
     private readonly Counter<long> _omitted;
     private int _partitions;
@@ -60,14 +60,14 @@ internal sealed partial class ConsumerLag : BackgroundService
         "When it rises: raise that key; arus group describe shows the lag of any group.");
 
     /// <summary>Takes note of what a group has committed, once that is durable; null for an offset that was deleted.</summary>
-    public void Committed(string group, IEnumerable<(TopicPartition Partition, long? Offset)> offsets)
+    public void Committed(string group, IEnumerable<(TopicPartition Partition, (long Offset, Guid TopicId)? Offset)> offsets)
     {
         lock (_gate)
         {
-            if (!_committed.TryGetValue(group, out Dictionary<TopicPartition, long>? known))
+            if (!_committed.TryGetValue(group, out Dictionary<TopicPartition, (long Offset, Guid TopicId)>? known))
                 _committed.Add(group, known = []);
 
-            foreach ((TopicPartition partition, long? offset) in offsets)
+            foreach ((TopicPartition partition, (long Offset, Guid TopicId)? offset) in offsets)
                 Set(known, partition, offset);
 
             if (known.Count == 0)
@@ -80,7 +80,7 @@ internal sealed partial class ConsumerLag : BackgroundService
     {
         lock (_gate)
         {
-            if (_committed.Remove(group, out Dictionary<TopicPartition, long>? known))
+            if (_committed.Remove(group, out Dictionary<TopicPartition, (long Offset, Guid TopicId)>? known))
             {
                 _partitions -= known.Count;
                 _removed = true;
@@ -105,26 +105,27 @@ internal sealed partial class ConsumerLag : BackgroundService
     /// <summary>One pass. Does nothing while nobody collects the metric.</summary>
     internal async Task MeasureAsync(CancellationToken cancellationToken)
     {
-        (string Group, TopicPartition Partition, long Offset)[] offsets;
+        (string Group, (TopicPartition Partition, Guid TopicId) Of, long Offset)[] offsets;
         bool removed;
         lock (_gate)
         {
             offsets = _lag.Enabled
-                ? [.. _committed.SelectMany(group => group.Value.Select(offset => (group.Key, offset.Key, offset.Value)))]
+                ? [.. _committed.SelectMany(group => group.Value.Select(
+                    offset => (group.Key, (offset.Key, offset.Value.TopicId), offset.Value.Offset)))]
                 : [];
             (removed, _removed) = (_removed, false);
         }
 
-        var highWatermarks = new ConcurrentDictionary<TopicPartition, long>();
+        var highWatermarks = new ConcurrentDictionary<(TopicPartition Partition, Guid TopicId), long>();
         await Parallel.ForEachAsync(
-            offsets.Select(offset => offset.Partition).Distinct(),
+            offsets.Select(offset => offset.Of).Distinct(),
             new ParallelOptions { MaxDegreeOfParallelism = ConcurrentCalls, CancellationToken = cancellationToken },
             async (partition, _) => await ReadHighWatermarkAsync(partition, highWatermarks));
         _measured =
         [
-            .. offsets.Where(offset => highWatermarks.ContainsKey(offset.Partition)).Select(offset => new Measurement<long>(
-                Math.Max(0, highWatermarks[offset.Partition] - offset.Offset),
-                new("group", offset.Group), new("topic", offset.Partition.Topic), new("partition", offset.Partition.Partition))),
+            .. offsets.Where(offset => highWatermarks.ContainsKey(offset.Of)).Select(offset => new Measurement<long>(
+                Math.Max(0, highWatermarks[offset.Of] - offset.Offset),
+                new("group", offset.Group), new("topic", offset.Of.Partition.Topic), new("partition", offset.Of.Partition.Partition))),
         ];
         if (removed)
         {
@@ -134,7 +135,8 @@ internal sealed partial class ConsumerLag : BackgroundService
         }
     }
 
-    private void Set(Dictionary<TopicPartition, long> known, TopicPartition partition, long? offset)
+    private void Set(
+        Dictionary<TopicPartition, (long Offset, Guid TopicId)> known, TopicPartition partition, (long Offset, Guid TopicId)? offset)
     {
         if (offset is { } value && (known.ContainsKey(partition) || _partitions < _maxPartitions))
         {
@@ -152,14 +154,16 @@ internal sealed partial class ConsumerLag : BackgroundService
         }
     }
 
-    private async Task ReadHighWatermarkAsync(TopicPartition partition, ConcurrentDictionary<TopicPartition, long> highWatermarks)
+    private async Task ReadHighWatermarkAsync(
+        (TopicPartition Partition, Guid TopicId) of, ConcurrentDictionary<(TopicPartition Partition, Guid TopicId), long> highWatermarks)
     {
+        TopicPartition partition = of.Partition;
         try
         {
             ListOffsetResponse response = await _grains.GetGrain<IPartitionGrain>(PartitionKey.Format(partition.Topic, partition.Partition))
-                .ListOffsetAsync(new ListOffsetRequest(ListOffsetRequest.Latest, -1, IsolationLevel.ReadUncommitted));
+                .ListOffsetAsync(new ListOffsetRequest(ListOffsetRequest.Latest, -1, IsolationLevel.ReadUncommitted, of.TopicId));
             if (response.Error == ErrorCode.None)
-                highWatermarks[partition] = response.Offset;
+                highWatermarks[of] = response.Offset;
         }
         catch (Exception failure) when (failure is OrleansException or TimeoutException or ArusException)
         {

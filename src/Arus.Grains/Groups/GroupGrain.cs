@@ -8,12 +8,13 @@ namespace Arus.Grains;
 
 /// <summary>The coordinator of a group: a <see cref="ConsumerGroup"/> over the group's rows.</summary>
 internal sealed partial class GroupGrain(
-    [FromKeyedServices(StorageNames.Metadata)] IGrainStorage storage, LocalBroker broker, ConsumerLag lag, TimeProvider time,
-    ILogger<GroupGrain> logger)
+    [FromKeyedServices(StorageNames.Metadata)] IGrainStorage storage, IGrainFactory grains, LocalBroker broker, ConsumerLag lag,
+    TimeProvider time, ILogger<GroupGrain> logger)
     : CoordinatorGrain<ConsumerGroup, GroupRecords>(time, logger), IGroupGrain
 {
     private readonly GroupOptions _options = new(broker.Config);
     private readonly ILogger _logger = logger;
+    private readonly TopicIds _topics = new(storage, grains);
     private GroupStore _rows = null!;
 
     private string GroupId => this.GetPrimaryKeyString();
@@ -31,16 +32,28 @@ internal sealed partial class GroupGrain(
         return AskAsync<LeaveGroupResponse>(request);
     }
 
-    public Task<OffsetCommitResponse> CommitOffsetsAsync(OffsetCommitRequest request, long retentionMs)
+    public async Task<OffsetCommitResponse> CommitOffsetsAsync(OffsetCommitRequest request, long retentionMs, Guid[] topicIds)
     {
+        await ClaimAsync();
+        if (topicIds.Length != request.Topics.Length)
+            topicIds = await _topics.FindIdsAsync(Array.ConvertAll(request.Topics, topic => (topic.Name, Guid.Empty)));
+
+        for (int i = 0; i < topicIds.Length; i++)
+            request.Topics[i].TopicId = topicIds[i];
+
+        HashSet<(string, Guid)> meant = [.. request.Topics.Select(topic => (topic.Name, topic.TopicId))];
+        await ForgetDeletedAsync(
+            Machine.FindCommittedTopics([.. meant.Select(topic => topic.Item1)]).Where(topic => !meant.Contains(topic)));
         request.RetentionTimeMs = retentionMs;
-        return AskAsync<OffsetCommitResponse>(request);
+        return await AskAsync<OffsetCommitResponse>(request);
     }
 
     public async Task<OffsetFetchResponse> FetchOffsetsAsync(OffsetFetchRequest request)
     {
         // An earlier owner of the group would take a consumer back to where it was.
         await CheckOwnershipAsync();
+        OffsetFetchRequest.OffsetFetchRequestTopics[]? topics = request.Groups[0].Topics;
+        await ForgetDeletedAsync(Machine.FindCommittedTopics(topics is null ? null : Array.ConvertAll(topics, topic => topic.Name)));
         return await AskAsync<OffsetFetchResponse>(request);
     }
 
@@ -66,6 +79,24 @@ internal sealed partial class GroupGrain(
         new(_options, () => Guid.NewGuid().ToString(), IGroupGrain.MaxWaitMs, _rows.Metadata, _rows.Offsets, nowMs);
 
     protected override void OnClaimed() => LogCoordinating(GroupId, Machine.Generation, Machine.MemberCount);
+
+    /// <summary>Looks up which topics have the names of these, and forgets the offsets of those that are no more.</summary>
+    private async Task ForgetDeletedAsync(IEnumerable<(string Name, Guid Id)> committed)
+    {
+        (string Name, Guid Id)[] topics = [.. committed];
+        if (topics.Length == 0)
+            return;
+
+        Guid[] present = await _topics.FindIdsAsync(topics);
+        Tell(group =>
+        {
+            for (int i = 0; i < topics.Length; i++)
+            {
+                if (topics[i].Id != present[i])
+                    group.KeepTopic(topics[i].Name, present[i]);
+            }
+        });
+    }
 
     [LoggerMessage(LogLevel.Information, "Coordinates group {Group}, generation {Generation}, with {Members} members.")]
     private partial void LogCoordinating(string group, int generation, int members);

@@ -66,7 +66,7 @@ internal sealed class GroupStore(
 
         Metadata = DataMessages.ReadVersioned<GroupMetadata>(row.Metadata);
         if (claim)
-            lag?.Committed(GroupName, Offsets.Select(stored => (stored.Key, (long?)stored.Value.Offset)));
+            lag?.Committed(GroupName, Offsets.Select(stored => (stored.Key, Of((StoredOffset?)stored.Value))));
     }
 
     public async Task<bool> IsOwnerAsync()
@@ -107,7 +107,7 @@ internal sealed class GroupStore(
         if (records.Clear)
             lag?.Forget(GroupName);
 
-        lag?.Committed(GroupName, records.Offsets.Select(change => (change.Key, change.Value?.Offset)));
+        lag?.Committed(GroupName, records.Offsets.Select(change => (change.Key, Of(change.Value))));
     }
 
     private string GroupName => groupId.Key.ToString()!;
@@ -200,6 +200,8 @@ internal sealed class GroupStore(
         _pages.Clear();
         _pageOf.Clear();
     }
+
+    private static (long Offset, Guid TopicId)? Of(StoredOffset? stored) => stored is { } offset ? (offset.Offset, offset.TopicId) : null;
 
     private static async Task ForEachAsync(IEnumerable<Page> pages, Func<Page, Task> action)
     {

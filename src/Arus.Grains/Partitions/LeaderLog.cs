@@ -27,6 +27,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
         return new PartitionAppendResult(LeaderEpoch, Log.LogStartOffset, results);
     }
 
+    /// <exception cref="OperationCanceledException"><paramref name="stopping"/> ended the wait.</exception>
     public async Task<PartitionReadResult> FetchAsync(PartitionRead request, CancellationToken stopping)
     {
         if (CheckEpoch(request.CurrentLeaderEpoch) is var epochError and not ErrorCode.None)
@@ -41,8 +42,8 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
             var wait = TimeSpan.FromMilliseconds(Math.Min(request.MaxWaitMs, PartitionRead.MaxWaitLimitMs));
             if (await Log.WaitForAsync(request.Offset, wait, stopping))
                 read = await Log.ReadAsync(request.Offset, request.MaxBytes, request.MinOneBatch);
-            else if (stopping.IsCancellationRequested)
-                return RejectRead(ErrorCode.NotLeaderOrFollower, LeaderEpoch);
+            else
+                stopping.ThrowIfCancellationRequested();
         }
 
         if (read.Error != ErrorCode.None)
@@ -55,6 +56,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
             ErrorCode.None, LeaderEpoch, read.HighWatermark, read.HighWatermark, read.LogStartOffset, records);
     }
 
+    /// <exception cref="OperationCanceledException"><paramref name="stopping"/> ended the wait.</exception>
     public async Task<PartitionOffsets> WaitForOffsetAsync(PartitionWait request, CancellationToken stopping)
     {
         if (CheckEpoch(request.CurrentLeaderEpoch) is var epochError and not ErrorCode.None)
@@ -63,9 +65,8 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
         var wait = TimeSpan.FromMilliseconds(Math.Clamp(request.MaxWaitMs, 0, PartitionRead.MaxWaitLimitMs));
         if (!await Log.WaitForAsync(request.AfterOffset, wait, stopping))
         {
-            return stopping.IsCancellationRequested
-                ? RejectWait(ErrorCode.NotLeaderOrFollower, LeaderEpoch)
-                : Offsets(Log.HighWatermark, availableBytes: 0);
+            stopping.ThrowIfCancellationRequested();
+            return Offsets(Log.HighWatermark, availableBytes: 0);
         }
 
         // What was waited for is in the tail cache, where a read is slices without copies. The high watermark comes first: what is appended
@@ -109,6 +110,9 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
 
     public async Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset)
     {
+        if (!Log.Config.Delete)
+            return new DeleteRecordsResponse(ErrorCode.PolicyViolation);
+
         LogDeleteResult deleted = await Log.DeleteRecordsAsync(beforeOffset);
         return new DeleteRecordsResponse(deleted.Error, deleted.LogStartOffset);
     }

@@ -87,7 +87,8 @@ internal sealed class LocalPartitions
                 return null;
 
             _claims[partition] = claim = new PartitionClaim(
-                this, partition, topicId, leaderEpoch, onSuperseded, other?.Supersede() ?? Task.CompletedTask, state);
+                this, partition, topicId, leaderEpoch, onSuperseded,
+                other?.Supersede(state == ClaimState.Deleting || other.TopicId != topicId) ?? Task.CompletedTask, state);
         }
 
         other?.NotifySuperseded();

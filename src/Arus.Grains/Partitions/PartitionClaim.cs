@@ -46,6 +46,9 @@ internal sealed class PartitionClaim(
     /// <summary>Tripped when nothing is to wait for records of this log any more.</summary>
     public CancellationToken WaitsEnded => _waits.Token;
 
+    /// <summary>What superseded this claim is a deletion, or a leader of a later topic of the same name.</summary>
+    public bool IsTopicGone { get; private set; }
+
     /// <summary>A newer claim has the partition: nothing may be served from this log any more.</summary>
     public bool IsSuperseded => _state == ClaimState.Superseded;
 
@@ -88,8 +91,9 @@ internal sealed class PartitionClaim(
     }
 
     /// <summary>A newer claim takes the partition. The task completes when an opening or deletion that has begun is over.</summary>
-    internal Task Supersede()
+    internal Task Supersede(bool topicIsGone)
     {
+        IsTopicGone = topicIsGone;
         ClaimState before = Interlocked.Exchange(ref _state, ClaimState.Superseded);
         Debug.Assert(before != ClaimState.Superseded, "A claim is superseded by its successor only.");
         return before == ClaimState.Claimed ? predecessor : _settled.Task;

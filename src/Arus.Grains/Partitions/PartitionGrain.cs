@@ -61,27 +61,33 @@ internal sealed class PartitionGrain(
         if (!TryGetLeader(out LeaderLog? leader))
             return LeaderLog.Reject(request, _rejection.Error, _rejection.Message);
 
+        if (await CheckTopicAsync(request.TopicId) is { } rejection)
+            return LeaderLog.Reject(request, rejection.Error, rejection.Message);
+
         PartitionAppendResult response = await leader.AppendAsync(request);
         DeactivateOnFailure(leader, response.Results.Length > 0 ? response.Results[0].Error : ErrorCode.None);
         return response;
     }
 
     public Task<PartitionReadResult> FetchAsync(PartitionRead request) => ReadAsync(
-        request, static (leader, read, stopping) => leader.FetchAsync(read, stopping), static error => LeaderLog.RejectRead(error));
+        request, request.TopicId, static (leader, read, stopping) => leader.FetchAsync(read, stopping),
+        static error => LeaderLog.RejectRead(error));
 
     public Task<PartitionOffsets> WaitForOffsetAsync(PartitionWait request) => ReadAsync(
-        request, static (leader, wait, stopping) => leader.WaitForOffsetAsync(wait, stopping), static error => LeaderLog.RejectWait(error));
+        request, request.TopicId, static (leader, wait, stopping) => leader.WaitForOffsetAsync(wait, stopping),
+        static error => LeaderLog.RejectWait(error));
 
     public Task<ListOffsetResponse> ListOffsetAsync(ListOffsetRequest request) => ReadAsync(
-        request, static (leader, list, _) => leader.ListOffsetAsync(list), static error => new ListOffsetResponse(error));
+        request, request.TopicId, static (leader, list, _) => leader.ListOffsetAsync(list), static error => new ListOffsetResponse(error));
 
-    public Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset) => ReadAsync(
-        beforeOffset, static (leader, before, _) => leader.DeleteRecordsAsync(before), static error => new DeleteRecordsResponse(error));
+    public Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset, Guid topicId) => ReadAsync(
+        beforeOffset, topicId, static (leader, before, _) => leader.DeleteRecordsAsync(before),
+        static error => new DeleteRecordsResponse(error));
 
-    public Task<EpochEndResponse> GetEpochEndAsync(int currentLeaderEpoch, int leaderEpoch) => Task.FromResult(
-        TryGetLeader(out LeaderLog? leader)
-            ? leader.GetEpochEnd(currentLeaderEpoch, leaderEpoch)
-            : new EpochEndResponse(_rejection.Error));
+    public Task<EpochEndResponse> GetEpochEndAsync(int currentLeaderEpoch, int leaderEpoch, Guid topicId) => ReadAsync(
+        (currentLeaderEpoch, leaderEpoch), topicId,
+        static (leader, epochs, _) => Task.FromResult(leader.GetEpochEnd(epochs.currentLeaderEpoch, epochs.leaderEpoch)),
+        static error => new EpochEndResponse(error));
 
     public Task<PartitionDescription> DescribeAsync() => Task.FromResult(TryGetLeader(out LeaderLog? leader)
         ? leader.Describe(broker.BrokerId)
@@ -210,7 +216,7 @@ internal sealed class PartitionGrain(
         }
 
         // A deletion that came before the opening did not close this log, which would accept records and bring the directory back.
-        Guid? topicId = await Topic.ReportLeaderAsync(_partition, broker.BrokerId, claim.LeaderEpoch);
+        Guid? topicId = await Topic.ReportLeaderAsync(_partition, broker.BrokerId, claim.LeaderEpoch, claim.TopicId);
         return topicId == claim.TopicId ? null : Rejection.Deleted;
     }
 
@@ -231,21 +237,44 @@ internal sealed class PartitionGrain(
         return leader is not null;
     }
 
+    /// <summary>
+    /// Refuses a call for another topic of this name: the caller does not know yet that the topic was deleted and created again, or this
+    /// activation does not.
+    /// </summary>
+    private async ValueTask<Rejection?> CheckTopicAsync(Guid topicId)
+    {
+        if (topicId == Guid.Empty || _claim is not { } claim || claim.TopicId == topicId)
+            return null;
+
+        if ((await Topic.DescribePartitionAsync(_partition))?.TopicId != claim.TopicId)
+            DeactivateOnIdle();
+
+        return Rejection.OtherTopic;
+    }
+
     /// <summary>Calls the log and maps its exceptions to error codes: it failed, or was closed because the partition moves.</summary>
     private async Task<T> ReadAsync<TRequest, T>(
-        TRequest request, Func<LeaderLog, TRequest, CancellationToken, Task<T>> read, Func<ErrorCode, T> reject)
+        TRequest request, Guid topicId, Func<LeaderLog, TRequest, CancellationToken, Task<T>> read, Func<ErrorCode, T> reject)
     {
         if (!TryGetLeader(out LeaderLog? leader))
             return reject(_rejection.Error);
 
+        if (await CheckTopicAsync(topicId) is { } rejection)
+            return reject(rejection.Error);
+
+        PartitionClaim claim = _claim!;
         try
         {
-            return await read(leader, request, _claim!.WaitsEnded);
+            return await read(leader, request, claim.WaitsEnded);
+        }
+        catch (OperationCanceledException) when (claim.WaitsEnded.IsCancellationRequested)
+        {
+            return reject(EndOf(claim));
         }
         catch (Exception e) when (e is LogException || StorageFailure.Is(e))
         {
-            if (_leader != leader || _claim is not { IsSuperseded: false })
-                return reject(ErrorCode.NotLeaderOrFollower);
+            if (_leader != leader || claim.IsSuperseded)
+                return reject(EndOf(claim));
 
             logger.LogError(e, "The log of {Topic}-{Partition} cannot be read", _topic, _partition);
             return reject(ErrorCode.KafkaStorageError);
@@ -255,6 +284,9 @@ internal sealed class PartitionGrain(
             DeactivateOnFailure(leader, ErrorCode.None);
         }
     }
+
+    private static ErrorCode EndOf(PartitionClaim claim) =>
+        claim.IsTopicGone ? ErrorCode.UnknownTopicOrPartition : ErrorCode.NotLeaderOrFollower;
 
     /// <summary>A log that failed is closed, and recovered by the next activation; a fenced leader leads no more.</summary>
     private void DeactivateOnFailure(LeaderLog leader, ErrorCode error)
@@ -279,6 +311,9 @@ internal sealed class PartitionGrain(
 internal sealed record Rejection(ErrorCode Error, string Message)
 {
     public static Rejection Superseded { get; } = new(ErrorCode.NotLeaderOrFollower, "A newer activation of this partition leads.");
+
+    public static Rejection OtherTopic { get; } = new(
+        ErrorCode.UnknownTopicId, "The topic was deleted; another one has its name now.");
 
     public static Rejection Moving { get; } = new(ErrorCode.NotLeaderOrFollower, "This partition is moving.");
 

@@ -12,9 +12,11 @@ namespace Arus.Grains;
 /// succeeded.
 /// </remarks>
 internal sealed class TopicGrain(
-    [PersistentState("topic", StorageNames.Metadata)] IPersistentState<TopicState> state,
+    [PersistentState(TopicGrain.StateName, StorageNames.Metadata)] IPersistentState<TopicState> state,
     LocalBroker broker, BrokerMembership membership, TimeProvider time, ILogger<TopicGrain> logger) : Grain, ITopicGrain
 {
+    public const string StateName = "topic";
+
     private const int MaxConcurrentCalls = 32;
     private const int CatalogAttempts = 3;
 
@@ -80,9 +82,12 @@ internal sealed class TopicGrain(
             ? new PartitionSpec(topic.Id, topic.Replicas[partition], topic.Configs)
             : null);
 
-    public async Task DeleteAsync()
+    public async Task DeleteAsync(Guid topicId)
     {
         TopicState topic = Existing ?? throw Unknown();
+        if (topicId != Guid.Empty && topicId != topic.Id)
+            throw new ArusException(ErrorCode.UnknownTopicId, $"Topic '{_name}' has id {topic.Id}; there is none with id {topicId}.");
+
         if (!broker.Config.GetBoolean(BrokerConfigs.DeleteTopicEnable))
             throw new ArusException(ErrorCode.TopicDeletionDisabled, $"{BrokerConfigs.DeleteTopicEnable}=false on this cluster.");
 
@@ -116,9 +121,10 @@ internal sealed class TopicGrain(
         await ForEachPartitionAsync(partition => partition.ReconfigureAsync(), CancellationToken.None);
     }
 
-    public Task<Guid?> ReportLeaderAsync(int partition, int brokerId, int leaderEpoch)
+    public Task<Guid?> ReportLeaderAsync(int partition, int brokerId, int leaderEpoch, Guid topicId)
     {
-        if (!_leaders.TryGetValue(partition, out (int Leader, int Epoch) known) || known.Epoch < leaderEpoch)
+        if (topicId == Existing?.Id
+            && (!_leaders.TryGetValue(partition, out (int Leader, int Epoch) known) || known.Epoch < leaderEpoch))
         {
             _leaders[partition] = (brokerId, leaderEpoch);
             _description = null;

@@ -74,7 +74,7 @@ internal sealed class DelayedFetch(
             position.Partition,
             new PartitionWait(
                 _watched[index].AfterOffset, position.LeaderEpoch, reader.Share(index, limits.MaxBytes), OffsetWatches.CallWaitMs,
-                limits.Isolation),
+                limits.Isolation, position.TopicId),
             reader.Results[index]!, this, index);
     }
 

@@ -3,7 +3,7 @@ using Arus.Grains;
 namespace Arus.Kafka;
 
 /// <param name="MaxBytes">The client's limit for this partition.</param>
-internal readonly record struct FetchPosition(TopicPartition Partition, long Offset, int LeaderEpoch, int MaxBytes);
+internal readonly record struct FetchPosition(TopicPartition Partition, Guid TopicId, long Offset, int LeaderEpoch, int MaxBytes);
 
 /// <param name="MinBytes">Below this the fetch waits, for <paramref name="MaxWait"/> at most.</param>
 internal readonly record struct FetchLimits(int MinBytes, int MaxBytes, TimeSpan MaxWait, IsolationLevel Isolation);
@@ -85,7 +85,7 @@ internal sealed class FetchReader(
         for (int i = 0; i < positions.Length; i++)
         {
             OffsetWatch? running = limits.MaxWait > TimeSpan.Zero
-                ? watches.FindRunning(positions[i].Partition, positions[i].Offset, limits.Isolation)
+                ? watches.FindRunning(positions[i].Partition, positions[i].TopicId, positions[i].Offset, limits.Isolation)
                 : null;
             if (running is null)
                 unknown.Add(i);
@@ -170,7 +170,8 @@ internal sealed class FetchReader(
         try
         {
             return await partitions.Get(position.Partition).FetchAsync(
-                new PartitionRead(position.Offset, position.LeaderEpoch, maxBytes, minOneBatch, 0, limits.Isolation, minBytes));
+                new PartitionRead(
+                    position.Offset, position.LeaderEpoch, maxBytes, minOneBatch, 0, limits.Isolation, minBytes, position.TopicId));
         }
         catch (Exception exception)
         {

@@ -19,12 +19,13 @@ internal sealed class OffsetWatches(PartitionGrains partitions, TimeProvider tim
     private readonly Dictionary<TopicPartition, OffsetWatch> _running = [];
 
     /// <summary>The call that waits for the high watermark to pass this offset, if one is running.</summary>
-    public OffsetWatch? FindRunning(TopicPartition partition, long afterOffset, IsolationLevel isolation)
+    public OffsetWatch? FindRunning(TopicPartition partition, Guid topicId, long afterOffset, IsolationLevel isolation)
     {
         lock (_lock)
         {
             return _running.TryGetValue(partition, out OffsetWatch? watch) && watch.Request.AfterOffset == afterOffset
-                && watch.Request.Isolation == isolation && time.GetElapsedTime(watch.StartedAt) <= GiveUpAfter
+                && watch.Request.TopicId == topicId && watch.Request.Isolation == isolation
+                && time.GetElapsedTime(watch.StartedAt) <= GiveUpAfter
                 ? watch
                 : null;
         }
@@ -39,7 +40,7 @@ internal sealed class OffsetWatches(PartitionGrains partitions, TimeProvider tim
         OffsetWatch watch;
         lock (_lock)
         {
-            if (FindRunning(partition, request.AfterOffset, request.Isolation) is { } running)
+            if (FindRunning(partition, request.TopicId, request.AfterOffset, request.Isolation) is { } running)
             {
                 running.Add(fetch, index);
                 return running;

@@ -25,8 +25,10 @@ internal sealed class PartitionGrains(IGrainFactory grains, TopicCache topicCach
     }
 
     /// <summary>Asks a partition that a request names, whose failure is its own and not that of the others.</summary>
+    /// <param name="ask">Gets the id of the topic, too.</param>
     public Task<TResult> AskAsync<TResult>(
-        string topicName, int index, KafkaRequestContext context, Func<IPartitionGrain, Task<TResult>> ask, Func<ErrorCode, TResult> fail)
+        string topicName, int index, KafkaRequestContext context, Func<IPartitionGrain, Guid, Task<TResult>> ask,
+        Func<ErrorCode, TResult> fail)
     {
         var partition = new TopicPartition(topicName, index);
         return context.TryAsync(partition, async () =>
@@ -34,7 +36,7 @@ internal sealed class PartitionGrains(IGrainFactory grains, TopicCache topicCach
             (TopicDescription? topic, ErrorCode error) = await topicCache.ResolveAsync(topicName, null, context);
             return topic is null ? fail(error)
                 : (uint)index >= (uint)topic.Partitions.Length ? fail(ErrorCode.UnknownTopicOrPartition)
-                : await ask(Get(partition));
+                : await ask(Get(partition), topic.Id);
         }, (error, _) => fail(error));
     }
 

@@ -93,13 +93,16 @@ internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
     public void Invalidate(string name) => _byName.TryRemove(name, out _);
 
     /// <summary>
-    /// The topic of a request on the data path, by id if <paramref name="id"/> is not null, and the error if there is none.
+    /// The topic of a request, by id if <paramref name="id"/> is not null, and the error if there is none.
     /// </summary>
-    public async ValueTask<(TopicDescription? Topic, ErrorCode Error)> ResolveAsync(string? name, Guid? id, KafkaRequestContext context)
+    /// <param name="maxAge"><see cref="DataMaxAge"/>, unless the answer is all that keeps a dead id from reaching a new topic.</param>
+    public async ValueTask<(TopicDescription? Topic, ErrorCode Error)> ResolveAsync(
+        string? name, Guid? id, KafkaRequestContext context, TimeSpan? maxAge = null)
     {
+        TimeSpan age = maxAge ?? DataMaxAge;
         try
         {
-            TopicDescription? topic = id is { } topicId ? await GetAsync(topicId, DataMaxAge) : await GetAsync(name!, DataMaxAge);
+            TopicDescription? topic = id is { } topicId ? await GetAsync(topicId, age) : await GetAsync(name!, age);
             return (topic, topic is not null ? ErrorCode.None : id is null ? ErrorCode.UnknownTopicOrPartition : ErrorCode.UnknownTopicId);
         }
         catch (Exception exception)

@@ -9,7 +9,7 @@ internal readonly record struct AppendPart(int Topic, int Partition);
 /// <summary>One entry that waits for its append.</summary>
 /// <param name="Owner">Receives the result, as that of its part <paramref name="Part"/>.</param>
 internal readonly record struct QueuedAppend(
-    IAppendOwner Owner, AppendPart Part, ReadOnlyMemory<byte> Batches, short RequiredAcks, int TimeoutMs);
+    IAppendOwner Owner, AppendPart Part, ReadOnlyMemory<byte> Batches, short RequiredAcks, int TimeoutMs, Guid TopicId);
 
 /// <summary>Receives the results of a request's appends. The appender calls it exactly once for each part, from any thread.</summary>
 internal interface IAppendOwner
@@ -113,10 +113,13 @@ internal sealed class PartitionAppender(
             timeoutMs = Math.Max(timeoutMs, batch[i].TimeoutMs);
         }
 
-        return await grain.AppendAsync(new PartitionAppend(batch[0].RequiredAcks, timeoutMs, entries)).ConfigureAwait(false);
+        var request = new PartitionAppend(batch[0].RequiredAcks, timeoutMs, entries, batch[0].TopicId);
+        return await grain.AppendAsync(request).ConfigureAwait(false);
     }
 
-    /// <summary>The entries of the next call, all with the same acks; null when there are none, and then sending has ended.</summary>
+    /// <summary>
+    /// The entries of the next call, all with the same acks and for the same topic; null when there are none, and then sending has ended.
+    /// </summary>
     private List<QueuedAppend>? Take()
     {
         lock (_lock)
@@ -132,7 +135,8 @@ internal sealed class PartitionAppender(
             var batch = new List<QueuedAppend>(Math.Min(_queue.Count, MaxEntriesPerCall));
             long bytes = 0;
             while (batch.Count < MaxEntriesPerCall && _queue.TryPeek(out QueuedAppend next) && (batch.Count == 0
-                || (next.RequiredAcks == batch[0].RequiredAcks && bytes + next.Batches.Length <= MaxBytesPerCall)))
+                || (next.RequiredAcks == batch[0].RequiredAcks && next.TopicId == batch[0].TopicId
+                    && bytes + next.Batches.Length <= MaxBytesPerCall)))
             {
                 batch.Add(_queue.Dequeue());
                 bytes += next.Batches.Length;

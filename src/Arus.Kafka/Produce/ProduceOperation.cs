@@ -45,7 +45,7 @@ internal sealed class ProduceOperation(ProduceRequest request, KafkaRequestConte
         _response.Responses[part.Topic].PartitionResponses[part.Partition] = new ProduceResponse.PartitionProduceResponse
         {
             Index = index,
-            ErrorCode = result.Error,
+            ErrorCode = context.Version >= 13 ? result.Error : GrainFailure.ToErrorByName(result.Error),
             BaseOffset = result.BaseOffset,
             LogAppendTimeMs = result.LogAppendTimeMs,
             LogStartOffset = IsJudgedByLog(result.Error) ? logStartOffset : -1,

@@ -32,9 +32,23 @@ public sealed class GroupCluster : IAsyncLifetime
 
     internal SharedGrainStorage Storage { get; } = new();
 
-    public Task InitializeAsync() => _cluster.DeployAsync();
+    /// <summary>Of topic t, which has ten partitions.</summary>
+    public Guid TopicId { get; private set; }
+
+    public async Task InitializeAsync()
+    {
+        await _cluster.DeployAsync();
+        for (int id = 1; id <= 2; id++)
+            await _cluster.Client.GetGrain<IClusterGrain>(0).RegisterBrokerAsync(new BrokerRegistration(id, $"broker-{id}", [], null));
+
+        TopicId = (await CreateTopicAsync("t")).Id;
+    }
 
     public async Task DisposeAsync() => await _cluster.DisposeAsync();
+
+    public Task<Grains.TopicDescription> CreateTopicAsync(string name) => Topic(name).CreateAsync(new TopicSpec(10, -1, null, [], false));
+
+    public ITopicGrain Topic(string name) => _cluster.Client.GetGrain<ITopicGrain>(name);
 
     public IGroupGrain Group(string id) => _cluster.Client.GetGrain<IGroupGrain>(id);
 

@@ -32,6 +32,50 @@ public sealed class GroupGrainTests(GroupCluster cluster) : IClassFixture<GroupC
     }
 
     [Fact]
+    public async Task A_topic_does_not_inherit_the_offsets_of_one_that_had_its_name()
+    {
+        IGroupGrain group = cluster.Group("heirs");
+        await cluster.CreateTopicAsync("again");
+        await CommitAsync(group, Again(0, 5), Again(1, 6), Offset(0, 7));
+        await cluster.Topic("again").DeleteAsync();
+
+        // Nobody asked the group while the topic was gone.
+        await cluster.CreateTopicAsync("again");
+        Assert.Equal([Again(0, -1), Offset(0, 7)], await FetchAsync(group, [new("again", 0), new("t", 0)]));
+        Assert.Equal([Offset(0, 7)], await FetchAsync(group, null));
+
+        Assert.Equal([ErrorCode.None], await CommitAsync(group, Again(1, 1)));
+        Assert.Equal(2, (await FetchAsync(group, null)).Length);
+        await cluster.Topic("again").DeleteAsync();
+        Assert.Equal([Again(1, -1)], await FetchAsync(group, [new("again", 1)]));
+        Assert.Equal([ErrorCode.UnknownTopicOrPartition], await CommitAsync(group, Again(1, 1)));
+        Assert.Equal([Offset(0, 7)], await FetchAsync(group, null));
+    }
+
+    [Fact]
+    public async Task A_commit_by_the_id_of_a_deleted_topic_does_not_reach_another_of_its_name()
+    {
+        IGroupGrain group = cluster.Group("late");
+        Guid dead = (await cluster.CreateTopicAsync("twice")).Id;
+        await cluster.Topic("twice").DeleteAsync();
+        Guid present = (await cluster.CreateTopicAsync("twice")).Id;
+        Assert.Equal(ErrorCode.None, await CommitByIdAsync(present, 5));
+        Assert.Equal(ErrorCode.UnknownTopicId, await CommitByIdAsync(dead, 99));
+        Assert.Equal(5, Assert.Single(await FetchAsync(group, null)).Offset);
+
+        async Task<ErrorCode> CommitByIdAsync(Guid id, long offset)
+        {
+            var request = new OffsetCommitRequest
+            {
+                GroupId = "late",
+                GenerationIdOrMemberEpoch = -1,
+                Topics = [new() { Name = "twice", Partitions = [new() { CommittedOffset = offset }] }],
+            };
+            return (await group.CommitOffsetsAsync(request, -1, [id])).Topics[0].Partitions[0].ErrorCode;
+        }
+    }
+
+    [Fact]
     public async Task Asking_about_a_group_that_is_not_stores_nothing()
     {
         IGroupGrain group = cluster.Group("never");
@@ -72,9 +116,9 @@ public sealed class GroupGrainTests(GroupCluster cluster) : IClassFixture<GroupC
             reached.TrySetResult();
             return held.Task;
         };
-        Task<ErrorCode[]> first = CommitAsync(group, Offset(0, 1));
+        Task<OffsetCommitResponse> first = CommitByIdAsync(group, 0, 1);
         await reached.Task;
-        Task<ErrorCode[]>[] others = [.. Enumerable.Range(2, 50).Select(i => CommitAsync(group, Offset(i, i)))];
+        Task<OffsetCommitResponse>[] others = [.. Enumerable.Range(2, 50).Select(i => CommitByIdAsync(group, i, i))];
 
         // A heartbeat is answered while they wait.
         HeartbeatResponse unknown = await group.HeartbeatAsync(new HeartbeatRequest { MemberId = "x", GenerationId = 1 });
@@ -135,6 +179,21 @@ public sealed class GroupGrainTests(GroupCluster cluster) : IClassFixture<GroupC
 
     private static async Task<DescribeGroupsResponse.DescribedGroup> DescribeAsync(IGroupGrain group) =>
         (await group.DescribeAsync(new DescribeGroupsRequest { Groups = [group.GetPrimaryKeyString()] })).Groups[0];
+
+    /// <summary>Without a look at the topic.</summary>
+    private Task<OffsetCommitResponse> CommitByIdAsync(IGroupGrain group, int partition, long offset)
+    {
+        var request = new OffsetCommitRequest
+        {
+            GroupId = group.GetPrimaryKeyString(),
+            GenerationIdOrMemberEpoch = -1,
+            Topics = [new() { Name = "t", Partitions = [new() { PartitionIndex = partition, CommittedOffset = offset }] }],
+        };
+        return group.CommitOffsetsAsync(request, -1, [cluster.TopicId]);
+    }
+
+    private static CommittedOffset Again(int partition, long offset) =>
+        Offset(partition, offset) with { Partition = new("again", partition) };
 
     private static CommittedOffset Offset(int partition, long offset, string metadata = "") =>
         new(new("t", partition), offset, -1, metadata);

@@ -28,9 +28,11 @@ public sealed class GroupFormatTests
         ],
     };
 
+    private static readonly Guid TopicId = Guid.Parse("00112233-4455-6677-8899-aabbccddeeff");
+
     private static readonly KeyValuePair<TopicPartition, StoredOffset>[] Offsets =
     [
-        new(new("u", 0), new StoredOffset(1, -1, "", 1_000, -1)),
+        new(new("u", 0), new StoredOffset(1, -1, "", 1_000, -1, TopicId)),
         new(new("t", 3), new StoredOffset(300, 2, "é", 1_700_000_000_000, 2_000)),
         new(new("t", 0), new StoredOffset(-1, -1, "", 0, -1)),
     ];
@@ -55,11 +57,29 @@ public sealed class GroupFormatTests
         byte[] bytes = GroupOffsetsFormat.Encode(Offsets);
 
         Assert.Equal(
-            "010404740400010102000106D8040406C3A980A0ABFEF962A01F04750200020102D00F01",
+            "020404740000000000000000000000000000000004000101020001"
+            + "06D8040406C3A980A0ABFEF962A01F047500112233445566778899AABBCCDDEEFF0200020102D00F01",
             Convert.ToHexString(bytes));
         Assert.Equal(
             Offsets.OrderBy(entry => entry.Key.Topic).ThenBy(entry => entry.Key.Partition),
             GroupOffsetsFormat.Decode(bytes));
+    }
+
+    [Fact]
+    public void Offsets_of_version_1_are_of_no_certain_topic() => Assert.Equal(
+        Offsets.OrderBy(entry => entry.Key.Topic).ThenBy(entry => entry.Key.Partition)
+            .Select(entry => KeyValuePair.Create(entry.Key, entry.Value with { TopicId = Guid.Empty })),
+        GroupOffsetsFormat.Decode(Convert.FromHexString("010404740400010102000106D8040406C3A980A0ABFEF962A01F04750200020102D00F01")));
+
+    [Fact]
+    public void Offsets_of_two_topics_of_one_name_stay_apart()
+    {
+        KeyValuePair<TopicPartition, StoredOffset>[] two =
+        [
+            new(new("t", 0), new StoredOffset(1, -1, "", 0, -1, Guid.Parse("00000000-0000-0000-0000-000000000001"))),
+            new(new("t", 1), new StoredOffset(2, -1, "", 0, -1, Guid.Parse("00000000-0000-0000-0000-000000000002"))),
+        ];
+        Assert.Equal(two, GroupOffsetsFormat.Decode(GroupOffsetsFormat.Encode(two)));
     }
 
     [Fact]

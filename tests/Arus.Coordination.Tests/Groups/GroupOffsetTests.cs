@@ -153,12 +153,60 @@ public sealed class GroupOffsetTests
             """);
 
     [Fact]
+    public void Offsets_of_a_deleted_topic_are_forgotten_and_another_one_of_its_name_inherits_none() => GroupScript.Check("""
+            > commit 1 - -1 t-0=5 t-1=6 u-0=7
+                0 write Empty gen=0 t-0=5 t-1=6 u-0=7
+                0 1: None None None
+            > topics
+                0 t@1 u@1
+            > topics t v
+                0 t@1
+            > keep t 1
+            > keep t 2
+                0 write t-0=none t-1=none
+            > fetch 2
+                0 2: u-0=7
+            > commit 3 - -1 t@2-1=1
+                0 write t-1=1
+                0 3: None
+            > restart
+            > topics
+                0 t@2 u@1
+            > keep u 0
+                0 write u-0=none
+            > fetch 4
+                0 4: t-1=1
+            """);
+
+    [Fact]
+    public void A_commit_for_a_deleted_topic_leaves_those_of_another_of_its_name_alone() => GroupScript.Check("""
+            > commit 1 - -1 t@2-0=5
+                0 write Empty gen=0 t-0=5
+                0 1: None
+            > commit 2 - -1 t@1-0=99 u-0=1
+                0 write u-0=1
+                0 2: UnknownTopicId None
+            > commit 3 - -1 t@0-1=99
+                0 3: UnknownTopicOrPartition
+            > fetch 4 t-0 t-1
+                0 4: t-0=5 t-1=none
+            """);
+
+    [Fact]
+    public void Metadata_counts_characters_and_not_bytes() => GroupScript.Check("""
+            > commit 1 - -1 t-0=1'ééééé t-1=1'éééééé
+                0 write Empty gen=0 t-0=1'ééééé'
+                0 1: None OffsetMetadataTooLarge
+            """,
+        new GroupOptions(BrokerConfig.Default) { OffsetMetadataMaxLength = 5 });
+
+    [Fact]
     public void Metadata_that_is_too_long_is_refused_for_its_partition_alone() => GroupScript.Check("""
             > commit 1 - -1 t-0=1'four t-1=1'sixsix
                 0 write Empty gen=0 t-0=1'four'
                 0 1: None OffsetMetadataTooLarge
             """,
-        new GroupOptions(BrokerConfig.Default) { OffsetMetadataMaxBytes = 5 });
+        new GroupOptions(BrokerConfig.Default) { OffsetMetadataMaxLength = 5 });
 
     [Fact]
     public void Offsets_of_a_consumer_without_a_group_expire_by_their_commit() => GroupScript.Check("""

@@ -14,7 +14,8 @@ namespace Arus.Coordination.Tests.Groups;
 /// <c>join TOKEN [member=ID] [instance=ID] [known] [skip] [client=c] [type=consumer] [session=10000] [rebalance=60000]
 /// [protocols=range:t,u/rr:t]</c>,
 /// <c>sync TOKEN ID GENERATION [ID=assignment …]</c>, <c>heartbeat ID GENERATION</c>, <c>leave ID …</c>,
-/// <c>commit TOKEN ID GENERATION t-0=5 …</c>,
+/// <c>commit TOKEN ID GENERATION t-0=5 …</c>, where <c>t@2-0=5</c> is of the second topic of that name and <c>t@0-0=5</c> of none,
+/// <c>topics [NAME …]</c>, <c>keep NAME TOPIC</c>: the host says that this topic, or none (0), has the name,
 /// <c>fetch TOKEN [t-0 …]</c>, <c>delete-offsets TOKEN t-0 …</c>, <c>delete TOKEN</c>, <c>describe</c>, <c>advance MS</c>, <c>restart</c>;
 /// <c>hold</c>: writes are from now on taken by <c>write</c> and reported by <c>written</c>. An ID may be ID/INSTANCE; <c>-</c> is none.
 /// </remarks>
@@ -120,6 +121,13 @@ internal sealed class GroupScript
                 break;
             case "describe":
                 Receive(NoToken, new DescribeGroupsRequest { Groups = ["g"] });
+                break;
+            case "keep":
+                _group.KeepTopic(words[1], IdOf(Number(words[2])));
+                break;
+            case "topics":
+                Print(string.Join(' ', _group.FindCommittedTopics(words.Length > 1 ? words[1..] : null).Select(
+                    topic => $"{topic.Name}@{topic.Id.ToByteArray()[0]}")));
                 break;
             case "advance":
                 AdvanceTo(_now + Number(words[1]));
@@ -338,7 +346,8 @@ internal sealed class GroupScript
             Topics = [.. words[2..].Select(word => (Partition: ParsePartition(word.Split('=')[0]), Value: word.Split('=')[1].Split('\'')))
                 .GroupBy(offset => offset.Partition.Topic).Select(topic => new OffsetCommitRequest.OffsetCommitRequestTopic
                 {
-                    Name = topic.Key,
+                    Name = topic.Key.Split('@')[0],
+                    TopicId = IdOf(topic.Key.Contains('@') ? Number(topic.Key.Split('@')[1]) : 1),
                     Partitions = [.. topic.Select(offset => new OffsetCommitRequest.OffsetCommitRequestPartition
                     {
                         PartitionIndex = offset.Partition.Partition, CommittedOffset = Number(offset.Value[0]),
@@ -360,6 +369,8 @@ internal sealed class GroupScript
         (string id, string? instance) = ParseMember(word);
         return new() { MemberId = id, GroupInstanceId = instance };
     }
+
+    private static Guid IdOf(int topic) => new(topic, 0, 0, new byte[8]);
 
     private static (string Id, string? InstanceId) ParseMember(string member)
     {

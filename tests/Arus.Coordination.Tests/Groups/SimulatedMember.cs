@@ -194,7 +194,7 @@ internal sealed class SimulatedMember(GroupSimulation simulation, string name, s
             IApiMessage? reply = await CallAsync(new OffsetCommitRequest
             {
                 MemberId = _memberId, GroupInstanceId = instanceId, GenerationIdOrMemberEpoch = Generation,
-                Topics = [new() { Name = "t", Partitions = offsets }],
+                Topics = [new() { Name = "t", TopicId = SimulatedWorld.TopicId, Partitions = offsets }],
             });
             ErrorCode? error = (reply as OffsetCommitResponse)?.Topics[0].Partitions[0].ErrorCode;
             if (error == ErrorCode.None)

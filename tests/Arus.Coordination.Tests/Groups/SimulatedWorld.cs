@@ -5,6 +5,8 @@ namespace Arus.Coordination.Tests.Groups;
 /// <summary>Time, chance and a memory of what happened. Everything runs on one thread, in an order that the seed decides.</summary>
 internal sealed class SimulatedWorld(int seed)
 {
+    public static readonly Guid TopicId = Guid.Parse("00000000-0000-0000-0000-000000000001");
+
     private const int TraceLines = 60;
 
     private readonly PriorityQueue<Action, (long At, long Order)> _events = new();

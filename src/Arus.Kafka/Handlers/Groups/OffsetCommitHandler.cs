@@ -13,6 +13,7 @@ internal sealed class OffsetCommitHandler(IGrainFactory grains, TopicCache topic
     {
         var response = new OffsetCommitResponse { Topics = new OffsetCommitResponse.OffsetCommitResponseTopic[request.Topics.Length] };
         var accepted = new List<TopicRequest>();
+        var ids = new List<Guid>();
         var slots = new List<PartitionResponse>();
         for (int t = 0; t < request.Topics.Length; t++)
         {
@@ -28,28 +29,33 @@ internal sealed class OffsetCommitHandler(IGrainFactory grains, TopicCache topic
             });
             response.Topics[t] = new() { Name = requested.Name, TopicId = requested.TopicId, Partitions = partitions };
             slots.AddRange(partitions.Where(partition => partition.ErrorCode == ErrorCode.None));
-            accepted.Add(new TopicRequest
+            var known = new TopicRequest
             {
                 Name = topic?.Name ?? "", Partitions = Array.FindAll(requested.Partitions, partition => Exists(partition.PartitionIndex)),
-            });
+            };
+            if (known.Partitions.Length > 0)
+            {
+                accepted.Add(known);
+                ids.Add(topic!.Id);
+            }
         }
 
         if (slots.Count > 0)
         {
-            request.Topics = [.. accepted.Where(topic => topic.Partitions.Length > 0)];
+            request.Topics = [.. accepted];
             ErrorCode[] errors = await context.TryAsync(
-                request.GroupId, () => CommitAsync(request), (error, _) => [.. Enumerable.Repeat(error, slots.Count)]);
+                request.GroupId, () => CommitAsync(request, [.. ids]), (error, _) => [.. Enumerable.Repeat(error, slots.Count)]);
             for (int i = 0; i < errors.Length; i++)
-                slots[i].ErrorCode = errors[i];
+                slots[i].ErrorCode = context.Version >= 10 ? errors[i] : GrainFailure.ToErrorByName(errors[i]);
         }
 
         return response;
     }
 
-    private async Task<ErrorCode[]> CommitAsync(OffsetCommitRequest request)
+    private async Task<ErrorCode[]> CommitAsync(OffsetCommitRequest request, Guid[] topicIds)
     {
         OffsetCommitResponse response =
-            await grains.GetGrain<IGroupGrain>(request.GroupId).CommitOffsetsAsync(request, request.RetentionTimeMs);
+            await grains.GetGrain<IGroupGrain>(request.GroupId).CommitOffsetsAsync(request, request.RetentionTimeMs, topicIds);
         return [.. response.Topics.SelectMany(topic => topic.Partitions).Select(partition => partition.ErrorCode)];
     }
 }

@@ -55,7 +55,8 @@ internal sealed class OffsetFetchHandler(IGrainFactory grains, TopicCache topicC
         foreach (TopicRequest requested in request.Topics ?? [])
         {
             context.Gone.ThrowIfCancellationRequested();
-            (TopicDescription? topic, ErrorCode error) = await topicCache.ResolveAsync(null, requested.TopicId, context);
+            (TopicDescription? topic, ErrorCode error) =
+                await topicCache.ResolveAsync(null, requested.TopicId, context, TopicCache.MetadataMaxAge);
             if (topic is null)
             {
                 unknown.Add(Fail(requested, error));

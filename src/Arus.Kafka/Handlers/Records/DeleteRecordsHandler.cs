@@ -16,11 +16,13 @@ internal sealed class DeleteRecordsHandler(PartitionGrains partitions) : ApiHand
                 Name = topic.Name,
                 Partitions = await GrainCalls.MapAsync(topic.Partitions, partition => partitions.AskAsync(
                     topic.Name, partition.PartitionIndex, context,
-                    async grain =>
+                    async (grain, topicId) =>
                     {
                         context.Connection.Watches.Forget(new TopicPartition(topic.Name, partition.PartitionIndex));
-                        Grains.DeleteRecordsResponse deleted = await grain.DeleteRecordsAsync(partition.Offset);
-                        return Result(partition, deleted.Error, deleted.Error == ErrorCode.None ? deleted.LogStartOffset : -1);
+                        Grains.DeleteRecordsResponse deleted = await grain.DeleteRecordsAsync(partition.Offset, topicId);
+                        return Result(
+                            partition, GrainFailure.ToErrorByName(deleted.Error),
+                            deleted.Error == ErrorCode.None ? deleted.LogStartOffset : -1);
                     },
                     error => Result(partition, error)), context.Gone),
             }, context.Gone),

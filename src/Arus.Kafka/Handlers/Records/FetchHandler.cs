@@ -46,7 +46,7 @@ internal sealed class FetchHandler(KafkaListenerOptions options, TopicCache topi
                 if (topic is not null && (uint)partition.Partition < (uint)topic.Partitions.Length)
                 {
                     positions.Add(new FetchPosition(
-                        new TopicPartition(topic.Name, partition.Partition), partition.FetchOffset, partition.CurrentLeaderEpoch,
+                        new TopicPartition(topic.Name, partition.Partition), topic.Id, partition.FetchOffset, partition.CurrentLeaderEpoch,
                         partition.PartitionMaxBytes));
                     slots.Add((partitions, p));
                     continue;
@@ -110,13 +110,14 @@ internal sealed class FetchHandler(KafkaListenerOptions options, TopicCache topi
         for (int i = 0; i < read.Length; i++)
         {
             (TopicPartition partition, PartitionReadResult result) = (positions[i].Partition, reader.Results[i]!);
-            if (GrainFailure.IsRoutingError(result.Error))
+            ErrorCode error = GrainFailure.ToFetchError(result.Error);
+            if (GrainFailure.IsRoutingError(error))
                 topicCache.Invalidate(partition.Topic);
 
             read[i] = new()
             {
                 PartitionIndex = partition.Partition,
-                ErrorCode = GrainFailure.ToFetchError(result.Error),
+                ErrorCode = context.Version >= 13 ? error : GrainFailure.ToErrorByName(error),
                 HighWatermark = result.HighWatermark,
                 LastStableOffset = result.LastStableOffset,
                 LogStartOffset = result.LogStartOffset,

@@ -26,7 +26,7 @@ internal sealed class ListOffsetsHandler(TopicCache topicCache, PartitionGrains 
                         ? Task.FromResult(Fail(topic.Name, partition, ErrorCode.InvalidRequest))
                         : partitions.AskAsync(
                             topic.Name, partition.PartitionIndex, context,
-                            grain => FindAsync(grain, topic.Name, partition, isolation),
+                            (grain, topicId) => FindAsync(grain, topic.Name, topicId, partition, isolation),
                             error => Fail(topic.Name, partition, error)),
                     context.Gone),
             }, context.Gone),
@@ -55,13 +55,13 @@ internal sealed class ListOffsetsHandler(TopicCache topicCache, PartitionGrains 
     }
 
     private async Task<PartitionResponse> FindAsync(
-        IPartitionGrain grain, string topic, ListOffsetsRequest.ListOffsetsPartition partition, IsolationLevel isolation)
+        IPartitionGrain grain, string topic, Guid topicId, ListOffsetsRequest.ListOffsetsPartition partition, IsolationLevel isolation)
     {
         if (partition.Timestamp == LastTiered)
             return new() { PartitionIndex = partition.PartitionIndex };
 
         ListOffsetResponse found = await grain.ListOffsetAsync(
-            new ListOffsetRequest(partition.Timestamp, partition.CurrentLeaderEpoch, isolation));
+            new ListOffsetRequest(partition.Timestamp, partition.CurrentLeaderEpoch, isolation, topicId));
         return found.Error != ErrorCode.None ? Fail(topic, partition, found.Error) : new()
         {
             PartitionIndex = partition.PartitionIndex, Offset = found.Offset, Timestamp = found.Timestamp, LeaderEpoch = found.LeaderEpoch,
@@ -73,6 +73,6 @@ internal sealed class ListOffsetsHandler(TopicCache topicCache, PartitionGrains 
         if (GrainFailure.IsRoutingError(error))
             topicCache.Invalidate(topic);
 
-        return new() { PartitionIndex = partition.PartitionIndex, ErrorCode = error };
+        return new() { PartitionIndex = partition.PartitionIndex, ErrorCode = GrainFailure.ToErrorByName(error) };
     }
 }

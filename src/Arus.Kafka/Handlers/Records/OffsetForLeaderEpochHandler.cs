@@ -15,13 +15,14 @@ internal sealed class OffsetForLeaderEpochHandler(PartitionGrains partitions)
                 Topic = topic.Topic,
                 Partitions = await GrainCalls.MapAsync(topic.Partitions, partition => partitions.AskAsync(
                     topic.Topic, partition.Partition, context,
-                    async grain =>
+                    async (grain, topicId) =>
                     {
-                        EpochEndResponse found = await grain.GetEpochEndAsync(partition.CurrentLeaderEpoch, partition.LeaderEpoch);
+                        EpochEndResponse found = await grain.GetEpochEndAsync(
+                            partition.CurrentLeaderEpoch, partition.LeaderEpoch, topicId);
                         return new OffsetForLeaderEpochResponse.EpochEndOffset
                         {
-                            Partition = partition.Partition, ErrorCode = found.Error, LeaderEpoch = found.LeaderEpoch,
-                            EndOffset = found.EndOffset,
+                            Partition = partition.Partition, ErrorCode = GrainFailure.ToErrorByName(found.Error),
+                            LeaderEpoch = found.LeaderEpoch, EndOffset = found.EndOffset,
                         };
                     },
                     error => new() { Partition = partition.Partition, ErrorCode = error }), context.Gone),

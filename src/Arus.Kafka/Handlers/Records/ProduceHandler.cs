@@ -76,7 +76,7 @@ internal sealed class ProduceHandler(TopicCache topicCache, AppendScheduler appe
             var partition = new TopicPartition(topic!.Name, part.Index);
             context.Connection.Watches.Forget(partition);
             await appends.EnqueueAsync(
-                partition, new QueuedAppend(operation, place, batch, request.Acks, request.TimeoutMs));
+                partition, new QueuedAppend(operation, place, batch, request.Acks, request.TimeoutMs, topic.Id));
         }
     }
 }
