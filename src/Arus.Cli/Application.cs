@@ -75,6 +75,7 @@ internal sealed class Application(IConnector connector, Terminal terminal)
             ConsumeCommand.Build(this),
             ClusterCommand.Build(this),
             GroupCommands.Build(this),
+            ConfigCommands.Build(this),
             BenchCommands.Build(this),
         };
         foreach (Option option in GlobalOptions.All)

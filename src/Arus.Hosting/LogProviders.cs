@@ -20,7 +20,6 @@ internal static class LogProviders
             Time = services.GetRequiredService<TimeProvider>(),
             IoThreads = config.GetInt(BrokerConfigs.LogIoThreads),
             CacheBytes = config.GetLong(BrokerConfigs.LogCacheBytes),
-            ProducerExpiration = config.GetMilliseconds(BrokerConfigs.ProducerIdExpirationMs),
             OnEvent = logEvent => Report(logger, logEvent),
         };
         return config.GetString(BrokerConfigs.LogType) switch
@@ -28,7 +27,7 @@ internal static class LogProviders
             BrokerConfigs.LogTypeMemory => new LogProvider(options, new MemoryFileSystem()),
             BrokerConfigs.LogTypeStorage => new RowLogProvider(
                 services.GetRequiredKeyedService<IGrainStorage>(StorageNames.Metadata),
-                new RowLogOptions { Time = options.Time, ProducerExpiration = options.ProducerExpiration }),
+                new RowLogOptions { Time = options.Time }),
             _ => new LogProvider(options),
         };
     }

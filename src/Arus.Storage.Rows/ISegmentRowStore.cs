@@ -56,9 +56,6 @@ public sealed record RowLogOptions
     /// <summary>See <see cref="LogProviderOptions.CompactionMapBytes"/>.</summary>
     public int CompactionMapBytes { get; init; } = 32 << 20;
 
-    /// <summary>See <see cref="LogProviderOptions.ProducerExpiration"/>.</summary>
-    public TimeSpan ProducerExpiration { get; init; } = TimeSpan.FromDays(1);
-
     /// <summary>For simulations: continuations run where the store answers, not on the pool, so that a seed replays everything.</summary>
     internal bool ContinuesInline { get; init; }
 }

@@ -26,7 +26,7 @@ internal sealed class RowRetention(
     /// <summary>One pass of retention, merging, and expiry of producers. Only a leader changes what is stored.</summary>
     public async Task<LogMaintenanceResult> ApplyAsync()
     {
-        int expired = producers.Expire(log.NowMs - (long)log.Options.ProducerExpiration.TotalMilliseconds);
+        int expired = producers.Expire(log.NowMs - log.Config.ProducerIdExpirationMs);
         if (!leadership.IsLeader)
             return new LogMaintenanceResult(0, 0, 0, expired);
 

@@ -23,9 +23,6 @@ public sealed record LogProviderOptions
     /// <summary>Bytes that one log takes in before they are written; beyond it, appends wait.</summary>
     public int MaxPendingBytes { get; init; } = 32 << 20;
 
-    /// <summary>An idle producer's sequence numbers are forgotten after this (<c>producer.id.expiration.ms</c>).</summary>
-    public TimeSpan ProducerExpiration { get; init; } = TimeSpan.FromDays(1);
-
     /// <summary>Bytes for the keys that one compaction pass tells apart; a larger log is compacted in several passes.</summary>
     public int CompactionMapBytes { get; init; } = 32 << 20;
 

@@ -14,6 +14,8 @@ internal sealed class FakeCluster : IConnector, IConnection, IArusClient, IArusA
 
     public List<ConfigChange> Changes { get; } = [];
 
+    public List<(ConfigResourceType Type, string Name, bool ValidateOnly)> Altered { get; } = [];
+
     public bool Unreachable { get; init; }
 
     /// <summary>What producers and consumers are made of; null for none.</summary>
@@ -58,6 +60,30 @@ internal sealed class FakeCluster : IConnector, IConnection, IArusClient, IArusA
     public Task AlterTopicConfigsAsync(
         string topic, IReadOnlyCollection<ConfigChange> changes, CancellationToken cancellationToken = default)
     {
+        Changes.AddRange(changes);
+        return Task.CompletedTask;
+    }
+
+    public Task<IReadOnlyList<ConfigEntry>> DescribeConfigsAsync(
+        ConfigResourceType type, string name, IReadOnlyCollection<string> keys, CancellationToken cancellationToken = default) =>
+        Task.FromResult<IReadOnlyList<ConfigEntry>>(
+        [
+            .. new[]
+            {
+                new ConfigEntry($"{type}.of.{name}", "7", ConfigSource.DynamicBroker, ConfigType.Int, false, false),
+                new ConfigEntry("at.default", "8", ConfigSource.Default, ConfigType.Int, true, false),
+                new ConfigEntry("secret", null, ConfigSource.StaticBroker, ConfigType.Password, true, true),
+            }.Where(entry => keys.Count == 0 || keys.Contains(entry.Name)),
+        ]);
+
+    public Task AlterConfigsAsync(
+        ConfigResourceType type, string name, IReadOnlyCollection<ConfigChange> changes, bool validateOnly = false,
+        CancellationToken cancellationToken = default)
+    {
+        if (changes.Any(change => change.Value == "x"))
+            throw new ArusException(ErrorCode.InvalidConfig, $"{changes.First().Key}=x: not a whole number");
+
+        Altered.Add((type, name, validateOnly));
         Changes.AddRange(changes);
         return Task.CompletedTask;
     }

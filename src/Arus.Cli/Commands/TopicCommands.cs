@@ -19,14 +19,14 @@ internal static class TopicCommands
             new("--partitions", "-p") { Description = "how many; the brokers' num.partitions unless given", DefaultValueFactory = _ => -1 };
         Option<short> replicas =
             new("--replication-factor", "-r") { Description = "copies of each partition", DefaultValueFactory = _ => -1 };
-        Option<string[]> configs = ConfigOption("a configuration key, key=value; may be repeated");
+        Option<string[]> configs = ConfigCommands.KeyValues("--config", "-c", "a configuration key, key=value; may be repeated");
         Option<bool> validateOnly = new("--validate-only") { Description = "check only; create nothing" };
         var command = new Command("create", "Create a topic.") { Name, partitions, replicas, configs, validateOnly };
         return application.Connected(command, async run =>
         {
             var topic = new NewTopic(run.Get(Name), run.Get(partitions), run.Get(replicas))
             {
-                Configs = run.Get(configs).Select(KeyValue).ToDictionary(c => c.Key, c => c.Value),
+                Configs = ConfigCommands.Changes(run.Get(configs), ConfigOperation.Set).ToDictionary(c => c.Key, c => c.Value!),
                 ValidateOnly = run.Get(validateOnly),
             };
             TopicDescription created = await run.Admin.CreateTopicAsync(topic, run.Cancellation);
@@ -68,7 +68,7 @@ internal static class TopicCommands
 
     private static Command Alter(Application application)
     {
-        Option<string[]> configs = ConfigOption("set a configuration key, key=value; may be repeated");
+        Option<string[]> configs = ConfigCommands.KeyValues("--config", "-c", "set a configuration key, key=value; may be repeated");
         Option<string[]> unset = new("--unset") { Description = "return a configuration key to its default; may be repeated" };
         Option<int?> partitions = new("--partitions", "-p") { Description = "raise the number of partitions to this" };
         var command = new Command(
@@ -83,7 +83,7 @@ internal static class TopicCommands
             string name = run.Get(Name);
             ConfigChange[] changes =
             [
-                .. run.Get(configs).Select(KeyValue).Select(c => new ConfigChange(c.Key, ConfigOperation.Set, c.Value)),
+                .. ConfigCommands.Changes(run.Get(configs), ConfigOperation.Set),
                 .. run.Get(unset).Select(key => new ConfigChange(key, ConfigOperation.Delete, null)),
             ];
             if (changes.Length > 0)
@@ -102,21 +102,4 @@ internal static class TopicCommands
             await run.Admin.DeleteTopicAsync(run.Get(Name), run.Cancellation);
             run.Terminal.Error.WriteLine($"Topic {run.Get(Name)} deleted.");
         });
-
-    private static Option<string[]> ConfigOption(string description)
-    {
-        Option<string[]> option = new("--config", "-c") { Description = description };
-        option.Validators.Add(result =>
-        {
-            foreach (string text in result.Tokens.Select(t => t.Value).Where(t => t.IndexOf('=') <= 0))
-                result.AddError($"'{text}' is not key=value.");
-        });
-        return option;
-    }
-
-    private static (string Key, string Value) KeyValue(string text)
-    {
-        int equals = text.IndexOf('=');
-        return (text[..equals], text[(equals + 1)..]);
-    }
 }

@@ -1,6 +1,11 @@
+using System.Globalization;
 using Arus.Grains;
 using DeleteGroupsRequest = Arus.Protocol.DeleteGroupsRequest;
 using DeleteGroupsResponse = Arus.Protocol.DeleteGroupsResponse;
+using DescribeConfigsRequest = Arus.Protocol.DescribeConfigsRequest;
+using DescribeConfigsResponse = Arus.Protocol.DescribeConfigsResponse;
+using IncrementalAlterConfigsRequest = Arus.Protocol.IncrementalAlterConfigsRequest;
+using IncrementalAlterConfigsResponse = Arus.Protocol.IncrementalAlterConfigsResponse;
 
 namespace Arus.Client;
 
@@ -74,6 +79,49 @@ internal sealed class ArusAdmin(IGrainFactory grains, GrainRetry retry) : IArusA
                 [.. changes.Select(c => new Grains.ConfigChange(c.Key, (Grains.ConfigOperation)c.Operation, c.Value))],
                 validateOnly: false),
             cancellationToken);
+
+    public async Task<IReadOnlyList<ConfigEntry>> DescribeConfigsAsync(
+        ConfigResourceType type, string name, IReadOnlyCollection<string> keys, CancellationToken cancellationToken = default)
+    {
+        var request = new DescribeConfigsRequest
+        {
+            Resources = [new() { ResourceType = (sbyte)type, ResourceName = name, ConfigurationKeys = keys.Count > 0 ? [.. keys] : null }],
+        };
+        IBrokerGrain broker = await BrokerOfAsync(type, name, cancellationToken).ConfigureAwait(false);
+        DescribeConfigsResponse response = await retry.CallAsync(
+            () => broker.DescribeConfigsAsync(request, CancellationToken.None), cancellationToken).ConfigureAwait(false);
+        DescribeConfigsResponse.DescribeConfigsResult result = response.Results[0];
+        ThrowIfRefused(result.ErrorCode, result.ErrorMessage);
+        return [.. result.Configs.Select(config => new ConfigEntry(
+            config.Name, config.Value, (ConfigSource)config.ConfigSource, (ConfigType)config.ConfigType, config.ReadOnly,
+            config.IsSensitive))];
+    }
+
+    public async Task AlterConfigsAsync(
+        ConfigResourceType type, string name, IReadOnlyCollection<ConfigChange> changes, bool validateOnly = false,
+        CancellationToken cancellationToken = default)
+    {
+        var request = new IncrementalAlterConfigsRequest
+        {
+            ValidateOnly = validateOnly,
+            Resources =
+            [
+                new()
+                {
+                    ResourceType = (sbyte)type,
+                    ResourceName = name,
+                    Configs = [.. changes.Select(change => new IncrementalAlterConfigsRequest.AlterableConfig
+                    {
+                        Name = change.Key, ConfigOperation = (sbyte)change.Operation, Value = change.Value,
+                    })],
+                },
+            ],
+        };
+        IBrokerGrain broker = await BrokerOfAsync(type, name, cancellationToken).ConfigureAwait(false);
+        IncrementalAlterConfigsResponse response = await ChangeAsync(
+            broker.IncrementalAlterConfigsAsync(request), cancellationToken).ConfigureAwait(false);
+        ThrowIfRefused(response.Responses[0].ErrorCode, response.Responses[0].ErrorMessage);
+    }
 
     public async Task<long> DeleteRecordsAsync(TopicPartition partition, long beforeOffset, CancellationToken cancellationToken = default)
     {
@@ -152,6 +200,22 @@ internal sealed class ArusAdmin(IGrainFactory grains, GrainRetry retry) : IArusA
         topic.Name, topic.Id,
         [.. topic.Partitions.Select(p => new TopicPartitionInfo(p.Partition, p.Leader, p.LeaderEpoch, p.Replicas, p.Isr))],
         topic.Configs, topic.IsInternal);
+
+    /// <summary>The broker itself for what only it knows, otherwise any that is alive.</summary>
+    private async Task<IBrokerGrain> BrokerOfAsync(ConfigResourceType type, string name, CancellationToken cancellationToken)
+    {
+        bool isOwn = type is ConfigResourceType.Broker or ConfigResourceType.BrokerLogger;
+        if (!isOwn || !int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out int id))
+            id = (await DescribeClusterAsync(cancellationToken).ConfigureAwait(false)).ControllerId;
+
+        return grains.GetGrain<IBrokerGrain>(id);
+    }
+
+    private static void ThrowIfRefused(ErrorCode error, string? message)
+    {
+        if (error != ErrorCode.None)
+            throw new ArusException(error, message ?? "The configuration was refused.");
+    }
 
     private ITopicGrain Topic(string name) => grains.GetGrain<ITopicGrain>(name);
 

@@ -30,6 +30,21 @@ public interface IArusAdmin
     /// <summary>Changes topic configuration: all of <paramref name="changes"/> or none.</summary>
     Task AlterTopicConfigsAsync(string topic, IReadOnlyCollection<ConfigChange> changes, CancellationToken cancellationToken = default);
 
+    /// <summary>The configuration of a topic, a broker, its loggers, a group or a subscription of client metrics.</summary>
+    /// <param name="name">Of the resource: the id of a broker, for it and its loggers; empty for what is set for all brokers.</param>
+    /// <param name="keys">Only these; all when there are none.</param>
+    Task<IReadOnlyList<ConfigEntry>> DescribeConfigsAsync(
+        ConfigResourceType type, string name, IReadOnlyCollection<string> keys, CancellationToken cancellationToken = default);
+
+    /// <summary>Changes configuration while brokers run: all of <paramref name="changes"/> or none.</summary>
+    /// <param name="name">Of the resource: the id of a broker, for it and its loggers; empty for all brokers.</param>
+    /// <exception cref="ArusException">
+    /// <see cref="ErrorCode.InvalidConfig"/> or <see cref="ErrorCode.InvalidRequest"/> names the key.
+    /// </exception>
+    Task AlterConfigsAsync(
+        ConfigResourceType type, string name, IReadOnlyCollection<ConfigChange> changes, bool validateOnly = false,
+        CancellationToken cancellationToken = default);
+
     /// <summary>Removes a partition's records before an offset; -1 for all. Returns the new first offset.</summary>
     Task<long> DeleteRecordsAsync(TopicPartition partition, long beforeOffset, CancellationToken cancellationToken = default);
 

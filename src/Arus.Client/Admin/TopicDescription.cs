@@ -72,3 +72,9 @@ public readonly record struct OffsetSpec
 /// <param name="TimestampMs">Unix milliseconds, of the record at that offset; -1 when none was looked at.</param>
 /// <param name="LeaderEpoch">-1 for unknown.</param>
 public readonly record struct OffsetAndTimestamp(long Offset, long TimestampMs, int LeaderEpoch);
+
+/// <summary>The value of a configuration key.</summary>
+/// <param name="Value">Null when there is none, or when it is not told.</param>
+/// <param name="IsReadOnly">Whether it is read when a broker starts.</param>
+/// <param name="IsSensitive">Whether the value is not told.</param>
+public sealed record ConfigEntry(string Name, string? Value, ConfigSource Source, ConfigType Type, bool IsReadOnly, bool IsSensitive);

@@ -40,7 +40,7 @@ internal sealed class PartitionMaintenance(
     internal async Task RunAsync(bool all, int atOnce, CancellationToken cancellationToken)
     {
         IEnumerable<IPartitionLog> logs =
-            partitions.Claims.Select(claim => claim.Log).OfType<IPartitionLog>().Where(log => all || log.Config.Compact);
+            partitions.Claims.Select(claim => claim.Log).OfType<IPartitionLog>().Where(log => all || log.Config.IsCleaned);
         var options = new ParallelOptions { MaxDegreeOfParallelism = atOnce, CancellationToken = cancellationToken };
         await Parallel.ForEachAsync(logs, options, async (log, cancellation) =>
         {

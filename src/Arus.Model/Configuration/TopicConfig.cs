@@ -22,6 +22,9 @@ public sealed record TopicConfig
 
     public required int CompressionZstdLevel { get; init; }
 
+    /// <summary>Whether the log is compacted now: the broker's cleaner may be switched off.</summary>
+    public required bool IsCleaned { get; init; }
+
     public required TimeSpan DeleteRetention { get; init; }
 
     public required TimeSpan FileDeleteDelay { get; init; }
@@ -57,6 +60,9 @@ public sealed record TopicConfig
 
     public required bool Preallocate { get; init; }
 
+    /// <summary>After how long the sequence numbers of an idle producer are forgotten; a key of brokers.</summary>
+    public required long ProducerIdExpirationMs { get; init; }
+
     /// <summary>Negative for no limit.</summary>
     public required long RetentionBytes { get; init; }
 
@@ -91,6 +97,7 @@ public sealed record TopicConfig
         {
             Delete = policy.Contains(TopicConfigs.Delete),
             Compact = policy.Contains(TopicConfigs.Compact),
+            IsCleaned = policy.Contains(TopicConfigs.Compact) && broker.GetBoolean(BrokerConfigs.LogCleanerEnable),
             DeleteRetention = Duration(TopicConfigs.DeleteRetentionMs),
             CompressionType = Get(TopicConfigs.CompressionType),
             CompressionGzipLevel = Int(TopicConfigs.CompressionGzipLevel),
@@ -110,6 +117,7 @@ public sealed record TopicConfig
             MinCompactionLagMs = Long(TopicConfigs.MinCompactionLagMs),
             MinInSyncReplicas = Int(TopicConfigs.MinInSyncReplicas),
             Preallocate = bool.Parse(Get(TopicConfigs.Preallocate)),
+            ProducerIdExpirationMs = broker.GetLong(BrokerConfigs.ProducerIdExpirationMs),
             RetentionBytes = Long(TopicConfigs.RetentionBytes),
             RetentionMs = Long(TopicConfigs.RetentionMs),
             SegmentBytes = Int(

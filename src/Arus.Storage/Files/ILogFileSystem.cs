@@ -63,6 +63,15 @@ public interface ILogFile : IDisposable
 
     void SetLength(long length);
 
+    /// <summary>
+    /// Reserves room on disk for so many bytes, 0 for none, without changing the length, where the file system can;
+    /// <see cref="SetLength"/> gives back what lies behind the end.
+    /// </summary>
+    /// <exception cref="IOException">There is no room.</exception>
+    void Preallocate(long bytes)
+    {
+    }
+
     /// <summary>fsync.</summary>
     /// <exception cref="IOException">
     /// What was written since the last flush may be lost. The system may show it to readers nevertheless, and a later flush succeed

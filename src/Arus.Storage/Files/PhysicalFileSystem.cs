@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
 namespace Arus.Storage;
@@ -46,9 +47,23 @@ public sealed class PhysicalFileSystem : ILogFileSystem
     public IDisposable LockDirectory(string directory) =>
         File.OpenHandle(Path.Combine(directory, ".lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
 
+    [DllImport("libc", EntryPoint = "fallocate", SetLastError = true)]
+    private static extern int NativeAllocate(SafeFileHandle file, int mode, long offset, long length);
+
     private sealed class PhysicalFile(SafeFileHandle handle, string path) : ILogFile
     {
         public long Length => RandomAccess.GetLength(handle);
+
+        public void Preallocate(long bytes)
+        {
+            const int KeepSize = 1; // FALLOC_FL_KEEP_SIZE
+            const int NoSpace = 28; // ENOSPC; other errors say that the file system has no such call.
+            if (bytes > 0 && OperatingSystem.IsLinux() && NativeAllocate(handle, KeepSize, 0, bytes) != 0
+                && Marshal.GetLastPInvokeError() == NoSpace)
+            {
+                throw new IOException($"There is no room on disk for the {bytes} bytes of {path} (preallocate=true).");
+            }
+        }
 
         public int Read(long position, Span<byte> buffer)
         {

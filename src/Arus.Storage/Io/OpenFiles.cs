@@ -87,7 +87,8 @@ internal sealed class SharedFile(OpenFiles files, string path)
 
     public long Length => Use(0, 0, static (file, _, _) => file.Length);
 
-    public void Create() => Files.Acquire(this, create: true);
+    /// <param name="preallocate">Bytes to reserve on disk for a new file.</param>
+    public void Create(long preallocate = 0) => Files.Acquire(this, create: true).Preallocate(preallocate);
 
     public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> buffers) =>
         Use(position, buffers, static (file, at, source) =>

@@ -21,6 +21,7 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
     /// <summary>The active segment as it will be when all that is taken in is written.</summary>
     private ActiveSegment _active = ActiveSegment.Of(segments);
     private long _sinceCheckpoint;
+    private readonly ulong _seed = Crc32C.Compute(System.Text.Encoding.UTF8.GetBytes(log.Partition.ToString()));
 
     /// <summary>Keeps its capacity from one append to the next.</summary>
     private List<PendingBatch>? _batches;
@@ -172,10 +173,20 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
     {
         bool newSegment = _active.Size > 0
             && (_active.Size + length > config.SegmentBytes
-                || (_active.FirstAppendMs >= 0 && nowMs - _active.FirstAppendMs > config.SegmentMs)
+                || (_active.FirstAppendMs >= 0 && nowMs - _active.FirstAppendMs > config.SegmentMs - Jitter(config))
                 || baseOffset - _active.BaseOffset > int.MaxValue / 2);
         bool checkpoint = log.Shared.Syncs && _sinceCheckpoint + length > CheckpointBytes;
         return newSegment || checkpoint ? new SegmentRoll(newSegment, ProducerSnapshot.Take(producers)) : null;
+    }
+
+    /// <summary>
+    /// How much earlier than <c>segment.ms</c> the active segment rolls: the same for the life of a segment, and different between
+    /// segments and partitions, so that those which were created together do not roll together.
+    /// </summary>
+    private long Jitter(TopicConfig config)
+    {
+        long most = Math.Min(config.SegmentJitterMs, config.SegmentMs);
+        return most <= 0 ? 0 : (long)((((ulong)_active.BaseOffset + _seed) * 0x9E37_79B9_7F4A_7C15) >> 1) % most;
     }
 
     /// <summary>Copies the batches of an entry into the tail cache, where they get offset, epoch and timestamp.</summary>

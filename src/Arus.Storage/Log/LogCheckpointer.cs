@@ -74,6 +74,9 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
         {
             if (segments.NeedsSync(segment))
             {
+                if (log.Config.Preallocate)
+                    segment.File.SetLength(segment.Size); // What was reserved and is not needed.
+
                 FlushUnlessSynced(segment);
                 WriteIndex(segment, IndexFile.Serialize(segment));
                 segments.MarkSynced(segment);

@@ -107,7 +107,7 @@ internal sealed class LogCleaner(
     /// <returns>The new segment, whose file still bears the suffix <see cref="CompactionSwap.CleanedSuffix"/>, synced.</returns>
     private Segment Rewrite(List<Segment> group, BatchCleaner cleaner)
     {
-        Segment cleaned = group[0].Empty(log.Config.IndexIntervalBytes);
+        Segment cleaned = group[0].Empty(log.Config);
         cleaned.Synced = true;
         string path = CleanedPath(cleaned);
         log.Shared.FileSystem.DeleteFile(path);

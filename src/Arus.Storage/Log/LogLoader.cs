@@ -49,7 +49,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
                 continue;
             }
 
-            Segment segment = new(directory, baseOffset, shared.Files, new SegmentIndex(config.IndexIntervalBytes));
+            Segment segment = new(directory, baseOffset, shared.Files, SegmentIndex.For(config));
             cut = !Recover(segment);
             _log.Segments.Add(segment);
         }

@@ -26,7 +26,7 @@ internal sealed class LogRetention(
 
     public LogMaintenanceResult Apply()
     {
-        int expired = producers.Expire(log.Shared.NowMs - (long)log.Shared.Options.ProducerExpiration.TotalMilliseconds);
+        int expired = producers.Expire(log.Shared.NowMs - log.Config.ProducerIdExpirationMs);
         Segment[] all = segments.All;
         int doomed = CountDeletable(all);
         if (doomed == 0)

@@ -3,6 +3,9 @@ namespace Arus.Storage;
 /// <summary>What the logs of one provider have in common.</summary>
 internal sealed class LogShared(LogProviderOptions options, ILogFileSystem fileSystem, ILogScheduler scheduler)
 {
+    /// <summary>Of a timer.</summary>
+    private static readonly TimeSpan LongestDelay = TimeSpan.FromDays(49);
+
     public LogProviderOptions Options { get; } = options;
 
     public ILogFileSystem FileSystem { get; } = fileSystem;
@@ -29,8 +32,19 @@ internal sealed class LogShared(LogProviderOptions options, ILogFileSystem fileS
         Exception? error = null) =>
         Options.OnEvent?.Invoke(new LogEvent(kind, partition, file, fromOffset, bytes, message, error));
 
-    /// <summary>Deletes a file or directory that no log uses any more; a large one takes time, so the clean thread does it.</summary>
-    public void DeleteLater(TopicPartition partition, string path, Action<ILogFileSystem, string> delete) =>
+    /// <summary>
+    /// Deletes a file or directory that no log uses any more; a large one takes time, so the clean thread does it. What waits when the
+    /// process ends is deleted when the log is next opened.
+    /// </summary>
+    public void DeleteLater(TopicPartition partition, string path, Action<ILogFileSystem, string> delete, TimeSpan delay = default)
+    {
+        if (delay <= TimeSpan.Zero)
+            Delete(partition, path, delete);
+        else if (delay < LongestDelay)
+            _ = Task.Delay(delay, Options.Time).ContinueWith(_ => Delete(partition, path, delete), TaskScheduler.Default);
+    }
+
+    private void Delete(TopicPartition partition, string path, Action<ILogFileSystem, string> delete) =>
         Scheduler.Queue(LogLane.Clean, 0, new LogAction(
             () => delete(FileSystem, path),
             error => Report(

@@ -47,7 +47,7 @@ internal abstract class LogState(TopicPartition partition, TopicConfig config, T
         try
         {
             LogMaintenanceResult result = await applyRetention().ConfigureAwait(false);
-            if (!Config.Compact || cancellationToken.IsCancellationRequested)
+            if (!Config.IsCleaned || cancellationToken.IsCancellationRequested)
                 return result;
 
             (int segments, long bytes) = await compact().ConfigureAwait(false);

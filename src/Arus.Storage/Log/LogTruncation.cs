@@ -52,7 +52,7 @@ internal sealed class LogTruncation(
     {
         segment.File.SetLength(size);
         segment.File.Flush();
-        Segment fresh = segment.Empty(log.Config.IndexIntervalBytes);
+        Segment fresh = segment.Empty(log.Config);
         using var scanner = new SegmentScanner(fresh.File, 0, size);
         while (scanner.TryNext(out RecordBatchHeader header, out _))
             fresh.Add(header, log.Shared.NowMs);

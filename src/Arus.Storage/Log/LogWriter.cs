@@ -11,6 +11,9 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
     /// <summary>Buffers of one gathered write; the kernel takes no more at once (IOV_MAX).</summary>
     private const int MaxGather = 1024;
 
+    /// <summary>49 days, the longest that timers take.</summary>
+    private const long LongestTimerMs = uint.MaxValue - 1;
+
     [ThreadStatic]
     private static List<ReadOnlyMemory<byte>>? s_gather;
 
@@ -21,6 +24,10 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
     private long _pendingBytes;
     private ITimer? _flushTimer;
     private bool _flushDue;
+
+    /// <summary>Records that were written since the last sync of the active segment.</summary>
+    private long _unflushed;
+    private bool _isEntryDurable;
 
     /// <summary>Bytes that were published and are not written yet.</summary>
     public long PendingBytes => Interlocked.Read(ref _pendingBytes);
@@ -77,11 +84,12 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
     /// <summary>Begins a new segment at an offset, which becomes the active one.</summary>
     public Segment StartSegment(long baseOffset)
     {
-        var segment = new Segment(log.Directory, baseOffset, log.Shared.Files, new SegmentIndex(log.Config.IndexIntervalBytes));
-        segment.File.Create();
+        var segment = new Segment(log.Directory, baseOffset, log.Shared.Files, SegmentIndex.For(log.Config));
+        segment.File.Create(log.Config.Preallocate ? log.Config.SegmentBytes : 0);
         if (log.Shared.Syncs)
             log.Shared.FileSystem.SyncDirectory(log.Directory);
 
+        _isEntryDurable = false;
         segments.Add(segment);
         return segment;
     }
@@ -152,8 +160,9 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
             ArmFlushTimer();
 
         active.IsDirty = true;
-        if (log.Shared.SyncAlways)
-            active.Flush();
+        _unflushed += batches[^1].NextOffset - batches[0].BaseOffset;
+        if (log.Shared.SyncAlways || _unflushed >= log.Config.FlushMessages)
+            Flush(active);
 
         segments.Publish(batches);
     }
@@ -188,12 +197,14 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
 
     private void ArmFlushTimer()
     {
-        if (log.Shared.Options.Flush.Mode != FlushMode.Interval)
+        FlushPolicy policy = log.Shared.Options.Flush;
+        long afterMs = Math.Min(policy.Mode == FlushMode.Interval ? policy.IntervalMs : long.MaxValue, log.Config.FlushMs);
+        if (policy.Mode == FlushMode.Always || afterMs >= LongestTimerMs)
             return;
 
         _flushTimer ??= log.Shared.Options.Time.CreateTimer(
             static state => ((LogWriter)state!).OnFlushTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        _flushTimer.Change(TimeSpan.FromMilliseconds(log.Shared.Options.Flush.IntervalMs), Timeout.InfiniteTimeSpan);
+        _flushTimer.Change(TimeSpan.FromMilliseconds(afterMs), Timeout.InfiniteTimeSpan);
     }
 
     private void OnFlushTimer()
@@ -205,8 +216,23 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
     private void FlushIfDue()
     {
         if (Interlocked.Exchange(ref _flushDue, false) && segments.All is [.., { IsDirty: true } active])
-            active.Flush();
+            Flush(active);
     }
+
+    /// <summary>Syncs the active segment; its entry in the directory too, if that was not synced when it was made.</summary>
+    private void Flush(Segment active)
+    {
+        if (!log.Shared.Syncs && !_isEntryDurable)
+        {
+            log.Shared.FileSystem.SyncDirectory(log.Directory);
+            log.Shared.FileSystem.SyncDirectory(Path.GetDirectoryName(log.Directory)!);
+            _isEntryDurable = true;
+        }
+
+        active.Flush();
+        _unflushed = 0;
+    }
+
     /// <summary>One group commit.</summary>
     private sealed record Group(List<PendingAppend> Appends, List<PendingBatch> Batches);
 }

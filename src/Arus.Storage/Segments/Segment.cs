@@ -94,15 +94,14 @@ internal sealed class Segment(string directory, long baseOffset, OpenFiles files
     }
 
     /// <summary>A segment of the same file of which nothing is known yet.</summary>
-    public Segment Empty(int indexInterval) =>
-        new(Path.GetDirectoryName(File.Path)!, BaseOffset, File.Files, new SegmentIndex(indexInterval));
+    public Segment Empty(TopicConfig config) =>
+        new(Path.GetDirectoryName(File.Path)!, BaseOffset, File.Files, SegmentIndex.For(config));
 
     /// <summary>Reads the index of a full segment. Without a usable file it is empty, which means reading from the start.</summary>
     public SegmentIndex LoadIndex(LogContext log)
     {
-        int interval = log.Config.IndexIntervalBytes;
-        Segment loaded = Empty(interval);
-        IndexFile.TryLoad(log.Shared.FileSystem, loaded, interval, Size, out _);
+        Segment loaded = Empty(log.Config);
+        IndexFile.TryLoad(log.Shared.FileSystem, loaded, log.Config.IndexIntervalBytes, Size, out _);
         return File.Index = loaded.Index!;
     }
 
@@ -116,7 +115,8 @@ internal sealed class Segment(string directory, long baseOffset, OpenFiles files
         string doomed = File.Path + DeletedSuffix;
         log.Shared.FileSystem.RenameFile(File.Path, doomed);
         log.Shared.FileSystem.DeleteFile(IndexPath);
-        log.Shared.DeleteLater(log.Partition, doomed, static (fileSystem, path) => fileSystem.DeleteFile(path));
+        log.Shared.DeleteLater(
+            log.Partition, doomed, static (fileSystem, path) => fileSystem.DeleteFile(path), log.Config.FileDeleteDelay);
     }
 
     public override string ToString() => File.Path;

@@ -17,16 +17,23 @@ internal sealed class SegmentIndex(int intervalBytes, int maxEntries = SegmentIn
     /// <summary>256 KiB of entries, one for each 64 KiB of a segment of 1 GiB.</summary>
     public const int MaxEntries = 16 * 1024;
 
+    /// <summary>Of an entry in the index file.</summary>
+    private const int EntryBytes = 16;
+
     private readonly List<IndexEntry> _entries = [];
     private long _lastPosition = long.MinValue / 2;
     private long _interval = intervalBytes;
 
     public SegmentIndex(int intervalBytes, IndexEntry[] entries)
-        : this(intervalBytes)
+        : this(intervalBytes, MaxEntries)
     {
         _entries.AddRange(entries);
         _lastPosition = entries is [.., var last] ? last.Position : _lastPosition;
     }
+
+    /// <summary>An empty index for a new segment (<c>index.interval.bytes</c>, <c>segment.index.bytes</c>).</summary>
+    public static SegmentIndex For(TopicConfig config) =>
+        new(config.IndexIntervalBytes, Math.Clamp(config.SegmentIndexBytes / EntryBytes, 2, MaxEntries));
 
     public ReadOnlySpan<IndexEntry> Entries => CollectionsMarshal.AsSpan(_entries);
 

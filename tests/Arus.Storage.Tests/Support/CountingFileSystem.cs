@@ -1,9 +1,16 @@
 namespace Arus.Storage.Tests;
 
-/// <summary>Counts the writes to segments of the file system behind it.</summary>
+/// <summary>Counts what is done to the segments of the file system behind it.</summary>
 internal sealed class CountingFileSystem(ILogFileSystem inner) : ILogFileSystem
 {
     private int _segmentWrites;
+    private int _segmentFlushes;
+    private long _preallocated;
+
+    public int SegmentFlushes => Volatile.Read(ref _segmentFlushes);
+
+    /// <summary>What was reserved for segments and not given back, in bytes.</summary>
+    public long Preallocated => Interlocked.Read(ref _preallocated);
 
     public int SegmentWrites => Volatile.Read(ref _segmentWrites);
 
@@ -37,6 +44,8 @@ internal sealed class CountingFileSystem(ILogFileSystem inner) : ILogFileSystem
 
     private sealed class CountedFile(CountingFileSystem owner, ILogFile file) : ILogFile
     {
+        private long _reserved;
+
         public long Length => file.Length;
 
         public int Read(long position, Span<byte> buffer) => file.Read(position, buffer);
@@ -47,9 +56,23 @@ internal sealed class CountingFileSystem(ILogFileSystem inner) : ILogFileSystem
             file.Write(position, buffers);
         }
 
-        public void SetLength(long length) => file.SetLength(length);
+        public void SetLength(long length)
+        {
+            Interlocked.Add(ref owner._preallocated, -Interlocked.Exchange(ref _reserved, 0));
+            file.SetLength(length);
+        }
 
-        public void Flush() => file.Flush();
+        public void Preallocate(long bytes)
+        {
+            Interlocked.Exchange(ref _reserved, bytes);
+            Interlocked.Add(ref owner._preallocated, bytes);
+        }
+
+        public void Flush()
+        {
+            file.Flush();
+            Interlocked.Increment(ref owner._segmentFlushes);
+        }
 
         public void Dispose() => file.Dispose();
     }
