@@ -94,6 +94,9 @@ internal sealed class TestConnection
         return !read.Buffer.IsEmpty;
     }
 
+    /// <summary>Sends nothing more, but takes what is answered.</summary>
+    public async Task EndAsync() => await _toServer.Writer.CompleteAsync();
+
     public async Task CloseAsync()
     {
         await _toServer.Writer.CompleteAsync();
