@@ -36,7 +36,7 @@ internal static class LogProviders
     {
         LogLevel level = logEvent.Kind switch
         {
-            LogEventKind.Failed or LogEventKind.TailMissing => LogLevel.Error,
+            LogEventKind.Failed or LogEventKind.TailMissing or LogEventKind.Damaged or LogEventKind.RecordsMissing => LogLevel.Error,
             LogEventKind.TailTruncated or LogEventKind.SetAside => LogLevel.Warning,
             _ => LogLevel.Information,
         };

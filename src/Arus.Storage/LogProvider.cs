@@ -78,7 +78,8 @@ public sealed class LogProvider : IPartitionLogProvider
     {
         ArgumentNullException.ThrowIfNull(config);
         PartitionLog? log =
-            await ReplaceAsync(partition, affinity => Open(partition, topicId, affinity, config), "opened").ConfigureAwait(false);
+            await ReplaceAsync(partition, affinity => Open(partition, topicId, affinity, config, leaderEpoch), "opened")
+                .ConfigureAwait(false);
         return log!;
     }
 
@@ -179,20 +180,20 @@ public sealed class LogProvider : IPartitionLogProvider
         }
     }
 
-    private PartitionLog Open(TopicPartition partition, Guid topicId, int affinity, TopicConfig config)
+    private PartitionLog Open(TopicPartition partition, Guid topicId, int affinity, TopicConfig config, int leaderEpoch)
     {
         string directory = Path.Combine(_shared.Options.Directory, partition.ToString());
         SetStrayAside(partition, topicId, directory);
-        LoadedLog loaded = Load(partition, directory, config);
+        LoadedLog loaded = Load(partition, directory, config, leaderEpoch);
         Guid id = topicId != Guid.Empty ? topicId : loaded.Checkpoint?.TopicId ?? Guid.Empty;
         return new PartitionLog(_shared, partition, directory, id, affinity, config, loaded, this);
     }
 
-    private LoadedLog Load(TopicPartition partition, string directory, TopicConfig config)
+    private LoadedLog Load(TopicPartition partition, string directory, TopicConfig config, int leaderEpoch)
     {
         try
         {
-            LoadedLog loaded = new LogLoader(_shared, partition, directory, config).Load();
+            LoadedLog loaded = new LogLoader(_shared, partition, directory, config, leaderEpoch).Load();
             _shared.Doubtful.Remove(directory);
             return loaded;
         }

@@ -46,14 +46,20 @@ public enum LogEventKind
 
     /// <summary>The log ends before its recovery point: records that were on stable storage are gone.</summary>
     TailMissing = 4,
+
+    /// <summary>Bytes that are no valid batch were set aside, and the records in them are lost; or a reader came upon such bytes.</summary>
+    Damaged = 5,
+
+    /// <summary>A segment in the middle of the log is missing.</summary>
+    RecordsMissing = 6,
 }
 
 /// <param name="File">The file or directory.</param>
 /// <param name="FromOffset">
 /// Of <see cref="LogEventKind.TailTruncated"/> the log end after the cut, of <see cref="LogEventKind.TailMissing"/> the first offset that
-/// is lost; otherwise -1.
+/// is lost, as of <see cref="LogEventKind.Damaged"/> and <see cref="LogEventKind.RecordsMissing"/>; otherwise -1.
 /// </param>
-/// <param name="Bytes">Of <see cref="LogEventKind.TailTruncated"/>: how many were cut; otherwise 0.</param>
+/// <param name="Bytes">Of <see cref="LogEventKind.TailTruncated"/> and <see cref="LogEventKind.Damaged"/>: how many; otherwise 0.</param>
 /// <param name="Message">One sentence for a log line.</param>
 public sealed record LogEvent(
     LogEventKind Kind, TopicPartition Partition, string File, long FromOffset, long Bytes, string Message, Exception? Error = null);

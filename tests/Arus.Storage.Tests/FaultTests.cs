@@ -175,8 +175,7 @@ public sealed class FaultTests
             }
 
             Collect(); // Reading ran what was queued.
-            Assert.Equal(
-                Enumerable.Range(0, records.Count).Select(i => records[0].Offset + i), records.Select(record => record.Offset));
+            Assert.Equal(records.Select(record => record.Offset).Distinct().Order(), records.Select(record => record.Offset));
             Assert.Equal(records.Count, records.Select(record => record.Value).Distinct().Count());
             Assert.All(records, record => Assert.Contains(record.Value!, _sent));
             Dictionary<long, string?> found = records.ToDictionary(record => record.Offset, record => record.Value);

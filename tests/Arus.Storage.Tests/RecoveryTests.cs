@@ -19,9 +19,9 @@ public sealed class RecoveryTests
         return log;
     }
 
-    private static async Task<List<string?>> ValuesAsync(Machine machine, IPartitionLog log)
+    private static async Task<List<string?>> ValuesAsync(Machine machine, IPartitionLog log, long? offset = null)
     {
-        LogReadResult read = await machine.Scheduler.RunAsync(log.ReadAsync(log.LogStartOffset, 1 << 20, true));
+        LogReadResult read = await machine.Scheduler.RunAsync(log.ReadAsync(offset ?? log.LogStartOffset, 1 << 20, true));
         return [.. Batches.Records(read.Records).Select(record => record.Value)];
     }
 
@@ -49,7 +49,7 @@ public sealed class RecoveryTests
     }
 
     [Fact]
-    public async Task A_tail_whose_crc_does_not_match_is_cut()
+    public async Task A_tail_that_is_whole_and_whose_crc_does_not_match_is_set_aside()
     {
         var machine = new Machine();
         await FilledAsync(machine, 3);
@@ -58,7 +58,8 @@ public sealed class RecoveryTests
         machine.Disk.Damage(FirstLog(machine), length - 1, [0xEE]);
         IPartitionLog log = await machine.OpenAsync();
         Assert.Equal(["0", "1"], await ValuesAsync(machine, log));
-        Assert.Equal(LogEventKind.TailTruncated, Assert.Single(machine.Events).Kind);
+        Assert.Equal((LogEventKind.Damaged, 2L), (Assert.Single(machine.Events).Kind, machine.Events[0].FromOffset));
+        Assert.Equal(length / 3, machine.Disk.Content(Path.Combine(machine.Directory, "00000000000000000002.damaged")).Length);
     }
 
     [Theory]
@@ -136,15 +137,18 @@ public sealed class RecoveryTests
     }
 
     [Fact]
-    public async Task Damage_in_what_was_synced_before_the_checkpoint_is_refused_not_cut()
+    public async Task Damage_in_what_was_synced_before_the_checkpoint_is_set_aside_and_the_rest_served()
     {
         var machine = new Machine();
         TopicConfig config = LogExtensions.Config(("internal.segment.bytes", "1024"));
         await machine.RestartAsync(await FilledAsync(machine, 40, config));
         machine.Disk.Damage(FirstLog(machine), 100, [0xEE]);
         machine.Disk.DeleteFile(Path.Combine(machine.Directory, "00000000000000000000.index"));
-        var error = await Assert.ThrowsAsync<LogException>(() => machine.OpenAsync(config));
-        Assert.Contains(FirstLog(machine), error.Message, StringComparison.Ordinal);
+        IPartitionLog log = await machine.OpenAsync(config);
+        LogEvent damaged = Assert.Single(machine.Events, entry => entry.Kind == LogEventKind.Damaged);
+        Assert.Equal((FirstLog(machine), 1L), (damaged.File, damaged.FromOffset));
+        Assert.Equal((0, 40), (log.LogStartOffset, log.LogEndOffset));
+        Assert.Equal(["0", "2"], (await ValuesAsync(machine, log))[..1].Concat(await ValuesAsync(machine, log, 1)).Take(2));
     }
 
     [Fact]

@@ -63,11 +63,11 @@ public sealed class RoleTests
 
         for (int i = 0; i < 1000; i++)
         {
-            Assert.InRange(index.FloorByOffset(i), 0, i * 10);
-            Assert.InRange(index.FloorByTimestamp(i), 0, i * 10);
+            Assert.InRange(index.FloorByOffset(i).Position, 0, i * 10);
+            Assert.InRange(index.FloorByTimestamp(i).Position, 0, i * 10);
         }
 
-        Assert.Equal(lastPosition, index.FloorByOffset(999));
+        Assert.Equal(lastPosition, index.FloorByOffset(999).Position);
     }
 
     [Fact]

@@ -89,7 +89,7 @@ internal sealed class LogCleaner(
         foreach (Segment segment in plan.Dirty)
         {
             using var scanner = new SegmentScanner(segment.File, 0, segment.Size);
-            while (scanner.TryNext(out _, out ReadOnlyMemory<byte> batch)
+            while (scanner.ReadNext(out _, out ReadOnlyMemory<byte> batch)
                 && CompactionKeys.TryAdd(map, batch, plan.FirstDirtyOffset, scratch))
             {
             }
@@ -117,7 +117,7 @@ internal sealed class LogCleaner(
         foreach (Segment segment in group)
         {
             using var scanner = new SegmentScanner(segment.File, 0, segment.Size);
-            while (scanner.TryNext(out _, out ReadOnlyMemory<byte> batch))
+            while (scanner.ReadNext(out _, out ReadOnlyMemory<byte> batch))
             {
                 ReadOnlyMemory<byte> kept = cleaner.Clean(batch);
                 if (kept.IsEmpty)

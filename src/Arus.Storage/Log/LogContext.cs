@@ -13,8 +13,11 @@ internal sealed class LogContext(
     LogShared shared, TopicPartition partition, string directory, Guid topicId, int affinity, TopicConfig config, ILogWork io)
     : LogState(partition, config, shared.Options.Time)
 {
+    private const long DamageReportMs = 60_000;
+
     private volatile LogPhase _phase;
     private int _ioScheduled;
+    private long _damageReportedMs = -DamageReportMs;
 
     public LogShared Shared { get; } = shared;
 
@@ -37,6 +40,14 @@ internal sealed class LogContext(
 
         Shared.Doubtful.Add(Directory);
         Report(LogEventKind.Failed, Directory, $"The log in {Directory} failed and is closed: {error.Message}", error);
+    }
+
+    /// <summary>Tells of damage that a reader came upon, at most once a minute: a consumer asks again and again.</summary>
+    public void ReportDamage(LogException damage)
+    {
+        long last = Interlocked.Read(ref _damageReportedMs);
+        if (Shared.NowMs - last >= DamageReportMs && Interlocked.CompareExchange(ref _damageReportedMs, Shared.NowMs, last) == last)
+            Report(LogEventKind.Damaged, Directory, damage.Message);
     }
 
     public void Report(LogEventKind kind, string file, string message, Exception? error = null) =>

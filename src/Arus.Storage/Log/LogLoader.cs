@@ -20,12 +20,14 @@ internal sealed class LoadedLog
 
 /// <summary>
 /// Opens a partition's directory. What lies before the recovery point was synced and is taken as it is; what comes after is read
-/// batch by batch, and cut at the first that is not whole and valid.
+/// batch by batch: see <see cref="SegmentRecovery"/>.
 /// </summary>
-internal sealed class LogLoader(LogShared shared, TopicPartition partition, string directory, TopicConfig config)
+/// <param name="leaderEpoch">Of the leader that opens it; -1 when it is not known.</param>
+internal sealed class LogLoader(LogShared shared, TopicPartition partition, string directory, TopicConfig config, int leaderEpoch)
 {
     private const int RewriteBytes = 1 << 20;
 
+    private readonly SegmentRecovery _recovery = new(shared, partition, directory, config, leaderEpoch);
     private readonly LoadedLog _log = new();
     private long _producersFrom;
 
@@ -40,18 +42,26 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         RemoveLeftovers();
         long[] bases = [.. Segment.ListOffsets(FileSystem, directory, Segment.LogSuffix).Order()];
         ReadCheckpoint(bases);
-        bool cut = false;
-        foreach (long baseOffset in bases)
+        var left = new LinkedList<long>(bases);
+        while (left.First is { } node)
         {
-            if (cut || (_log.Segments.Count > 0 && baseOffset < _log.Segments[^1].NextOffset))
+            left.Remove(node);
+            long baseOffset = node.Value;
+            Segment? before = _log.Segments.LastOrDefault();
+            if (before is not null && baseOffset < before.NextOffset)
             {
                 SetAside(baseOffset);
                 continue;
             }
 
             Segment segment = new(directory, baseOffset, shared.Files, SegmentIndex.For(config));
-            cut = !Recover(segment);
+            List<long> split = Recover(segment, endOffset: left.First?.Value ?? long.MaxValue);
+            if (before is not null)
+                _recovery.ReportGap(before, segment);
+
             _log.Segments.Add(segment);
+            for (int i = split.Count - 1; i >= 0; i--)
+                left.AddFirst(split[i]);
         }
 
         Finish();
@@ -88,8 +98,10 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         _producersFrom = checkpoint.RecoveryOffset;
     }
 
-    /// <summary>False when the segment had to be cut, so that nothing can follow it.</summary>
-    private bool Recover(Segment segment)
+    /// <summary>Learns what a segment holds, from its index or by reading it.</summary>
+    /// <param name="endOffset">Where the next segment begins; <see cref="long.MaxValue"/> without one.</param>
+    /// <returns>The base offsets of the segments that hold what was intact behind damage.</returns>
+    private List<long> Recover(Segment segment, long endOffset)
     {
         long length = segment.File.Length;
         LogCheckpoint? checkpoint = _log.Checkpoint;
@@ -99,68 +111,59 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         if (synced || (partly && checkpoint!.RecoveryPosition > 0))
         {
             long expected = synced ? length : checkpoint!.RecoveryPosition;
-            if (IndexFile.TryLoad(FileSystem, segment, config.IndexIntervalBytes, expected, out string? problem))
-                return synced || Scan(segment, length);
-
-            Rebuilt(segment.IndexPath, problem!);
-            Rescan(segment, expected);
-            if (synced)
-            {
-                FileSystem.ReplaceFile(segment.IndexPath, IndexFile.Serialize(segment), durable: false);
-                return true;
-            }
+            if (!IndexFile.TryLoad(FileSystem, segment, config.IndexIntervalBytes, expected, out string? problem))
+                Rebuilt(segment.IndexPath, problem!);
+            else if (synced)
+                return [];
         }
 
-        return Scan(segment, length);
-    }
+        int known = segment.Size;
+        AddBatches(segment, length, endOffset);
+        if (!synced && shared.Doubtful.Contains(directory))
+            WriteAgain(segment, known);
 
-    /// <summary>Makes the index of a stretch anew that was synced; damage there is no torn tail, and nothing is cut.</summary>
-    private void Rescan(Segment segment, long end)
-    {
-        AddBatches(segment, end);
-        if (segment.Size != end)
-        {
-            throw new LogException(
-                $"{segment.File.Path} is damaged at byte {segment.Size} (offset {segment.NextOffset}), in a part that was on stable "
-                + "storage. Restore the file from a copy, or delete the partition's directory to lose its records.");
-        }
+        List<long> split = segment.Size == length ? [] : _recovery.Cut(segment, length, EpochAt(segment.NextOffset - 1), endOffset);
+        if (synced)
+            WriteIndex(segment);
+
+        return split;
     }
 
     /// <summary>Reads the batches behind what is known of the segment, up to the first that is not whole and valid.</summary>
-    private void AddBatches(Segment segment, long end)
+    private void AddBatches(Segment segment, long end, long endOffset)
     {
         long nowMs = shared.NowMs;
-        using var scanner = new SegmentScanner(segment.File, segment.Size, end);
-        while (scanner.TryNext(out RecordBatchHeader header, out ReadOnlyMemory<byte> batch)
-            && header.BaseOffset >= segment.NextOffset && RecordBatches.Validate(batch.Span).IsOk
-            && segment.Size + (long)batch.Length <= int.MaxValue)
+        long next = segment.NextOffset;
+        _recovery.Read(segment.File, segment.Size, end, EpochAt(next - 1), ref next, endOffset, header =>
         {
             segment.Add(header, nowMs);
             _log.Epochs.Add(header.PartitionLeaderEpoch, header.BaseOffset);
             if (header.BaseOffset >= _producersFrom)
                 _log.Producers.AddStored(header, nowMs);
-        }
+        });
     }
 
-    private bool Scan(Segment segment, long length)
+    /// <summary>The epoch in force at an offset, as far as it is known; -1 when it is not.</summary>
+    private int EpochAt(long offset)
     {
-        int known = segment.Size;
-        AddBatches(segment, length);
-        if (shared.Doubtful.Contains(directory))
-            WriteAgain(segment, known);
+        EpochStart[] epochs = _log.Epochs.Entries;
+        int index = Array.FindLastIndex(epochs, entry => entry.StartOffset <= offset);
+        return index < 0 ? RecordBatchHeader.NoLeaderEpoch : epochs[index].Epoch;
+    }
 
-        if (segment.Size == length)
-            return true;
-
-        long cut = length - segment.Size;
-        segment.File.SetLength(segment.Size);
-        segment.File.Flush();
-        shared.Report(
-            LogEventKind.TailTruncated, partition, segment.File.Path,
-            $"{segment.File.Path} ended in {cut} bytes that are no whole, valid batch; they were cut, and the log ends at offset "
-            + $"{segment.NextOffset}.",
-            segment.NextOffset, cut);
-        return false;
+    /// <summary>Without it the next opening reads the segment again, so that a full disk may refuse it.</summary>
+    private void WriteIndex(Segment segment)
+    {
+        try
+        {
+            FileSystem.ReplaceFile(segment.IndexPath, IndexFile.Serialize(segment), durable: false);
+        }
+        catch (IOException error)
+        {
+            shared.Report(
+                LogEventKind.Rebuilt, partition, segment.IndexPath,
+                $"{segment.IndexPath} cannot be written, and is made anew when the log is opened again: {error.Message}");
+        }
     }
 
     /// <summary>Writes what was read, so that the flush that follows has something to write: see <see cref="DoubtfulLogs"/>.</summary>
@@ -227,7 +230,16 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         checkpoint.CleanedOffset = Math.Min(checkpoint.CleanedOffset, _log.LogEndOffset);
         checkpoint.Epochs = LogCheckpointer.ToStored(_log.Epochs.Entries);
         checkpoint.Producers = ProducerSnapshot.Serialize(_log.Producers);
-        LogCheckpointFile.Write(FileSystem, directory, checkpoint, durable: true);
+        try
+        {
+            LogCheckpointFile.Write(FileSystem, directory, checkpoint, durable: true);
+        }
+        catch (IOException error)
+        {
+            shared.Report(
+                LogEventKind.Failed, partition, directory,
+                $"The checkpoint of {directory} cannot be written; the next opening tells the same loss again: {error.Message}");
+        }
     }
 
     private bool IsRecoveryPoint(Segment segment) =>

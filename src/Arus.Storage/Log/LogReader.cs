@@ -40,11 +40,16 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
                 return Answer([], offset < segments.LogStartOffset ? ErrorCode.OffsetOutOfRange : ErrorCode.None);
 
             Segment segment = found.Segment;
-            int position = Volatile.Read(ref _cursor) is { } cursor && cursor.Segment == segment && cursor.Offset == offset
-                ? cursor.Position
-                : found.Position >= 0 ? found.Position
-                : segment.LoadIndex(log).FloorByOffset(offset - segment.BaseOffset);
-            return Answer(ReadSegment(segment, found.Size, position, offset, maxBytes, minOneBatch));
+            SegmentPosition at = Volatile.Read(ref _cursor) is { } cursor && cursor.Segment == segment && cursor.Offset == offset
+                ? found with { Position = cursor.Position, FirstOffset = offset }
+                : found.Position >= 0 ? found
+                : found.At(segment.LoadIndex(log).FloorByOffset(offset - segment.BaseOffset));
+            return Answer(ReadSegment(at, offset, maxBytes, minOneBatch));
+        }
+        catch (LogException damage) when (damage.Error == ErrorCode.CorruptMessage)
+        {
+            log.ReportDamage(damage);
+            return Answer([], ErrorCode.CorruptMessage);
         }
         catch (Exception error) when (log.Phase != LogPhase.Open && error is (IOException or LogException))
         {
@@ -52,32 +57,107 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
         }
     }
 
-    private ReadOnlyMemory<byte>[] ReadSegment(Segment segment, int size, int position, long offset, int maxBytes, bool minOneBatch)
+    private ReadOnlyMemory<byte>[] ReadSegment(SegmentPosition at, long offset, int maxBytes, bool minOneBatch)
+    {
+        ReadOnlyMemory<byte>[]? records;
+        while ((records = TryRead(ref at, offset, maxBytes, minOneBatch)) is null)
+        {
+            // What is intact behind damage is served to those who ask for it.
+            SharedFile file = at.Segment.File;
+            long intact = new BatchSearch(file, at.Size).FindNext(at.Position, at.FirstOffset, at.NextOffset);
+            if (intact < 0 || StoredBatches.BaseOffsetAt(file, intact) is var baseOffset && baseOffset > offset)
+                throw StoredBatches.Damaged(file.Path, at.Position, at.FirstOffset);
+
+            at = at with { Position = (int)intact, FirstOffset = baseOffset };
+        }
+
+        return records;
+    }
+
+    /// <summary>Reads from the batch that holds an offset; null when it is damaged, or one before it.</summary>
+    /// <param name="at">Where to look from; then the batch that was read or is damaged.</param>
+    private ReadOnlyMemory<byte>[]? TryRead(ref SegmentPosition at, long offset, int maxBytes, bool minOneBatch)
     {
         Span<byte> headerBytes = stackalloc byte[RecordBatchHeader.Size];
+        Segment segment = at.Segment;
         int first = -1;
-        while (position < size)
+        SegmentPosition? before = null;
+        while (first < 0 && at.Position < at.Size)
         {
-            ReadExactly(segment, position, headerBytes);
+            headerBytes.Clear(); // Bytes that are no whole header are no plausible one.
+            ReadExactly(segment, at.Position, headerBytes[..Math.Min(headerBytes.Length, at.Size - at.Position)]);
             var header = new RecordBatchHeader(headerBytes);
+            if (!StoredBatches.IsPlausible(header, at.Size - at.Position, at.FirstOffset, at.NextOffset))
+            {
+                at = before ?? at; // The length of the one before may have led astray.
+                return null;
+            }
+
             if (header.NextOffset > offset)
             {
+                // Compaction removes batches, and a wrong length skips them.
+                bool isAstray = header.BaseOffset > offset && before is { } last
+                    && !new BatchSearch(at.Segment.File, at.Size).IsIntact(last.Position, last.FirstOffset, at.NextOffset);
+                if (isAstray)
+                {
+                    at = before!.Value;
+                    return null;
+                }
+
                 first = header.SizeInBytes;
                 break;
             }
 
-            position += header.SizeInBytes;
+            before = at;
+            at = at with { Position = at.Position + header.SizeInBytes, FirstOffset = header.NextOffset };
         }
 
-        int length = Math.Min(minOneBatch ? Math.Max(first, maxBytes) : maxBytes, size - position);
-        if (first < 0 || length < first)
+        int room = at.Size - at.Position;
+        int length = Math.Min(minOneBatch ? Math.Max(first, maxBytes) : maxBytes, room);
+        if (first < 0)
+        {
+            at = before ?? at; // The offset lies in this segment, and no batch has it.
+            return null;
+        }
+
+        if (length < first)
             return [];
 
-        byte[] bytes = GC.AllocateUninitializedArray<byte>(length);
-        ReadExactly(segment, position, bytes);
-        length = BatchSlicing.WholeBatches(bytes, length, minOneBatch, out long nextOffset);
-        Volatile.Write(ref _cursor, new Cursor(segment, nextOffset, position + length));
+        // The header behind them tells whether the last batch's offsets are right, which no CRC covers.
+        byte[] bytes = GC.AllocateUninitializedArray<byte>((int)Math.Min((long)length + RecordBatchHeader.Size, room));
+        ReadExactly(segment, at.Position, bytes);
+        length = IntactBatches(at, bytes, length, offset, out long nextOffset);
+        if (length == 0)
+            return null;
+
+        Volatile.Write(ref _cursor, new Cursor(segment, nextOffset, at.Position + length));
         return [bytes.AsMemory(0, length)];
+    }
+
+    /// <summary>How many bytes of whole, intact batches there are.</summary>
+    private static int IntactBatches(
+        SegmentPosition at, ReadOnlySpan<byte> bytes, int maxBytes, long offset, out long nextOffset)
+    {
+        int length = 0;
+        long min = at.FirstOffset;
+        nextOffset = offset;
+        while (bytes.Length - length >= RecordBatchHeader.Size && new RecordBatchHeader(bytes[length..]) is var header
+            && StoredBatches.IsPlausible(header, at.Size - at.Position - length, min, at.NextOffset)
+            && header.SizeInBytes <= maxBytes - length)
+        {
+            // A batch that skips offsets is right when the next one agrees, or when it is the segment's last.
+            int size = header.SizeInBytes;
+            ReadOnlySpan<byte> rest = bytes[(length + size)..];
+            bool isWrong = header.BaseOffset > min && rest.Length >= RecordBatchHeader.Size
+                && new RecordBatchHeader(rest).BaseOffset < header.NextOffset;
+            if (isWrong || !RecordBatches.Validate(bytes.Slice(length, size)).IsOk)
+                break;
+
+            length += size;
+            min = nextOffset = header.NextOffset;
+        }
+
+        return length;
     }
 
     private static void ReadExactly(Segment segment, int position, Span<byte> buffer)

@@ -41,7 +41,7 @@ internal sealed class LogTruncation(
         Segment segment = all[index];
         (long end, int position) = (segment.BaseOffset, 0);
         using var scanner = new SegmentScanner(segment.File, 0, segment.Size);
-        while (scanner.TryNext(out RecordBatchHeader header, out _) && header.NextOffset <= offset)
+        while (scanner.ReadNext(out RecordBatchHeader header, out _) && header.NextOffset <= offset)
             (end, position) = (header.NextOffset, position + header.SizeInBytes);
 
         return (index, position, end);
@@ -54,7 +54,7 @@ internal sealed class LogTruncation(
         segment.File.Flush();
         Segment fresh = segment.Empty(log.Config);
         using var scanner = new SegmentScanner(fresh.File, 0, size);
-        while (scanner.TryNext(out RecordBatchHeader header, out _))
+        while (scanner.ReadNext(out RecordBatchHeader header, out _))
             fresh.Add(header, log.Shared.NowMs);
 
         segment.File.Retire();
@@ -79,7 +79,7 @@ internal sealed class LogTruncation(
         foreach (Segment segment in kept.Where(segment => segment.NextOffset > from))
         {
             using var scanner = new SegmentScanner(segment.File, 0, segment.Size);
-            while (scanner.TryNext(out RecordBatchHeader header, out _))
+            while (scanner.ReadNext(out RecordBatchHeader header, out _))
             {
                 if (header.BaseOffset >= from && header.NextOffset <= end)
                     rebuilt.AddStored(header, log.Shared.NowMs);

@@ -191,8 +191,9 @@ internal sealed class SegmentList
             (segment, timestamp),
             static key => Position(key.segment, key.timestamp, static (index, time) => index.FloorByTimestamp(time)));
 
-    private static SegmentPosition Position(Segment segment, long key, Func<SegmentIndex, long, int> floor) =>
-        new(segment, segment.Size, (segment.Index ?? segment.File.Index) is { } index ? floor(index, key) : -1);
+    private static SegmentPosition Position(Segment segment, long key, Func<SegmentIndex, long, IndexEntry> floor) =>
+        new SegmentPosition(segment, segment.Size, segment.NextOffset, -1, -1) is var whole
+        && (segment.Index ?? segment.File.Index) is { } index ? whole.At(floor(index, key)) : whole;
 
     private void SetSegments(Segment[] segments)
     {
@@ -229,5 +230,11 @@ internal enum OffsetLookup
 }
 
 /// <param name="Size">The segment's bytes that may be read.</param>
+/// <param name="NextOffset">The offset after these bytes.</param>
 /// <param name="Position">Where in it to look from; -1 when its index must be read first.</param>
-internal readonly record struct SegmentPosition(Segment Segment, int Size, int Position);
+/// <param name="FirstOffset">No batch from there on begins before it.</param>
+internal readonly record struct SegmentPosition(Segment Segment, int Size, long NextOffset, int Position, long FirstOffset)
+{
+    public SegmentPosition At(IndexEntry entry) =>
+        this with { Position = entry.Position, FirstOffset = Segment.BaseOffset + entry.RelativeOffset };
+}

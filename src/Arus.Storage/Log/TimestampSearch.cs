@@ -14,9 +14,9 @@ internal sealed class TimestampSearch(LogContext log, SegmentList segments)
         foreach (Segment segment in Readable().Where(segment => segment.MaxTimestamp >= timestamp))
         {
             SegmentPosition from = segments.LocateByTimestamp(segment, timestamp);
-            int position = from.Position >= 0 ? from.Position : segment.LoadIndex(log).FloorByTimestamp(timestamp);
+            int position = from.Position >= 0 ? from.Position : segment.LoadIndex(log).FloorByTimestamp(timestamp).Position;
             using var scanner = new SegmentScanner(segment.File, position, from.Size);
-            while (scanner.TryNext(out RecordBatchHeader header, out ReadOnlyMemory<byte> batch))
+            while (scanner.ReadNext(out RecordBatchHeader header, out ReadOnlyMemory<byte> batch))
             {
                 if (header.MaxTimestamp >= timestamp && BatchTimestamps.FindFirst(batch, timestamp, segments.LogStartOffset) is { } found)
                     return found;
@@ -42,7 +42,7 @@ internal sealed class TimestampSearch(LogContext log, SegmentList segments)
     {
         long max = RecordBatchHeader.NoTimestamp;
         using var scanner = new SegmentScanner(segment.File, 0, segments.LocateByTimestamp(segment, 0).Size);
-        while (scanner.TryNext(out RecordBatchHeader header, out ReadOnlyMemory<byte> batch))
+        while (scanner.ReadNext(out RecordBatchHeader header, out ReadOnlyMemory<byte> batch))
         {
             if (header.BaseOffset >= start)
                 max = Math.Max(max, header.MaxTimestamp);

@@ -50,15 +50,15 @@ internal sealed class SegmentIndex(int intervalBytes, int maxEntries = SegmentIn
         }
     }
 
-    /// <summary>The position from which to look for an offset: that of a batch which begins at or before it.</summary>
-    public int FloorByOffset(long relativeOffset) =>
-        PositionAt(OffsetRange.LastWhere(Entries, relativeOffset, static (entry, key) => entry.RelativeOffset <= key));
+    /// <summary>The batch from which to look for an offset: one that begins at or before it.</summary>
+    public IndexEntry FloorByOffset(long relativeOffset) =>
+        EntryAt(OffsetRange.LastWhere(Entries, relativeOffset, static (entry, key) => entry.RelativeOffset <= key));
 
-    /// <summary>The position from which to look for a timestamp: all batches before it are earlier.</summary>
-    public int FloorByTimestamp(long timestamp) =>
-        PositionAt(OffsetRange.LastWhere(Entries, timestamp, static (entry, key) => entry.MaxTimestampBefore < key));
+    /// <summary>The batch from which to look for a timestamp: all before it are earlier.</summary>
+    public IndexEntry FloorByTimestamp(long timestamp) =>
+        EntryAt(OffsetRange.LastWhere(Entries, timestamp, static (entry, key) => entry.MaxTimestampBefore < key));
 
-    private int PositionAt(int index) => index < 0 ? 0 : _entries[index].Position;
+    private IndexEntry EntryAt(int index) => index < 0 ? default : _entries[index];
 
     private void Thin()
     {

@@ -12,6 +12,7 @@ internal sealed class SegmentScanner(SharedFile file, long position, long end) :
     private long _bufferAt = position;
     private int _start;
     private int _filled;
+    private long _nextOffset;
 
     /// <summary>Takes the next batch; its contents are not checked. False at the end, and at bytes that are no whole batch.</summary>
     /// <param name="batch">Valid until the next call, as its header is.</param>
@@ -32,6 +33,20 @@ internal sealed class SegmentScanner(SharedFile file, long position, long end) :
             if (status == BatchReadStatus.Invalid || !Fill())
                 return false;
         }
+    }
+
+    /// <summary>As <see cref="TryNext"/>, where every batch was valid once; false at the end only.</summary>
+    /// <exception cref="LogException">A batch is damaged, with <see cref="ErrorCode.CorruptMessage"/>.</exception>
+    public bool ReadNext(out RecordBatchHeader header, out ReadOnlyMemory<byte> batch)
+    {
+        long position = _bufferAt + _start;
+        if (TryNext(out header, out batch) && header.BaseOffset >= _nextOffset && RecordBatches.Validate(batch.Span).IsOk)
+        {
+            _nextOffset = header.NextOffset;
+            return true;
+        }
+
+        return position < end ? throw StoredBatches.Damaged(file.Path, position, _nextOffset) : false;
     }
 
     public void Dispose()

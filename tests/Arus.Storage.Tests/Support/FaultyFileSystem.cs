@@ -59,6 +59,22 @@ internal sealed class FaultyFileSystem : ILogFileSystem
             Path.GetDirectoryName(directory) is not { Length: > 1 } parent || (_durableDirectories.Contains(parent) && IsReachable(parent));
     }
 
+    /// <summary>A disk with the same files, all of them durable.</summary>
+    public FaultyFileSystem Copy()
+    {
+        var copy = new FaultyFileSystem();
+        foreach (string directory in _directories)
+        {
+            copy._directories.Add(directory);
+            copy._durableDirectories.Add(directory);
+        }
+
+        foreach ((string path, Node node) in _files)
+            copy._files[path] = copy._durableFiles[path] = node.Copy();
+
+        return copy;
+    }
+
     /// <summary>Changes bytes behind everybody's back.</summary>
     public void Damage(string path, int position, byte[] bytes) => _files[path].Write(position, bytes, journal: false);
 
@@ -243,6 +259,8 @@ internal sealed class FaultyFileSystem : ILogFileSystem
 
         /// <summary>The system reports the failure once and takes the pages for clean.</summary>
         public void FailFlush() => _unsynced.Clear();
+
+        public Node Copy() => new() { _content = [.. _content], _durable = [.. _content] };
 
         public Node AfterCrash(Random random)
         {

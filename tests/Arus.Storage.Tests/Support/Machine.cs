@@ -29,8 +29,8 @@ internal sealed class Machine
 
     public string Directory => Path.Combine(Options.Directory, Partition.ToString());
 
-    public Task<IPartitionLog> OpenAsync(TopicConfig? config = null) =>
-        Scheduler.RunAsync(Provider.OpenAsync(Partition, Guid.Empty, config ?? LogExtensions.Config()));
+    public Task<IPartitionLog> OpenAsync(TopicConfig? config = null, int leaderEpoch = -1) =>
+        Scheduler.RunAsync(Provider.OpenAsync(Partition, Guid.Empty, config ?? LogExtensions.Config(), leaderEpoch));
 
     /// <summary>The power goes, and comes back.</summary>
     public void Crash(Random random)
@@ -53,6 +53,14 @@ internal sealed class Machine
     {
         await Scheduler.RunAsync(log.DisposeAsync());
         Kill();
+    }
+
+    /// <summary>Another machine with a copy of the disk.</summary>
+    public Machine Clone()
+    {
+        var clone = new Machine(Options) { Disk = Disk.Copy() };
+        clone.Boot();
+        return clone;
     }
 
     private void Boot() => Provider = new LogProvider(Options, Disk, Scheduler);
