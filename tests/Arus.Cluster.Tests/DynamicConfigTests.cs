@@ -63,6 +63,20 @@ public sealed class DynamicConfigTests : IAsyncLifetime
         }
     }
 
+    [Fact]
+    public async Task A_broker_that_is_not_alive_is_told_of_and_answers_again_when_it_is_back()
+    {
+        await _cluster.StopAsync(2);
+        Assert.Equal(ErrorCode.InvalidRequest, await AskAsync());
+        await _cluster.RestartAsync(2);
+        await BrokerCluster.EventuallyAsync(AskAsync, error => error == ErrorCode.None);
+
+        async Task<ErrorCode> AskAsync() =>
+            (await _cluster.Grains.GetGrain<IBrokerGrain>(2).DescribeConfigsAsync(
+                new DescribeConfigsRequest { Resources = [new() { ResourceType = 8, ResourceName = "2", ConfigurationKeys = ["root"] }] }))
+            .Results[0].ErrorCode;
+    }
+
     private BrokerConfig Config(int broker) => _cluster.Services(broker).GetRequiredService<LocalBroker>().Config;
 
     private async Task<ErrorCode> AppendAsync(int partition) =>

@@ -64,7 +64,7 @@ public sealed class GeneratedDocumentTests
 
     private static void AppendKeys(StringBuilder text, string title, IEnumerable<ConfigDefinition> keys)
     {
-        text.Append($"\n## {title}\n\n| key | type | default | allowed | changes | meaning |\n|---|---|---|---|---|---|\n");
+        text.Append($"\n## {title}\n\n| key | type | default | allowed | changes | effect | meaning |\n|---|---|---|---|---|---|---|\n");
         foreach (ConfigDefinition key in keys)
         {
             string type = key.Type.ToString().ToLowerInvariant();
@@ -79,7 +79,8 @@ public sealed class GeneratedDocumentTests
                 ConfigScope.Listener => "broker, for a listener",
                 _ => "at any time",
             };
-            text.Append($"| `{key.Name}` | {type} | {value} | {key.Allowed.Replace("<", "&lt;")} | {changes} | {key.Documentation} |\n");
+            text.Append($"| `{key.Name}` | {type} | {value} | {key.Allowed.Replace("<", "&lt;")} ");
+            text.Append($"| {changes} | {(key.IsHonoured ? "yes" : "no")} | {key.Documentation} |\n");
         }
     }
 

@@ -5,6 +5,7 @@ using Arus.Grains;
 using Arus.Protocol;
 using Arus.Testing;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 using Microsoft.Extensions.Hosting;
@@ -13,6 +14,23 @@ namespace Arus.Kafka.Tests;
 
 public sealed class HostingTests
 {
+    [Fact]
+    public void A_listener_has_the_buffers_and_the_backlog_of_the_configuration()
+    {
+        using IHost app = Build(
+            new InMemoryCluster(), ("socket.receive.buffer.bytes", "50000"), ("socket.send.buffer.bytes", "60000"),
+            ("socket.listen.backlog.size", "7"));
+        KafkaServer server = app.Services.GetServices<IHostedService>().OfType<KafkaServer>().Single();
+        var options = new SocketTransportOptions();
+        server.Configure(options);
+        using Socket socket = options.CreateBoundListenSocket(new IPEndPoint(IPAddress.Loopback, 0));
+
+        // Linux doubles what is asked for, for its own bookkeeping.
+        Assert.Contains(socket.ReceiveBufferSize, new[] { 50_000, 100_000 });
+        Assert.Contains(socket.SendBufferSize, new[] { 60_000, 120_000 });
+        Assert.Equal(7, options.Backlog);
+    }
+
     [Fact]
     public async Task Kestrel_serves_every_listener_and_the_cluster_learns_the_bound_ports()
     {

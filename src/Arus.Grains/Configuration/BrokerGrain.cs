@@ -8,6 +8,9 @@ namespace Arus.Grains;
 [BrokerPlacement]
 internal sealed class BrokerGrain(LocalBroker broker, LoggerLevels loggers, IGrainFactory grains) : Grain, IBrokerGrain
 {
+    /// <summary>How long the grain of a broker that is not alive stays on another one.</summary>
+    private static readonly TimeSpan TimeAway = TimeSpan.FromSeconds(5);
+
     private const int MaxDescribedKeys = 500_000;
     private const string TwiceMessage = "Each resource may be named once in a request.";
 
@@ -15,9 +18,18 @@ internal sealed class BrokerGrain(LocalBroker broker, LoggerLevels loggers, IGra
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
-        // The broker is not alive, so that the placement had no choice.
         if (this.GetPrimaryKeyLong() != broker.BrokerId)
-            DeactivateOnIdle();
+        {
+            // The broker is not alive, so that the placement had no choice. It answers so for a while: what deactivates at once has its
+            // calls forwarded to the next activation, and that one is here, too.
+            this.RegisterGrainTimer(
+                () =>
+                {
+                    DeactivateOnIdle();
+                    return Task.CompletedTask;
+                },
+                TimeAway, Timeout.InfiniteTimeSpan);
+        }
 
         return Task.CompletedTask;
     }

@@ -30,7 +30,7 @@ internal sealed class PartitionMaintenance(
         }
     }
 
-    private static TimeSpan Interval(BrokerConfig config)
+    internal static TimeSpan Interval(BrokerConfig config)
     {
         TimeSpan[] intervals =
             [config.GetTimerPeriod(BrokerConfigs.LogRetentionCheckIntervalMs), config.GetTimerPeriod(BrokerConfigs.LogCleanerBackoffMs)];

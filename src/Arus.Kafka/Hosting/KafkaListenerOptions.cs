@@ -29,7 +29,8 @@ public sealed record KafkaListenerOptions(BrokerConfig Config)
     public TimeSpan MaxReceiveTime { get; init; } = Config.GetMilliseconds(BrokerConfigs.RequestReceiveTimeoutMs);
 
     /// <summary>Memory for large requests of all connections, in bytes.</summary>
-    public long MaxQueuedBytes { get; init; } = Config.GetLong(BrokerConfigs.QueuedMaxRequestBytes);
+    public long MaxQueuedBytes { get; init; } =
+        Config.GetLong(BrokerConfigs.QueuedMaxRequestBytes) is > 0 and var bytes ? bytes : 256L * 1024 * 1024;
 
     /// <summary>Memory for the records of responses that clients have not taken yet, of all connections, in bytes.</summary>
     public long MaxQueuedResponseBytes { get; init; } = Config.GetLong(BrokerConfigs.ResponseMaxQueuedBytes);

@@ -40,15 +40,7 @@ internal sealed class KafkaServer(
         builder.Services.AddSingleton(loggers);
         builder.Services.AddSingleton(meters);
         builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(new TransportMemoryPoolFactory(memory));
-        builder.Services.Configure<SocketTransportOptions>(transport =>
-        {
-            transport.NoDelay = true;
-
-            // A connection's code never blocks, and a switch between threads costs more than most of its steps.
-            transport.UnsafePreferInlineScheduling = true;
-            transport.Backlog = broker.Config.GetInt(BrokerConfigs.SocketListenBacklogSize);
-            transport.CreateBoundListenSocket = BindListenSocket;
-        });
+        builder.Services.Configure<SocketTransportOptions>(Configure);
         _kestrel = builder.Build();
         await _kestrel.Services.GetRequiredService<IServer>().StartAsync(this, cancellationToken);
         foreach ((KafkaListener listener, ListenOptions endpoint) in _bound)
@@ -83,6 +75,16 @@ internal sealed class KafkaServer(
 
     void IHttpApplication<IFeatureCollection>.DisposeContext(IFeatureCollection context, Exception? exception)
     {
+    }
+
+    internal void Configure(SocketTransportOptions transport)
+    {
+        transport.NoDelay = true;
+
+        // A connection's code never blocks, and a switch between threads costs more than most of its steps.
+        transport.UnsafePreferInlineScheduling = true;
+        transport.Backlog = broker.Config.GetInt(BrokerConfigs.SocketListenBacklogSize);
+        transport.CreateBoundListenSocket = BindListenSocket;
     }
 
     /// <summary>Connections inherit the sizes of the buffers from the socket that listens.</summary>

@@ -70,6 +70,15 @@ public sealed class TopicConfigChangesTests
             "min.compaction.lag.ms=10 is above max.compaction.lag.ms=5",
             Refusal(Change("min.compaction.lag.ms", ConfigOperation.Set, "10"), Change("max.compaction.lag.ms", ConfigOperation.Set, "5")));
 
+    /// <summary>Kafka's keys allow for 0.</summary>
+    [Theory]
+    [InlineData("log.cleaner.backoff.ms", "0", 50)]
+    [InlineData("log.cleaner.backoff.ms", "20000", 20_000)]
+    [InlineData("log.retention.check.interval.ms", "1000", 1000)]
+    public void Logs_are_maintained_as_often_as_the_shorter_of_two_keys_says(string key, string value, int milliseconds) =>
+        Assert.Equal(TimeSpan.FromMilliseconds(milliseconds), PartitionMaintenance.Interval(BrokerConfig.Default.WithDynamic(
+            new Dictionary<string, string> { ["log.cleaner.backoff.ms"] = "60000", [key] = value }, new Dictionary<string, string>())));
+
     private static ConfigChange Change(string key, ConfigOperation operation, string? value) => new(key, operation, value);
 
     private static Dictionary<string, string> Apply(params ConfigChange[] changes) =>

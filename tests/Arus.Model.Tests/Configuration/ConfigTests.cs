@@ -103,6 +103,39 @@ public sealed class ConfigTests
     }
 
     [Fact]
+    public void Dynamic_values_come_before_those_of_the_start_and_the_brokers_own_before_those_of_all()
+    {
+        BrokerConfig start = BrokerConfig.Of(("message.max.bytes", "1"), ("log.retention.hours", "2"));
+        BrokerConfig config = start.WithDynamic(
+            new Dictionary<string, string> { ["message.max.bytes"] = "3" },
+            new Dictionary<string, string> { ["message.max.bytes"] = "4", ["log.retention.bytes"] = "5", ["log.retention.ms"] = "6" });
+        Assert.Equal((3, 5), (config.GetInt("message.max.bytes"), config.GetInt("log.retention.bytes")));
+        Assert.Equal(
+            [("3", 2), ("4", 3), ("1", 4), ("1048588", 5)],
+            Told("message.max.bytes").Select(synonym => (synonym.Value!, synonym.Source)));
+        Assert.Equal(6, TopicConfig.Resolve(new Dictionary<string, string>(), config).RetentionMs);
+        Assert.Equal(
+            [("log.retention.ms", "6", 3), ("log.retention.hours", "2", 4), ("log.retention.hours", "168", 5)], Told("log.retention.ms"));
+        Assert.Equal(("1", 7_200_000L), (
+            config.WithDynamic(new Dictionary<string, string>(), new Dictionary<string, string>()).GetString("message.max.bytes"),
+            TopicConfig.Resolve(new Dictionary<string, string>(), start).RetentionMs));
+
+        IEnumerable<(string Name, string? Value, int Source)> Told(string key) =>
+            config.Synonyms(key).Select(synonym => (synonym.Name, synonym.Value.Value, (int)synonym.Value.Source));
+    }
+
+    [Fact]
+    public void Jitter_and_flushing_have_keys_in_other_units()
+    {
+        var none = new Dictionary<string, string>();
+        Assert.Equal(7_200_000, TopicConfig.Resolve(none, BrokerConfig.Of(("log.roll.jitter.hours", "2"))).SegmentJitterMs);
+        BrokerConfig both = BrokerConfig.Of(("log.roll.jitter.hours", "2"), ("log.roll.jitter.ms", "3"));
+        Assert.Equal(3, TopicConfig.Resolve(none, both).SegmentJitterMs);
+        Assert.Equal(4, TopicConfig.Resolve(none, BrokerConfig.Of(("log.flush.scheduler.interval.ms", "4"))).FlushMs);
+        Assert.Equal(5, TopicConfig.Resolve(none, BrokerConfig.Of(("log.flush.interval.ms", "5"))).FlushMs);
+    }
+
+    [Fact]
     public void Two_names_of_one_thing_have_one_value()
     {
         BrokerConfig config = BrokerConfig.Of(("node.id", "7"), ("log.dir", "a"), ("log.dirs", "b"));

@@ -166,14 +166,17 @@ public sealed class MetadataTests
         Assert.Empty(kafka.Complaints);
     }
 
-    [Fact]
-    public async Task Partitions_are_described_page_by_page()
+    [Theory]
+    [InlineData(2, 2_000)]
+    [InlineData(2_000, 2)]
+    public async Task Partitions_are_described_page_by_page(int asked, int configured)
     {
-        await using var kafka = new KafkaHarness();
+        // max.request.partition.size.limit
+        await using var kafka = new KafkaHarness(options => options with { MaxRequestPartitions = configured });
         kafka.Cluster.AddTopic("a", 3);
         kafka.Cluster.AddTopic("b", 2);
         TestConnection connection = kafka.Connect();
-        var request = new DescribeTopicPartitionsRequest { ResponsePartitionLimit = 2 };
+        var request = new DescribeTopicPartitionsRequest { ResponsePartitionLimit = asked };
         var pages = new List<string>();
         do
         {
