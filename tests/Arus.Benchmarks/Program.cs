@@ -7,6 +7,7 @@ internal static class Program
         ["log"] = LogBenchmarks.RunAsync,
         ["log-idle"] = LogBenchmarks.IdleAsync,
         ["codecs"] = CodecBenchmarks.RunAsync,
+        ["validation"] = ValidationBenchmarks.RunAsync,
         ["client"] = ClientBenchmarks.RunAsync,
         ["topics"] = TopicBenchmarks.RunAsync,
     };

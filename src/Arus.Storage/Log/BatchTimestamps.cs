@@ -2,44 +2,56 @@ using Arus.Compression;
 
 namespace Arus.Storage;
 
+/// <summary>Searches the records of stored batches by time, in memory that does not grow with the batch.</summary>
 internal static class BatchTimestamps
 {
     /// <summary>The first record at or behind an offset that is as late as a timestamp; null when the batch has none.</summary>
     /// <exception cref="LogException">The batch cannot be decompressed here; the message says why.</exception>
-    public static LogTimestamp? FindFirst(ReadOnlyMemory<byte> batch, long timestamp, long fromOffset)
-    {
-        List<LogTimestamp> records = Read(batch, fromOffset);
-        int found = records.FindIndex(record => record.Timestamp >= timestamp);
-        return found < 0 ? null : records[found];
-    }
+    public static LogTimestamp? FindFirst(ReadOnlyMemory<byte> batch, long timestamp, long fromOffset) =>
+        Walk(batch.Span, new Search(new RecordBatchHeader(batch.Span), fromOffset, timestamp)).Found;
 
     /// <summary>The greatest timestamp of the records at or behind an offset; -1 when the batch has none.</summary>
     /// <exception cref="LogException">The batch cannot be decompressed here; the message says why.</exception>
     public static long MaxFrom(ReadOnlyMemory<byte> batch, long fromOffset) =>
-        Read(batch, fromOffset).Aggregate(RecordBatchHeader.NoTimestamp, (greatest, record) => Math.Max(greatest, record.Timestamp));
+        Walk(batch.Span, new Search(new RecordBatchHeader(batch.Span), fromOffset, wanted: null)).Greatest;
 
-    private static List<LogTimestamp> Read(ReadOnlyMemory<byte> batch, long fromOffset)
+    private static Search Walk(ReadOnlySpan<byte> batch, Search search)
     {
-        var header = new RecordBatchHeader(batch.Span);
         using var scratch = new PooledBufferWriter();
-        ValidationResult opened = RecordBatchPayload.TryOpen(batch, scratch, out ReadOnlyMemory<byte> payload);
-        if (!opened.IsOk)
-            throw new LogException($"The batch at offset {header.BaseOffset} cannot be searched: {opened.Message}");
+        ValidationResult result = RecordBatchPayload.Walk(batch, scratch, ref search);
 
-        var records = new List<LogTimestamp>(header.Count);
-        var reader = new RecordReader(payload.Span, header.Count);
-        while (reader.TryRead(out RecordView record))
+        // Records that an older broker took in without a look may be malformed; those before them are there.
+        return result.Error is ErrorCode.CorruptMessage or ErrorCode.MessageTooLarge or ErrorCode.UnsupportedCompressionType
+            ? throw new LogException(
+                $"The batch at offset {new RecordBatchHeader(batch).BaseOffset} cannot be searched: {result.Message}")
+            : search;
+    }
+
+    /// <param name="wanted">Ends the walk at the first record that is as late; null to see them all.</param>
+    private struct Search(RecordBatchHeader header, long fromOffset, long? wanted) : IRecordVisitor
+    {
+        private readonly long _baseOffset = header.BaseOffset;
+        private readonly long _baseTimestamp = header.BaseTimestamp;
+        private readonly int _leaderEpoch = header.PartitionLeaderEpoch;
+        private readonly long? _logAppendTime = header.TimestampType == TimestampType.LogAppendTime ? header.MaxTimestamp : null;
+
+        public LogTimestamp? Found { get; private set; }
+
+        public long Greatest { get; private set; } = RecordBatchHeader.NoTimestamp;
+
+        public bool Visit(int index, long timestampDelta, int offsetDelta, bool isKeyNull)
         {
-            long offset = header.BaseOffset + record.OffsetDelta;
-            if (offset >= fromOffset)
-            {
-                long timestamp = header.TimestampType == TimestampType.LogAppendTime
-                    ? header.MaxTimestamp
-                    : header.BaseTimestamp + record.TimestampDelta;
-                records.Add(new LogTimestamp(offset, timestamp, header.PartitionLeaderEpoch));
-            }
-        }
+            long offset = _baseOffset + offsetDelta;
+            if (offset < fromOffset)
+                return true;
 
-        return records;
+            long timestamp = _logAppendTime ?? unchecked(_baseTimestamp + timestampDelta);
+            Greatest = Math.Max(Greatest, timestamp);
+            if (wanted is not { } least || timestamp < least)
+                return true;
+
+            Found = new LogTimestamp(offset, timestamp, _leaderEpoch);
+            return false;
+        }
     }
 }
