@@ -12,7 +12,6 @@ internal sealed class BrokerGrain(LocalBroker broker, LoggerLevels loggers, IGra
     private static readonly TimeSpan TimeAway = TimeSpan.FromSeconds(5);
 
     private const int MaxDescribedKeys = 500_000;
-    private const string TwiceMessage = "Each resource may be named once in a request.";
 
     private readonly ConfigDescriptions _descriptions = new(broker, loggers, grains);
 
@@ -59,11 +58,11 @@ internal sealed class BrokerGrain(LocalBroker broker, LoggerLevels loggers, IGra
     public async Task<AlterConfigsResponse> AlterConfigsAsync(AlterConfigsRequest request)
     {
         var results = new List<AlterConfigsResponse.AlterConfigsResourceResponse>();
+        HashSet<(sbyte, string)> twice = NamedTwice(request.Resources.Select(named => (named.ResourceType, named.ResourceName)));
         foreach (AlterConfigsRequest.AlterConfigsResource resource in request.Resources)
         {
             (sbyte type, string name) = (resource.ResourceType, resource.ResourceName);
-            bool isTwice = request.Resources.Count(other => other.ResourceType == type && other.ResourceName == name) > 1;
-            (ErrorCode error, string? message) = isTwice ? (ErrorCode.InvalidRequest, TwiceMessage) : await TryAsync(() => AlterAsync(
+            (ErrorCode error, string? message) = await TryAsync(() => twice.Contains((type, name)) ? throw Twice() : AlterAsync(
                 type, name,
                 Array.ConvertAll(resource.Configs, config => new ConfigChange(config.Name, ConfigOperation.Set, config.Value)),
                 replace: true, request.ValidateOnly));
@@ -76,11 +75,11 @@ internal sealed class BrokerGrain(LocalBroker broker, LoggerLevels loggers, IGra
     public async Task<IncrementalAlterConfigsResponse> IncrementalAlterConfigsAsync(IncrementalAlterConfigsRequest request)
     {
         var results = new List<IncrementalAlterConfigsResponse.AlterConfigsResourceResponse>();
+        HashSet<(sbyte, string)> twice = NamedTwice(request.Resources.Select(named => (named.ResourceType, named.ResourceName)));
         foreach (IncrementalAlterConfigsRequest.AlterConfigsResource resource in request.Resources)
         {
             (sbyte type, string name) = (resource.ResourceType, resource.ResourceName);
-            bool isTwice = request.Resources.Count(other => other.ResourceType == type && other.ResourceName == name) > 1;
-            (ErrorCode error, string? message) = isTwice ? (ErrorCode.InvalidRequest, TwiceMessage) : await TryAsync(() => AlterAsync(
+            (ErrorCode error, string? message) = await TryAsync(() => twice.Contains((type, name)) ? throw Twice() : AlterAsync(
                 type, name, Array.ConvertAll(resource.Configs, config => ToChange(config, type)), replace: false, request.ValidateOnly));
             results.Add(new() { ResourceType = type, ResourceName = name, ErrorCode = error, ErrorMessage = message });
         }
@@ -90,6 +89,11 @@ internal sealed class BrokerGrain(LocalBroker broker, LoggerLevels loggers, IGra
 
     public Task<ListConfigResourcesResponse> ListConfigResourcesAsync(ListConfigResourcesRequest request) =>
         _descriptions.ListAsync(request);
+
+    private static HashSet<(sbyte Type, string Name)> NamedTwice(IEnumerable<(sbyte Type, string Name)> resources) =>
+        [.. resources.CountBy(resource => resource).Where(count => count.Value > 1).Select(count => count.Key)];
+
+    private static ArusException Twice() => new(ErrorCode.InvalidRequest, "Each resource may be named once in a request.");
 
     private async Task AlterAsync(sbyte resourceType, string name, ConfigChange[] changes, bool replace, bool validateOnly)
     {

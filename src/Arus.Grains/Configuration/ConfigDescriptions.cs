@@ -39,7 +39,8 @@ internal sealed class ConfigDescriptions(LocalBroker broker, LoggerLevels logger
             case ConfigResourceType.Group:
                 RequireName(type, name);
                 await RefreshAsync();
-                return Describe(ConfigTable.Groups.All, key => GroupValue(key, broker.Dynamic.Of(type, name)));
+                IReadOnlyDictionary<string, string> group = broker.Dynamic.Of(type, name);
+                return Describe(ConfigTable.Groups.All, key => GroupValue(key, group));
             case ConfigResourceType.ClientMetrics:
                 RequireName(type, name);
                 await RefreshAsync();

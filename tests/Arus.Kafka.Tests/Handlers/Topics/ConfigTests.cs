@@ -100,6 +100,15 @@ public sealed class ConfigTests
         Assert.Empty(Changes(kafka));
     }
 
+    [Fact]
+    public async Task As_many_resources_as_a_request_holds_are_looked_at_once_each()
+    {
+        await using KafkaHarness kafka = WithConfiguredTopic();
+        ErrorCode[] errors = await AlterAsync(
+            kafka, [.. Enumerable.Range(0, 90_000).Select(i => ((sbyte)0, $"{i}", Array.Empty<Alterable>()))]);
+        Assert.Equal(90_000, errors.Count(error => error == ErrorCode.InvalidRequest));
+    }
+
     [Theory]
     [InlineData(Topic, "", "retention.ms", "1", ErrorCode.InvalidRequest)]
     [InlineData(Topic, "a b", "retention.ms", "x", ErrorCode.InvalidTopicException)]
