@@ -21,6 +21,13 @@ public interface ITopicCatalogGrain : IGrainWithIntegerKey
     [Alias("Remove"), AlwaysInterleave]
     Task RemoveAsync(string name, Guid id);
 
+    /// <summary>
+    /// A topic of this shard, listed or being created or deleted, whose name collides with this one (<see cref="TopicName.Collide"/>). A
+    /// listed one is told rather than another.
+    /// </summary>
+    [Alias("FindCollision"), AlwaysInterleave]
+    Task<CollidingTopic?> FindCollisionAsync(string name);
+
     [Alias("List"), AlwaysInterleave]
     Task<TopicListing[]> ListAsync();
 
@@ -28,6 +35,10 @@ public interface ITopicCatalogGrain : IGrainWithIntegerKey
     [Alias("FindName"), AlwaysInterleave]
     Task<string?> FindNameAsync(Guid id);
 }
+
+/// <param name="IsPending">It is being created or deleted.</param>
+[GenerateSerializer, Immutable, Alias("arus.CollidingTopic")]
+public sealed record CollidingTopic(string Name, bool IsPending);
 
 [GenerateSerializer, Immutable, Alias("arus.TopicListing")]
 public sealed record TopicListing(string Name, Guid Id, int Partitions, bool IsInternal);

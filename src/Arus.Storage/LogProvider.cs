@@ -14,6 +14,9 @@ public sealed class LogProvider : IPartitionLogProvider
 {
     private const string DeletedSuffix = ".deleted";
 
+    /// <summary>In bytes, on every usual file system; names of logs are ASCII.</summary>
+    private const int MaxFileName = 255;
+
     private readonly Lock _lock = new();
     private readonly Dictionary<TopicPartition, Task<PartitionLog?>> _open = [];
     private readonly LogShared _shared;
@@ -220,7 +223,10 @@ public sealed class LogProvider : IPartitionLogProvider
     private void DeleteLater(string directory) =>
         _shared.DeleteLater(default, directory, static (fileSystem, path) => fileSystem.DeleteDirectory(path));
 
-    /// <summary>Gives a directory a name that none has yet: <c>directory.1.deleted</c>, <c>directory.2.deleted</c>, and so on.</summary>
+    /// <summary>
+    /// Gives a directory a name that none has yet: <c>directory.1.deleted</c>, <c>directory.2.deleted</c>, and so on. Of a long name only
+    /// as much is kept as a file name has room for.
+    /// </summary>
     private string SetAside(string directory, string suffix)
     {
         ILogFileSystem fileSystem = _shared.FileSystem;
@@ -232,7 +238,12 @@ public sealed class LogProvider : IPartitionLogProvider
         fileSystem.SyncDirectory(_shared.Options.Directory);
         return Name();
 
-        string Name() => FormattableString.Invariant($"{directory}.{number}{suffix}");
+        string Name()
+        {
+            string end = FormattableString.Invariant($".{number}{suffix}");
+            string name = Path.GetFileName(directory);
+            return Path.Combine(_shared.Options.Directory, name[..Math.Min(name.Length, MaxFileName - end.Length)] + end);
+        }
     }
 
     /// <summary>What a directory says of itself when it belongs to another topic of the same name; null when it does not.</summary>

@@ -138,6 +138,62 @@ public sealed class TopicTests(OneBroker one) : IClassFixture<OneBroker>
     }
 
     [Fact]
+    public async Task Names_that_are_one_in_metrics_are_for_one_topic()
+    {
+        await _cluster.CreateTopicAsync("one.name_of");
+        foreach (string name in new[] { "one_name.of", "one_name_of", "one.name.of" })
+        {
+            ArusException refusal = await Assert.ThrowsAsync<ArusException>(() => _cluster.CreateTopicAsync(name));
+            Assert.Equal(ErrorCode.InvalidTopicException, refusal.Code);
+            Assert.Contains("'one.name_of'", refusal.Message);
+        }
+
+        await _cluster.CreateTopicAsync("one-name_of");
+        Assert.DoesNotContain("one_name.of", await _cluster.ListTopicsAsync());
+        await _cluster.Topic("one.name_of").DeleteAsync();
+        await _cluster.CreateTopicAsync("one_name.of");
+    }
+
+    [Fact]
+    public async Task Of_names_that_are_one_in_metrics_one_wins_a_race()
+    {
+        for (int round = 0; round < 10; round++)
+        {
+            string[] names = [$"race.{round}", $"race_{round}"];
+            Exception?[] failures = await Task.WhenAll(
+                names.Select(name => Record.ExceptionAsync(() => _cluster.CreateTopicAsync(name))));
+            Exception failure = Assert.Single(failures.OfType<Exception>());
+            Assert.Equal(ErrorCode.InvalidTopicException, Assert.IsType<ArusException>(failure).Code);
+            Assert.Single((await _cluster.ListTopicsAsync()).Intersect(names));
+        }
+    }
+
+    [Fact]
+    public async Task A_partition_that_nobody_has_led_yet_is_in_its_first_epoch()
+    {
+        TopicDescription created = await _cluster.CreateTopicAsync("unused", 2);
+        Assert.Equal([0, 0], created.Partitions.Select(partition => partition.LeaderEpoch));
+        await _cluster.Partition("unused", 1).DescribeAsync();
+        TopicDescription grown = await _cluster.Topic("unused").CreatePartitionsAsync(3, null, validateOnly: false);
+        Assert.Equal([0, 0, 0], grown.Partitions.Select(partition => partition.LeaderEpoch));
+        Assert.Equal(0, (await _cluster.Partition("unused", 2).DescribeAsync()).LeaderEpoch);
+    }
+
+    [Fact]
+    public async Task A_topic_with_the_longest_name_is_created_deleted_and_created_again()
+    {
+        string name = new('n', TopicName.MaxLength);
+        for (int round = 0; round < 3; round++)
+        {
+            Guid id = (await _cluster.CreateTopicAsync(name, 2)).Id;
+            PartitionAppendResult appended = await _cluster.Partition(name, 1).AppendAsync(Batches.Append("x") with { TopicId = id });
+            Assert.Equal((ErrorCode.None, 0L), (appended.Results[0].Error, appended.Results[0].BaseOffset));
+            await _cluster.Topic(name).DeleteAsync();
+            Assert.False(Directory.Exists(Path.Combine(_cluster.LogDirectory(1), $"{name}-1")));
+        }
+    }
+
+    [Fact]
     public async Task Partitions_are_added_but_not_taken_away()
     {
         TopicDescription before = await _cluster.CreateTopicAsync("grows", 2);

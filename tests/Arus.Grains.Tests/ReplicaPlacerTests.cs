@@ -29,9 +29,16 @@ public sealed class ReplicaPlacerTests
     [Theory]
     [InlineData(0)]
     [InlineData(-2)]
-    [InlineData(ReplicaPlacer.MaxPartitions + 1)]
     public void A_wrong_number_of_partitions_is_refused(int partitions) =>
         Assert.Equal(ErrorCode.InvalidPartitions, Refusal(() => ReplicaPlacer.Place(Spec(partitions), 1, 1, Brokers, 0)).Code);
+
+    [Fact]
+    public void Too_many_partitions_are_against_the_policy()
+    {
+        const int TooMany = ReplicaPlacer.MaxPartitions + 1;
+        Assert.Equal(ErrorCode.PolicyViolation, Refusal(() => ReplicaPlacer.Place(Spec(TooMany), 1, 1, Brokers, 0)).Code);
+        Assert.Equal(ErrorCode.PolicyViolation, Refusal(() => ReplicaPlacer.PlaceAdded(1, TooMany, null, Brokers, 0)).Code);
+    }
 
     [Theory]
     [InlineData(0)]
@@ -61,6 +68,16 @@ public sealed class ReplicaPlacerTests
         Assert.Equal(
             ErrorCode.InvalidReplicationFactor,
             Refusal(() => ReplicaPlacer.Place(new TopicSpec(-1, -1, [[1, 2]], [], false), 1, 1, Brokers, 0)).Code);
+
+    [Fact]
+    public void An_assignment_names_a_broker_once_and_as_many_as_the_first()
+    {
+        foreach (int[][] wrong in new int[][][] { [[1, 1]], [[1], [1, 2]], [[1, 2], [1]], [[1], []], [[1], [-1]] })
+        {
+            ArusException refusal = Refusal(() => ReplicaPlacer.Place(new TopicSpec(-1, -1, wrong, [], false), 1, 1, Brokers, 0));
+            Assert.Equal(ErrorCode.InvalidReplicaAssignment, refusal.Code);
+        }
+    }
 
     [Fact]
     public void A_number_and_an_assignment_may_not_contradict_each_other() =>

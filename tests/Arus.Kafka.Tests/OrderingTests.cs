@@ -220,7 +220,7 @@ public sealed class OrderingTests
         partition.Hold();
         TestConnection connection = kafka.Connect();
         await connection.SendAsync(Messages.Produce("topic", 0, Messages.Batch("x")), 9);
-        await connection.SendAsync(new DeleteTopicsRequest { TopicNames = ["topic"] }, 4);
+        await connection.SendAsync(new DeleteTopicsRequest { TopicNames = ["topic"], TimeoutMs = 1_000 }, 4);
         await partition.WhenAsync(p => p.Appends.Count == 1);
         Assert.NotNull(kafka.Cluster.Topic("topic").Description);
         partition.Release();

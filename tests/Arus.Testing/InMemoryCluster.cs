@@ -109,6 +109,8 @@ public sealed class InMemoryCluster
             .Where(topic => TopicCatalog.ShardOf(topic.Name) == shard)
             .Select(topic => new TopicListing(topic.Name, topic.Id, topic.Partitions.Length, topic.IsInternal)).ToArray());
 
+        public Task<CollidingTopic?> FindCollisionAsync(string name) => Task.FromResult<CollidingTopic?>(null);
+
         public Task<string?> FindNameAsync(Guid id) => Task.FromResult(cluster.Topics.FirstOrDefault(topic => topic.Id == id)?.Name);
     }
 

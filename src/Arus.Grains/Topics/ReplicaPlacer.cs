@@ -72,7 +72,11 @@ internal static class ReplicaPlacer
     private static void CheckCount(int count, ErrorCode code)
     {
         if (count is < 1 or > MaxPartitions)
-            throw new ArusException(code, $"A topic of {count} partitions was requested; allowed: 1 to {MaxPartitions}.");
+        {
+            throw new ArusException(
+                count > MaxPartitions ? ErrorCode.PolicyViolation : code,
+                $"A topic of {count} partitions was requested; allowed: 1 to {MaxPartitions}.");
+        }
     }
 
     private static void CheckReplicationFactor(int factor, int live)
@@ -89,25 +93,38 @@ internal static class ReplicaPlacer
         }
     }
 
+    private static ArusException Wrong(int assignment, string fault) =>
+        new(ErrorCode.InvalidReplicaAssignment, $"Assignment {assignment} {fault}.");
+
     private static int[][] Checked(int[][] assignments, ReadOnlySpan<int> liveBrokers)
     {
         for (int partition = 0; partition < assignments.Length; partition++)
         {
             int[] replicas = assignments[partition];
-            if (replicas.Length != 1)
+            if (replicas.Length == 0)
+                throw Wrong(partition, "names no broker");
+
+            if (replicas.Distinct().Count() < replicas.Length)
+                throw Wrong(partition, "names a broker twice");
+
+            foreach (int broker in replicas)
             {
-                throw new ArusException(
-                    replicas.Length == 0 ? ErrorCode.InvalidReplicaAssignment : ErrorCode.InvalidReplicationFactor,
-                    $"Assignment {partition} names {replicas.Length} brokers; replication is not there yet; allowed: one.");
+                if (!liveBrokers.Contains(broker))
+                {
+                    throw Wrong(
+                        partition, $"names broker {broker}, which is not alive; allowed: {string.Join(", ", liveBrokers.ToArray())}");
+                }
             }
 
-            if (!liveBrokers.Contains(replicas[0]))
-            {
-                throw new ArusException(
-                    ErrorCode.InvalidReplicaAssignment,
-                    $"Assignment {partition} names broker {replicas[0]}, which is not alive; " +
-                    $"allowed: {string.Join(", ", liveBrokers.ToArray())}.");
-            }
+            if (replicas.Length != assignments[0].Length)
+                throw Wrong(partition, $"names {replicas.Length} brokers, and the first one {assignments[0].Length}");
+        }
+
+        if (assignments is [{ Length: > 1 }, ..])
+        {
+            throw new ArusException(
+                ErrorCode.InvalidReplicationFactor,
+                $"The assignments name {assignments[0].Length} brokers each; replication is not there yet; allowed: one.");
         }
 
         return assignments;

@@ -81,6 +81,18 @@ internal sealed class TopicCatalogGrain(
         return listed ? SaveAsync(row) : Task.CompletedTask;
     }
 
+    public async Task<CollidingTopic?> FindCollisionAsync(string name)
+    {
+        await (_settled ??= SettleAsync());
+        string? listed = _names.Values.FirstOrDefault(other => TopicName.Collide(name, other));
+        if (listed is not null)
+            return new CollidingTopic(listed, IsPending: false);
+
+        string? pending = _rows.SelectMany(row => row.Pending.Values).Select(pending => pending.Topic.Name)
+            .FirstOrDefault(other => TopicName.Collide(name, other));
+        return pending is null ? null : new CollidingTopic(pending, IsPending: true);
+    }
+
     public async Task<TopicListing[]> ListAsync()
     {
         await (_settled ??= SettleAsync());

@@ -19,6 +19,9 @@ internal sealed class TopicGrain(
 
     private const int MaxConcurrentCalls = 32;
     private const int CatalogAttempts = 3;
+    private const int CollisionAttempts = 50;
+
+    private static readonly TimeSpan CollisionBackoff = TimeSpan.FromMilliseconds(50);
 
     /// <summary>What the partitions reported since this activation began: a partition's leader and its epoch.</summary>
     private readonly Dictionary<int, (int Leader, int Epoch)> _leaders = [];
@@ -63,11 +66,25 @@ internal sealed class TopicGrain(
             Id = id, Replicas = replicas, Configs = configs, Version = 1, CreatedAtMs = time.GetUtcNow().ToUnixTimeMilliseconds(),
         };
         if (spec.ValidateOnly)
+        {
+            await CheckCollisionsAsync();
             return Describe(created);
+        }
 
         TopicListing listing = Listing(created);
         await CallCatalogAsync(id, catalog => catalog.PrepareAsync(listing));
+        try
+        {
+            await CheckCollisionsAsync();
+        }
+        catch
+        {
+            await CallCatalogAsync(id, catalog => catalog.RemoveAsync(_name, id));
+            throw;
+        }
+
         await WriteAsync(created);
+        NoteUnused(0);
         await CallCatalogAsync(id, catalog => catalog.AddAsync(listing));
         return Description()!;
     }
@@ -105,6 +122,7 @@ internal sealed class TopicGrain(
             return Describe(grown);
 
         await WriteAsync(grown);
+        NoteUnused(topic.Replicas.Length);
         await CallCatalogAsync(grown.Id, catalog => catalog.AddAsync(Listing(grown)));
         return Description()!;
     }
@@ -124,13 +142,55 @@ internal sealed class TopicGrain(
     public Task<Guid?> ReportLeaderAsync(int partition, int brokerId, int leaderEpoch, Guid topicId)
     {
         if (topicId == Existing?.Id
-            && (!_leaders.TryGetValue(partition, out (int Leader, int Epoch) known) || known.Epoch < leaderEpoch))
+            && (!_leaders.TryGetValue(partition, out (int Leader, int Epoch) known) || known.Epoch <= leaderEpoch))
         {
             _leaders[partition] = (brokerId, leaderEpoch);
             _description = null;
         }
 
         return Task.FromResult(Existing?.Id);
+    }
+
+    /// <summary>Partitions that nobody has led yet: their first leader will have the first epoch.</summary>
+    private void NoteUnused(int first)
+    {
+        for (int i = first; i < _durable!.Replicas.Length; i++)
+            _leaders[i] = (_durable.Replicas[i][0], 0);
+
+        _description = null;
+    }
+
+    /// <summary>
+    /// Refuses a name that collides with another topic's. Of two that are created at the same time each has told the catalog before it
+    /// looks, so that at least one of them sees the other: the later name gives way, and the earlier one waits for that.
+    /// </summary>
+    private async Task CheckCollisionsAsync()
+    {
+        if (!_name.AsSpan().ContainsAny('.', '_'))
+            return;
+
+        for (int attempt = 1; ; attempt++)
+        {
+            CollidingTopic?[] found = await Task.WhenAll(Enumerable.Range(0, TopicCatalog.Shards).Select(
+                shard => GrainFactory.GetGrain<ITopicCatalogGrain>(shard).FindCollisionAsync(_name)));
+            if (found.FirstOrDefault(other => other is not null) is not { } collision)
+                return;
+
+            if (!collision.IsPending || string.CompareOrdinal(collision.Name, _name) < 0)
+            {
+                throw new ArusException(
+                    ErrorCode.InvalidTopicException,
+                    $"Topic '{_name}' collides with existing topic '{collision.Name}': '.' and '_' are one in the names of metrics.");
+            }
+
+            if (attempt == CollisionAttempts)
+            {
+                throw new ArusException(
+                    ErrorCode.RequestTimedOut, $"Topic '{collision.Name}', with which '{_name}' collides, is being created; try again.");
+            }
+
+            await Task.Delay(CollisionBackoff, time);
+        }
     }
 
     private async Task FinishDeletionAsync(CancellationToken cancellationToken)
@@ -242,20 +302,17 @@ internal sealed class TopicGrain(
             partitions[i] = new PartitionAssignment(i, membership.IsAlive(leader) ? leader : Successor(i), epoch, replicas, replicas);
         }
 
-        return new TopicDescription(_name, topic.Id, partitions, topic.Configs, topic.Version, IsInternal(_name));
+        return new TopicDescription(_name, topic.Id, partitions, topic.Configs, topic.Version, TopicName.IsInternal(_name));
     }
 
     /// <summary>The broker to call for a partition whose leader is gone: none, unless all brokers can read its records.</summary>
     private int Successor(int partition) =>
         broker.SharesLogs && membership.Alive is { Count: > 0 } alive ? alive[partition % alive.Count] : -1;
 
-    private TopicListing Listing(TopicState topic) => new(_name, topic.Id, topic.Replicas.Length, IsInternal(_name));
+    private TopicListing Listing(TopicState topic) => new(_name, topic.Id, topic.Replicas.Length, TopicName.IsInternal(_name));
 
     /// <summary>Differs between topics, so that their first partitions are not all on one broker.</summary>
     private static uint RotationStart(Guid id) => BitConverter.ToUInt32(id.ToByteArray());
-
-    /// <summary>Topics that Kafka's own tools treat as the broker's.</summary>
-    private static bool IsInternal(string name) => name is "__consumer_offsets" or "__transaction_state";
 
     private ArusException Unknown() => new(ErrorCode.UnknownTopicOrPartition, $"There is no topic '{_name}'.");
 }

@@ -13,7 +13,8 @@ internal static class AuthorizedOperations
         (1 << Read) | (1 << Write) | (1 << Create) | (1 << Delete) | (1 << Alter) | (1 << Describe)
         | (1 << DescribeConfigs) | (1 << AlterConfigs);
 
-    public const int Group = (1 << Read) | (1 << Delete) | (1 << Describe);
+    public const int Group =
+        (1 << Read) | (1 << Delete) | (1 << Describe) | (1 << DescribeConfigs) | (1 << AlterConfigs);
 
     public const int Cluster =
         (1 << Create) | (1 << Alter) | (1 << Describe) | (1 << ClusterAction)

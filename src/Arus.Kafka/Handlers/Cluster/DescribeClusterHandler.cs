@@ -7,13 +7,14 @@ internal sealed class DescribeClusterHandler(ClusterCache clusterCache)
     : ApiHandler<DescribeClusterRequest>(ApiScope.Metadata, "the cluster")
 {
     private const sbyte Brokers = 1;
+    private const sbyte Controllers = 2;
 
     protected override async Task<IApiMessage?> HandleAsync(DescribeClusterRequest request, KafkaRequestContext context)
     {
         if (request.EndpointType != Brokers)
         {
             return Fail(
-                request, ErrorCode.InvalidRequest,
+                request, request.EndpointType == Controllers ? ErrorCode.MismatchedEndpointType : ErrorCode.UnsupportedEndpointType,
                 $"End points of type {request.EndpointType} are not served; brokers are, with type {Brokers}.");
         }
 

@@ -13,9 +13,9 @@ internal sealed class CreateTopicsHandler(IGrainFactory grains, LocalBroker brok
             [.. request.Topics.CountBy(topic => topic.Name).Where(count => count.Value > 1).Select(count => count.Key)];
         return new CreateTopicsResponse
         {
-            Topics = await GrainCalls.MapAsync(request.Topics, topic => context.TryAsync(
+            Topics = await GrainCalls.MapAsync([.. request.Topics.DistinctBy(topic => topic.Name)], topic => context.TryAsync(
                 topic.Name,
-                () => CreateAsync(topic, request.ValidateOnly, repeated.Contains(topic.Name)),
+                () => CreateAsync(topic, request, repeated.Contains(topic.Name)),
                 (error, message) => new()
                 {
                     Name = topic.Name, ErrorCode = error, ErrorMessage = message, NumPartitions = -1, ReplicationFactor = -1,
@@ -24,7 +24,7 @@ internal sealed class CreateTopicsHandler(IGrainFactory grains, LocalBroker brok
     }
 
     private async Task<CreateTopicsResponse.CreatableTopicResult> CreateAsync(
-        CreateTopicsRequest.CreatableTopic topic, bool validateOnly, bool isRepeated)
+        CreateTopicsRequest.CreatableTopic topic, CreateTopicsRequest request, bool isRepeated)
     {
         if (isRepeated)
             throw new ArusException(ErrorCode.InvalidRequest, $"The request names topic {topic.Name} several times.");
@@ -32,11 +32,31 @@ internal sealed class CreateTopicsHandler(IGrainFactory grains, LocalBroker brok
         if (TopicName.Validate(topic.Name) is { IsOk: false } refusal)
             throw new ArusException(refusal.Error, refusal.Message!);
 
-        TopicDescription created = await grains.GetGrain<ITopicGrain>(topic.Name).CreateAsync(ToSpec(topic, validateOnly));
-        if (!validateOnly)
+        if (TopicName.IsReserved(topic.Name))
+            throw new ArusException(ErrorCode.InvalidRequest, $"The name {topic.Name} is reserved.");
+
+        RequestTimeout.Check(request.TimeoutMs);
+        TopicDescription created = await grains.GetGrain<ITopicGrain>(topic.Name).CreateAsync(await ToSpecAsync(topic, request));
+        if (!request.ValidateOnly)
             topicCache.Set(created);
 
         return Describe(created);
+    }
+
+    /// <summary>What is wrong with a specification counts only for a topic that is not there yet.</summary>
+    private async Task<TopicSpec> ToSpecAsync(CreateTopicsRequest.CreatableTopic topic, CreateTopicsRequest request)
+    {
+        try
+        {
+            return ToSpec(topic, request.ValidateOnly);
+        }
+        catch (ArusException) when (topic.Name.Length > 0)
+        {
+            if (await topicCache.GetAsync(topic.Name, TimeSpan.Zero) is not null)
+                throw new ArusException(ErrorCode.TopicAlreadyExists, $"Topic '{topic.Name}' already exists.");
+
+            throw;
+        }
     }
 
     private static TopicSpec ToSpec(CreateTopicsRequest.CreatableTopic topic, bool validateOnly)

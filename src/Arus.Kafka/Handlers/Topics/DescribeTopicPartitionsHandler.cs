@@ -11,6 +11,7 @@ internal sealed class DescribeTopicPartitionsHandler(
 {
     protected override async Task<IApiMessage?> HandleAsync(DescribeTopicPartitionsRequest request, KafkaRequestContext context)
     {
+        CheckCursor(request);
         ClusterView cluster = await clusterCache.ViewAsync(context.Listener);
         string[] names = request.Topics.Length > 0
             ? [.. request.Topics.Select(topic => topic.Name).Distinct().Order(StringComparer.Ordinal)]
@@ -27,13 +28,13 @@ internal sealed class DescribeTopicPartitionsHandler(
                 break;
             }
 
-            int first = request.Cursor?.TopicName == name ? Math.Max(0, request.Cursor.PartitionIndex) : 0;
+            int first = request.Cursor?.TopicName == name ? request.Cursor.PartitionIndex : 0;
             (TopicDescription? topic, ErrorCode error) = TopicName.IsValid(name)
                 ? await topicCache.ResolveAsync(name, null, context)
                 : (null, ErrorCode.InvalidTopicException);
             if (topic is null)
             {
-                topics.Add(Fail(name, error));
+                topics.Add(Fail(name, error, AuthorizedOperations.Topic));
                 continue;
             }
 
@@ -61,7 +62,20 @@ internal sealed class DescribeTopicPartitionsHandler(
 
     protected override string SubjectOf(DescribeTopicPartitionsRequest request) => request.Topics.Length > 0 ? "the cluster" : "all topics";
 
-    private static TopicResponse Fail(string name, ErrorCode error) => new() { Name = name, ErrorCode = error };
+    private static void CheckCursor(DescribeTopicPartitionsRequest request)
+    {
+        if (request.Cursor is not { } cursor)
+            return;
+
+        if (request.Topics.Length > 0 && !Array.Exists(request.Topics, topic => topic.Name == cursor.TopicName))
+            throw new ArusException(ErrorCode.InvalidRequest, $"The cursor is at topic '{cursor.TopicName}', which is not asked for.");
+
+        if (cursor.PartitionIndex < 0)
+            throw new ArusException(ErrorCode.InvalidRequest, $"The cursor is at partition {cursor.PartitionIndex}; the first one is 0.");
+    }
+
+    private static TopicResponse Fail(string name, ErrorCode error, int operations = AuthorizedOperations.NotRequested) =>
+        new() { Name = name, ErrorCode = error, TopicAuthorizedOperations = operations };
 
     private static TopicResponse Describe(TopicDescription topic, PartitionAssignment[] page, ClusterView cluster) => new()
     {

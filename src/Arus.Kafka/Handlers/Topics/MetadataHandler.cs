@@ -8,6 +8,8 @@ internal sealed class MetadataHandler(
     IGrainFactory grains, KafkaListenerOptions options, ClusterCache clusterCache, TopicCache topicCache, AllTopics allTopics)
     : ApiHandler<MetadataRequest>(ApiScope.Metadata, "all topics")
 {
+    private const short MinVersionWithIds = 12;
+
     protected override async Task<IApiMessage?> HandleAsync(MetadataRequest request, KafkaRequestContext context)
     {
         ClusterView cluster = await context.TryAsync(
@@ -15,15 +17,50 @@ internal sealed class MetadataHandler(
         if (request.Topics is null || (context.Version == 0 && request.Topics.Length == 0))
             return await DescribeAllAsync(request, cluster, context);
 
+        if (context.Version < MinVersionWithIds && Array.Exists(request.Topics, topic => topic.Name is null || topic.TopicId != Guid.Empty))
+        {
+            throw new ArusException(
+                ErrorCode.InvalidRequest, $"Topics are named by their ids since version {MinVersionWithIds}, and have names before.");
+        }
+
         bool create = options.AutoCreateTopics && (context.Version < 4 || request.AllowAutoTopicCreation);
+        MetadataRequest.MetadataRequestTopic[] topics = Select(request.Topics);
         return Respond(request, cluster, await GrainCalls.MapAsync(
-            [.. request.Topics.DistinctBy(topic => (topic.Name, topic.TopicId))],
+            topics,
             topic => context.TryAsync(
                 topic.Name ?? topic.TopicId.ToString(),
                 () => DescribeAsync(topic, create, request, cluster),
-                (error, _) => Fail(topic, error)),
+                (error, _) => Fail(topic, error, request)),
             context.Gone));
     }
+
+    /// <summary>
+    /// The topics, each once. As in Kafka an id counts more than a name beside it, and where there are ids only topics that are named by
+    /// one are described.
+    /// </summary>
+    private static MetadataRequest.MetadataRequestTopic[] Select(MetadataRequest.MetadataRequestTopic[] topics)
+    {
+        MetadataRequest.MetadataRequestTopic[] byId =
+        [
+            .. topics.Where(topic => topic.TopicId != Guid.Empty).DistinctBy(topic => topic.TopicId)
+                .Select(topic => new MetadataRequest.MetadataRequestTopic { Name = null, TopicId = topic.TopicId }),
+        ];
+        return byId.Length > 0 ? byId : [.. topics.DistinctBy(topic => topic.Name)];
+    }
+
+    /// <summary>Without brokers, which a client would otherwise take for the cluster.</summary>
+    protected override IApiMessage? Fail(MetadataRequest request, ErrorCode error, string message) =>
+        request.Topics is null || error != ErrorCode.InvalidRequest ? null : new MetadataResponse
+        {
+            ControllerId = -1,
+            ClusterAuthorizedOperations = AuthorizedOperations.NotRequested,
+            ErrorCode = error,
+            Topics = Array.ConvertAll(request.Topics, topic => new MetadataResponse.MetadataTopic
+            {
+                ErrorCode = error, Name = topic.Name ?? "", TopicId = topic.TopicId,
+                TopicAuthorizedOperations = AuthorizedOperations.NotRequested,
+            }),
+        };
 
     public override long ReferencedBytesOf(IApiMessage response) => response is EncodedResponse encoded ? encoded.Length : 0;
 
@@ -36,7 +73,7 @@ internal sealed class MetadataHandler(
             snapshot.Rows,
             row => row.Topic is not null
                 ? Describe(row.Topic, request, cluster)
-                : Fail(new() { Name = row.Listing.Name, TopicId = row.Listing.Id }, row.Error))));
+                : Fail(new() { Name = row.Listing.Name, TopicId = row.Listing.Id }, row.Error, request))));
     }
 
     private static MetadataResponse Respond(MetadataRequest request, ClusterView cluster, MetadataResponse.MetadataTopic[] topics) => new()
@@ -59,9 +96,10 @@ internal sealed class MetadataHandler(
             ? await topicCache.GetAsync(requested.TopicId, TopicCache.MetadataMaxAge)
             : await topicCache.GetAsync(requested.Name, TopicCache.MetadataMaxAge);
         return topic is not null ? Describe(topic, request, cluster)
-            : requested.Name is null ? Fail(requested, ErrorCode.UnknownTopicId)
-            : !TopicName.IsValid(requested.Name) ? Fail(requested, ErrorCode.InvalidTopicException)
-            : !create ? Fail(requested, ErrorCode.UnknownTopicOrPartition)
+            : requested.Name is null ? Fail(requested, ErrorCode.UnknownTopicId, request)
+            : !TopicName.IsValid(requested.Name) ? Fail(requested, ErrorCode.InvalidTopicException, request)
+            : !create || TopicName.IsInternal(requested.Name) || TopicName.IsReserved(requested.Name)
+                ? Fail(requested, ErrorCode.UnknownTopicOrPartition, request)
             : Describe(await CreateAsync(requested.Name), request, cluster);
     }
 
@@ -107,12 +145,16 @@ internal sealed class MetadataHandler(
         }),
     };
 
-    private static MetadataResponse.MetadataTopic Fail(MetadataRequest.MetadataRequestTopic requested, ErrorCode error) => new()
-    {
-        ErrorCode = error,
+    private static MetadataResponse.MetadataTopic Fail(
+        MetadataRequest.MetadataRequestTopic requested, ErrorCode error, MetadataRequest request) => new()
+        {
+            ErrorCode = error,
+            Name = requested.Name,
+            TopicId = requested.TopicId,
 
-        // Null is allowed since version 12 only, and an id can be requested since version 10.
-        Name = requested.Name ?? (error == ErrorCode.UnknownTopicId ? "" : null),
-        TopicId = requested.TopicId,
-    };
+            // Without authorization all is allowed to a topic of that name, should there be one.
+            TopicAuthorizedOperations = request.IncludeTopicAuthorizedOperations && requested.Name is not null
+                ? AuthorizedOperations.Topic
+                : AuthorizedOperations.NotRequested,
+        };
 }

@@ -13,6 +13,17 @@ public sealed class ClusterTests
         Assert.Equal([1, 2], response.Brokers.Select(broker => broker.BrokerId));
     }
 
+    [Theory]
+    [InlineData(2, ErrorCode.MismatchedEndpointType)]
+    [InlineData(0, ErrorCode.UnsupportedEndpointType)]
+    [InlineData(-1, ErrorCode.UnsupportedEndpointType)]
+    public async Task DescribeCluster_knows_brokers_alone(sbyte type, ErrorCode expected)
+    {
+        await using var kafka = new KafkaHarness();
+        var request = new DescribeClusterRequest { EndpointType = type };
+        Assert.Equal(expected, (await kafka.Connect().CallAsync<DescribeClusterResponse>(request, 1)).ErrorCode);
+    }
+
     [Fact]
     public async Task DescribeLogDirs_answers_for_the_partitions_that_this_broker_leads()
     {

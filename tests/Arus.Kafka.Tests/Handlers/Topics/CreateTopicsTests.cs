@@ -29,7 +29,6 @@ public sealed class CreateTopicsTests
         Assert.Equal(
             [
                 ErrorCode.None, ErrorCode.TopicAlreadyExists, ErrorCode.InvalidTopicException, ErrorCode.InvalidRequest,
-                ErrorCode.InvalidRequest,
             ],
             response.Topics.Select(topic => topic.ErrorCode));
         CreateTopicsResponse.CreatableTopicConfigs retention = response.Topics[0].Configs!.Single(config => config.Name == "retention.ms");

@@ -69,7 +69,7 @@ public sealed class MetadataTests
         await connection.CallAsync<CreateTopicsResponse>(
             new CreateTopicsRequest { Topics = [new() { Name = "b", NumPartitions = 1, ReplicationFactor = -1 }] }, 5);
         Assert.Equal(["a", "b"], await NamesAsync());
-        await connection.CallAsync<DeleteTopicsResponse>(new DeleteTopicsRequest { TopicNames = ["a"] }, 4);
+        await connection.CallAsync<DeleteTopicsResponse>(new DeleteTopicsRequest { TopicNames = ["a"], TimeoutMs = 1_000 }, 4);
         Assert.Equal(["b"], await NamesAsync());
 
         async Task<IEnumerable<string?>> NamesAsync() =>
@@ -127,14 +127,102 @@ public sealed class MetadataTests
     {
         await using var kafka = new KafkaHarness();
         Guid id = kafka.Cluster.AddTopic("topic", 1).Id;
-        var request = new MetadataRequest
-        {
-            Topics = [new() { Name = "no/slash" }, new() { TopicId = id }, new() { TopicId = Guid.NewGuid() }],
-        };
-        MetadataResponse response = await kafka.Connect().CallAsync<MetadataResponse>(request, 12);
+        var unknown = Guid.NewGuid();
+        MetadataResponse.MetadataTopic[] byName = await AskAsync(kafka, new() { Name = "no/slash" }, new() { Name = "topic" });
+        Assert.Equal([ErrorCode.InvalidTopicException, ErrorCode.None], byName.Select(topic => topic.ErrorCode));
+        MetadataResponse.MetadataTopic[] byId = await AskAsync(kafka, new() { TopicId = id }, new() { TopicId = unknown });
         Assert.Equal(
-            [ErrorCode.InvalidTopicException, ErrorCode.None, ErrorCode.UnknownTopicId], response.Topics.Select(topic => topic.ErrorCode));
-        Assert.Equal("topic", response.Topics[1].Name);
+            [(ErrorCode.None, "topic", id), (ErrorCode.UnknownTopicId, null, unknown)],
+            byId.Select(topic => (topic.ErrorCode, topic.Name, topic.TopicId)));
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData("")]
+    [InlineData("other")]
+    [InlineData("no/slash")]
+    public async Task An_id_counts_more_than_the_name_beside_it(string? name)
+    {
+        await using var kafka = new KafkaHarness();
+        Guid id = kafka.Cluster.AddTopic("topic", 1).Id;
+        kafka.Cluster.AddTopic("other", 1);
+        MetadataResponse.MetadataTopic topic = Assert.Single(await AskAsync(kafka, new() { Name = name, TopicId = id }));
+        Assert.Equal((ErrorCode.None, "topic", id), (topic.ErrorCode, topic.Name, topic.TopicId));
+    }
+
+    [Fact]
+    public async Task Where_there_are_ids_only_topics_with_one_are_described_and_each_is_once()
+    {
+        await using var kafka = new KafkaHarness();
+        Guid id = kafka.Cluster.AddTopic("topic", 1).Id;
+        kafka.Cluster.AddTopic("other", 1);
+        Assert.Equal(
+            ["topic"],
+            (await AskAsync(kafka, new() { TopicId = id }, new() { Name = "other" }, new() { TopicId = id })).Select(topic => topic.Name));
+        Assert.Single(await AskAsync(kafka, new() { Name = "other" }, new() { Name = "other" }));
+    }
+
+    [Theory]
+    [InlineData(10)]
+    [InlineData(11)]
+    public async Task Versions_that_have_no_ids_yet_refuse_them_as_a_whole(short version)
+    {
+        await using var kafka = new KafkaHarness();
+        Guid id = kafka.Cluster.AddTopic("topic", 1).Id;
+        var request = new MetadataRequest { Topics = [new() { Name = "topic", TopicId = id }] };
+        MetadataResponse response = await kafka.Connect().CallAsync<MetadataResponse>(request, version);
+        Assert.Equal(
+            (ErrorCode.InvalidRequest, "topic", id),
+            (response.Topics[0].ErrorCode, response.Topics[0].Name, response.Topics[0].TopicId));
+        Assert.Equal((0, -1, null), (response.Brokers.Length, response.ControllerId, response.ClusterId));
+    }
+
+    [Theory]
+    [InlineData("__consumer_offsets")]
+    [InlineData("__transaction_state")]
+    [InlineData("__share_group_state")]
+    public async Task What_Kafka_keeps_in_topics_is_never_created_because_a_client_asks(string name)
+    {
+        await using var kafka = new KafkaHarness(options => options with { AutoCreateTopics = true });
+        MetadataRequest request = Messages.Metadata(name);
+        request.AllowAutoTopicCreation = true;
+        MetadataResponse response = await kafka.Connect().CallAsync<MetadataResponse>(request, 8);
+        Assert.Equal(ErrorCode.UnknownTopicOrPartition, response.Topics[0].ErrorCode);
+        Assert.Null(kafka.Cluster.Topic(name).Description);
+    }
+
+    [Fact]
+    public async Task All_operations_are_allowed_to_a_topic_that_is_not_there_too()
+    {
+        await using var kafka = new KafkaHarness();
+        MetadataRequest request = Messages.Metadata("no");
+        request.IncludeTopicAuthorizedOperations = true;
+        Assert.Equal(3576, (await kafka.Connect().CallAsync<MetadataResponse>(request, 8)).Topics[0].TopicAuthorizedOperations);
+        var describe = new DescribeTopicPartitionsRequest { Topics = [new() { Name = "no" }], ResponsePartitionLimit = 1 };
+        DescribeTopicPartitionsResponse described = await kafka.Connect().CallAsync<DescribeTopicPartitionsResponse>(describe, 0);
+        Assert.Equal(3576, described.Topics[0].TopicAuthorizedOperations);
+    }
+
+    [Theory]
+    [InlineData("c", 0)]
+    [InlineData("", 0)]
+    [InlineData("a", -1)]
+    public async Task A_cursor_is_at_a_partition_of_a_topic_that_is_asked_for(string topic, int partition)
+    {
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("a", 3);
+        kafka.Cluster.AddTopic("b", 3);
+        var request = new DescribeTopicPartitionsRequest
+        {
+            Topics = [new() { Name = "a" }, new() { Name = "b" }],
+            ResponsePartitionLimit = 2,
+            Cursor = new() { TopicName = topic, PartitionIndex = partition },
+        };
+        DescribeTopicPartitionsResponse response = await kafka.Connect().CallAsync<DescribeTopicPartitionsResponse>(request, 0);
+        Assert.Equal(
+            [("a", ErrorCode.InvalidRequest), ("b", ErrorCode.InvalidRequest)],
+            response.Topics.Select(answer => (answer.Name, answer.ErrorCode)));
+        Assert.Null(response.NextCursor);
     }
 
     [Fact]
@@ -190,4 +278,8 @@ public sealed class MetadataTests
         while (request.Cursor is not null);
         Assert.Equal(["a0 a1", "a2 b0", "b1"], pages);
     }
+
+    private static async Task<MetadataResponse.MetadataTopic[]> AskAsync(
+        KafkaHarness kafka, params MetadataRequest.MetadataRequestTopic[] topics) =>
+        (await kafka.Connect().CallAsync<MetadataResponse>(new MetadataRequest { Topics = topics }, 12)).Topics;
 }
