@@ -35,6 +35,6 @@ public static class ArusClientServiceCollectionExtensions
             grains, provider.GetRequiredService<GrainRetry>(), provider.GetRequiredService<IArusAdmin>(),
             provider.GetRequiredService<IOptions<ArusClientOptions>>().Value, time, loggers,
             (options, handler, topics) => new GroupMembership(
-                grains.GetGrain<IGroupGrain>(options.GroupId!), options, handler, topics, time, loggers.CreateLogger("Arus.Client.Group")));
+                grains.GetGroup(options.GroupId!), options, handler, topics, time, loggers.CreateLogger("Arus.Client.Group")));
     }
 }

@@ -3,7 +3,9 @@ using Orleans.Concurrency;
 
 namespace Arus.Grains;
 
-/// <summary>The coordinator of one consumer group: members, generations, committed offsets. The key is the group id.</summary>
+/// <summary>
+/// The coordinator of one consumer group: members, generations, committed offsets. The key is <see cref="GroupKey.Format"/>.
+/// </summary>
 /// <remarks>
 /// Requests and responses are Kafka's, in the form of their newest version but for topics, which have names and no ids. A commit belongs
 /// to the topic that has the name at that moment: when that is deleted the commit is, and another topic of the name has none. Of a

@@ -107,4 +107,5 @@ public enum ErrorCode : short
     UnsupportedEndpointType = 115,
     UnknownSubscriptionId = 117,
     InvalidRegularExpression = 128,
+    RebootstrapRequired = 129,
 }

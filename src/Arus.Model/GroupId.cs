@@ -1,9 +1,11 @@
 namespace Arus;
 
-/// <summary>Kafka's rule for group ids, with one addition: an id of white space only is refused like an empty one.</summary>
+/// <summary>Kafka's rules for group ids.</summary>
 public static class GroupId
 {
-    /// <summary>Whether the id is valid; requests with an invalid one fail with <see cref="ErrorCode.InvalidGroupId"/>.</summary>
-    /// <remarks>A group's id is the key of its grain, and Orleans has no grain whose key is blank.</remarks>
-    public static bool IsValid(string? id) => !string.IsNullOrWhiteSpace(id);
+    /// <summary>
+    /// Whether a group of this id can have members; requests of members of any other fail with <see cref="ErrorCode.InvalidGroupId"/>.
+    /// Offsets can be committed and fetched under the empty id, too.
+    /// </summary>
+    public static bool CanHaveMembers(string? id) => !string.IsNullOrEmpty(id);
 }

@@ -99,7 +99,7 @@ public sealed class OrleansAssumptionTests(OrleansAssumptionTests.OneSilo cluste
         Assert.Contains("nowhere to put it", (await Assert.ThrowsAnyAsync<Exception>(misplaced.PingAsync)).ToString());
     }
 
-    /// <summary><see cref="GroupId.IsValid"/>: a group with such an id could have no grain.</summary>
+    /// <summary><see cref="GroupKey"/>: a group with such an id could have no grain.</summary>
     [Theory]
     [InlineData("")]
     [InlineData(" \t")]

@@ -102,7 +102,7 @@ public sealed class FramingTests
         await connection.SendRawAsync(new byte[] { 0, 0, 0, 10, 0, 18, 0, 99, 0, 0, 0, 1, 0xFF, 0xFF });
         (_, ApiVersionsResponse response) = await connection.ReceiveAsync<ApiVersionsResponse>(0);
         Assert.Equal(ErrorCode.UnsupportedVersion, response.ErrorCode);
-        Assert.Equal((18, 0, 4), response.ApiKeys.Select(api => (api.ApiKey, (int)api.MinVersion, (int)api.MaxVersion)).Single());
+        Assert.Equal((18, 0, 5), response.ApiKeys.Select(api => (api.ApiKey, (int)api.MinVersion, (int)api.MaxVersion)).Single());
         await connection.CallAsync<ApiVersionsResponse>(new ApiVersionsRequest(), 0);
     }
 

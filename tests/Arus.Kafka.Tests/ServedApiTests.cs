@@ -7,8 +7,7 @@ namespace Arus.Kafka.Tests;
 public sealed class ServedApiTests
 {
     /// <summary>
-    /// As an Apache Kafka 4.3 broker serves them to clients, but for DescribeLogDirs, which stops before version 5. Produce is named from 0
-    /// up and served from 3 up.
+    /// As an Apache Kafka 4.4 broker serves them to clients. Produce is named from 0 up and served from 3 up.
     /// </summary>
     private static readonly Dictionary<ApiKey, (int Min, int Max)> Served = new()
     {
@@ -16,7 +15,7 @@ public sealed class ServedApiTests
         [ApiKey.Fetch] = (4, 18),
         [ApiKey.ListOffsets] = (1, 11),
         [ApiKey.Metadata] = (0, 13),
-        [ApiKey.ApiVersions] = (0, 4),
+        [ApiKey.ApiVersions] = (0, 5),
         [ApiKey.OffsetForLeaderEpoch] = (2, 4),
         [ApiKey.DescribeTopicPartitions] = (0, 0),
         [ApiKey.OffsetCommit] = (2, 10),
@@ -28,7 +27,7 @@ public sealed class ServedApiTests
         [ApiKey.SyncGroup] = (0, 5),
         [ApiKey.DescribeGroups] = (0, 6),
         [ApiKey.ListGroups] = (0, 5),
-        [ApiKey.DeleteGroups] = (0, 2),
+        [ApiKey.DeleteGroups] = (0, 3),
         [ApiKey.OffsetDelete] = (0, 0),
         [ApiKey.InitProducerId] = (0, 5),
         [ApiKey.CreateTopics] = (2, 7),
@@ -39,7 +38,7 @@ public sealed class ServedApiTests
         [ApiKey.CreatePartitions] = (0, 3),
         [ApiKey.IncrementalAlterConfigs] = (0, 1),
         [ApiKey.ListConfigResources] = (0, 1),
-        [ApiKey.DescribeLogDirs] = (1, 4),
+        [ApiKey.DescribeLogDirs] = (1, 5),
         [ApiKey.DescribeCluster] = (0, 2),
     };
 
@@ -114,6 +113,22 @@ public sealed class ServedApiTests
             Assert.Contains($"{api} v{max + 1} is not served; versions", kafka.Complaints[^1], StringComparison.Ordinal);
             Assert.True(min <= max);
         }
+    }
+
+    [Theory]
+    [InlineData("test-cluster", 1, ErrorCode.None)]
+    [InlineData(null, -1, ErrorCode.None)]
+    [InlineData("another", 1, ErrorCode.RebootstrapRequired)]
+    [InlineData("test-cluster", 2, ErrorCode.RebootstrapRequired)]
+    [InlineData("test-cluster", 99, ErrorCode.RebootstrapRequired)]
+    [InlineData("test-cluster", -1, ErrorCode.InvalidRequest)]
+    [InlineData(null, 1, ErrorCode.InvalidRequest)]
+    public async Task A_client_learns_that_it_has_come_to_another_broker_than_it_believes(string? clusterId, int nodeId, ErrorCode expected)
+    {
+        await using var kafka = new KafkaHarness();
+        ApiVersionsResponse response = await kafka.Connect().CallAsync<ApiVersionsResponse>(
+            new ApiVersionsRequest { ClientSoftwareName = "c", ClientSoftwareVersion = "1", ClusterId = clusterId, NodeId = nodeId }, 5);
+        Assert.Equal((expected, expected == ErrorCode.None), (response.ErrorCode, response.ApiKeys.Length > 0));
     }
 
     private static IApiMessage Empty(ApiKey api)

@@ -69,7 +69,7 @@ public sealed class InMemoryCluster
     {
         (nameof(IPartitionGrain), string id) => Partition(id),
         (nameof(ITopicGrain), string name) => Topic(name),
-        (nameof(IGroupGrain), string id) => Group(id),
+        (nameof(IGroupGrain), string id) => Group(GroupKey.Parse(id)),
         (nameof(IBrokerGrain), _) => Broker,
         (nameof(IConfigGrain), _) => _configs,
         (nameof(IClusterGrain), _) => new FakeClusterGrain(this),

@@ -222,9 +222,7 @@ internal sealed class ArusAdmin(IGrainFactory grains, GrainRetry retry) : IArusA
     private IPartitionGrain Partition(TopicPartition partition) =>
         grains.GetGrain<IPartitionGrain>(PartitionKey.Format(partition.Topic, partition.Partition));
 
-    private IGroupGrain Group(string groupId) => GroupId.IsValid(groupId)
-        ? grains.GetGrain<IGroupGrain>(groupId)
-        : throw new ArusException(ErrorCode.InvalidGroupId, "A group id may not be blank.");
+    private IGroupGrain Group(string groupId) => grains.GetGroup(groupId);
 
     /// <summary>A change is made once: repeated after a lost answer, it could be refused for having succeeded.</summary>
     private static async Task<T> ChangeAsync<T>(Task<T> call, CancellationToken cancellationToken)

@@ -160,7 +160,7 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
     public Task<CommittedOffset[]> FetchCommittedAsync(TopicPartition[] which, CancellationToken cancellationToken)
     {
         string group = Options.GroupId ?? throw new InvalidOperationException("Committed offsets need a consumer with group.id.");
-        return retry.CallAsync(() => grains.GetGrain<IGroupGrain>(group).FetchOffsetsAsync(group, which), cancellationToken);
+        return retry.CallAsync(() => grains.GetGroup(group).FetchOffsetsAsync(group, which), cancellationToken);
     }
 
     /// <summary>Commits, and returns an error for each offset; retriable ones were retried.</summary>
@@ -169,7 +169,7 @@ internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, Consu
         string group = Options.GroupId ?? throw new InvalidOperationException("Committing needs a consumer with group.id.");
         MemberIdentity member = Membership?.Identity ?? GroupMessages.NoMember;
         return retry.CallAsync(
-            () => grains.GetGrain<IGroupGrain>(group).CommitOffsetsAsync(group, member, offsets),
+            () => grains.GetGroup(group).CommitOffsetsAsync(group, member, offsets),
             errors => errors.FirstOrDefault(e => e.IsRetriable()), cancellationToken);
     }
 

@@ -90,7 +90,7 @@ public sealed record ConsumerOptions
     /// <exception cref="ArgumentException">The message names the option.</exception>
     internal void Validate()
     {
-        Check(GroupId is null || Arus.GroupId.IsValid(GroupId), "group.id", "null or not blank");
+        Check(GroupId is null || Arus.GroupId.CanHaveMembers(GroupId), "group.id", "null or not empty");
         Check(GroupInstanceId is null || GroupId is not null, "group.instance.id", "null without group.id");
         Check(MaxPollRecords > 0, "max.poll.records", "greater than 0");
         Check(FetchMaxBytes > 0, "fetch.max.bytes", "greater than 0");

@@ -37,7 +37,10 @@ internal static class GroupMessages
         OffsetCommitResponse response = await group.CommitOffsetsAsync(request, retentionMs: -1, topicIds: []).ConfigureAwait(false);
         ILookup<TopicPartition, ErrorCode> errors = response.Topics
             .SelectMany(topic => topic.Partitions, (topic, partition) => (topic.Name, Partition: partition))
-            .ToLookup(row => new TopicPartition(row.Name, row.Partition.PartitionIndex), row => row.Partition.ErrorCode);
+            .ToLookup(
+                row => new TopicPartition(row.Name, row.Partition.PartitionIndex),
+                // For a member it is the same: it has to join again.
+                row => row.Partition.ErrorCode == ErrorCode.GroupIdNotFound ? ErrorCode.IllegalGeneration : row.Partition.ErrorCode);
         return [.. offsets.Select(offset => errors[offset.Partition].First())];
     }
 

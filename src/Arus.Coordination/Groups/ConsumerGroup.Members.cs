@@ -14,7 +14,7 @@ public sealed partial class ConsumerGroup
     /// <summary>A member joins, or joins again. Answered when the rebalance is complete.</summary>
     private void Join(long call, JoinGroupRequest request, Caller caller, long nowMs)
     {
-        ErrorCode error = CheckJoin(request);
+        ErrorCode error = CheckJoin(request, caller);
         if (error != ErrorCode.None)
             _replies.Send(call, FailedJoin(error, request.MemberId));
         else if (request.MemberId.Length == 0)
@@ -25,11 +25,12 @@ public sealed partial class ConsumerGroup
         TryCompleteJoin(nowMs);
     }
 
-    private ErrorCode CheckJoin(JoinGroupRequest request) =>
+    private ErrorCode CheckJoin(JoinGroupRequest request, Caller caller) =>
         request.SessionTimeoutMs < _options.MinSessionTimeoutMs || request.SessionTimeoutMs > _options.MaxSessionTimeoutMs
             ? ErrorCode.InvalidSessionTimeout
         : !_exists && request.MemberId.Length > 0 ? ErrorCode.UnknownMemberId
-        : !_members.HaveRoomFor(request, _state, _options.MaxSize) ? ErrorCode.GroupMaxSizeReached
+        : !_members.HaveRoomFor(request, _state, _options.MaxSize)
+            || !_members.HaveRoomForMetadata(request, caller, MaxMetadataBytes) ? ErrorCode.GroupMaxSizeReached
         : request.ProtocolType.Length == 0 || !_members.HaveInCommon(request.Protocols)
             || (_members.Count > 0 && request.ProtocolType != _protocolType) ? ErrorCode.InconsistentGroupProtocol
         : ErrorCode.None;
@@ -45,7 +46,8 @@ public sealed partial class ConsumerGroup
         {
             AddMember(call, memberId, request, caller, nowMs);
         }
-        else if (_pendingMembers.Count >= MaxPendingMembers)
+        else if (_pendingMembers.Count >= MaxPendingMembers
+            || _pendingMembers.Keys.Sum(id => (long)id.Length) + memberId.Length > MaxMetadataBytes)
         {
             _replies.Send(call, FailedJoin(ErrorCode.GroupMaxSizeReached, ""));
         }
@@ -167,7 +169,7 @@ public sealed partial class ConsumerGroup
     };
 
     private static JoinGroupResponse FailedJoin(ErrorCode error, string memberId) =>
-        new() { ErrorCode = error, MemberId = memberId, ProtocolName = "" };
+        new() { ErrorCode = error, MemberId = memberId, ProtocolName = null };
 
     /// <summary>A member asks for its assignment, and the leader brings those of all. Answered when the leader has.</summary>
     private void Sync(long call, SyncGroupRequest request, long nowMs)
@@ -178,6 +180,8 @@ public sealed partial class ConsumerGroup
             : (request.ProtocolType ?? _protocolType) != _protocolType ? ErrorCode.InconsistentGroupProtocol
             : (request.ProtocolName ?? _protocolName) != _protocolName ? ErrorCode.InconsistentGroupProtocol
             : _state == GroupState.PreparingRebalance ? ErrorCode.RebalanceInProgress
+            : request.Assignments.Sum(assignment => (long)assignment.Assignment.Length) > MaxMetadataBytes
+                ? ErrorCode.GroupMaxSizeReached
             : ErrorCode.None;
         if (member is null || error != ErrorCode.None)
         {
@@ -263,10 +267,9 @@ public sealed partial class ConsumerGroup
     }
 
     /// <summary>Forgets offsets of topics that no member is subscribed to (KIP-496).</summary>
-    private OffsetDeleteResponse DeleteOffsets(OffsetDeleteRequest request) => _exists
-        ? _offsets.Delete(request, topic => _members.Count == 0 ? ErrorCode.None
-            : _protocolType != ConsumerProtocolType ? ErrorCode.NonEmptyGroup
-            : IsSubscribed(topic) ? ErrorCode.GroupSubscribedToTopic
-            : ErrorCode.None)
-        : new OffsetDeleteResponse { ErrorCode = ErrorCode.GroupIdNotFound };
+    private OffsetDeleteResponse DeleteOffsets(OffsetDeleteRequest request) =>
+        !_exists ? new OffsetDeleteResponse { ErrorCode = ErrorCode.GroupIdNotFound }
+        : _members.Count > 0 && _protocolType != ConsumerProtocolType ? new OffsetDeleteResponse { ErrorCode = ErrorCode.NonEmptyGroup }
+        : _offsets.Delete(
+            request, topic => _members.Count > 0 && IsSubscribed(topic) ? ErrorCode.GroupSubscribedToTopic : ErrorCode.None);
 }

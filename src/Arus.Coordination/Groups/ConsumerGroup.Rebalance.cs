@@ -105,7 +105,6 @@ public sealed partial class ConsumerGroup
         Arm(_syncDeadline);
         foreach (GroupMember member in _members.All)
         {
-            member.Assignment = default;
             member.MustSync = member.Joined;
             member.Joined = false;
             AnswerWait(member, JoinResponse, nowMs);

@@ -18,6 +18,12 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
     /// <summary>Ids given out under KIP-394 that no member has taken up yet; more are refused.</summary>
     public const int MaxPendingMembers = 10_000;
 
+    /// <summary>
+    /// What the members say of themselves may take this in all, and so may their assignments: a group is stored as one row, and its leader
+    /// is told all of it in one response.
+    /// </summary>
+    public const long MaxMetadataBytes = 32 * 1024 * 1024;
+
     private const string ConsumerProtocolType = "consumer";
 
     private readonly GroupOptions _options;
@@ -172,7 +178,7 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
                 ClientId = member.ClientId,
                 ClientHost = member.ClientHost,
                 MemberMetadata = stable ? member.MetadataFor(_protocolName) : default,
-                MemberAssignment = stable ? member.Assignment : default,
+                MemberAssignment = member.Assignment,
             })],
         };
     }

@@ -40,6 +40,12 @@ internal sealed class GroupMember(string memberId, string? instanceId)
 
     public long NextDeadline => Math.Min(SessionDeadline, Waiting?.Deadline ?? Never);
 
+    /// <summary>About what the member takes in memory and in storage, without its assignment.</summary>
+    public long SizeInBytes => ClientId.Length + (InstanceId?.Length ?? 0) + SizeOf(Protocols);
+
+    public static long SizeOf(MemberProtocol[] protocols) =>
+        protocols.Sum(protocol => protocol.Name.Length + (long)protocol.Metadata.Length);
+
     public bool Supports(string protocolName) => Find(protocolName) is not null;
 
     public ReadOnlyMemory<byte> MetadataFor(string protocolName) => Find(protocolName)?.Metadata ?? default;

@@ -49,7 +49,7 @@ internal sealed class GroupMembers
         // Members own the offsets of a group that has any. While members join, those of the last generation may still commit: that is how
         // they hand over. Once the next one is announced the member has its join response, and must take it before it commits.
         ErrorCode error = Check(request.MemberId, request.GroupInstanceId, out member);
-        return state == GroupState.Dead ? ErrorCode.IllegalGeneration
+        return state == GroupState.Dead ? ErrorCode.GroupIdNotFound
             : error != ErrorCode.None ? error
             : request.GenerationIdOrMemberEpoch != generation ? ErrorCode.IllegalGeneration
             : state == GroupState.CompletingRebalance ? ErrorCode.RebalanceInProgress
@@ -109,6 +109,17 @@ internal sealed class GroupMembers
             GroupState.PreparingRebalance => (member?.Joined ?? false) || All.Count(other => other.Joined) < maxSize,
             _ => known || Count < maxSize,
         };
+    }
+
+    /// <summary>
+    /// Whether what this member says of itself, beside what the others say, stays below the limit: it is stored, and goes to the leader.
+    /// </summary>
+    public bool HaveRoomForMetadata(JoinGroupRequest request, Caller caller, long maxBytes)
+    {
+        GroupMember? before = Find(request.MemberId)
+            ?? (request.GroupInstanceId is null ? null : FindStatic(request.GroupInstanceId));
+        long bytes = caller.ClientId.Length + (request.GroupInstanceId?.Length ?? 0) + GroupMember.SizeOf(request.Protocols);
+        return bytes + All.Sum(member => member == before ? 0 : member.SizeInBytes) <= maxBytes;
     }
 
     /// <summary>Whether all members support one of these protocols.</summary>

@@ -17,7 +17,7 @@ internal sealed partial class GroupGrain(
     private readonly TopicIds _topics = new(storage, grains);
     private GroupStore _rows = null!;
 
-    private string GroupId => this.GetPrimaryKeyString();
+    private string GroupId => GroupKey.Parse(this.GetPrimaryKeyString());
 
     public Task<JoinGroupResponse> JoinAsync(JoinGroupRequest request, Caller caller) => AskAsync<JoinGroupResponse>(request, caller);
 

@@ -110,7 +110,7 @@ internal sealed class GroupStore(
         lag?.Committed(GroupName, records.Offsets.Select(change => (change.Key, Of(change.Value))));
     }
 
-    private string GroupName => groupId.Key.ToString()!;
+    private string GroupName => GroupKey.Parse(groupId.Key.ToString()!);
 
     private GroupRow Head => _head.State ?? throw new InvalidOperationException("The provider of grain storage returned no state.");
 

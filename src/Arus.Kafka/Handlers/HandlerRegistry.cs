@@ -1,3 +1,4 @@
+using Arus.Grains;
 using Arus.Protocol;
 
 namespace Arus.Kafka;
@@ -7,9 +8,9 @@ internal sealed class HandlerRegistry
 {
     private readonly ApiHandler?[] _byKey;
 
-    public HandlerRegistry(IEnumerable<ApiHandler> handlers)
+    public HandlerRegistry(IEnumerable<ApiHandler> handlers, ClusterCache clusterCache, LocalBroker broker)
     {
-        ApiHandler[] all = [.. handlers.Append(new ApiVersionsHandler(this)).OrderBy(handler => handler.Api.Key)];
+        ApiHandler[] all = [.. handlers.Append(new ApiVersionsHandler(this, clusterCache, broker)).OrderBy(handler => handler.Api.Key)];
         _byKey = new ApiHandler?[(int)all[^1].Api.Key + 1];
         foreach (ApiHandler handler in all)
             _byKey[(int)handler.Api.Key] = handler;

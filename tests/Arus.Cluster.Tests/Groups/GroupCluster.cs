@@ -50,7 +50,7 @@ public sealed class GroupCluster : IAsyncLifetime
 
     public ITopicGrain Topic(string name) => _cluster.Client.GetGrain<ITopicGrain>(name);
 
-    public IGroupGrain Group(string id) => _cluster.Client.GetGrain<IGroupGrain>(id);
+    public IGroupGrain Group(string id) => _cluster.Client.GetGroup(id);
 
     public IGroupCatalogGrain CatalogOf(string id) => _cluster.Client.GetGrain<IGroupCatalogGrain>(TopicCatalog.ShardOf(id));
 

@@ -1,3 +1,5 @@
+using Arus.Protocol;
+
 namespace Arus.Coordination.Tests.Groups;
 
 /// <summary>Joining, syncing, heartbeats, leaving; one rule of the protocol a script.</summary>
@@ -263,7 +265,7 @@ public sealed class GroupMembershipTests
              5000 write CompletingRebalance gen=2 i-4[]
              5000 7: join i-4 gen=2 range leader=i-4 of i-4
             > describe
-             5000 CompletingRebalance gen=2 'consumer' '' i-4[]
+             5000 CompletingRebalance gen=2 'consumer' '' i-4[all]
             > leave -/i
              5000 None
              5000 write Empty gen=3
@@ -303,6 +305,82 @@ public sealed class GroupMembershipTests
             """);
 
     [Fact]
+    public void What_members_say_of_themselves_has_a_limit()
+    {
+        var group = new ConsumerGroup(
+            new GroupOptions(BrokerConfig.Default) { InitialRebalanceDelayMs = 0 }, () => Guid.NewGuid().ToString(), 4_000, null, [], 0);
+        var metadata = new byte[1 << 20];
+        int joined = 0;
+        string leader = "";
+        for (int member = 0; member < 300; member++)
+        {
+            group.Receive(member, Join(metadata), new Caller($"c{member}", "/h", 3), 0);
+            foreach ((_, IApiMessage message) in Drain())
+            {
+                var response = (JoinGroupResponse)message;
+                leader = response.MemberId.Length > 0 && leader.Length == 0 ? response.MemberId : leader;
+                joined += response.ErrorCode == ErrorCode.None ? 1 : 0;
+                Assert.True(response.ErrorCode is ErrorCode.None or ErrorCode.GroupMaxSizeReached, $"{response.ErrorCode}");
+            }
+        }
+
+        Assert.Equal(31, group.MemberCount);
+
+        // A member that has its place may come again, with as much.
+        group.Receive(1_000, Join(metadata, leader), new Caller("c0", "/h", 3), 1);
+        foreach ((_, IApiMessage message) in Drain())
+            Assert.NotEqual(ErrorCode.GroupMaxSizeReached, ((JoinGroupResponse)message).ErrorCode);
+
+        JoinGroupRequest Join(byte[] bytes, string memberId = "") => new()
+        {
+            MemberId = memberId, ProtocolType = "consumer", SessionTimeoutMs = 10_000, RebalanceTimeoutMs = 60_000,
+            Protocols = [new() { Name = "range", Metadata = bytes }],
+        };
+
+        List<Reply> Drain()
+        {
+            var replies = new List<Reply>();
+            Effects<GroupRecords> effects;
+            do
+            {
+                effects = group.TakeEffects(canWrite: true);
+                replies.AddRange(effects.Replies);
+                if (effects.Records is not null)
+                    group.Written();
+            }
+            while (effects.Records is not null);
+
+            return replies;
+        }
+    }
+
+    [Fact]
+    public void Assignments_have_a_limit()
+    {
+        var group = new ConsumerGroup(
+            new GroupOptions(BrokerConfig.Default) { InitialRebalanceDelayMs = 0 }, () => "1", 4_000, null, [], 0);
+        group.Receive(
+            1,
+            new JoinGroupRequest
+            {
+                ProtocolType = "consumer", SessionTimeoutMs = 10_000, RebalanceTimeoutMs = 60_000, Protocols = [new() { Name = "range" }],
+            },
+            new Caller("c", "/h", 3), 0);
+        group.TakeEffects(canWrite: true);
+        group.Written();
+        var assignment = new byte[ConsumerGroup.MaxMetadataBytes + 1];
+        group.Receive(
+            2,
+            new SyncGroupRequest
+            {
+                MemberId = "c-1", GenerationId = 1, Assignments = [new() { MemberId = "c-1", Assignment = assignment }],
+            },
+            default, 0);
+        Reply reply = group.TakeEffects(canWrite: true).Replies.Single(reply => reply.Call == 2);
+        Assert.Equal(ErrorCode.GroupMaxSizeReached, ((SyncGroupResponse)reply.Message).ErrorCode);
+    }
+
+    [Fact]
     public void Unknown_members_and_bad_session_timeouts_are_refused() => GroupScript.Check("""
             > join 1 session=5999
                 0 1: join InvalidSessionTimeout
@@ -317,7 +395,7 @@ public sealed class GroupMembershipTests
             > leave unknown
                 0 UnknownMemberId
             > commit 5 unknown 1 t-0=1
-                0 5: IllegalGeneration
+                0 5: GroupIdNotFound
             > describe
                 0 Dead gen=0 '' ''
             """);

@@ -8,12 +8,13 @@ namespace Arus.Kafka;
 internal sealed class DeleteGroupsHandler(IGrainFactory grains) : ApiHandler<DeleteGroupsRequest>(ApiScope.Coordinator)
 {
     protected override async Task<IApiMessage?> HandleAsync(DeleteGroupsRequest request, KafkaRequestContext context) =>
-        new DeleteGroupsResponse { Results = await GrainCalls.MapAsync(request.GroupsNames, groupId => DeleteAsync(groupId, context)) };
+        new DeleteGroupsResponse
+        {
+            Results = await GrainCalls.MapAsync([.. request.GroupsNames.Distinct()], groupId => DeleteAsync(groupId, context)),
+        };
 
-    private async Task<Result> DeleteAsync(string groupId, KafkaRequestContext context) => !GroupId.IsValid(groupId)
-        ? new Result { GroupId = groupId, ErrorCode = ErrorCode.InvalidGroupId }
-        : await context.TryAsync(
-            groupId,
-            async () => (await grains.GetGrain<IGroupGrain>(groupId).DeleteAsync(new() { GroupsNames = [groupId] })).Results[0],
-            (error, _) => new Result { GroupId = groupId, ErrorCode = error });
+    private Task<Result> DeleteAsync(string groupId, KafkaRequestContext context) => context.TryAsync(
+        groupId,
+        async () => (await grains.GetGroup(groupId).DeleteAsync(new() { GroupsNames = [groupId] })).Results[0],
+        (error, message) => new Result { GroupId = groupId, ErrorCode = error, ErrorMessage = message });
 }

@@ -32,20 +32,26 @@ internal sealed class FindCoordinatorHandler(IGrainFactory grains, ClusterCache 
 
     private async Task<FindCoordinatorResponse.Coordinator> FindAsync(string key, sbyte type, KafkaRequestContext context) => type switch
     {
-        Group when GroupId.IsValid(key) => await context.TryAsync(
-            key, () => LocateAsync(key, context.Listener), (error, message) => Fail(key, error, message)),
-        Group => Fail(key, ErrorCode.InvalidGroupId, "A group id may not be blank."),
-        Transaction => Fail(
-            key, ErrorCode.TransactionalIdAuthorizationFailed, $"Transactions are not supported yet (transactional.id '{key}')."),
+        Group => await context.TryAsync(
+            key, () => LocateAsync(key, context), (error, message) => Fail(key, error, message)),
+
+        // Kafka's Java producer fails for good with this message. TRANSACTIONAL_ID_AUTHORIZATION_FAILED would send users after a
+        // permission, and a Connect worker tries again for ever.
+        Transaction => Fail(key, ErrorCode.UnsupportedVersion, $"Arus has no transactions yet (transactional.id '{key}')."),
         _ => Fail(key, ErrorCode.InvalidRequest, $"Coordinators of type {type} are not supported."),
     };
 
-    private async Task<FindCoordinatorResponse.Coordinator> LocateAsync(string groupId, KafkaListener listener)
+    private async Task<FindCoordinatorResponse.Coordinator> LocateAsync(string groupId, KafkaRequestContext context)
     {
-        int broker = (await grains.GetGrain<IGroupGrain>(groupId).LocateAsync()).BrokerId;
-        return (await clusterCache.ViewAsync(listener)).Find(broker) is { } node
-            ? new() { Key = groupId, NodeId = node.Id, Host = node.Host, Port = node.Port }
-            : Fail(groupId, ErrorCode.CoordinatorNotAvailable, $"Broker {broker} cannot be reached through listener {listener.Name}.");
+        int broker = (await grains.GetGroup(groupId).LocateAsync()).BrokerId;
+        return (await clusterCache.ViewAsync(context.Listener)).Find(broker) is { } node
+            ? new()
+            {
+                Key = groupId, NodeId = node.Id, Host = node.Host, Port = node.Port, ErrorMessage = context.Version < 4 ? "NONE" : "",
+            }
+            : Fail(
+                groupId, ErrorCode.CoordinatorNotAvailable,
+                $"Broker {broker} cannot be reached through listener {context.Listener.Name}.");
     }
 
     private static FindCoordinatorResponse.Coordinator Fail(string key, ErrorCode error, string message) => new()

@@ -8,16 +8,20 @@ namespace Arus.Kafka;
 /// <typeparam name="TResponse">The type of the response.</typeparam>
 /// <param name="groupIdOf">The group of a request.</param>
 /// <param name="fail">The response to a request that failed.</param>
+/// <param name="check">What is wrong with a request of a version, before its group is looked at.</param>
 internal abstract class GroupHandler<TRequest, TResponse>(
     IGrainFactory grains, Func<TRequest, string> groupIdOf, Func<IGroupGrain, TRequest, KafkaRequestContext, Task<TResponse>> ask,
-    Func<TRequest, ErrorCode, TResponse> fail) : ApiHandler<TRequest>(ApiScope.Coordinator)
+    Func<TRequest, ErrorCode, TResponse> fail, Func<TRequest, short, ErrorCode>? check = null) : ApiHandler<TRequest>(ApiScope.Coordinator)
     where TRequest : IApiRequest<TRequest, TResponse>
     where TResponse : class, IApiMessage<TResponse>
 {
-    protected sealed override async Task<IApiMessage?> HandleAsync(TRequest request, KafkaRequestContext context) =>
-        GroupId.IsValid(groupIdOf(request))
-            ? await ask(grains.GetGrain<IGroupGrain>(groupIdOf(request)), request, context)
+    protected sealed override async Task<IApiMessage?> HandleAsync(TRequest request, KafkaRequestContext context)
+    {
+        ErrorCode error = check?.Invoke(request, context.Version) ?? ErrorCode.None;
+        return error != ErrorCode.None ? fail(request, error)
+            : GroupId.CanHaveMembers(groupIdOf(request)) ? await ask(grains.GetGroup(groupIdOf(request)), request, context)
             : fail(request, ErrorCode.InvalidGroupId);
+    }
 
     protected sealed override IApiMessage Fail(TRequest request, ErrorCode error, string message) => fail(request, error);
 
@@ -28,16 +32,32 @@ internal abstract class GroupHandler<TRequest, TResponse>(
 internal sealed class JoinGroupHandler(IGrainFactory grains) : GroupHandler<JoinGroupRequest, JoinGroupResponse>(
     grains,
     static request => request.GroupId,
-    static (group, request, context) => group.JoinAsync(
-        request, new Caller(context.ClientId, $"/{context.Connection.RemoteAddress}", context.Version), context.Closed),
-    static (request, error) => new() { ErrorCode = error, ProtocolName = "", MemberId = request.MemberId });
+    static async (group, request, context) =>
+    {
+        JoinGroupResponse response = await group.JoinAsync(
+            request, new Caller(context.ClientId, $"/{context.Connection.RemoteAddress}", context.Version), context.Closed);
+        response.ProtocolName ??= context.Version < MinVersionWithoutProtocolName ? "" : null;
+        return response;
+    },
+    static (request, error) => new() { ErrorCode = error, ProtocolName = "", MemberId = request.MemberId })
+{
+    /// <summary>An error has no protocol; before this version its name could not be null.</summary>
+    private const short MinVersionWithoutProtocolName = 7;
+}
 
 /// <summary>Submits the leader's assignments and returns this member's; answered when the leader has submitted them.</summary>
 internal sealed class SyncGroupHandler(IGrainFactory grains) : GroupHandler<SyncGroupRequest, SyncGroupResponse>(
     grains,
     static request => request.GroupId,
     static (group, request, context) => group.SyncAsync(request, context.Closed),
-    static (_, error) => new() { ErrorCode = error });
+    static (_, error) => new() { ErrorCode = error },
+    static (request, version) => version >= MinVersionWithProtocol && (request.ProtocolType is null || request.ProtocolName is null)
+        ? ErrorCode.InconsistentGroupProtocol
+        : ErrorCode.None)
+{
+    /// <summary>Since this version a member says under which protocol it syncs (KIP-559).</summary>
+    private const short MinVersionWithProtocol = 5;
+}
 
 /// <summary>Keeps a member in its group.</summary>
 internal sealed class HeartbeatHandler(IGrainFactory grains) : GroupHandler<HeartbeatRequest, HeartbeatResponse>(
@@ -59,10 +79,3 @@ internal sealed class LeaveGroupHandler(IGrainFactory grains) : GroupHandler<Lea
         return new LeaveGroupResponse { ErrorCode = (await group.LeaveAsync(request)).Members[0].ErrorCode };
     }
 }
-
-/// <summary>Deletes committed offsets of topics that no member of the group is subscribed to.</summary>
-internal sealed class OffsetDeleteHandler(IGrainFactory grains) : GroupHandler<OffsetDeleteRequest, OffsetDeleteResponse>(
-    grains,
-    static request => request.GroupId,
-    static (group, request, _) => group.DeleteOffsetsAsync(request),
-    static (_, error) => new() { ErrorCode = error });

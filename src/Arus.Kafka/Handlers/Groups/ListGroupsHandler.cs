@@ -54,7 +54,7 @@ internal sealed class ListGroupsHandler : ApiHandler<ListGroupsRequest>
     {
         try
         {
-            return (await _grains.GetGrain<IGroupGrain>(groupId).DescribeAsync(new() { Groups = [groupId] })).Groups[0];
+            return (await _grains.GetGroup(groupId).DescribeAsync(new() { Groups = [groupId] })).Groups[0];
         }
         catch (Exception exception)
         {

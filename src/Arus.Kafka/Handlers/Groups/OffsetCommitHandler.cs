@@ -18,9 +18,8 @@ internal sealed class OffsetCommitHandler(IGrainFactory grains, TopicCache topic
         for (int t = 0; t < request.Topics.Length; t++)
         {
             TopicRequest requested = request.Topics[t];
-            (TopicDescription? topic, ErrorCode error) = !GroupId.IsValid(request.GroupId)
-                ? (null, ErrorCode.InvalidGroupId)
-                : await topicCache.ResolveAsync(requested.Name, context.Version >= 10 ? requested.TopicId : null, context);
+            (TopicDescription? topic, ErrorCode error) =
+                await topicCache.ResolveAsync(requested.Name, context.Version >= 10 ? requested.TopicId : null, context);
             bool Exists(int partition) => (uint)partition < (uint)(topic?.Partitions.Length ?? 0);
             PartitionResponse[] partitions = Array.ConvertAll(requested.Partitions, partition => new PartitionResponse
             {
@@ -46,16 +45,22 @@ internal sealed class OffsetCommitHandler(IGrainFactory grains, TopicCache topic
             ErrorCode[] errors = await context.TryAsync(
                 request.GroupId, () => CommitAsync(request, [.. ids]), (error, _) => [.. Enumerable.Repeat(error, slots.Count)]);
             for (int i = 0; i < errors.Length; i++)
-                slots[i].ErrorCode = context.Version >= 10 ? errors[i] : GrainFailure.ToErrorByName(errors[i]);
+                slots[i].ErrorCode = ToVersion(errors[i], context.Version);
         }
 
         return response;
     }
 
+    /// <summary>An unknown group is an error of its own since version 9 (KIP-848).</summary>
+    private static ErrorCode ToVersion(ErrorCode error, short version) =>
+        error == ErrorCode.GroupIdNotFound && version < 9 ? ErrorCode.IllegalGeneration
+        : version < 10 ? GrainFailure.ToErrorByName(error)
+        : error;
+
     private async Task<ErrorCode[]> CommitAsync(OffsetCommitRequest request, Guid[] topicIds)
     {
         OffsetCommitResponse response =
-            await grains.GetGrain<IGroupGrain>(request.GroupId).CommitOffsetsAsync(request, request.RetentionTimeMs, topicIds);
+            await grains.GetGroup(request.GroupId).CommitOffsetsAsync(request, request.RetentionTimeMs, topicIds);
         return [.. response.Topics.SelectMany(topic => topic.Partitions).Select(partition => partition.ErrorCode)];
     }
 }

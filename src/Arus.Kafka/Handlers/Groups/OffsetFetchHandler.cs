@@ -83,11 +83,10 @@ internal sealed class OffsetFetchHandler(IGrainFactory grains, TopicCache topicC
         return response;
     }
 
-    private async Task<GroupResponse> FetchAsync(GroupRequest request, KafkaRequestContext context) => !GroupId.IsValid(request.GroupId)
-        ? new GroupResponse { GroupId = request.GroupId, ErrorCode = ErrorCode.InvalidGroupId }
-        : await context.TryAsync(
+    private async Task<GroupResponse> FetchAsync(GroupRequest request, KafkaRequestContext context) =>
+        await context.TryAsync(
             request.GroupId,
-            async () => (await grains.GetGrain<IGroupGrain>(request.GroupId).FetchOffsetsAsync(new() { Groups = [request] })).Groups[0],
+            async () => (await grains.GetGroup(request.GroupId).FetchOffsetsAsync(new() { Groups = [request] })).Groups[0],
             (error, _) => new GroupResponse { GroupId = request.GroupId, ErrorCode = error });
 
     private static TopicResponse Fail(TopicRequest topic, ErrorCode error) => new()

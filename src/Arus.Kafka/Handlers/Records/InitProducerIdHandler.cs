@@ -15,7 +15,8 @@ internal sealed class InitProducerIdHandler(IGrainFactory grains)
 
     protected override async Task<IApiMessage?> HandleAsync(InitProducerIdRequest request, KafkaRequestContext context) =>
         request.TransactionalId is { } transactionalId
-            ? Fail(request, transactionalId.Length == 0 ? ErrorCode.InvalidRequest : ErrorCode.TransactionalIdAuthorizationFailed, "")
+            ? Fail(request, transactionalId.Length == 0 ? ErrorCode.InvalidRequest : ErrorCode.UnsupportedVersion, "")
+            : request.ProducerId == -1 != (request.ProducerEpoch == -1) ? Fail(request, ErrorCode.InvalidRequest, "")
             : new InitProducerIdResponse { ProducerId = await NextAsync(), ProducerEpoch = 0 };
 
     protected override IApiMessage Fail(InitProducerIdRequest request, ErrorCode error, string message) =>

@@ -20,11 +20,13 @@ public sealed class GroupHandlerTests
         FindCoordinatorResponse several = await connection.CallAsync<FindCoordinatorResponse>(
             new FindCoordinatorRequest { CoordinatorKeys = ["mine", "lost", ""] }, 4);
         Assert.Equal(
-            [ErrorCode.None, ErrorCode.CoordinatorNotAvailable, ErrorCode.InvalidGroupId],
+            [ErrorCode.None, ErrorCode.CoordinatorNotAvailable, ErrorCode.None],
             several.Coordinators.Select(found => found.ErrorCode));
         FindCoordinatorResponse transaction = await connection.CallAsync<FindCoordinatorResponse>(
             new FindCoordinatorRequest { Key = "tx-1", KeyType = 1 }, 2);
+        Assert.Equal(ErrorCode.UnsupportedVersion, transaction.ErrorCode);
         Assert.Contains("tx-1", transaction.ErrorMessage, StringComparison.Ordinal);
+        Assert.Equal("", several.Coordinators[0].ErrorMessage);
     }
 
     [Fact]
@@ -156,24 +158,142 @@ public sealed class GroupHandlerTests
     }
 
     [Theory]
-    [InlineData("")]
-    [InlineData(" \t")]
-    public async Task A_blank_group_id_is_refused(string blank)
+    [InlineData("", ErrorCode.InvalidGroupId)]
+    [InlineData(" \t", ErrorCode.UnknownMemberId)]
+    public async Task A_group_with_members_has_an_id_which_may_be_blank(string blank, ErrorCode expected)
     {
         await using var kafka = new KafkaHarness();
         TestConnection connection = kafka.Connect();
+        var join = new JoinGroupRequest
+        {
+            GroupId = blank, MemberId = "m", SessionTimeoutMs = 10_000, ProtocolType = "consumer", Protocols = [new() { Name = "range" }],
+        };
         ErrorCode[] errors =
         [
             (await connection.CallAsync<HeartbeatResponse>(new HeartbeatRequest { GroupId = blank, MemberId = "m" }, 3)).ErrorCode,
-            (await connection.CallAsync<JoinGroupResponse>(new JoinGroupRequest { GroupId = blank, MemberId = "m" }, 5)).ErrorCode,
+            (await connection.CallAsync<JoinGroupResponse>(join, 5)).ErrorCode,
             (await connection.CallAsync<SyncGroupResponse>(new SyncGroupRequest { GroupId = blank, MemberId = "m" }, 3)).ErrorCode,
             (await connection.CallAsync<LeaveGroupResponse>(new LeaveGroupRequest { GroupId = blank, MemberId = "m" }, 2)).ErrorCode,
-            (await connection.CallAsync<FindCoordinatorResponse>(new FindCoordinatorRequest { Key = blank }, 2)).ErrorCode,
-            (await connection.CallAsync<OffsetDeleteResponse>(new OffsetDeleteRequest { GroupId = blank }, 0)).ErrorCode,
-            (await connection.CallAsync<DescribeGroupsResponse>(new DescribeGroupsRequest { Groups = [blank] }, 3)).Groups[0].ErrorCode,
-            (await connection.CallAsync<DeleteGroupsResponse>(new DeleteGroupsRequest { GroupsNames = [blank] }, 1)).Results[0].ErrorCode,
         ];
-        Assert.All(errors, error => Assert.Equal(ErrorCode.InvalidGroupId, error));
+        Assert.All(errors, error => Assert.Equal(expected, error));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData(" \t")]
+    public async Task Offsets_are_committed_under_a_blank_group_id(string blank)
+    {
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        TestConnection connection = kafka.Connect();
+        var commit = new OffsetCommitRequest
+        {
+            GroupId = blank, Topics = [new() { Name = "topic", Partitions = [new() { CommittedOffset = 5 }] }],
+        };
+        Assert.Equal(ErrorCode.None, (await connection.CallAsync<OffsetCommitResponse>(commit, 9)).Topics[0].Partitions[0].ErrorCode);
+        OffsetFetchResponse fetched = await connection.CallAsync<OffsetFetchResponse>(
+            new OffsetFetchRequest { Groups = [new() { GroupId = blank, Topics = null }] }, 9);
+        Assert.Equal(5, fetched.Groups[0].Topics[0].Partitions[0].CommittedOffset);
+        DescribeGroupsResponse described = await connection.CallAsync<DescribeGroupsResponse>(
+            new DescribeGroupsRequest { Groups = [blank] }, 6);
+        Assert.Equal((ErrorCode.None, "Empty"), (described.Groups[0].ErrorCode, described.Groups[0].GroupState));
+        FindCoordinatorResponse found = await connection.CallAsync<FindCoordinatorResponse>(new FindCoordinatorRequest { Key = blank }, 2);
+        Assert.Equal(ErrorCode.None, found.ErrorCode);
+        Assert.Equal([ErrorCode.None, ErrorCode.GroupIdNotFound], [await DeleteAsync(), await DeleteAsync()]);
+
+        async Task<ErrorCode> DeleteAsync() => (await connection.CallAsync<DeleteGroupsResponse>(
+            new DeleteGroupsRequest { GroupsNames = [blank] }, 3)).Results[0].ErrorCode;
+    }
+
+    [Fact]
+    public async Task A_group_is_deleted_once_that_is_named_twice()
+    {
+        await using var kafka = new KafkaHarness();
+        await kafka.Cluster.Group("g").CommitAsync(new("topic", 0), 1);
+        DeleteGroupsResponse response = await kafka.Connect().CallAsync<DeleteGroupsResponse>(
+            new DeleteGroupsRequest { GroupsNames = ["g", "g"] }, 3);
+        Assert.Equal(("g", ErrorCode.None), Assert.Single(response.Results.Select(result => (result.GroupId, result.ErrorCode))));
+    }
+
+    [Fact]
+    public async Task What_may_be_done_to_a_group_is_told_of_one_that_exists()
+    {
+        await using var kafka = new KafkaHarness();
+        await kafka.Cluster.Group("g").CommitAsync(new("topic", 0), 1);
+        TestConnection connection = kafka.Connect();
+        var request = new DescribeGroupsRequest { Groups = ["g", "no"], IncludeAuthorizedOperations = true };
+        DescribeGroupsResponse response = await connection.CallAsync<DescribeGroupsResponse>(request, 6);
+        Assert.Equal([3400, int.MinValue], response.Groups.Select(group => group.AuthorizedOperations));
+        response = await connection.CallAsync<DescribeGroupsResponse>(request, 5);
+        Assert.Equal([3400, 3400], response.Groups.Select(group => group.AuthorizedOperations));
+    }
+
+    [Fact]
+    public async Task OffsetDelete_refuses_topics_and_partitions_that_are_not_there_each_by_itself()
+    {
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 2);
+        await kafka.Cluster.Group("g").CommitAsync(new("topic", 0), 7);
+        TestConnection connection = kafka.Connect();
+        var request = new OffsetDeleteRequest
+        {
+            GroupId = "g",
+            Topics =
+            [
+                new() { Name = "no", Partitions = [new() { PartitionIndex = 0 }] },
+                new() { Name = "topic", Partitions = [new() { PartitionIndex = 9 }, new() { PartitionIndex = 0 }] },
+                new() { Name = "topic", Partitions = [] },
+            ],
+        };
+        OffsetDeleteResponse response = await connection.CallAsync<OffsetDeleteResponse>(request, 0);
+        Assert.Equal(
+            [
+                ("no", 0, ErrorCode.UnknownTopicOrPartition), ("topic", 9, ErrorCode.UnknownTopicOrPartition),
+                ("topic", 0, ErrorCode.None),
+            ],
+            response.Topics.SelectMany(
+                topic => topic.Partitions, (topic, partition) => (topic.Name, partition.PartitionIndex, partition.ErrorCode)));
+        Assert.Equal(-1, kafka.Cluster.Group("g").CommittedOffset(new("topic", 0)));
+        request.GroupId = "no";
+        Assert.Equal(ErrorCode.GroupIdNotFound, (await connection.CallAsync<OffsetDeleteResponse>(request, 0)).ErrorCode);
+    }
+
+    [Theory]
+    [InlineData(8, ErrorCode.IllegalGeneration)]
+    [InlineData(9, ErrorCode.GroupIdNotFound)]
+    public async Task A_commit_in_a_generation_of_no_group_says_so_since_version_9(short version, ErrorCode expected)
+    {
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        var commit = new OffsetCommitRequest
+        {
+            GroupId = "no", GenerationIdOrMemberEpoch = 1,
+            Topics = [new() { Name = "topic", Partitions = [new() { CommittedOffset = 5 }] }],
+        };
+        OffsetCommitResponse response = await kafka.Connect().CallAsync<OffsetCommitResponse>(commit, version);
+        Assert.Equal(expected, response.Topics[0].Partitions[0].ErrorCode);
+    }
+
+    [Theory]
+    [InlineData(null, "range")]
+    [InlineData("consumer", null)]
+    public async Task A_member_says_under_which_protocol_it_syncs(string? type, string? name)
+    {
+        await using var kafka = new KafkaHarness();
+        TestConnection connection = kafka.Connect();
+        var request = new SyncGroupRequest { GroupId = "g", MemberId = "m", ProtocolType = type, ProtocolName = name };
+        Assert.Equal(ErrorCode.InconsistentGroupProtocol, (await connection.CallAsync<SyncGroupResponse>(request, 5)).ErrorCode);
+        Assert.Equal(ErrorCode.UnknownMemberId, (await connection.CallAsync<SyncGroupResponse>(request, 4)).ErrorCode);
+    }
+
+    [Fact]
+    public async Task A_join_that_failed_has_no_protocol()
+    {
+        await using var kafka = new KafkaHarness();
+        TestConnection connection = kafka.Connect();
+        var request = new JoinGroupRequest { GroupId = "g", SessionTimeoutMs = 1, ProtocolType = "consumer" };
+        Assert.Equal("", (await connection.CallAsync<JoinGroupResponse>(request, 6)).ProtocolName);
+        Assert.Null((await connection.CallAsync<JoinGroupResponse>(request, 7)).ProtocolName);
     }
 
     [Fact]

@@ -135,6 +135,11 @@ public sealed class ProduceTests
         Assert.Equal(1, kafka.Cluster.ProducerBlocks);
         InitProducerIdResponse refused = await connection.CallAsync<InitProducerIdResponse>(
             new InitProducerIdRequest { TransactionalId = "t" }, 4);
-        Assert.Equal(ErrorCode.TransactionalIdAuthorizationFailed, refused.ErrorCode);
+        Assert.Equal(ErrorCode.UnsupportedVersion, refused.ErrorCode);
+        foreach (InitProducerIdRequest half in new InitProducerIdRequest[] { new() { ProducerId = 5 }, new() { ProducerEpoch = 0 } })
+        {
+            InitProducerIdResponse response = await connection.CallAsync<InitProducerIdResponse>(half, 4);
+            Assert.Equal((ErrorCode.InvalidRequest, -1L), (response.ErrorCode, response.ProducerId));
+        }
     }
 }

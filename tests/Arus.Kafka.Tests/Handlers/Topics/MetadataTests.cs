@@ -146,7 +146,8 @@ public sealed class MetadataTests
         await using var kafka = new KafkaHarness();
         Guid id = kafka.Cluster.AddTopic("topic", 1).Id;
         kafka.Cluster.AddTopic("other", 1);
-        MetadataResponse.MetadataTopic topic = Assert.Single(await AskAsync(kafka, new() { Name = name, TopicId = id }));
+        MetadataResponse.MetadataTopic topic = Assert.Single(
+            await AskAsync(kafka, new MetadataRequest.MetadataRequestTopic { Name = name, TopicId = id }));
         Assert.Equal((ErrorCode.None, "topic", id), (topic.ErrorCode, topic.Name, topic.TopicId));
     }
 
