@@ -46,6 +46,10 @@ public interface IPartitionGrain : IGrainWithStringKey
     [Alias("Describe"), AlwaysInterleave]
     Task<PartitionDescription> DescribeAsync();
 
+    /// <summary>The idempotent producers that the partition remembers.</summary>
+    [Alias("DescribeProducers"), AlwaysInterleave]
+    Task<PartitionProducers> DescribeProducersAsync(Guid topicId = default);
+
     /// <summary>The topic's configuration changed: read it again.</summary>
     [Alias("Reconfigure")]
     Task ReconfigureAsync();
@@ -146,6 +150,14 @@ public sealed record EpochEndResponse(ErrorCode Error, int LeaderEpoch = -1, lon
 
 [GenerateSerializer, Immutable, Alias("arus.DeleteRecordsResponse")]
 public sealed record DeleteRecordsResponse(ErrorCode Error, long LogStartOffset = -1);
+
+[GenerateSerializer, Immutable, Alias("arus.PartitionProducers")]
+public sealed record PartitionProducers(ErrorCode Error, ProducerDescription[] Producers);
+
+/// <param name="LastSequence">Of its last batch; -1 when it has none in this epoch.</param>
+/// <param name="LastTimestamp">The greatest of its last batch, Unix milliseconds; -1 without one.</param>
+[GenerateSerializer, Immutable, Alias("arus.ProducerDescription")]
+public readonly record struct ProducerDescription(long ProducerId, short Epoch, int LastSequence, long LastTimestamp);
 
 /// <param name="Leader">The broker id of the silo that answers.</param>
 /// <param name="SizeBytes">Of the log's segments.</param>

@@ -91,6 +91,7 @@ public enum ErrorCode : short
     ResourceNotFound = 91,
     DuplicateResource = 92,
     UnacceptableCredential = 93,
+    InvalidUpdateVersion = 95,
     UnknownTopicId = 100,
     DuplicateBrokerRegistration = 101,
     BrokerIdNotRegistered = 102,

@@ -16,6 +16,7 @@ namespace Arus.Storage.Rows;
 /// </remarks>
 public sealed class RowPartitionLog : IPartitionLog
 {
+    private readonly ProducerStateManager _producers = new();
     private readonly RowLogContext _log;
     private readonly RowStore _store;
     private readonly RowList _rows = new();
@@ -29,7 +30,7 @@ public sealed class RowPartitionLog : IPartitionLog
 
     private RowPartitionLog(TopicPartition partition, ISegmentRowStore store, TopicConfig config, RowLogOptions options)
     {
-        var producers = new ProducerStateManager();
+        ProducerStateManager producers = _producers;
         _log = new RowLogContext(partition, options, config);
         _store = new RowStore(partition, store, options);
         _leadership = new RowLeadership(_log, _store, _rows, producers);
@@ -109,6 +110,8 @@ public sealed class RowPartitionLog : IPartitionLog
     public ValueTask<LogMaintenanceResult> MaintainAsync(CancellationToken cancellationToken = default) =>
         _log.MaintainAsync(
             () => _operations.RunAsync(_retention.ApplyAsync), () => _cleaner.CleanAsync(cancellationToken), cancellationToken);
+
+    public ValueTask<LogProducer[]> DescribeProducersAsync() => new(_operations.RunAsync(() => Task.FromResult(_producers.Describe())));
 
     /// <summary>Nothing to do: what is acknowledged is in the store.</summary>
     public ValueTask FlushAsync() => ValueTask.CompletedTask;

@@ -95,6 +95,9 @@ public interface IPartitionLog : IAsyncDisposable
     /// </summary>
     ValueTask<LogMaintenanceResult> MaintainAsync(CancellationToken cancellationToken = default);
 
+    /// <summary>The idempotent producers that the log remembers; the one that was silent for longest first.</summary>
+    ValueTask<LogProducer[]> DescribeProducersAsync();
+
     /// <summary>Completes when all that was appended before is on stable storage, whatever the flush policy.</summary>
     ValueTask FlushAsync();
 
@@ -130,6 +133,10 @@ public interface IPartitionLogProvider : IAsyncDisposable
     /// <exception cref="LogException">It cannot be deleted; the message says why. It can be tried again.</exception>
     ValueTask DeleteAsync(TopicPartition partition, Guid topicId);
 }
+
+/// <param name="LastSequence">Of its last batch; -1 when it has none in this epoch.</param>
+/// <param name="LastTimestamp">The greatest of its last batch, Unix milliseconds; -1 without one.</param>
+public readonly record struct LogProducer(long ProducerId, short Epoch, int LastSequence, long LastTimestamp);
 
 /// <summary>Who appends, which decides what is checked.</summary>
 public enum AppendOrigin

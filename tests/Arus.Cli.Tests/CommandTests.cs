@@ -16,6 +16,20 @@ public sealed class CommandTests
         Assert.Equal("1000", cluster.Topics["visits"].Configs["retention.ms"]);
     }
 
+    [Theory]
+    [InlineData("5", 5)]
+    [InlineData("-1", 9)]
+    public async Task Records_are_deleted_before_an_offset(string before, long start)
+    {
+        var cluster = new FakeCluster();
+        var partition = new TopicPartition("visits", 2);
+        cluster.Logs[partition] = (1, 9);
+        var (code, output, _) = await cluster.RunAsync("topic", "delete-records", "visits", "--partition", "2", "--before", before);
+        Assert.Equal(ExitCode.Success, code);
+        Assert.Contains($"visits-2 begins at offset {start} now", output);
+        Assert.Equal((start, 9), cluster.Logs[partition]);
+    }
+
     [Fact]
     public async Task A_refusal_names_its_code_and_fails()
     {
@@ -40,6 +54,7 @@ public sealed class CommandTests
     [InlineData("topic", "create", "t", "--partitions", "many")]
     [InlineData("topic", "create", "t", "--config", "retention.ms")]
     [InlineData("topic", "alter", "t")]
+    [InlineData("topic", "delete-records", "t", "--partition", "0")]
     [InlineData("group", "reset-offsets", "g", "--topic", "t", "--to", "yesterday-ish")]
     [InlineData("consume", "t", "--group", "g", "--exit-at-end")]
     [InlineData("consume", "t", "--format", "xml")]

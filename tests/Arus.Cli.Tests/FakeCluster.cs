@@ -119,8 +119,13 @@ internal sealed class FakeCluster : IConnector, IConnection, IArusClient, IArusA
     public Task<TopicDescription> CreatePartitionsAsync(string topic, int totalCount, CancellationToken cancellationToken = default) =>
         throw new NotSupportedException();
 
-    public Task<long> DeleteRecordsAsync(TopicPartition partition, long beforeOffset, CancellationToken cancellationToken = default) =>
-        throw new NotSupportedException();
+    public Task<long> DeleteRecordsAsync(TopicPartition partition, long beforeOffset, CancellationToken cancellationToken = default)
+    {
+        (long first, long end) = Logs[partition];
+        long start = beforeOffset == -1 ? end : Math.Max(first, beforeOffset);
+        Logs[partition] = (start, end);
+        return Task.FromResult(start);
+    }
 
     public Task<IReadOnlyList<string>> ListGroupsAsync(CancellationToken cancellationToken = default) => throw new NotSupportedException();
 

@@ -39,6 +39,8 @@ public sealed class ServedApiTests
         [ApiKey.IncrementalAlterConfigs] = (0, 1),
         [ApiKey.ListConfigResources] = (0, 1),
         [ApiKey.DescribeLogDirs] = (1, 5),
+        [ApiKey.UpdateFeatures] = (0, 2),
+        [ApiKey.DescribeProducers] = (0, 0),
         [ApiKey.DescribeCluster] = (0, 2),
     };
 

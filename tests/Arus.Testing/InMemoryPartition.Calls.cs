@@ -91,6 +91,8 @@ public sealed partial class InMemoryPartition : IPartitionGrain
 
     public Task<PartitionDescription> DescribeAsync() => AskAsync(leader => Task.FromResult(leader.Describe(brokerId: 1)));
 
+    public Task<PartitionProducers> DescribeProducersAsync(Guid topicId) => AskAsync(leader => leader.DescribeProducersAsync());
+
     public Task ReconfigureAsync() => Task.CompletedTask;
 
     public Task DeleteAsync(Guid topicId) => Log.DeleteAsync().AsTask();

@@ -11,6 +11,7 @@ internal static class TopicCommands
     public static Command Build(Application application) => new("topic", "Create, list, describe, alter and delete topics.")
     {
         Create(application), List(application), Describe(application), Alter(application), Delete(application),
+        DeleteRecords(application),
     };
 
     private static Command Create(Application application)
@@ -102,4 +103,18 @@ internal static class TopicCommands
             await run.Admin.DeleteTopicAsync(run.Get(Name), run.Cancellation);
             run.Terminal.Error.WriteLine($"Topic {run.Get(Name)} deleted.");
         });
+
+    private static Command DeleteRecords(Application application)
+    {
+        Option<int> partition = new("--partition", "-p") { Description = "which partition", Required = true };
+        Option<long> before =
+            new("--before") { Description = "the first offset to keep; -1 to delete all records that there are", Required = true };
+        var command = new Command("delete-records", "Delete a partition's records before an offset.") { Name, partition, before };
+        return application.Connected(command, async run =>
+        {
+            var named = new TopicPartition(run.Get(Name), run.Get(partition));
+            long start = await run.Admin.DeleteRecordsAsync(named, run.Get(before), run.Cancellation);
+            run.Write(new { named.Topic, named.Partition, LogStartOffset = start }, $"{named} begins at offset {start} now.");
+        });
+    }
 }

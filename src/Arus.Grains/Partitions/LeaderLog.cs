@@ -117,6 +117,11 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
         return new DeleteRecordsResponse(deleted.Error, deleted.LogStartOffset);
     }
 
+    public async Task<PartitionProducers> DescribeProducersAsync() => new(
+        ErrorCode.None,
+        Array.ConvertAll(await Log.DescribeProducersAsync(), producer => new ProducerDescription(
+            producer.ProducerId, producer.Epoch, producer.LastSequence, producer.LastTimestamp)));
+
     public PartitionDescription Describe(int brokerId) => new(
         ErrorCode.None, brokerId, LeaderEpoch, Log.LogStartOffset, Log.HighWatermark, Log.LogEndOffset, Log.SizeBytes, Log.SegmentCount);
 

@@ -89,6 +89,9 @@ internal sealed class PartitionGrain(
         static (leader, epochs, _) => Task.FromResult(leader.GetEpochEnd(epochs.currentLeaderEpoch, epochs.leaderEpoch)),
         static error => new EpochEndResponse(error));
 
+    public Task<PartitionProducers> DescribeProducersAsync(Guid topicId) => ReadAsync(
+        0, topicId, static (leader, _, _) => leader.DescribeProducersAsync(), static error => new PartitionProducers(error, []));
+
     public Task<PartitionDescription> DescribeAsync() => Task.FromResult(TryGetLeader(out LeaderLog? leader)
         ? leader.Describe(broker.BrokerId)
         : new PartitionDescription(_rejection.Error, -1, -1, -1, -1, -1, 0, 0));

@@ -32,7 +32,7 @@ internal sealed class HandlerRegistry
         typeof(MetadataHandler), typeof(CreateTopicsHandler), typeof(DeleteTopicsHandler), typeof(CreatePartitionsHandler),
         typeof(DescribeTopicPartitionsHandler), typeof(DescribeConfigsHandler), typeof(AlterConfigsHandler),
         typeof(IncrementalAlterConfigsHandler), typeof(ListConfigResourcesHandler),
-        typeof(DescribeClusterHandler), typeof(DescribeLogDirsHandler),
+        typeof(DescribeClusterHandler), typeof(DescribeLogDirsHandler), typeof(UpdateFeaturesHandler), typeof(DescribeProducersHandler),
     ];
 
     /// <summary>The versions that ApiVersions names, by API key.</summary>

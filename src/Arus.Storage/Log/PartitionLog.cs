@@ -101,6 +101,8 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
         _log.MaintainAsync(
             () => _operations.RunAsync(Retention.Apply), () => Cleaner.CleanAsync(cancellationToken), cancellationToken);
 
+    public ValueTask<LogProducer[]> DescribeProducersAsync() => new(_operations.RunAsync(_producers.Describe));
+
     public ValueTask FlushAsync() =>
         new(_operations.RunAsync(() =>
         {

@@ -27,6 +27,10 @@ internal sealed class ProducerStateManager(
     /// <summary>The one that was silent for longest first.</summary>
     public IEnumerable<KeyValuePair<long, ProducerState>> All => _byUse ?? Enumerable.Empty<KeyValuePair<long, ProducerState>>();
 
+    public LogProducer[] Describe() => [.. All.Select(producer => new LogProducer(
+        producer.Key, producer.Value.Epoch, producer.Value.LastSequence,
+        producer.Value.Batches is [.., var last] ? last.Timestamp : -1))];
+
     /// <summary>
     /// Checks the sequence of a client's batch, and adds the batches of an entry that is to be appended to their producers.
     /// </summary>

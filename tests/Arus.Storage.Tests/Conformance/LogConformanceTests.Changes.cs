@@ -155,6 +155,20 @@ public abstract partial class LogConformanceTests
     }
 
     [Fact]
+    public async Task Producers_are_described_with_their_last_batch()
+    {
+        IPartitionLog log = await host.OpenAsync();
+        Assert.Empty(await log.DescribeProducersAsync());
+        await log.MustAppendAsync(Batches.Idempotent(7, 0, 0));
+        await log.MustAppendAsync(Batches.Idempotent(9, 3, 5, count: 2));
+        await log.MustAppendAsync(Batches.Idempotent(7, 1, 0));
+        Assert.Equal(
+            [(9L, 3, 6), (7L, 1, 0)],
+            (await log.DescribeProducersAsync()).Select(producer => (producer.ProducerId, (int)producer.Epoch, producer.LastSequence)));
+        Assert.All(await log.DescribeProducersAsync(), producer => Assert.True(producer.LastTimestamp >= Batches.Time));
+    }
+
+    [Fact]
     public async Task Truncation_takes_producers_back()
     {
         IPartitionLog log = await host.OpenAsync(LogExtensions.Config(("internal.segment.bytes", "1024")));

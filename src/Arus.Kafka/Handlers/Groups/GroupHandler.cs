@@ -18,9 +18,16 @@ internal abstract class GroupHandler<TRequest, TResponse>(
     protected sealed override async Task<IApiMessage?> HandleAsync(TRequest request, KafkaRequestContext context)
     {
         ErrorCode error = check?.Invoke(request, context.Version) ?? ErrorCode.None;
-        return error != ErrorCode.None ? fail(request, error)
+        TResponse response = error != ErrorCode.None ? fail(request, error)
             : GroupId.CanHaveMembers(groupIdOf(request)) ? await ask(grains.GetGroup(groupIdOf(request)), request, context)
             : fail(request, ErrorCode.InvalidGroupId);
+        Adapt(response, context.Version);
+        return response;
+    }
+
+    /// <summary>Changes a response to what its version can say.</summary>
+    protected virtual void Adapt(TResponse response, short version)
+    {
     }
 
     protected sealed override IApiMessage Fail(TRequest request, ErrorCode error, string message) => fail(request, error);
@@ -32,17 +39,20 @@ internal abstract class GroupHandler<TRequest, TResponse>(
 internal sealed class JoinGroupHandler(IGrainFactory grains) : GroupHandler<JoinGroupRequest, JoinGroupResponse>(
     grains,
     static request => request.GroupId,
-    static async (group, request, context) =>
-    {
-        JoinGroupResponse response = await group.JoinAsync(
-            request, new Caller(context.ClientId, $"/{context.Connection.RemoteAddress}", context.Version), context.Closed);
-        response.ProtocolName ??= context.Version < MinVersionWithoutProtocolName ? "" : null;
-        return response;
-    },
+    static (group, request, context) => group.JoinAsync(
+        request, new Caller(context.ClientId, $"/{context.Connection.RemoteAddress}", context.Version), context.Closed),
     static (request, error) => new() { ErrorCode = error, ProtocolName = "", MemberId = request.MemberId })
 {
     /// <summary>An error has no protocol; before this version its name could not be null.</summary>
     private const short MinVersionWithoutProtocolName = 7;
+
+    protected override void Adapt(JoinGroupResponse response, short version)
+    {
+        if (version < MinVersionWithoutProtocolName)
+            response.ProtocolName ??= "";
+        else if (response.ErrorCode != ErrorCode.None)
+            response.ProtocolName = null;
+    }
 }
 
 /// <summary>Submits the leader's assignments and returns this member's; answered when the leader has submitted them.</summary>

@@ -25,6 +25,22 @@ public sealed class ClusterTests
     }
 
     [Fact]
+    public async Task A_feature_that_is_not_there_is_not_updated()
+    {
+        await using var kafka = new KafkaHarness();
+        TestConnection connection = kafka.Connect();
+        var request = new UpdateFeaturesRequest { FeatureUpdates = [new() { Feature = "no.such", MaxVersionLevel = 1 }] };
+        for (short version = 0; version <= 2; version++)
+        {
+            UpdateFeaturesResponse response = await connection.CallAsync<UpdateFeaturesResponse>(request, version);
+            Assert.Equal(ErrorCode.InvalidUpdateVersion, response.ErrorCode);
+            Assert.Contains("'no.such'", response.ErrorMessage, StringComparison.Ordinal);
+        }
+
+        Assert.Equal(ErrorCode.None, (await connection.CallAsync<UpdateFeaturesResponse>(new UpdateFeaturesRequest(), 2)).ErrorCode);
+    }
+
+    [Fact]
     public async Task DescribeLogDirs_answers_for_the_partitions_that_this_broker_leads()
     {
         await using var kafka = new KafkaHarness();

@@ -1,3 +1,4 @@
+using Arus.Compression;
 using Arus.Grains;
 using Arus.Protocol;
 
@@ -122,6 +123,31 @@ public sealed class ProduceTests
         kafka.Cluster.Partition("topic", 0).Refuse = null;
         await connection.CallAsync<ProduceResponse>(Messages.Produce("topic", 0, Messages.Batch("x")), 9);
         Assert.Equal(2, kafka.Cluster.Topic("topic").Describes);
+    }
+
+    [Fact]
+    public async Task The_producers_of_a_partition_are_described()
+    {
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", 1);
+        using var builder = new RecordBatchBuilder();
+        builder.Append(1_000, null, new byte[] { 1 });
+        kafka.Cluster.Partition("topic", 0).Put(
+            builder.Build(new RecordBatchOptions { ProducerId = 7, ProducerEpoch = 2, BaseSequence = 0 }).Span);
+        var request = new DescribeProducersRequest
+        {
+            Topics = [new() { Name = "topic", PartitionIndexes = [0, 9] }, new() { Name = "", PartitionIndexes = [0] }],
+        };
+        DescribeProducersResponse response = await kafka.Connect().CallAsync<DescribeProducersResponse>(request, 0);
+        DescribeProducersResponse.PartitionResponse[] partitions = [.. response.Topics.SelectMany(topic => topic.Partitions)];
+        Assert.Equal(
+            [ErrorCode.None, ErrorCode.UnknownTopicOrPartition, ErrorCode.InvalidTopicException],
+            partitions.Select(partition => partition.ErrorCode));
+        DescribeProducersResponse.ProducerState producer = Assert.Single(partitions[0].ActiveProducers);
+        Assert.Equal(
+            (7, 2, 0, 1_000, -1, -1),
+            (producer.ProducerId, producer.ProducerEpoch, producer.LastSequence, producer.LastTimestamp, producer.CoordinatorEpoch,
+                producer.CurrentTxnStartOffset));
     }
 
     [Fact]
