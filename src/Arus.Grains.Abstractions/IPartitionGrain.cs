@@ -102,10 +102,11 @@ public readonly record struct RecordError(int BatchIndex, string? Message);
 /// <param name="MaxWaitMs">0 to answer at once. Servers cap it at <see cref="MaxWaitLimitMs"/>.</param>
 /// <param name="MinBytes">Fewer bytes than this are not returned.</param>
 /// <param name="TopicId">The topic that the caller means; empty for whichever has the name.</param>
+/// <param name="LastFetchedEpoch">Of the last record before the offset, checked against the log; null to skip the check.</param>
 [GenerateSerializer, Immutable, Alias("arus.PartitionRead")]
 public sealed record PartitionRead(
     long Offset, int CurrentLeaderEpoch, int MaxBytes, bool MinOneBatch, int MaxWaitMs, IsolationLevel Isolation, int MinBytes = 0,
-    Guid TopicId = default)
+    Guid TopicId = default, int? LastFetchedEpoch = null)
 {
     /// <summary>Below every response timeout, so that a wait ends by itself.</summary>
     public const int MaxWaitLimitMs = 10_000;
@@ -113,9 +114,13 @@ public sealed record PartitionRead(
 
 /// <param name="HighWatermark">Reads stop here; -1 on error.</param>
 /// <param name="Records">Whole batches in offset order; no batch is spread over two segments.</param>
+/// <param name="Diverging">
+/// Set when the reader's records are not this log's: the last epoch that both may have in common, and where it ends here. Nothing was read.
+/// </param>
 [GenerateSerializer, Immutable, Alias("arus.PartitionReadResult")]
 public sealed record PartitionReadResult(
-    ErrorCode Error, int LeaderEpoch, long HighWatermark, long LastStableOffset, long LogStartOffset, RecordBytes Records);
+    ErrorCode Error, int LeaderEpoch, long HighWatermark, long LastStableOffset, long LogStartOffset, RecordBytes Records,
+    EpochEndResponse? Diverging = null);
 
 /// <param name="AfterOffset">The wait ends when the high watermark is above it.</param>
 /// <param name="CurrentLeaderEpoch">As in <see cref="PartitionRead"/>.</param>
@@ -139,6 +144,10 @@ public sealed record ListOffsetRequest(
     public const long Earliest = -2;
     public const long MaxTimestamp = -3;
     public const long EarliestLocal = -4;
+
+    /// <summary>In tiered storage, of which there is none (KIP-1005, KIP-1023).</summary>
+    public const long LatestTiered = -5;
+    public const long EarliestPendingUpload = -6;
 }
 
 /// <param name="Offset">-1 when no record is as late as asked.</param>

@@ -39,6 +39,18 @@ public sealed class KafkaMetrics(Meter meter)
         "Time from a request's last byte to its response; its count is that of the requests. A fetch may wait for records.",
         "When it rises for Produce: see arus.partition.append.duration. For other APIs: the metadata's storage is slow.", ApiLabel);
 
+    private static readonly MetricDefinition FetchSessions = new(
+        MetricKind.UpDownCounter, "arus.kafka.fetch.sessions", "{session}", "Fetch sessions of clients.",
+        "When it stays at max.incremental.fetch.session.cache.slots: raise that; who gets no session names all partitions in each fetch.");
+
+    private static readonly MetricDefinition FetchSessionPartitions = new(
+        MetricKind.UpDownCounter, "arus.kafka.fetch.sessions.partitions", "{partition}", "Partitions of all fetch sessions.",
+        "Never by itself: it is bounded, at some 200 bytes of memory each.");
+
+    private static readonly MetricDefinition FetchSessionEvictions = new(
+        MetricKind.Counter, "arus.kafka.fetch.sessions.evicted", "{session}", "Fetch sessions that made room for others.",
+        "When it rises steadily: raise max.incremental.fetch.session.cache.slots.");
+
     private static readonly KeyValuePair<string, object?>[] ApiTags =
     [
         .. Enumerable.Range(0, ApiCatalog.All.Max(api => (int)api.Key) + 1).Select(
@@ -51,10 +63,16 @@ public sealed class KafkaMetrics(Meter meter)
     private readonly Counter<long> _received = Received.CreateCounter(meter);
     private readonly Counter<long> _sent = Sent.CreateCounter(meter);
     private readonly Counter<long> _errors = RequestErrors.CreateCounter(meter);
+    private readonly UpDownCounter<long> _fetchSessions = FetchSessions.CreateUpDownCounter(meter);
+    private readonly UpDownCounter<long> _fetchSessionPartitions = FetchSessionPartitions.CreateUpDownCounter(meter);
+    private readonly Counter<long> _fetchSessionEvictions = FetchSessionEvictions.CreateCounter(meter);
     private readonly Histogram<double> _duration = RequestDuration.CreateHistogram(meter);
 
     public static IReadOnlyList<MetricDefinition> Definitions { get; } =
-        [Connections, RefusedConnections, BrokenConnections, Received, Sent, RequestErrors, RequestDuration];
+    [
+        Connections, RefusedConnections, BrokenConnections, Received, Sent, RequestErrors, RequestDuration, FetchSessions,
+        FetchSessionPartitions, FetchSessionEvictions,
+    ];
 
     internal void ConnectionOpened() => _connections.Add(1);
 
@@ -63,6 +81,14 @@ public sealed class KafkaMetrics(Meter meter)
     internal void ConnectionRefused() => _refused.Add(1);
 
     internal void ConnectionBroken() => _broken.Add(1);
+
+    internal void FetchSessionsChanged(int sessions, int partitions)
+    {
+        _fetchSessions.Add(sessions);
+        _fetchSessionPartitions.Add(partitions);
+    }
+
+    internal void FetchSessionEvicted() => _fetchSessionEvictions.Add(1);
 
     internal void RequestRead(ApiKey api, int bytes) => _received.Add(bytes, ApiTags[(int)api]);
 

@@ -46,6 +46,8 @@ internal sealed class RowList
 
     public int LatestEpoch => _lock.Read(this, static list => list._epochs.Latest);
 
+    public int EarliestEpoch => _lock.Read(this, static list => list._epochs.Earliest);
+
     public LogEpochEnd EpochEnd(int leaderEpoch) =>
         _lock.Read((List: this, leaderEpoch), static key => key.List._epochs.End(key.leaderEpoch, key.List._end));
 

@@ -60,6 +60,8 @@ public sealed class RowPartitionLog : IPartitionLog
 
     public int LatestEpoch => _rows.LatestEpoch;
 
+    public int EarliestEpoch => _rows.EarliestEpoch;
+
     public Exception? Failure => _log.Failure;
 
     /// <summary>Opens a partition's log: reads the head, then the rows behind it.</summary>

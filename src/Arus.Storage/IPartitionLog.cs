@@ -33,6 +33,9 @@ public interface IPartitionLog : IAsyncDisposable
     /// <summary>The leader epoch of the last batch; -1 while there is none.</summary>
     int LatestEpoch { get; }
 
+    /// <summary>The leader epoch in force at the log start; -1 while nothing was appended.</summary>
+    int EarliestEpoch { get; }
+
     /// <summary>Why the log serves no more; null while it does.</summary>
     Exception? Failure { get; }
 

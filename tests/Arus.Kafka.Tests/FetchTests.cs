@@ -375,17 +375,164 @@ public sealed class FetchTests
     }
 
     [Fact]
-    public async Task Sessions_are_declined()
+    public async Task An_isolation_level_that_does_not_exist_fails_the_request()
+    {
+        await using KafkaHarness kafka = WithBatches(1);
+        TestConnection connection = kafka.Connect();
+        foreach (sbyte level in new sbyte[] { 2, -1 })
+        {
+            Protocol.FetchRequest request = Messages.Fetch("topic", [(0, 0)]);
+            request.IsolationLevel = level;
+            Protocol.FetchResponse byName = await connection.CallAsync<Protocol.FetchResponse>(request, 12);
+            Assert.Equal(
+                (ErrorCode.UnknownServerError, ErrorCode.UnknownServerError),
+                (byName.ErrorCode, byName.Responses.Single().Partitions.Single().ErrorCode));
+            Protocol.FetchResponse byId = await connection.CallAsync<Protocol.FetchResponse>(request, 16);
+            Assert.Equal((ErrorCode.UnknownServerError, 0), (byId.ErrorCode, byId.Responses.Length));
+        }
+    }
+
+    /// <remarks>As Kafka: under a negative limit of the whole, the first partition alone fails, and the next one gives a batch.</remarks>
+    [Fact]
+    public async Task A_negative_limit_is_an_error_where_there_is_something_to_read()
+    {
+        await using KafkaHarness kafka = WithBatches(3);
+        int size = Messages.Batch("a").Length;
+        TestConnection connection = kafka.Connect();
+        Assert.Equal(
+            ["UnknownServerError -1", $"None {size}", $"None {size}"], await FetchAsync([(0, 0), (1, 0), (2, 0)], partitionMaxBytes: -1));
+        Assert.Equal(["None 0"], await FetchAsync([(0, 1)], partitionMaxBytes: -1));
+        Assert.Equal(["UnknownServerError -1", $"None {size}", "None 0"], await FetchAsync([(0, 0), (1, 0), (2, 0)], maxBytes: -1));
+
+        async Task<IEnumerable<string>> FetchAsync((int, long)[] at, int maxBytes = 1_000_000, int partitionMaxBytes = 1_000_000)
+        {
+            Protocol.FetchRequest request = Messages.Fetch("topic", at, maxWaitMs: 0, maxBytes: maxBytes);
+            request.Topics[0].Partitions[0].PartitionMaxBytes = partitionMaxBytes;
+            Protocol.FetchResponse response = await connection.CallAsync<Protocol.FetchResponse>(request, 12);
+            return response.Responses[0].Partitions.Select(
+                part => $"{part.ErrorCode} {(part.ErrorCode == ErrorCode.None ? part.Records.Length : part.HighWatermark)}");
+        }
+    }
+
+    [Fact]
+    public async Task A_broker_that_is_no_replica_is_told_who_leads()
+    {
+        await using KafkaHarness kafka = WithBatches(1);
+        TestConnection connection = kafka.Connect();
+        Protocol.FetchRequest request = Messages.Fetch("topic", [(0, 99), (7, 0)]);
+        request.ReplicaId = 0;
+        Protocol.FetchResponse byName = await connection.CallAsync<Protocol.FetchResponse>(request, 12);
+        Assert.Equal(
+            [ErrorCode.NotLeaderOrFollower, ErrorCode.UnknownTopicOrPartition],
+            byName.Responses[0].Partitions.Select(part => part.ErrorCode));
+        request.ReplicaId = -1;
+        request.ReplicaState = new() { ReplicaId = 42 };
+        request.Topics[0].TopicId = kafka.Cluster.Topic("topic").Description!.Id;
+        Protocol.FetchResponse byId = await connection.CallAsync<Protocol.FetchResponse>(request, 18);
+        Assert.Equal(
+            (ErrorCode.NotLeaderOrFollower, 1),
+            (byId.Responses[0].Partitions[0].ErrorCode, byId.Responses[0].Partitions[0].CurrentLeader!.LeaderId));
+    }
+
+    [Fact]
+    public async Task An_offset_out_of_range_is_told_without_offsets_of_the_log()
+    {
+        await using KafkaHarness kafka = WithBatches(1);
+        TestConnection connection = kafka.Connect();
+        foreach (long offset in new[] { -1, 2, long.MaxValue, long.MinValue })
+        {
+            Protocol.FetchResponse response = await connection.CallAsync<Protocol.FetchResponse>(
+                Messages.Fetch("topic", [(0, offset)]), 12);
+            Protocol.FetchResponse.PartitionData part = response.Responses[0].Partitions[0];
+            Assert.Equal(
+                (ErrorCode.OffsetOutOfRange, -1L, -1L, -1L),
+                (part.ErrorCode, part.HighWatermark, part.LastStableOffset, part.LogStartOffset));
+        }
+    }
+
+    [Fact]
+    public async Task A_last_fetched_epoch_that_is_not_the_log_s_is_told_where_they_diverge()
+    {
+        await using KafkaHarness kafka = WithBatches(1); // One record, of epoch 5.
+        TestConnection connection = kafka.Connect();
+        Assert.Equal("None 0 -1 -1", await FetchAsync(offset: 1, lastFetchedEpoch: 5));
+        Assert.Equal("None 0 -1 -1", await FetchAsync(offset: 1, lastFetchedEpoch: -2));
+        Assert.Equal("None 0 5 1", await FetchAsync(offset: 3, lastFetchedEpoch: 5));
+        Assert.Equal("None 0 3 0", await FetchAsync(offset: 1, lastFetchedEpoch: 3));
+        Assert.Equal("OffsetOutOfRange 0 -1 -1", await FetchAsync(offset: 1, lastFetchedEpoch: 6));
+        Assert.Equal("FencedLeaderEpoch 0 -1 -1", await FetchAsync(offset: 1, lastFetchedEpoch: 6, leaderEpoch: 4));
+
+        async Task<string> FetchAsync(long offset, int lastFetchedEpoch, int leaderEpoch = -1)
+        {
+            bool diverges = lastFetchedEpoch == 5 && offset > 1; // Then it does not wait.
+            Protocol.FetchRequest request = Messages.Fetch("topic", [(0, offset)], maxWaitMs: diverges ? 60_000 : 0);
+            request.Topics[0].Partitions[0].LastFetchedEpoch = lastFetchedEpoch;
+            request.Topics[0].Partitions[0].CurrentLeaderEpoch = leaderEpoch;
+            Protocol.FetchResponse response = await connection.CallAsync<Protocol.FetchResponse>(request, 12);
+            Protocol.FetchResponse.PartitionData part = response.Responses[0].Partitions[0];
+            return $"{part.ErrorCode} {part.Records.Length} {part.DivergingEpoch?.Epoch ?? -1} {part.DivergingEpoch?.EndOffset ?? -1}";
+        }
+    }
+
+    [Fact]
+    public async Task A_wait_for_another_leader_epoch_does_not_hide_that_the_epoch_is_wrong()
+    {
+        await using KafkaHarness kafka = WithBatches(1);
+        TestConnection connection = kafka.Connect();
+        await connection.SendAsync(Messages.Fetch("topic", [(0, 1)]), 12);
+        await kafka.Time.WaitForArmedTimersAsync(1);
+        kafka.Time.Advance(TimeSpan.FromMilliseconds(500));
+        await connection.ReceiveAsync<Protocol.FetchResponse>(12);
+        Protocol.FetchRequest request = Messages.Fetch("topic", [(0, 1)]);
+        request.Topics[0].Partitions[0].CurrentLeaderEpoch = 9;
+        Protocol.FetchResponse response = await connection.CallAsync<Protocol.FetchResponse>(request, 12);
+        Assert.Equal(ErrorCode.UnknownLeaderEpoch, response.Responses[0].Partitions[0].ErrorCode);
+    }
+
+    /// <remarks>It would ask again at once, and again, until it has looked the topic up.</remarks>
+    [Fact]
+    public async Task A_partition_that_does_not_exist_does_not_keep_a_client_from_waiting_for_the_others()
     {
         await using var kafka = new KafkaHarness();
         kafka.Cluster.AddTopic("topic", 1);
-        kafka.Cluster.Partition("topic", 0).Put(Messages.Batch("a"));
         TestConnection connection = kafka.Connect();
-        Protocol.FetchRequest request = Messages.Fetch("topic", [(0, 0)]);
-        request.SessionEpoch = 0;
-        Assert.Equal(0, (await connection.CallAsync<Protocol.FetchResponse>(request, 11)).SessionId);
-        request.SessionId = 5;
-        Assert.Equal(ErrorCode.FetchSessionIdNotFound, (await connection.CallAsync<Protocol.FetchResponse>(request, 11)).ErrorCode);
+        await connection.SendAsync(Messages.Fetch("topic", [(0, 0), (7, 0)], maxWaitMs: 60_000), 12);
+        await kafka.Cluster.Partition("topic", 0).WhenAsync(partition => partition.RunningWaits == 1);
+        kafka.Cluster.Partition("topic", 0).Put(Messages.Batch("a"));
+        (_, Protocol.FetchResponse response) = await connection.ReceiveAsync<Protocol.FetchResponse>(12);
+        Assert.Equal(
+            [ErrorCode.None, ErrorCode.UnknownTopicOrPartition], response.Responses[0].Partitions.Select(part => part.ErrorCode));
+    }
+
+    /// <remarks>One call after the other, a thousand partitions would take a thousand times a call's time.</remarks>
+    [Fact]
+    public async Task Many_partitions_are_asked_together_although_each_could_fill_a_small_response()
+    {
+        const int Partitions = 1_000;
+        await using KafkaHarness kafka = WithBatches(Partitions);
+        int size = Messages.Batch("a").Length;
+        TestConnection connection = kafka.Connect();
+        (int, long)[] all = [.. Enumerable.Range(0, Partitions).Select(partition => (partition, 0L))];
+        Protocol.FetchResponse response = await connection.CallAsync<Protocol.FetchResponse>(
+            Messages.Fetch("topic", all, maxBytes: 1_000_000, partitionMaxBytes: 1_000_000), 12);
+        Assert.All(response.Responses[0].Partitions, partition => Assert.Equal(size, partition.Records.Length));
+
+        // Each round is given the room that the rounds before have left.
+        int rounds = Enumerable.Range(0, Partitions)
+            .Select(i => kafka.Cluster.Partition("topic", i).Fetches.Single().MaxBytes)
+            .Distinct()
+            .Count();
+        Assert.InRange(rounds, 1, 75);
+    }
+
+    private static KafkaHarness WithBatches(int partitions)
+    {
+        var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("topic", partitions);
+        for (int partition = 0; partition < partitions; partition++)
+            kafka.Cluster.Partition("topic", partition).Put(Messages.Batch("a"));
+
+        return kafka;
     }
 
     private static async Task<ErrorCode> FetchErrorAsync(KafkaHarness kafka, string topic)

@@ -33,10 +33,10 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
         if (CheckEpoch(request.CurrentLeaderEpoch) is var epochError and not ErrorCode.None)
             return RejectRead(epochError, LeaderEpoch);
 
-        if (request.MaxBytes < 0 || request.Offset < 0)
-            return RejectRead(request.MaxBytes < 0 ? ErrorCode.InvalidFetchSize : ErrorCode.OffsetOutOfRange, LeaderEpoch, Log);
+        if (request.LastFetchedEpoch is { } lastFetched && CheckLastFetched(request.Offset, lastFetched) is { } divergence)
+            return divergence;
 
-        LogReadResult read = await Log.ReadAsync(request.Offset, request.MaxBytes, request.MinOneBatch);
+        LogReadResult read = await Log.ReadAsync(request.Offset, Math.Max(0, request.MaxBytes), request.MinOneBatch);
         if (request.MaxWaitMs > 0 && read.Error == ErrorCode.None && read.Records.Length == 0 && request.Offset >= read.HighWatermark)
         {
             var wait = TimeSpan.FromMilliseconds(Math.Min(request.MaxWaitMs, PartitionRead.MaxWaitLimitMs));
@@ -47,7 +47,10 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
         }
 
         if (read.Error != ErrorCode.None)
-            return RejectRead(read.Error, LeaderEpoch, Log);
+            return RejectRead(read.Error, LeaderEpoch);
+
+        if (request.MaxBytes < 0 && request.Offset < read.HighWatermark)
+            return RejectRead(ErrorCode.UnknownServerError, LeaderEpoch); // Kafka's code for a negative limit.
 
         RecordBytes records = new(read.Records);
         records = records.SizeInBytes < request.MinBytes ? [] : records;
@@ -72,7 +75,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
         // What was waited for is in the tail cache, where a read is slices without copies. The high watermark comes first: what is appended
         // during the read may be counted twice, but is not missed.
         long highWatermark = Log.HighWatermark;
-        LogReadResult available = await Log.ReadAsync(request.AfterOffset, request.MaxBytes, minOneBatch: true);
+        LogReadResult available = await Log.ReadAsync(request.AfterOffset, Math.Max(0, request.MaxBytes), minOneBatch: true);
         return available.Error == ErrorCode.None
             ? Offsets(highWatermark, new RecordBytes(available.Records).SizeInBytes)
             : RejectWait(available.Error, LeaderEpoch);
@@ -88,8 +91,9 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
         {
             ListOffsetRequest.Latest => new ListOffsetResponse(ErrorCode.None, Log.HighWatermark, -1, LeaderEpoch),
             ListOffsetRequest.Earliest or ListOffsetRequest.EarliestLocal =>
-                new ListOffsetResponse(ErrorCode.None, start, -1, start == Log.LogEndOffset ? LeaderEpoch : -1),
+                new ListOffsetResponse(ErrorCode.None, start, -1, start == Log.LogEndOffset ? LeaderEpoch : Log.EarliestEpoch),
             ListOffsetRequest.MaxTimestamp => Found(await Log.FindMaxTimestampAsync()),
+            ListOffsetRequest.LatestTiered or ListOffsetRequest.EarliestPendingUpload => new ListOffsetResponse(ErrorCode.None),
             >= 0 => Found(await Log.FindByTimestampAsync(request.Timestamp)),
             _ => new ListOffsetResponse(ErrorCode.UnsupportedVersion),
         };
@@ -100,11 +104,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
         if (CheckEpoch(currentLeaderEpoch) is var epochError and not ErrorCode.None)
             return new EpochEndResponse(epochError);
 
-        if (leaderEpoch > LeaderEpoch || leaderEpoch < 0)
-            return new EpochEndResponse(ErrorCode.None);
-
-        // The log knows the present epoch only once something was appended in it.
-        LogEpochEnd end = leaderEpoch == LeaderEpoch ? new LogEpochEnd(LeaderEpoch, Log.LogEndOffset) : Log.EpochEnd(leaderEpoch);
+        LogEpochEnd end = FindEpochEnd(leaderEpoch);
         return new EpochEndResponse(ErrorCode.None, end.LeaderEpoch, end.EndOffset);
     }
 
@@ -133,10 +133,32 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
         return new PartitionAppendResult(leaderEpoch, logStart, results);
     }
 
-    public static PartitionReadResult RejectRead(ErrorCode error, int leaderEpoch = -1, IPartitionLog? log = null) =>
-        new(error, leaderEpoch, log?.HighWatermark ?? -1, log?.HighWatermark ?? -1, log?.LogStartOffset ?? -1, []);
+    public static PartitionReadResult RejectRead(ErrorCode error, int leaderEpoch = -1) => new(error, leaderEpoch, -1, -1, -1, []);
 
     public static PartitionOffsets RejectWait(ErrorCode error, int leaderEpoch = -1) => new(error, leaderEpoch, -1, -1, -1, 0);
+
+    /// <summary>Whether the log has what a reader says it read before its position; null if so (KIP-595).</summary>
+    private PartitionReadResult? CheckLastFetched(long offset, int lastFetchedEpoch)
+    {
+        LogEpochEnd end = FindEpochEnd(lastFetchedEpoch);
+        if (end.LeaderEpoch < 0 || end.EndOffset < 0 || offset < Log.LogStartOffset)
+            return RejectRead(ErrorCode.OffsetOutOfRange, LeaderEpoch);
+
+        return end.LeaderEpoch == lastFetchedEpoch && end.EndOffset >= offset ? null : new PartitionReadResult(
+            ErrorCode.None, LeaderEpoch, Log.HighWatermark, Log.HighWatermark, Log.LogStartOffset, [],
+            new EpochEndResponse(ErrorCode.None, end.LeaderEpoch, end.EndOffset));
+    }
+
+    /// <summary>As <see cref="IPartitionLog.EpochEnd"/>; but a log knows the present epoch only once it has records of it.</summary>
+    private LogEpochEnd FindEpochEnd(int leaderEpoch)
+    {
+        long logEnd = Log.LogEndOffset; // Before the latest epoch: if that is an earlier one, all before this is of earlier ones.
+        int latest = Log.LatestEpoch;
+        return leaderEpoch > LeaderEpoch ? new LogEpochEnd(-1, -1)
+            : leaderEpoch == LeaderEpoch ? new LogEpochEnd(LeaderEpoch, Log.LogEndOffset)
+            : leaderEpoch > latest ? new LogEpochEnd(latest >= 0 ? latest : leaderEpoch, logEnd)
+            : Log.EpochEnd(leaderEpoch);
+    }
 
     private PartitionOffsets Offsets(long highWatermark, long availableBytes) =>
         new(ErrorCode.None, LeaderEpoch, highWatermark, highWatermark, Log.LogStartOffset, availableBytes);
@@ -154,7 +176,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
     }
 
     private ErrorCode CheckEpoch(int believed) =>
-        believed < 0 || believed == LeaderEpoch ? ErrorCode.None
+        believed == -1 || believed == LeaderEpoch ? ErrorCode.None
         : believed < LeaderEpoch ? ErrorCode.FencedLeaderEpoch
         : ErrorCode.UnknownLeaderEpoch;
 

@@ -71,7 +71,7 @@ internal sealed class DelayedFetch(
     {
         FetchPosition position = positions[index];
         _watched[index].Watch = watches.GetOrStart(
-            position.Partition,
+            position,
             new PartitionWait(
                 _watched[index].AfterOffset, position.LeaderEpoch, reader.Share(index, limits.MaxBytes), OffsetWatches.CallWaitMs,
                 limits.Isolation, position.TopicId),

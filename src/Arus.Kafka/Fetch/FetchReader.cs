@@ -2,8 +2,11 @@ using Arus.Grains;
 
 namespace Arus.Kafka;
 
-/// <param name="MaxBytes">The client's limit for this partition.</param>
-internal readonly record struct FetchPosition(TopicPartition Partition, Guid TopicId, long Offset, int LeaderEpoch, int MaxBytes);
+/// <param name="LeaderEpoch">The epoch that the client knows; -1 to skip the check.</param>
+/// <param name="MaxBytes">The client's limit for this partition; an error where there is something to read if it is negative.</param>
+/// <param name="LastFetchedEpoch">Of the last record before the position, checked against the log; null to skip the check.</param>
+internal readonly record struct FetchPosition(
+    TopicPartition Partition, Guid TopicId, long Offset, int LeaderEpoch, int MaxBytes, int? LastFetchedEpoch = null);
 
 /// <param name="MinBytes">Below this the fetch waits, for <paramref name="MaxWait"/> at most.</param>
 internal readonly record struct FetchLimits(int MinBytes, int MaxBytes, TimeSpan MaxWait, IsolationLevel Isolation);
@@ -19,22 +22,28 @@ internal sealed class FetchReader(
     /// <summary>Grain calls under way at once.</summary>
     private const int MaxCallsAtOnce = 256;
 
+    /// <summary>
+    /// Calls beyond those that could fill the response. What they give in excess is discarded, so they are few at first, and more when
+    /// partitions turn out to have little.
+    /// </summary>
+    private const int MaxSurplusCalls = 64;
+    private const long MaxSurplusBytes = 16 << 20;
+
     private readonly int _minBytes = Math.Min(limits.MinBytes, limits.MaxBytes);
     private readonly PartitionReadResult?[] _results = new PartitionReadResult?[positions.Length];
     private long _totalBytes;
-    private int _failed;
+    private int _final;
 
     /// <summary>What is known of each position; failures of grain calls are error codes. Null as long as nothing is known.</summary>
     public IReadOnlyList<PartitionReadResult?> Results => _results;
 
     /// <summary>Fills <see cref="Results"/>.</summary>
     /// <exception cref="OperationCanceledException">The client is gone.</exception>
-    /// <param name="hasError">The client gets an error besides: then there is nothing to wait for.</param>
-    public async Task RunAsync(bool hasError)
+    public async Task RunAsync()
     {
         OffsetWatches watches = context.Connection.Watches;
         await ReadAsync(FindUnknown(watches), _minBytes);
-        bool waits = !hasError && !IsComplete(0) && limits.MaxWait > TimeSpan.Zero && positions.Length > 0;
+        bool waits = !IsComplete(0) && limits.MaxWait > TimeSpan.Zero && positions.Length > 0;
         if (waits)
             await new DelayedFetch(this, watches, time, positions, limits).WaitAsync(context.Closed);
 
@@ -48,7 +57,7 @@ internal sealed class FetchReader(
     }
 
     /// <summary>The bytes that a position may give when there is <paramref name="room"/> for so many.</summary>
-    public int Share(int index, long room) => (int)Math.Min(Math.Max(positions[index].MaxBytes, 0), room);
+    public int Share(int index, long room) => (int)Math.Min(positions[index].MaxBytes, room);
 
     /// <summary>Notes what became known of a position.</summary>
     public void Set(int index, PartitionReadResult result)
@@ -56,12 +65,12 @@ internal sealed class FetchReader(
         if (_results[index] is { } before)
         {
             _totalBytes -= before.Records.SizeInBytes;
-            _failed -= before.Error == ErrorCode.None ? 0 : 1;
+            _final -= IsFinal(before) ? 1 : 0;
         }
 
         _results[index] = result;
         _totalBytes += result.Records.SizeInBytes;
-        _failed += result.Error == ErrorCode.None ? 0 : 1;
+        _final += IsFinal(result) ? 1 : 0;
     }
 
     /// <summary>The result of a failed call.</summary>
@@ -71,9 +80,13 @@ internal sealed class FetchReader(
         return new PartitionReadResult(context.MapAndLog(exception, partition), -1, -1, -1, -1, []);
     }
 
-    /// <summary>Whether nothing is waited for: the minimum is there, or an error, which the client should learn at once.</summary>
+    /// <summary>
+    /// Whether nothing is waited for: the minimum is there, or an error or divergence, which the client should learn at once.
+    /// </summary>
     /// <param name="availableBytes">Of what is not read.</param>
-    public bool IsComplete(long availableBytes) => _failed > 0 || _totalBytes + availableBytes >= _minBytes;
+    public bool IsComplete(long availableBytes) => _final > 0 || _totalBytes + availableBytes >= _minBytes;
+
+    private static bool IsFinal(PartitionReadResult result) => result.Error != ErrorCode.None || result.Diverging is not null;
 
     /// <summary>
     /// The partitions of which nothing is known. A watch that is still running at a position says that nothing is there yet, or its answer
@@ -85,7 +98,7 @@ internal sealed class FetchReader(
         for (int i = 0; i < positions.Length; i++)
         {
             OffsetWatch? running = limits.MaxWait > TimeSpan.Zero
-                ? watches.FindRunning(positions[i].Partition, positions[i].TopicId, positions[i].Offset, limits.Isolation)
+                ? watches.FindRunning(positions[i], positions[i].Offset, limits.Isolation)
                 : null;
             if (running is null)
                 unknown.Add(i);
@@ -101,7 +114,7 @@ internal sealed class FetchReader(
     {
         long wanted = 0;
         foreach (int index in indexes)
-            wanted += Share(index, limits.MaxBytes);
+            wanted += Math.Max(0, Share(index, limits.MaxBytes));
 
         long before = _totalBytes;
         long granted = context.TakeMemory(Math.Min(wanted, Math.Max(0, limits.MaxBytes - before)));
@@ -116,12 +129,13 @@ internal sealed class FetchReader(
     }
 
     /// <summary>
-    /// Reads partitions in rounds: as many at once as could fill the response, then those for which there is room left. Those for which
-    /// there is none are read for their offsets only, unless these are known.
+    /// Reads partitions in rounds: as many at once as could fill the response, and some more, then those for which there is room left.
+    /// Those for which there is none are read for their offsets only, unless these are known.
     /// </summary>
     private async Task ReadRoundsAsync(List<int> indexes, long maxBytes, int minBytes)
     {
-        for (int next = 0; next < indexes.Count;)
+        int surplus = 0;
+        for (int next = 0; next < indexes.Count; surplus = Math.Clamp(surplus * 2, 1, MaxSurplusCalls))
         {
             context.Gone.ThrowIfCancellationRequested();
             long room = Math.Max(0, maxBytes - _totalBytes);
@@ -131,12 +145,15 @@ internal sealed class FetchReader(
 
             int first = next;
             long granted = 0;
+            int left = surplus;
             var calls = new List<Task<PartitionReadResult>>();
-            while (next < indexes.Count && calls.Count < MaxCallsAtOnce
-                && (next == first || room == 0 || granted + Share(indexes[next], room) <= room))
+            while (next < indexes.Count && calls.Count < MaxCallsAtOnce)
             {
                 int share = Share(indexes[next], room);
-                granted += share;
+                if (next > first && room > 0 && granted + share > room && (--left < 0 || granted + share > MaxSurplusBytes))
+                    break;
+
+                granted += Math.Max(share, 0);
                 calls.Add(ReadOneAsync(positions[indexes[next]], share, minOneBatch: isEmpty && next == first, minBytes));
                 next++;
             }
@@ -171,7 +188,8 @@ internal sealed class FetchReader(
         {
             return await partitions.Get(position.Partition).FetchAsync(
                 new PartitionRead(
-                    position.Offset, position.LeaderEpoch, maxBytes, minOneBatch, 0, limits.Isolation, minBytes, position.TopicId));
+                    position.Offset, position.LeaderEpoch, maxBytes, minOneBatch, 0, limits.Isolation, minBytes, position.TopicId,
+                    position.LastFetchedEpoch));
         }
         catch (Exception exception)
         {
@@ -186,7 +204,7 @@ internal sealed class FetchReader(
         for (int i = 0; i < _results.Length; i++)
         {
             long size = _results[i]!.Records.SizeInBytes;
-            if (total > 0 && (total + size > limits.MaxBytes || size > positions[i].MaxBytes))
+            if (size > 0 && total > 0 && (total + size > limits.MaxBytes || size > positions[i].MaxBytes))
             {
                 Set(i, _results[i]! with { Records = [] });
                 continue;
@@ -196,6 +214,6 @@ internal sealed class FetchReader(
         }
     }
 
-    private bool IsUnread(int index) => _results[index] is { Error: ErrorCode.None, Records.SizeInBytes: 0 } result
+    private bool IsUnread(int index) => _results[index] is { Records.SizeInBytes: 0 } result && !IsFinal(result)
         && result.HighWatermark > positions[index].Offset;
 }

@@ -18,13 +18,14 @@ internal sealed class OffsetWatches(PartitionGrains partitions, TimeProvider tim
     private readonly Lock _lock = new();
     private readonly Dictionary<TopicPartition, OffsetWatch> _running = [];
 
-    /// <summary>The call that waits for the high watermark to pass this offset, if one is running.</summary>
-    public OffsetWatch? FindRunning(TopicPartition partition, Guid topicId, long afterOffset, IsolationLevel isolation)
+    /// <summary>The call that waits for the high watermark to pass this offset, if one is running for the same epochs.</summary>
+    public OffsetWatch? FindRunning(FetchPosition position, long afterOffset, IsolationLevel isolation)
     {
         lock (_lock)
         {
-            return _running.TryGetValue(partition, out OffsetWatch? watch) && watch.Request.AfterOffset == afterOffset
-                && watch.Request.TopicId == topicId && watch.Request.Isolation == isolation
+            return _running.TryGetValue(position.Partition, out OffsetWatch? watch) && watch.Request.AfterOffset == afterOffset
+                && watch.Request.TopicId == position.TopicId && watch.Request.Isolation == isolation
+                && watch.Request.CurrentLeaderEpoch == position.LeaderEpoch && watch.LastFetchedEpoch == position.LastFetchedEpoch
                 && time.GetElapsedTime(watch.StartedAt) <= GiveUpAfter
                 ? watch
                 : null;
@@ -35,23 +36,23 @@ internal sealed class OffsetWatches(PartitionGrains partitions, TimeProvider tim
     /// <param name="fetch">Told the answer, unless it is removed before.</param>
     /// <param name="known">The partition's answer at this offset, for fetches that find the call running.</param>
     public OffsetWatch GetOrStart(
-        TopicPartition partition, PartitionWait request, PartitionReadResult known, DelayedFetch fetch, int index)
+        FetchPosition position, PartitionWait request, PartitionReadResult known, DelayedFetch fetch, int index)
     {
         OffsetWatch watch;
         lock (_lock)
         {
-            if (FindRunning(partition, request.TopicId, request.AfterOffset, request.Isolation) is { } running)
+            if (FindRunning(position, request.AfterOffset, request.Isolation) is { } running)
             {
                 running.Add(fetch, index);
                 return running;
             }
 
-            watch = new OffsetWatch(request, known, time.GetTimestamp());
+            watch = new OffsetWatch(request, position.LastFetchedEpoch, known, time.GetTimestamp());
             watch.Add(fetch, index);
-            _running[partition] = watch;
+            _running[position.Partition] = watch;
         }
 
-        _ = RunAsync(partition, watch);
+        _ = RunAsync(position.Partition, watch);
         return watch;
     }
 
@@ -89,7 +90,7 @@ internal sealed class OffsetWatches(PartitionGrains partitions, TimeProvider tim
 
 /// <summary>One waiting call and the fetches that it is to wake. Safe for use by any thread.</summary>
 /// <param name="Known">What the partition answered last: its offsets, as long as the call waits.</param>
-internal sealed record OffsetWatch(PartitionWait Request, PartitionReadResult Known, long StartedAt)
+internal sealed record OffsetWatch(PartitionWait Request, int? LastFetchedEpoch, PartitionReadResult Known, long StartedAt)
 {
     private readonly List<(DelayedFetch Fetch, int Index)> _fetches = [];
 

@@ -47,6 +47,9 @@ public sealed record KafkaListenerOptions(BrokerConfig Config)
     /// <summary>The most bytes that one fetch answers.</summary>
     public int MaxFetchBytes { get; init; } = Config.GetInt(BrokerConfigs.FetchMaxBytes);
 
+    /// <summary>How many fetch sessions there are at once.</summary>
+    public int MaxFetchSessions { get; init; } = Config.GetInt(BrokerConfigs.MaxIncrementalFetchSessionCacheSlots);
+
     /// <summary>
     /// How long connections may take, when the broker stops, to finish what they have begun: a part of the whole stop, so that partitions
     /// and the silo have time to stop in order. Then they are aborted.

@@ -61,6 +61,7 @@ public static class BrokerConfigs
     public const string SocketSendBufferBytes = "socket.send.buffer.bytes";
     public const string QueuedMaxRequestBytes = "queued.max.request.bytes";
     public const string FetchMaxBytes = "fetch.max.bytes";
+    public const string MaxIncrementalFetchSessionCacheSlots = "max.incremental.fetch.session.cache.slots";
 
     public const string GroupInitialRebalanceDelayMs = "group.initial.rebalance.delay.ms";
     public const string GroupMinSessionTimeoutMs = "group.min.session.timeout.ms";

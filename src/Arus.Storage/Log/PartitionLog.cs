@@ -50,6 +50,8 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
 
     public int LatestEpoch => _segments.LatestEpoch;
 
+    public int EarliestEpoch => _segments.EarliestEpoch;
+
     public Exception? Failure => _log.Failure;
 
     /// <summary>Two first reads at once may each make one; it remembers only what a reader may forget.</summary>

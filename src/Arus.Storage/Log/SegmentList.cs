@@ -50,6 +50,8 @@ internal sealed class SegmentList
 
     public int LatestEpoch => _lock.Read(this, static list => list._epochs.Latest);
 
+    public int EarliestEpoch => _lock.Read(this, static list => list._epochs.Earliest);
+
     public EpochStart[] Epochs => _lock.Read(this, static list => list._epochs.Entries);
 
     public LogEpochEnd EpochEnd(int leaderEpoch) =>

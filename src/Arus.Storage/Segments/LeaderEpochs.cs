@@ -23,6 +23,8 @@ internal sealed class LeaderEpochs
 
     public int Latest => Entries is [.., var last] ? last.Epoch : RecordBatchHeader.NoLeaderEpoch;
 
+    public int Earliest => Entries is [var first, ..] ? first.Epoch : RecordBatchHeader.NoLeaderEpoch;
+
     /// <summary>A batch of an epoch begins at an offset; only the first of an epoch counts.</summary>
     public void Add(int epoch, long offset)
     {
@@ -36,7 +38,7 @@ internal sealed class LeaderEpochs
     /// <summary>See <see cref="IPartitionLog.EpochEnd"/>.</summary>
     public LogEpochEnd End(int epoch, long logEndOffset)
     {
-        if (epoch < 0 || epoch > Latest)
+        if (epoch == RecordBatchHeader.NoLeaderEpoch || epoch > Latest)
             return new LogEpochEnd(-1, -1);
 
         int next = Array.FindIndex(Entries, entry => entry.Epoch > epoch);

@@ -6,10 +6,14 @@ using PartitionData = Arus.Protocol.FetchResponse.PartitionData;
 
 namespace Arus.Kafka;
 
-/// <summary>Reads record batches. Sessions (KIP-227) are declined: every fetch names all its partitions.</summary>
-internal sealed class FetchHandler(KafkaListenerOptions options, TopicCache topicCache, PartitionGrains partitionGrains, TimeProvider time)
+/// <summary>Reads record batches, of the partitions that a request names or that its session knows (KIP-227).</summary>
+internal sealed class FetchHandler(
+    KafkaListenerOptions options, TopicCache topicCache, PartitionGrains partitionGrains, FetchSessions sessions, TimeProvider time)
     : ApiHandler<FetchRequest>(ApiScope.Fetch)
 {
+    private const short FirstVersionWithTopicIds = 13;
+    private const short FirstVersionThatNamesLeaders = 16;
+
     public override long ReferencedBytesOf(IApiMessage response)
     {
         long bytes = 0;
@@ -24,88 +28,104 @@ internal sealed class FetchHandler(KafkaListenerOptions options, TopicCache topi
 
     protected override async Task<IApiMessage?> HandleAsync(FetchRequest request, KafkaRequestContext context)
     {
-        if (request.SessionId != 0 || request.SessionEpoch > 0)
-            return new FetchResponse { ErrorCode = ErrorCode.FetchSessionIdNotFound };
+        if (!Enum.IsDefined((IsolationLevel)request.IsolationLevel))
+            return FailAll(request, context.Version);
 
-        Merge(request);
-        var response = new FetchResponse { Responses = new FetchResponse.FetchableTopicResponse[request.Topics.Length] };
-        var positions = new List<FetchPosition>();
-        var slots = new List<(PartitionData[] Partitions, int Index)>();
-        bool hasError = false;
-        for (int t = 0; t < request.Topics.Length; t++)
+        FetchContext fetch = sessions.Begin(request, ByTopicId(context));
+        if (fetch.Error != ErrorCode.None)
+            return new FetchResponse { ErrorCode = fetch.Error };
+
+        var answers = new PartitionData?[fetch.Partitions.Length];
+        (List<FetchPosition> positions, bool[] isKnown) = await ResolveAsync(fetch, request, answers, context);
+        if (request.MaxBytes < 0 && positions.Count > 0)
+            positions[0] = positions[0] with { MaxBytes = request.MaxBytes }; // As Kafka does: the others get none.
+
+        PartitionData[] read = await ReadAsync(request, [.. positions], context);
+        for ((int i, int next) = (0, 0); i < answers.Length; i++)
+            answers[i] ??= read[next++];
+
+        return fetch.Complete(answers!, i => isKnown[i]);
+    }
+
+    private static bool ByTopicId(KafkaRequestContext context) => context.Version >= FirstVersionWithTopicIds;
+
+    /// <summary>The request is refused as a whole; before topic ids, clients look at the partitions.</summary>
+    private static FetchResponse FailAll(FetchRequest request, short version) => new()
+    {
+        ErrorCode = ErrorCode.UnknownServerError,
+        SessionId = request.SessionId,
+        Responses = version >= FirstVersionWithTopicIds ? [] : Array.ConvertAll(
+            request.Topics, topic => new FetchResponse.FetchableTopicResponse
+            {
+                Topic = topic.Topic,
+                Partitions = Array.ConvertAll(
+                    topic.Partitions, partition => Refuse(partition.Partition, ErrorCode.UnknownServerError)),
+            }),
+    };
+
+    /// <summary>Finds where to read, and answers the partitions of which nothing is read.</summary>
+    /// <returns>The positions, and whether each partition exists.</returns>
+    private async Task<(List<FetchPosition> Positions, bool[] IsKnown)> ResolveAsync(
+        FetchContext fetch, FetchRequest request, PartitionData?[] answers, KafkaRequestContext context)
+    {
+        bool isReplica = request.ReplicaId >= 0 || request.ReplicaState is { ReplicaId: >= 0 };
+        var positions = new List<FetchPosition>(answers.Length);
+        var isKnown = new bool[answers.Length];
+        (TopicDescription? topic, ErrorCode error) = (null, ErrorCode.None);
+        for (int i = 0; i < answers.Length; i++)
         {
             context.Gone.ThrowIfCancellationRequested();
-            FetchRequest.FetchTopic requested = request.Topics[t];
-            var partitions = new PartitionData[requested.Partitions.Length];
-            response.Responses[t] = new() { Topic = requested.Topic, TopicId = requested.TopicId, Partitions = partitions };
-            (TopicDescription? topic, ErrorCode error) = await topicCache.ResolveAsync(
-                requested.Topic, context.Version >= 13 ? requested.TopicId : null, context);
-            for (int p = 0; p < partitions.Length; p++)
+            FetchKey key = fetch.Partitions[i].Key;
+            if (i == 0 || key with { Partition = 0 } != fetch.Partitions[i - 1].Key with { Partition = 0 })
+                (topic, error) = await ResolveAsync(fetch.Partitions[i], context);
+
+            FetchRequest.FetchPartition asked = fetch.Requests[i];
+            if (topic is null || (uint)key.Partition >= (uint)topic.Partitions.Length)
             {
-                FetchRequest.FetchPartition partition = requested.Partitions[p];
-                if (topic is not null && (uint)partition.Partition < (uint)topic.Partitions.Length)
-                {
-                    positions.Add(new FetchPosition(
-                        new TopicPartition(topic.Name, partition.Partition), topic.Id, partition.FetchOffset, partition.CurrentLeaderEpoch,
-                        partition.PartitionMaxBytes));
-                    slots.Add((partitions, p));
-                    continue;
-                }
+                answers[i] = Refuse(key.Partition, topic is null ? error : ErrorCode.UnknownTopicOrPartition);
+                if (error == ErrorCode.InconsistentTopicId)
+                    answers[i]!.AbortedTransactions = null; // In Kafka the partition answers it, and exists.
 
-                hasError = true;
-                error = topic is null ? error : ErrorCode.UnknownTopicOrPartition;
-                partitions[p] = new() { PartitionIndex = partition.Partition, ErrorCode = error, HighWatermark = -1 };
-            }
-        }
-
-        PartitionData[] read = await ReadAsync(request, [.. positions], hasError, context);
-        for (int i = 0; i < read.Length; i++)
-            slots[i].Partitions[slots[i].Index] = read[i];
-
-        return response;
-    }
-
-    /// <summary>Kafka serves a partition that is named more than once in its first place, as it was named last.</summary>
-    private static void Merge(FetchRequest request)
-    {
-        if (request.Topics is [{ Partitions.Length: 1 }])
-            return;
-
-        var first = new Dictionary<(string Name, Guid Id, int Partition), (FetchRequest.FetchTopic Topic, int Index)>();
-        bool isEmptied = false;
-        foreach (FetchRequest.FetchTopic topic in request.Topics)
-        {
-            FetchRequest.FetchPartition[] partitions = topic.Partitions;
-            int kept = 0;
-            foreach (FetchRequest.FetchPartition partition in partitions)
-            {
-                if (first.TryAdd((topic.Topic, topic.TopicId, partition.Partition), (topic, kept)))
-                {
-                    partitions[kept++] = partition;
-                    continue;
-                }
-
-                (FetchRequest.FetchTopic earlier, int index) = first[(topic.Topic, topic.TopicId, partition.Partition)];
-                earlier.Partitions[index] = partition;
+                continue;
             }
 
-            topic.Partitions = kept == partitions.Length ? partitions : partitions[..kept];
-            isEmptied |= kept == 0 && partitions.Length > 0;
+            isKnown[i] = true;
+            fetch.Partitions[i].TopicName = topic.Name;
+            if (isReplica)
+            {
+                answers[i] = RefuseReplica(topic.Partitions[key.Partition], context.Version);
+                continue;
+            }
+
+            positions.Add(new FetchPosition(
+                new TopicPartition(topic.Name, key.Partition), topic.Id, asked.FetchOffset, Math.Max(-1, asked.CurrentLeaderEpoch),
+                asked.PartitionMaxBytes, asked.LastFetchedEpoch >= 0 ? asked.LastFetchedEpoch : null));
         }
 
-        if (isEmptied)
-            request.Topics = Array.FindAll(request.Topics, topic => topic.Partitions.Length > 0);
+        return (positions, isKnown);
     }
 
-    private async Task<PartitionData[]> ReadAsync(
-        FetchRequest request, FetchPosition[] positions, bool hasError, KafkaRequestContext context)
+    /// <summary>The topic of a partition. A session notices that its topic is gone, and tells from an id that never was.</summary>
+    private async ValueTask<(TopicDescription? Topic, ErrorCode Error)> ResolveAsync(
+        SessionPartition partition, KafkaRequestContext context)
     {
-        IsolationLevel isolation = request.IsolationLevel == 1 ? IsolationLevel.ReadCommitted : IsolationLevel.ReadUncommitted;
+        (TopicDescription? topic, ErrorCode error) = await topicCache.ResolveAsync(
+            partition.Key.Topic, ByTopicId(context) ? partition.Key.TopicId : null, context);
+        if (error != ErrorCode.UnknownTopicId || partition.TopicName is not { } name)
+            return (topic, error);
+
+        (TopicDescription? successor, error) = await topicCache.ResolveAsync(name, null, context);
+        return (null, successor is null ? error : ErrorCode.InconsistentTopicId);
+    }
+
+    private async Task<PartitionData[]> ReadAsync(FetchRequest request, FetchPosition[] positions, KafkaRequestContext context)
+    {
+        var isolation = (IsolationLevel)request.IsolationLevel;
         var limits = new FetchLimits(
             request.MinBytes, Math.Clamp(request.MaxBytes, 0, options.MaxFetchBytes),
             TimeSpan.FromMilliseconds(Math.Max(0, request.MaxWaitMs)), isolation);
         var reader = new FetchReader(partitionGrains, topicCache, time, context, positions, limits);
-        await reader.RunAsync(hasError);
+        await reader.RunAsync();
         var read = new PartitionData[positions.Length];
         for (int i = 0; i < read.Length; i++)
         {
@@ -117,15 +137,33 @@ internal sealed class FetchHandler(KafkaListenerOptions options, TopicCache topi
             read[i] = new()
             {
                 PartitionIndex = partition.Partition,
-                ErrorCode = context.Version >= 13 ? error : GrainFailure.ToErrorByName(error),
+                ErrorCode = ByTopicId(context) ? error : GrainFailure.ToErrorByName(error),
                 HighWatermark = result.HighWatermark,
                 LastStableOffset = result.LastStableOffset,
                 LogStartOffset = result.LogStartOffset,
                 AbortedTransactions = isolation == IsolationLevel.ReadCommitted ? [] : null,
                 Records = new Records(result.Records.Segments),
             };
+            if (result.Diverging is { } diverging)
+                read[i].DivergingEpoch = new() { Epoch = diverging.LeaderEpoch, EndOffset = diverging.EndOffset };
         }
 
         return read;
+    }
+
+    private static PartitionData Refuse(int partition, ErrorCode error) => new()
+    {
+        PartitionIndex = partition, ErrorCode = error, HighWatermark = -1, AbortedTransactions = [],
+    };
+
+    /// <summary>A broker that is no replica; here no broker copies another one by Kafka's protocol.</summary>
+    private static PartitionData RefuseReplica(PartitionAssignment partition, short version)
+    {
+        PartitionData refusal = Refuse(partition.Partition, ErrorCode.NotLeaderOrFollower);
+        refusal.AbortedTransactions = null;
+        if (version >= FirstVersionThatNamesLeaders)
+            refusal.CurrentLeader = new() { LeaderId = partition.Leader, LeaderEpoch = Math.Max(0, partition.LeaderEpoch) };
+
+        return refusal;
     }
 }

@@ -8,12 +8,10 @@ namespace Arus.Kafka;
 internal sealed class ListOffsetsHandler(TopicCache topicCache, PartitionGrains partitions)
     : ApiHandler<ListOffsetsRequest>(ApiScope.Partition)
 {
-    /// <summary>The last offset in tiered storage (KIP-1005): there is none.</summary>
-    private const long LastTiered = -5;
-
     protected override async Task<IApiMessage?> HandleAsync(ListOffsetsRequest request, KafkaRequestContext context)
     {
-        IsolationLevel isolation = request.IsolationLevel == 1 ? IsolationLevel.ReadCommitted : IsolationLevel.ReadUncommitted;
+        var isolation = (IsolationLevel)request.IsolationLevel;
+        bool hasIsolation = Enum.IsDefined(isolation);
         HashSet<TopicPartition> repeated = Merge(request);
         return new ListOffsetsResponse
         {
@@ -22,8 +20,8 @@ internal sealed class ListOffsetsHandler(TopicCache topicCache, PartitionGrains 
                 Name = topic.Name,
                 Partitions = await GrainCalls.MapAsync(
                     topic.Partitions,
-                    partition => repeated.Contains(new TopicPartition(topic.Name, partition.PartitionIndex))
-                        ? Task.FromResult(Fail(topic.Name, partition, ErrorCode.InvalidRequest))
+                    partition => Check(topic.Name, partition) is var fault and not ErrorCode.None
+                        ? Task.FromResult(Fail(topic.Name, partition, fault))
                         : partitions.AskAsync(
                             topic.Name, partition.PartitionIndex, context,
                             (grain, topicId) => FindAsync(grain, topic.Name, topicId, partition, isolation),
@@ -31,7 +29,24 @@ internal sealed class ListOffsetsHandler(TopicCache topicCache, PartitionGrains 
                     context.Gone),
             }, context.Gone),
         };
+
+        ErrorCode Check(string topic, ListOffsetsRequest.ListOffsetsPartition partition) =>
+            !hasIsolation ? ErrorCode.UnknownServerError
+            : repeated.Contains(new TopicPartition(topic, partition.PartitionIndex)) ? ErrorCode.InvalidRequest
+            : context.Version < FirstVersionOf(partition.Timestamp) ? ErrorCode.UnsupportedVersion
+            : ErrorCode.None;
     }
+
+    /// <summary>The version of the API since which a timestamp has its meaning; above all of them for one without.</summary>
+    private static short FirstVersionOf(long timestamp) => timestamp switch
+    {
+        >= ListOffsetRequest.Earliest => 0, // All times, too.
+        ListOffsetRequest.MaxTimestamp => 7,
+        ListOffsetRequest.EarliestLocal => 8,
+        ListOffsetRequest.LatestTiered => 9,
+        ListOffsetRequest.EarliestPendingUpload => 11,
+        _ => short.MaxValue,
+    };
 
     /// <summary>Leaves each partition once, and returns those that were named more than once, which is an error in Kafka.</summary>
     private static HashSet<TopicPartition> Merge(ListOffsetsRequest request)
@@ -57,9 +72,6 @@ internal sealed class ListOffsetsHandler(TopicCache topicCache, PartitionGrains 
     private async Task<PartitionResponse> FindAsync(
         IPartitionGrain grain, string topic, Guid topicId, ListOffsetsRequest.ListOffsetsPartition partition, IsolationLevel isolation)
     {
-        if (partition.Timestamp == LastTiered)
-            return new() { PartitionIndex = partition.PartitionIndex };
-
         ListOffsetResponse found = await grain.ListOffsetAsync(
             new ListOffsetRequest(partition.Timestamp, partition.CurrentLeaderEpoch, isolation, topicId));
         return found.Error != ErrorCode.None ? Fail(topic, partition, found.Error) : new()
