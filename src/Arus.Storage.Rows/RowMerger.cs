@@ -19,8 +19,11 @@ internal sealed class RowMerger(RowLogContext log, RowStore store, RowList rows,
         {
             long size = 0;
             int count = 0;
-            while (first + count < rows.Count - kept && size + rows.All[first + count].Size <= log.Options.MergedRowBytes)
+            while (first + count < rows.Count - kept && size + rows.All[first + count].Size <= log.Options.MergedRowBytes
+                && IsOfOneTime(rows.All[first], rows.All[first + count]))
+            {
                 size += rows.All[first + count++].Size;
+            }
 
             if (count >= log.Options.MergeRows)
             {
@@ -31,6 +34,10 @@ internal sealed class RowMerger(RowLogContext log, RowStore store, RowList rows,
 
         return merged;
     }
+
+    /// <summary>Rows that a log in files would have put into segments of their own (<c>segment.ms</c>) expire apart here, too.</summary>
+    private bool IsOfOneTime(RowInfo first, RowInfo other) =>
+        first.MaxTimestamp < 0 || other.MaxTimestamp - first.MaxTimestamp <= log.Config.SegmentMs;
 
     /// <summary>Inserts a row made from others, under a key that no row has had.</summary>
     public async Task<RowInfo> InsertAsync(SegmentRow row)

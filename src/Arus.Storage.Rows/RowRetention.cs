@@ -50,7 +50,7 @@ internal sealed class RowRetention(
         foreach (RowInfo row in rows.All)
         {
             bool tooOld = config.RetentionMs >= 0 && row.MaxTimestamp >= 0 && log.NowMs - row.MaxTimestamp > config.RetentionMs;
-            bool tooMuch = config.RetentionBytes >= 0 && excess - row.Size >= 0 && row.NextOffset < rows.NextOffset;
+            bool tooMuch = config.RetentionBytes >= 0 && excess - row.Size >= 0;
             if (!tooOld && !tooMuch)
                 break;
 

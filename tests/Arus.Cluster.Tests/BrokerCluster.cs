@@ -143,6 +143,9 @@ internal sealed class StorageWatch
     /// <summary>Given the storage itself, the state's name and its grain.</summary>
     public Func<IGrainStorage, string, GrainId, Task> AfterWrite { get; set; } = (_, _, _) => Task.CompletedTask;
 
+    /// <summary>Whether a grain's state cannot be written, as on a full disk.</summary>
+    public Func<GrainId, bool> FailsToWrite { get; set; } = _ => false;
+
     /// <summary>Given the same.</summary>
     public Func<IGrainStorage, string, GrainId, Task> BeforeClear { get; set; } = (_, _, _) => Task.CompletedTask;
 }
@@ -154,6 +157,9 @@ internal sealed class WatchedStorage(IGrainStorage storage, StorageWatch watch) 
 
     public async Task WriteStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState)
     {
+        if (watch.FailsToWrite(grainId))
+            throw new IOException("No space left on device");
+
         await storage.WriteStateAsync(stateName, grainId, grainState);
         await watch.AfterWrite(storage, stateName, grainId);
     }

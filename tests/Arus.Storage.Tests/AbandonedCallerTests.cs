@@ -48,7 +48,7 @@ public sealed class AbandonedCallerTests
     {
         await using var threads = new LogThreads(1);
         var provider = new LogProvider(new LogProviderOptions { Directory = "/logs" }, new MemoryFileSystem(), threads);
-        TopicConfig config = LogExtensions.Config(("internal.segment.bytes", "1024"), ("retention.bytes", "0"), ("retention.ms", "-1"));
+        TopicConfig config = LogExtensions.Config(("internal.segment.bytes", "1024"), ("retention.bytes", "1024"), ("retention.ms", "-1"));
         IPartitionLog log = await provider.OpenAsync(LogFixture.Partition, Guid.Empty, config);
         await log.MustAppendAsync(Batches.Sized(1024));
         await log.MustAppendAsync(Batches.Sized(1024));

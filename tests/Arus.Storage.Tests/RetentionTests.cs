@@ -2,6 +2,8 @@ namespace Arus.Storage.Tests;
 
 public sealed class RetentionTests
 {
+    private const long Start = 1_700_000_000_000;
+
     [Fact]
     public async Task DeleteRecords_moves_the_start_durably_within_a_segment()
     {
@@ -21,6 +23,25 @@ public sealed class RetentionTests
         Assert.Equal((5, 10), (log.LogStartOffset, log.LogEndOffset));
         result = await machine.Scheduler.RunAsync(log.DeleteRecordsAsync(-1));
         Assert.Equal(10, result.LogStartOffset);
+    }
+
+    /// <remarks>The offsets at which Kafka 4.4.0 begins segments for records of these times.</remarks>
+    [Theory]
+    [InlineData(false, new[] { 0, 10_000, 10_001, 5_000, 20_002 }, new[] { 0, 2, 4 })]
+    [InlineData(true, new[] { 0, 10_000, 10_001, 5_000, 20_002 }, new[] { 0, 2, 4 })]
+    [InlineData(false, new[] { 50_000, 0, 60_000, 60_001, 0, 70_001 }, new[] { 0, 3 })]
+    [InlineData(true, new[] { 50_000, 0, 60_000, 60_001, 0, 70_001 }, new[] { 0, 3 })]
+    public async Task Segments_roll_by_the_time_of_records(bool reopens, int[] times, int[] segments)
+    {
+        await using var fixture = new LogFixture();
+        TopicConfig config = LogExtensions.Config(("segment.ms", "10000"));
+        IPartitionLog log = await fixture.OpenAsync(config);
+        for (int i = 0; i < times.Length; i++)
+        {
+            await log.MustAppendAsync(Batches.Sized(100, Start + times[i]));
+            Assert.Equal(segments.Count(first => first <= i), log.SegmentCount);
+            log = reopens ? await fixture.ReopenAsync(config) : log;
+        }
     }
 
     [Fact]

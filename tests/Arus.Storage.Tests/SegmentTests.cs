@@ -22,10 +22,25 @@ public sealed class SegmentTests
     }
 
     [Fact]
-    public async Task A_segment_rolls_by_age()
+    public async Task A_segment_of_records_without_time_rolls_by_age()
     {
         await using var fixture = new LogFixture();
         IPartitionLog log = await fixture.OpenAsync(LogExtensions.Config(("segment.ms", "1000")));
+        await log.MustAppendAsync(Batches.Sized(100, RecordBatchHeader.NoTimestamp));
+        fixture.Time.Advance(TimeSpan.FromMilliseconds(1000));
+        await log.MustAppendAsync(Batches.Sized(100, RecordBatchHeader.NoTimestamp));
+        Assert.Equal(1, log.SegmentCount);
+        fixture.Time.Advance(TimeSpan.FromMilliseconds(1));
+        await log.MustAppendAsync(Batches.Sized(100, RecordBatchHeader.NoTimestamp));
+        Assert.Equal(2, log.SegmentCount);
+    }
+
+    [Fact]
+    public async Task A_segment_of_records_that_the_log_stamps_rolls_by_age()
+    {
+        await using var fixture = new LogFixture();
+        IPartitionLog log = await fixture.OpenAsync(
+            LogExtensions.Config(("segment.ms", "1000"), ("message.timestamp.type", "LogAppendTime")));
         await log.MustAppendAsync(Batches.Of("a"));
         fixture.Time.Advance(TimeSpan.FromMilliseconds(1000));
         await log.MustAppendAsync(Batches.Of("b"));

@@ -60,7 +60,8 @@ public sealed class TopicKeyTests
         await using var fixture = new LogFixture();
         IPartitionLog log = await fixture.OpenAsync(LogExtensions.Config(("segment.ms", "1000"), ("segment.jitter.ms", "900")));
         var ages = new HashSet<int>();
-        await log.MustAppendAsync(Batches.Of("first"));
+        long time = Batches.Time; // A segment's age is that of its records.
+        await log.MustAppendAsync(Batches.Sized(100, time));
         for (int roll = 0; roll < 10; roll++)
         {
             int segments = log.SegmentCount;
@@ -68,8 +69,8 @@ public sealed class TopicKeyTests
             while (log.SegmentCount == segments)
             {
                 age += 50;
-                fixture.Time.Advance(TimeSpan.FromMilliseconds(50));
-                await log.MustAppendAsync(Batches.Of("a"));
+                time += 50;
+                await log.MustAppendAsync(Batches.Sized(100, time));
             }
 
             Assert.InRange(age, 100, 1050);

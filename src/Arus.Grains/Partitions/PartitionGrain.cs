@@ -17,13 +17,17 @@ internal sealed class PartitionGrain(
     [PersistentState("partition", StorageNames.Metadata)] IPersistentState<PartitionState> state,
     LocalBroker broker, LocalPartitions partitions, BrokerMetrics metrics, ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
 {
-    private const int ClearAttempts = 3;
+    /// <summary>How often a broker that cannot write its metadata tries again to lead.</summary>
+    private static readonly TimeSpan RecoveryInterval = TimeSpan.FromSeconds(5);
 
     private string _topic = "";
     private int _partition;
     private PartitionClaim? _claim;
     private LeaderLog? _leader;
     private Rejection _rejection = Rejection.Moving;
+
+    /// <summary>Why nothing can be written, so that the log is only read; null for a leader without limits.</summary>
+    private Rejection? _readOnly;
 
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
@@ -61,7 +65,7 @@ internal sealed class PartitionGrain(
         if (!TryGetLeader(out LeaderLog? leader))
             return LeaderLog.Reject(request, _rejection.Error, _rejection.Message);
 
-        if (await CheckTopicAsync(request.TopicId) is { } rejection)
+        if ((_readOnly ?? await CheckTopicAsync(request.TopicId)) is { } rejection)
             return LeaderLog.Reject(request, rejection.Error, rejection.Message);
 
         PartitionAppendResult response = await leader.AppendAsync(request);
@@ -129,7 +133,7 @@ internal sealed class PartitionGrain(
             await partitions.DeleteAsync(new TopicPartition(_topic, _partition), topicId);
         }
 
-        await ClearStateAsync(topicId);
+        await Metadata.ClearAsync(topicId);
         if (elsewhere)
         {
             throw new ArusException(
@@ -137,27 +141,9 @@ internal sealed class PartitionGrain(
         }
     }
 
-    private ITopicGrain Topic => GrainFactory.GetGrain<ITopicGrain>(_topic);
+    private PartitionMetadata Metadata => field ??= new(state, broker);
 
-    /// <summary>
-    /// Clears the metadata even if another activation, which has lost the log by now, raised the epoch in the meantime; but not that of a
-    /// topic that was created since, whose epochs would begin again below those in its log.
-    /// </summary>
-    private async Task ClearStateAsync(Guid topicId)
-    {
-        for (int attempt = 1; state.RecordExists && state.State.TopicId == topicId; attempt++)
-        {
-            try
-            {
-                await state.ClearStateAsync();
-                return;
-            }
-            catch (InconsistentStateException) when (attempt < ClearAttempts)
-            {
-                await state.ReadStateAsync();
-            }
-        }
-    }
+    private ITopicGrain Topic => GrainFactory.GetGrain<ITopicGrain>(_topic);
 
     /// <summary>Becomes the leader, or says why not.</summary>
     private async Task<Rejection?> LeadAsync(CancellationToken cancellationToken)
@@ -171,7 +157,16 @@ internal sealed class PartitionGrain(
                 ErrorCode.LeaderNotAvailable, $"Broker {spec.Replicas[0]}, which has the records of {_topic}-{_partition}, is not alive.");
         }
 
-        int epoch = await RaiseEpochAsync(spec);
+        int epoch;
+        try
+        {
+            epoch = await Metadata.RaiseEpochAsync(spec);
+        }
+        catch (Exception e) when (StorageFailure.Is(e) && Metadata.IsOnlyHere(spec))
+        {
+            epoch = BeginReadOnly(spec, e.Message);
+        }
+
         PartitionClaim? claim = partitions.TryClaim(new TopicPartition(_topic, _partition), spec.TopicId, epoch, OnSuperseded);
         if (claim is null)
             return Rejection.Superseded;
@@ -197,15 +192,35 @@ internal sealed class PartitionGrain(
         return rejection;
     }
 
-    private async Task<int> RaiseEpochAsync(PartitionSpec spec)
+    /// <summary>
+    /// Answers the epoch in which a log is only read while nothing can be written, as on a full disk: what is durable is still there.
+    /// </summary>
+    private int BeginReadOnly(PartitionSpec spec, string reason)
     {
-        int epoch = state.State.LeaderEpoch + 1;
-        state.State = new PartitionState
+        logger.LogError(
+            "{Topic}-{Partition} is only read until its metadata can be written: {Reason}", _topic, _partition, reason);
+        _readOnly = new Rejection(ErrorCode.KafkaStorageError, $"Nothing can be written: {reason}");
+        this.RegisterGrainTimer(
+            _ => TryEndReadOnlyAsync(spec), new GrainTimerCreationOptions(RecoveryInterval, RecoveryInterval) { Interleave = true });
+        return state.State.LeaderEpoch;
+    }
+
+    private async Task TryEndReadOnlyAsync(PartitionSpec spec)
+    {
+        try
         {
-            LeaderEpoch = epoch, Leader = broker.BrokerId, Replicas = spec.Replicas, Isr = spec.Replicas, TopicId = spec.TopicId,
-        };
-        await state.WriteStateAsync();
-        return epoch;
+            await Metadata.RaiseEpochAsync(spec);
+        }
+        catch (Exception e) when (StorageFailure.Is(e))
+        {
+            return;
+        }
+        catch (InconsistentStateException)
+        {
+            // Another activation raised it.
+        }
+
+        DeactivateOnIdle(); // The next activation leads in full.
     }
 
     private async Task<Rejection?> OpenAsync(PartitionClaim claim, PartitionSpec spec, CancellationToken cancellationToken)
@@ -308,17 +323,4 @@ internal sealed class PartitionGrain(
     /// <summary>A newer activation in this process took the log. Called outside this grain's turns.</summary>
     private void OnSuperseded() =>
         GrainContext.Deactivate(new DeactivationReason(DeactivationReasonCode.ApplicationRequested, "A newer activation leads."));
-}
-
-/// <summary>Why an activation of a partition does not lead, in the terms of the protocol.</summary>
-internal sealed record Rejection(ErrorCode Error, string Message)
-{
-    public static Rejection Superseded { get; } = new(ErrorCode.NotLeaderOrFollower, "A newer activation of this partition leads.");
-
-    public static Rejection OtherTopic { get; } = new(
-        ErrorCode.UnknownTopicId, "The topic was deleted; another one has its name now.");
-
-    public static Rejection Moving { get; } = new(ErrorCode.NotLeaderOrFollower, "This partition is moving.");
-
-    public static Rejection Deleted { get; } = new(ErrorCode.UnknownTopicOrPartition, "The topic was deleted.");
 }

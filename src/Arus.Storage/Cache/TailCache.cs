@@ -18,6 +18,9 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
     private TailChunk? _tail;
     private int _nextChunkBytes = MinChunkBytes;
 
+    /// <summary>What lies before it is not as it is in the files.</summary>
+    private long _servedFrom;
+
     /// <summary>Takes room for a batch at the tail. Called by the appender only, one at a time.</summary>
     /// <returns>The chunk, and where in it the batch goes.</returns>
     public (TailChunk Chunk, int Start) Reserve(int length, long baseOffset)
@@ -54,6 +57,9 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
     /// <summary>Hands the chunk that holds an offset to a reader; null when there is none. Called under the list's lock.</summary>
     public TailChunk? Find(long offset)
     {
+        if (offset < _servedFrom)
+            return null;
+
         ReadOnlySpan<TailChunk> chunks = CollectionsMarshal.AsSpan(_chunks);
         int index = OffsetRange.FirstEndingAfter(chunks, offset);
         if (index == chunks.Length || chunks[index] is not { Committed: > 0 } chunk || chunk.BaseOffset > offset)
@@ -62,6 +68,9 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
         chunk.WasRead = true;
         return chunk;
     }
+
+    /// <summary>Offsets before this one were compacted in the files. Called under the list's lock.</summary>
+    public void ServeFrom(long offset) => _servedFrom = Math.Max(_servedFrom, offset);
 
     /// <summary>The whole batches of a chunk from an offset on, and of those that follow it, as far as the bytes allow.</summary>
     public ReadOnlyMemory<byte>[] Read(TailChunk chunk, long offset, int maxBytes, bool minOneBatch)
@@ -113,6 +122,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
     {
         using (listLock.Enter())
         {
+            _servedFrom = 0;
             if (_chunks is null or [])
                 return;
 

@@ -159,23 +159,23 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
                 ErrorCode.OffsetOutOfRange, $"The leader sent offset {baseOffset}; the log of {log.Partition} ends at {logEnd}.");
         }
 
-        SegmentRoll? roll = DecideRoll(entry.Length, baseOffset, config, nowMs);
+        bool logAppendTime = config.LogAppendTime && append.Origin != AppendOrigin.Replica;
+        SegmentRoll? roll = DecideRoll(entry.Span, baseOffset, config, nowMs, logAppendTime);
         if (producers.CheckSequences(entry.Span, append.Origin, baseOffset, nowMs, config.LogAppendTime) is { } outcome)
             return outcome;
 
-        bool logAppendTime = config.LogAppendTime && append.Origin != AppendOrigin.Replica;
         CopyToTail(entry.Span, append, logAppendTime, roll, nowMs, batches);
         return new LogAppendResult(ErrorCode.None, baseOffset, logAppendTime ? nowMs : -1);
     }
 
     /// <summary>Whether the segment rolls before an entry (<c>segment.bytes</c>, <c>segment.ms</c>), or a checkpoint is due.</summary>
-    private SegmentRoll? DecideRoll(int length, long baseOffset, TopicConfig config, long nowMs)
+    private SegmentRoll? DecideRoll(ReadOnlySpan<byte> entry, long baseOffset, TopicConfig config, long nowMs, bool logAppendTime)
     {
         bool newSegment = _active.Size > 0
-            && (_active.Size + length > config.SegmentBytes
-                || (_active.FirstAppendMs >= 0 && nowMs - _active.FirstAppendMs > config.SegmentMs - Jitter(config))
+            && (_active.Size + entry.Length > config.SegmentBytes
+                || WaitedForRoll(entry, nowMs, logAppendTime) > config.SegmentMs - Jitter(config)
                 || baseOffset - _active.BaseOffset > int.MaxValue / 2);
-        bool checkpoint = log.Shared.Syncs && _sinceCheckpoint + length > CheckpointBytes;
+        bool checkpoint = log.Shared.Syncs && _sinceCheckpoint + entry.Length > CheckpointBytes;
         return newSegment || checkpoint ? new SegmentRoll(newSegment, ProducerSnapshot.Take(producers)) : null;
     }
 
@@ -187,6 +187,25 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
     {
         long most = Math.Min(config.SegmentJitterMs, config.SegmentMs);
         return most <= 0 ? 0 : (long)((((ulong)_active.BaseOffset + _seed) * 0x9E37_79B9_7F4A_7C15) >> 1) % most;
+    }
+
+    /// <summary>
+    /// How far an entry is from the segment's first batch, in milliseconds of the records' time, as in Kafka: records that are brought in
+    /// later than they were made expire in segments of their own. Without timestamps the clock counts.
+    /// </summary>
+    private long WaitedForRoll(ReadOnlySpan<byte> entry, long nowMs, bool logAppendTime)
+    {
+        if (_active.FirstTimestamp is not >= 0)
+            return _active.FirstAppendMs >= 0 ? nowMs - _active.FirstAppendMs : 0;
+
+        long latest = logAppendTime ? nowMs : RecordBatchHeader.NoTimestamp;
+        for (int length; !logAppendTime && !entry.IsEmpty; entry = entry[length..])
+        {
+            var header = new RecordBatchHeader(entry);
+            (latest, length) = (Math.Max(latest, header.MaxTimestamp), header.SizeInBytes);
+        }
+
+        return latest - _active.FirstTimestamp.Value;
     }
 
     /// <summary>Copies the batches of an entry into the tail cache, where they get offset, epoch and timestamp.</summary>
@@ -209,7 +228,9 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
             BatchStamp.Write(batch, baseOffset, epoch, logAppendTime ? nowMs : null);
             var header = new RecordBatchHeader(batch.Span);
             batches.Add(new PendingBatch(chunk, start, length, baseOffset, header.NextOffset, header.MaxTimestamp, nowMs, roll));
-            _active = _active.Size == 0 ? new ActiveSegment(baseOffset, length, nowMs) : _active with { Size = _active.Size + length };
+            _active = _active.Size == 0
+                ? new ActiveSegment(baseOffset, length, nowMs, header.MaxTimestamp)
+                : _active with { Size = _active.Size + length };
             _sinceCheckpoint += length;
             segments.AssignOffsets(epoch, baseOffset, header.NextOffset);
             roll = null;
@@ -218,9 +239,11 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
 
     /// <param name="Size">Bytes, at most those of an <see cref="int"/> and one entry.</param>
     /// <param name="FirstAppendMs">Unix milliseconds; -1 while the segment is empty.</param>
-    private readonly record struct ActiveSegment(long BaseOffset, long Size, long FirstAppendMs)
+    /// <param name="FirstTimestamp">The greatest of the first batch, Unix milliseconds.</param>
+    private readonly record struct ActiveSegment(long BaseOffset, long Size, long FirstAppendMs, long? FirstTimestamp)
     {
-        public static ActiveSegment Of(SegmentList segments) =>
-            segments.All is [.., var active] ? new ActiveSegment(active.BaseOffset, active.Size, active.FirstAppendMs) : new(0, 0, -1);
+        public static ActiveSegment Of(SegmentList segments) => segments.All is [.., var active]
+            ? new ActiveSegment(active.BaseOffset, active.Size, active.FirstAppendMs, active.FirstTimestamp)
+            : new(0, 0, -1, null);
     }
 }

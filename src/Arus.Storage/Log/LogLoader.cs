@@ -192,6 +192,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         _log.LogEndOffset = active.NextOffset;
         _log.LogStartOffset = Math.Min(Math.Max(_log.LogStartOffset, _log.Segments[0].BaseOffset), _log.LogEndOffset);
         _log.Epochs.TruncateTo(_log.LogEndOffset);
+        ReadFirstTimestamp(active);
         foreach (Segment segment in _log.Segments)
         {
             // What was written before a crash of the process may be in the machine's memory only, and is about to be served.
@@ -205,6 +206,14 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         }
 
         ReportMissing(found: _log.LogEndOffset);
+    }
+
+    /// <summary>The index file of a segment does not have it, and the next roll depends on it.</summary>
+    private static void ReadFirstTimestamp(Segment active)
+    {
+        Span<byte> header = stackalloc byte[RecordBatchHeader.Size];
+        if (active.Size > 0 && active.FirstTimestamp is null && active.File.Read(0, header) == header.Length)
+            active.FirstTimestamp = new RecordBatchHeader(header).MaxTimestamp;
     }
 
     /// <summary>

@@ -66,7 +66,7 @@ internal sealed class LogRetention(
         if (config.Delete && config.RetentionBytes >= 0)
         {
             long excess = segments.SizeBytes - config.RetentionBytes;
-            count = Math.Max(count, all.TakeWhile((segment, i) => i + 1 < all.Length && (excess -= segment.Size) >= 0).Count());
+            count = Math.Max(count, all.TakeWhile((segment, i) => MayGo(segment, i) && (excess -= segment.Size) >= 0).Count());
         }
 
         return count;

@@ -101,6 +101,9 @@ internal sealed class SegmentList
     {
         using (_lock.Enter())
         {
+            if (replacement is not null && first + count < _segments.Length)
+                Tail.ServeFrom(_segments[first + count].BaseOffset); // What compaction has changed is in the files only.
+
             Segment[] middle = replacement is null ? [] : [replacement];
             SetSegments([.. _segments[..first], .. middle, .. _segments[(first + count)..]]);
             AdvanceStart(_segments is [var oldest, ..] && first == 0 && replacement is null ? oldest.BaseOffset : _logStart);

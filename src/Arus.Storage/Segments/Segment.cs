@@ -39,6 +39,9 @@ internal sealed class Segment(string directory, long baseOffset, OpenFiles files
     /// <summary>When the first batch was appended, Unix milliseconds; after a restart, its own timestamp. -1 while there is none.</summary>
     public long FirstAppendMs => Header.FirstAppendMs;
 
+    /// <summary>The greatest timestamp of its first batch, Unix milliseconds; null while that is not known. Not stored.</summary>
+    public long? FirstTimestamp { get; set; }
+
     /// <summary>The greatest timestamp of its records; without any, the time of the last append. Unix milliseconds.</summary>
     public long LatestMs => MaxTimestamp >= 0 ? MaxTimestamp : Header.LastAppendMs;
 
@@ -73,6 +76,7 @@ internal sealed class Segment(string directory, long baseOffset, OpenFiles files
     {
         Debug.Assert(batchBaseOffset >= NextOffset && batchNextOffset > batchBaseOffset && length > 0, "Batches are in offset order.");
         Index!.Add(checked((int)(batchBaseOffset - BaseOffset)), Size, MaxTimestamp);
+        FirstTimestamp = Size == 0 ? maxTimestamp : FirstTimestamp;
         if (maxTimestamp > MaxTimestamp)
             (Header.MaxTimestamp, Header.MaxTimestampPosition) = (maxTimestamp, Size);
 
