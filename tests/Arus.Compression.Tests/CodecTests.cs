@@ -167,6 +167,33 @@ public class CodecTests
         Assert.Contains(fast.WrittenCount, sizes);
     }
 
+    [Theory]
+    [InlineData(CompressionType.Gzip)]
+    [InlineData(CompressionType.Lz4)]
+    public void Leaves_alone_what_follows_the_data_but_not_a_cut(CompressionType codec)
+    {
+        byte[] data = Encoding.UTF8.GetBytes(string.Join(' ', Enumerable.Range(0, 3000)));
+        using var compressed = new PooledBufferWriter();
+        Codec.Compress(codec, data, compressed);
+        foreach (byte[] rest in (byte[][])[[.. "z"u8], [.. "zzzz"u8], new byte[20], [.. Enumerable.Repeat((byte)0xFF, 9000)]])
+        {
+            using var output = new PooledBufferWriter();
+            byte[] source = [.. compressed.WrittenSpan, .. rest];
+            Assert.Equal(ValidationResult.Ok, Codec.TryDecompress(codec, source, output, data.Length));
+            Assert.True(output.WrittenSpan.SequenceEqual(data));
+            foreach (int cut in codec == CompressionType.Gzip ? (int[])[1, 4, 8, 9, 100] : []) // Bytes in place of lz4's may be lz4.
+            {
+                source = [.. compressed.WrittenSpan[..^cut], .. rest];
+                if (source.AsSpan().StartsWith(compressed.WrittenSpan))
+                    continue; // It ends with zeros, and zeros follow.
+
+                output.Clear();
+                ValidationResult result = Codec.TryDecompress(codec, source, output, data.Length);
+                Assert.True(!result.IsOk, $"{codec} cut by {cut}, then {rest.Length} bytes");
+            }
+        }
+    }
+
     [Fact]
     public void Names_an_unknown_codec()
     {
