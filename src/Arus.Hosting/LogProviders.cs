@@ -40,6 +40,9 @@ internal static class LogProviders
             LogEventKind.TailTruncated or LogEventKind.SetAside => LogLevel.Warning,
             _ => LogLevel.Information,
         };
-        logger.Log(level, logEvent.Error, "{Partition}: {Message}", logEvent.Partition, logEvent.Message);
+
+        // Of an error of the disk the message says all that there is to know.
+        Exception? unexpected = logEvent.Error is IOException ? null : logEvent.Error;
+        logger.Log(level, unexpected, "{Partition}: {Message}", logEvent.Partition, logEvent.Message);
     }
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using Arus.Grains;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -38,6 +39,9 @@ internal sealed class BrokerConsole() : ConsoleFormatter(FormatterName)
     {
         logging.SetMinimumLevel(LogLevel.Warning);
         logging.AddFilter("Arus", Enum.Parse<LogLevel>(config.GetString(BrokerConfigs.ConsoleLevel)!, ignoreCase: true));
+
+        // Orleans writes each failed access to a state with its stack under this name; the callers that fail say why, in one line.
+        logging.AddFilter(typeof(FileGrainStorage).FullName, LogLevel.None);
         logging.AddConsole(options => options.FormatterName = FormatterName);
         logging.AddConsoleFormatter<BrokerConsole, ConsoleFormatterOptions>();
     }
@@ -60,8 +64,12 @@ internal sealed class BrokerConsole() : ConsoleFormatter(FormatterName)
         };
         string time = DateTime.UtcNow.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
         string message = logEntry.Formatter(logEntry.State, logEntry.Exception).ReplaceLineEndings(" ");
-        textWriter.WriteLine($"{time} {level}: {logEntry.Category}[{logEntry.EventId.Id}] {message}");
-        if (logEntry.Exception is { } exception)
+
+        // Of a broken or full disk and of a damaged state the message says all that there is to know.
+        bool isDisk = logEntry.Exception is IOException or CorruptGrainStateException;
+        string reason = isDisk ? $": {logEntry.Exception!.Message.ReplaceLineEndings(" ")}" : "";
+        textWriter.WriteLine($"{time} {level}: {logEntry.Category}[{logEntry.EventId.Id}] {message}{reason}");
+        if (!isDisk && logEntry.Exception is { } exception)
             textWriter.WriteLine(exception);
     }
 

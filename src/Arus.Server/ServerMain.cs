@@ -1,5 +1,6 @@
 using System.Collections;
 using System.Reflection;
+using Arus.Grains;
 using Arus.Hosting;
 
 namespace Arus.Server;
@@ -71,7 +72,8 @@ internal static class ServerMain
     private static string? Refusal(Exception? exception) => exception switch
     {
         null => null,
-        StartRefusedException or ArusException or ArgumentException { Source: "Arus.Kafka" } => exception.Message,
+        StartRefusedException or ArusException or CorruptGrainStateException => exception.Message,
+        ArgumentException { Source: "Arus.Kafka" } => exception.Message,
         IOException { InnerException: Microsoft.AspNetCore.Connections.AddressInUseException } => exception.Message,
         System.Net.Sockets.SocketException { SocketErrorCode: System.Net.Sockets.SocketError.AddressAlreadyInUse } => exception.Message,
         AggregateException many => many.InnerExceptions.Select(Refusal).FirstOrDefault(message => message is not null),

@@ -202,6 +202,38 @@ public sealed class RecoveryTests
         Assert.DoesNotContain("log.unsynced", machine.Disk.ListFiles(machine.Directory));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_log_on_a_full_disk_can_be_read_and_appended_to_again_once_there_is_room(bool indexMissing)
+    {
+        TopicConfig config = LogExtensions.Config(("internal.segment.bytes", "1024"));
+        var machine = new Machine();
+        IPartitionLog log = await FilledAsync(machine, 40, config);
+        machine.Disk.IsFull = true;
+        Assert.Equal(ErrorCode.KafkaStorageError, (await machine.Scheduler.RunAsync(log.AppendAsync([Batches.Of("a")], 1)))[0].Error);
+        Assert.Equal("0", (await ValuesAsync(machine, log))[0]);
+        for (int restart = 0; restart < 3; restart++)
+        {
+            machine.Kill();
+            if (indexMissing)
+                machine.Disk.DeleteFile(Path.ChangeExtension(FirstLog(machine), ".index"));
+
+            log = await machine.OpenAsync(config);
+            Assert.Null(log.Failure);
+            for (int i = 0; i < 40; i++)
+                Assert.Equal($"{i}", (await ValuesAsync(machine, log, i))[0]);
+
+            Assert.Equal(ErrorCode.KafkaStorageError, (await machine.Scheduler.RunAsync(log.AppendAsync([Batches.Of("b")], 1)))[0].Error);
+        }
+
+        machine.Disk.IsFull = false;
+        await machine.Scheduler.RunAsync(log.DisposeAsync());
+        log = await machine.OpenAsync(config);
+        Assert.Equal(40, (await machine.Scheduler.RunAsync(log.AppendAsync([Batches.Of("c")], 1)))[0].BaseOffset);
+        Assert.DoesNotContain(machine.Events, entry => entry.Kind is LogEventKind.Damaged or LogEventKind.TailMissing);
+    }
+
     [Fact]
     public void A_file_whose_flush_failed_once_is_never_flushed_again()
     {

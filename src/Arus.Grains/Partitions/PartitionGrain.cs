@@ -48,7 +48,9 @@ internal sealed class PartitionGrain(
         }
         catch (Exception e) when (e is LogException or TimeoutException || StorageFailure.Is(e))
         {
-            logger.LogError(e, "Partition {Topic}-{Partition} cannot be led: its log or metadata cannot be opened", _topic, _partition);
+            logger.LogError(
+                "Partition {Topic}-{Partition} cannot be led, its log or metadata cannot be opened: {Reason}",
+                _topic, _partition, e.GetBaseException().Message);
             _rejection = new Rejection(ErrorCode.KafkaStorageError, e.Message);
         }
     }
@@ -164,7 +166,7 @@ internal sealed class PartitionGrain(
         }
         catch (Exception e) when (StorageFailure.Is(e) && Metadata.IsOnlyHere(spec))
         {
-            epoch = BeginReadOnly(spec, e.Message);
+            epoch = BeginReadOnly(spec, e.GetBaseException().Message);
         }
 
         PartitionClaim? claim = partitions.TryClaim(new TopicPartition(_topic, _partition), spec.TopicId, epoch, OnSuperseded);
@@ -294,7 +296,7 @@ internal sealed class PartitionGrain(
             if (_leader != leader || claim.IsSuperseded)
                 return reject(EndOf(claim));
 
-            logger.LogError(e, "The log of {Topic}-{Partition} cannot be read", _topic, _partition);
+            logger.LogError("The log of {Topic}-{Partition} cannot be read: {Reason}", _topic, _partition, e.GetBaseException().Message);
             return reject(ErrorCode.KafkaStorageError);
         }
         finally

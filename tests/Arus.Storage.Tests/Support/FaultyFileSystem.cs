@@ -25,6 +25,9 @@ internal sealed class FaultyFileSystem : ILogFileSystem
     /// </summary>
     public Func<string, bool> FailFlush { get; set; } = _ => false;
 
+    /// <summary>Whether no file can grow: of a write that would make one grow, some bytes are written.</summary>
+    public bool IsFull { get; set; }
+
     public int Flushes { get; private set; }
 
     public bool IsOff { get; private set; }
@@ -334,6 +337,12 @@ internal sealed class FaultyFileSystem : ILogFileSystem
             {
                 CheckOpen();
                 owner.CheckIo(path);
+                if (owner.IsFull && position + buffer.Length > node.Length)
+                {
+                    node.Write((int)position, buffer.Span[..(buffer.Length / 2)]);
+                    throw new IOException($"No space left on device : '{path}'");
+                }
+
                 node.Write((int)position, buffer.Span);
                 position += buffer.Length;
             }
