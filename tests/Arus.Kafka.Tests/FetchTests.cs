@@ -441,12 +441,14 @@ public sealed class FetchTests
         TestConnection connection = kafka.Connect();
         foreach (long offset in new[] { -1, 2, long.MaxValue, long.MinValue })
         {
-            Protocol.FetchResponse response = await connection.CallAsync<Protocol.FetchResponse>(
-                Messages.Fetch("topic", [(0, offset)]), 12);
+            Protocol.FetchRequest request = Messages.Fetch("topic", [(0, offset)]);
+            request.IsolationLevel = (sbyte)IsolationLevel.ReadCommitted;
+            Protocol.FetchResponse response = await connection.CallAsync<Protocol.FetchResponse>(request, 12);
             Protocol.FetchResponse.PartitionData part = response.Responses[0].Partitions[0];
             Assert.Equal(
                 (ErrorCode.OffsetOutOfRange, -1L, -1L, -1L),
                 (part.ErrorCode, part.HighWatermark, part.LastStableOffset, part.LogStartOffset));
+            Assert.Null(part.AbortedTransactions);
         }
     }
 

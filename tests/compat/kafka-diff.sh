@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # The same raw requests to Apache Kafka and to a server of this checkout; every answer that differs is listed in DIFFERENCES.md, or this
-# fails. usage: kafka-diff.sh. It needs Java 17, and the folders `kafka` and `diff` below ARUS_KAFKA_TOOLS (`../shared` beside the
+# fails. usage: kafka-diff.sh. It needs Java 17, and the folders `kafka` and `diff` below KAFKA_DIFF_TOOLS (`../shared` beside the
 # checkout, if unset); where they are not at hand nothing is compared, and the last line says 0 passed, 0 failed.
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
-tools=${ARUS_KAFKA_TOOLS:-$PWD/../shared}
+tools=${KAFKA_DIFF_TOOLS:-$PWD/../shared}
 if [ ! -x "$tools/kafka/kafka" ] || [ ! -e "$tools/diff/diff.py" ] || ! command -v java >/dev/null; then
-  echo "skip Apache Kafka is not at hand (ARUS_KAFKA_TOOLS)"
+  echo "skip Apache Kafka is not at hand (KAFKA_DIFF_TOOLS)"
   echo "0 passed, 0 failed"
   exit 0
 fi
@@ -38,9 +38,15 @@ print(*(x.getsockname()[1] for x in s), a.getsockname()[1])')
   fail "Apache Kafka starts" "$work/kafka-start"
 
 dotnet build src/Arus.Server -v q -nologo >"$work/build" 2>&1 || fail "the server builds" "$work/build"
+# What `kafka start` writes into Kafka's properties file, so that both tell the same values with the same sources.
+same=(--num.partitions=4 --node.id=1 --process.roles=broker,controller --controller.listener.names=CONTROLLER
+  --controller.quorum.append.linger.ms=0 --controller.quorum.voters="1@127.0.0.1:$((kafka + 1))" --default.replication.factor=1
+  --offsets.topic.replication.factor=1 --transaction.state.log.replication.factor=1 --transaction.state.log.min.isr=1
+  --share.coordinator.state.topic.replication.factor=1 --share.coordinator.state.topic.min.isr=1)
 dotnet "$(ls -t src/Arus.Server/bin/*/net*/Arus.Server.dll | head -n 1)" \
-  --listeners="PLAINTEXT://127.0.0.1:$port" --arus.http.endpoint="127.0.0.1:$http" --log.dir="$work/log" \
-  --orleans.silo.port="$silo" --orleans.gateway.port="$gateway" --num.partitions=4 >"$work/server" 2>&1 &
+  --listeners="PLAINTEXT://127.0.0.1:$port" --advertised.listeners="PLAINTEXT://127.0.0.1:$port" \
+  --arus.http.endpoint="127.0.0.1:$http" --log.dir="$work/log" \
+  --orleans.silo.port="$silo" --orleans.gateway.port="$gateway" "${same[@]}" >"$work/server" 2>&1 &
 server=$!
 for _ in $(seq 300); do
   kill -0 "$server" 2>/dev/null || fail "the server starts" "$work/server"

@@ -141,7 +141,7 @@ internal sealed class FetchHandler(
                 HighWatermark = result.HighWatermark,
                 LastStableOffset = result.LastStableOffset,
                 LogStartOffset = result.LogStartOffset,
-                AbortedTransactions = isolation == IsolationLevel.ReadCommitted ? [] : null,
+                AbortedTransactions = isolation == IsolationLevel.ReadCommitted && error == ErrorCode.None ? [] : null,
                 Records = new Records(result.Records.Segments),
             };
             if (result.Diverging is { } diverging)
