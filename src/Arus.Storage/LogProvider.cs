@@ -197,12 +197,12 @@ public sealed class LogProvider : IPartitionLogProvider
         try
         {
             LoadedLog loaded = new LogLoader(_shared, partition, directory, config, leaderEpoch).Load();
-            _shared.Doubtful.Remove(directory);
+            _shared.Unsynced.Remove(directory);
             return loaded;
         }
         catch (IOException)
         {
-            _shared.Doubtful.Add(directory);
+            _shared.Unsynced.Add(directory);
             throw;
         }
     }
@@ -214,7 +214,7 @@ public sealed class LogProvider : IPartitionLogProvider
         if (FindOther(topicId, directory) is null && _shared.FileSystem.DirectoryExists(directory))
         {
             DeleteLater(SetAside(directory, DeletedSuffix));
-            _shared.Doubtful.Remove(directory);
+            _shared.Unsynced.Remove(directory);
         }
 
         return null;

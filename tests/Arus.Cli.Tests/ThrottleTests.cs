@@ -9,8 +9,8 @@ public sealed class ThrottleTests
     {
         var time = new ManualTimeProvider();
         var throttle = new Throttle(10, time);
-        Assert.Equal(TimeSpan.Zero, await throttle.WaitAsync(CancellationToken.None));
-        ValueTask<TimeSpan> second = throttle.WaitAsync(CancellationToken.None);
+        Assert.Equal(TimeSpan.Zero, await throttle.WaitAsync(TestTimeout.Token));
+        ValueTask<TimeSpan> second = throttle.WaitAsync(TestTimeout.Token);
         Assert.False(second.IsCompleted);
         time.Advance(TimeSpan.FromMilliseconds(100));
         Assert.Equal(TimeSpan.FromMilliseconds(100), await second);
@@ -23,12 +23,12 @@ public sealed class ThrottleTests
         var throttle = new Throttle(1_000, time);
         time.Advance(TimeSpan.FromSeconds(60));
         int atOnce = 0;
-        ValueTask<TimeSpan> next = throttle.WaitAsync(CancellationToken.None);
+        ValueTask<TimeSpan> next = throttle.WaitAsync(TestTimeout.Token);
         while (next.IsCompleted)
         {
             atOnce++;
             await next;
-            next = throttle.WaitAsync(CancellationToken.None);
+            next = throttle.WaitAsync(TestTimeout.Token);
         }
 
         Assert.Equal(101, atOnce);

@@ -34,9 +34,9 @@ public class RecordProcessorTests
         var busy = new ConcurrentDictionary<string, bool>();
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         int count = 0;
-        using var stop = new CancellationTokenSource();
-        await using IRecordProcessor processor = cluster.Client.CreateProcessor<string,
-        string>(Options with { MaxPending = 100 }, async (record, token) =>
+        using var stop = new CancellationTokenSource(TestTimeout.Value);
+        await using IRecordProcessor processor = cluster.Client.CreateProcessor<string, string>(
+            Options with { MaxPending = 100 }, async (record, token) =>
         {
             Assert.True(busy.TryAdd(record.Key!, true), "two handlers run for one key");
             await Task.Yield();
@@ -67,7 +67,7 @@ public class RecordProcessorTests
         var slow = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var others = new CountdownEvent(2);
         var othersDone = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        using var stop = new CancellationTokenSource();
+        using var stop = new CancellationTokenSource(TestTimeout.Value);
         await using IRecordProcessor processor = cluster.Client.CreateProcessor<string, string>(Options, async (record, _) =>
         {
             if (record.Key == "b")
@@ -98,7 +98,7 @@ public class RecordProcessorTests
         Append(cluster.Partition("t", 0), "good", "z");
         var attempts = new ConcurrentDictionary<string, int>();
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        using var stop = new CancellationTokenSource();
+        using var stop = new CancellationTokenSource(TestTimeout.Value);
         await using IRecordProcessor processor = cluster.Client.CreateProcessor<string, string>(
             Options with { OnFailure = FailureAction.DeadLetter, Order = ProcessingOrder.Partition },
             (record, _) =>
@@ -138,7 +138,7 @@ public class RecordProcessorTests
         var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var finish = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         int handled = 0;
-        using var stop = new CancellationTokenSource();
+        using var stop = new CancellationTokenSource(TestTimeout.Value);
         await using IRecordProcessor processor = cluster.Client.CreateProcessor<string, string>(Options, async (_, _) =>
         {
             started.TrySetResult();
@@ -172,7 +172,7 @@ public class RecordProcessorTests
             return null;
         };
         var after = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        using var stop = new CancellationTokenSource();
+        using var stop = new CancellationTokenSource(TestTimeout.Value);
         RecordProcessorOptions options = Options with
         {
             Consumer = Options.Consumer with { MaxPartitionFetchBytes = 1 },
@@ -216,7 +216,7 @@ public class RecordProcessorTests
         };
         var seen = new ConcurrentQueue<string>();
         var again = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        using var stop = new CancellationTokenSource();
+        using var stop = new CancellationTokenSource(TestTimeout.Value);
         await using IRecordProcessor processor = cluster.Client.CreateProcessor<string, string>(Options, (record, _) =>
         {
             seen.Enqueue(record.Key!);

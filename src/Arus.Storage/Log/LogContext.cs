@@ -38,7 +38,7 @@ internal sealed class LogContext(
         if (!TryFail(error))
             return;
 
-        Shared.Doubtful.Add(Directory);
+        Shared.Unsynced.Add(Directory);
         Report(LogEventKind.Failed, Directory, $"The log in {Directory} failed and is closed: {error.Message}", error);
     }
 

@@ -119,7 +119,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
 
         int known = segment.Size;
         AddBatches(segment, length, endOffset);
-        if (!synced && shared.Doubtful.Contains(directory))
+        if (!synced && shared.Unsynced.Contains(directory))
             WriteAgain(segment, known);
 
         List<long> split = segment.Size == length ? [] : _recovery.Cut(segment, length, EpochAt(segment.NextOffset - 1), endOffset);
@@ -166,7 +166,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         }
     }
 
-    /// <summary>Writes what was read, so that the flush that follows has something to write: see <see cref="DoubtfulLogs"/>.</summary>
+    /// <summary>Writes what was read, so that the flush that follows has something to write: see <see cref="UnsyncedLogs"/>.</summary>
     private static void WriteAgain(Segment segment, int position)
     {
         byte[] buffer = new byte[Math.Min(RewriteBytes, segment.Size - position)];

@@ -14,7 +14,7 @@ internal sealed class LogShared(LogProviderOptions options, ILogFileSystem fileS
 
     public OpenFiles Files { get; } = new(fileSystem, Math.Max(8, options.MaxOpenFiles));
 
-    public DoubtfulLogs Doubtful { get; } = new(fileSystem);
+    public UnsyncedLogs Unsynced { get; } = new(fileSystem);
 
     public TailCacheBudget Cache { get; } = new(options.CacheBytes);
 

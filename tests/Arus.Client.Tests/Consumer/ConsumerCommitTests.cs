@@ -12,8 +12,8 @@ public sealed class ConsumerCommitTests : ConsumerTestBase
         cluster.Partition("t", 0).Put("a", "b", "c");
         cluster.Partition("t", 1).Put("d");
         await cluster.Group.CommitAsync(new("t", 0), 1);
-        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string,
-        string>(Grouped with { EnableAutoCommit = false });
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(
+            Grouped with { EnableAutoCommit = false });
         consumer.Subscribe("t");
         Assert.Equal(["t"], cluster.Membership!.Topics);
         await cluster.Membership.AssignAsync(new("t", 0), new("t", 1));

@@ -12,9 +12,8 @@ public sealed class ConsumerEnumerationTests : ConsumerTestBase
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped);
         consumer.Subscribe("t");
         await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
-        using var stop = new CancellationTokenSource();
-        await using IAsyncEnumerator<ConsumeResult<string,
-        string>> records = consumer.ConsumeAsync(stop.Token).GetAsyncEnumerator(CancellationToken.None);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Bound);
+        await using var records = consumer.ConsumeAsync(stop.Token).GetAsyncEnumerator(Bound);
         Assert.True(await records.MoveNextAsync());
         Task revoked = cluster.Membership.RevokeAsync(new TopicPartition("t", 0));
         Task<bool> next = records.MoveNextAsync().AsTask();
@@ -32,9 +31,8 @@ public sealed class ConsumerEnumerationTests : ConsumerTestBase
         await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(Grouped);
         consumer.Subscribe("t");
         await cluster.Membership!.AssignAsync(new TopicPartition("t", 0));
-        using var stop = new CancellationTokenSource();
-        await using IAsyncEnumerator<ConsumeResult<string,
-        string>> records = consumer.ConsumeAsync(stop.Token).GetAsyncEnumerator(CancellationToken.None);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Bound);
+        await using var records = consumer.ConsumeAsync(stop.Token).GetAsyncEnumerator(Bound);
         Assert.True(await records.MoveNextAsync());
         Task revoked = cluster.Membership.RevokeAsync(new TopicPartition("t", 0));
         await stop.CancelAsync();

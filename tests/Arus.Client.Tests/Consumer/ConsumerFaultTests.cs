@@ -13,13 +13,13 @@ public sealed class ConsumerFaultTests : ConsumerTestBase
         partition.Put("a", "b");
         partition.Put("c");
         partition.DeleteBefore(2);
-        await using IConsumer<string, string> earliest = cluster.Client.CreateConsumer<string,
-        string>(Plain with { AutoOffsetReset = AutoOffsetReset.Earliest });
+        await using IConsumer<string, string> earliest = cluster.Client.CreateConsumer<string, string>(
+            Plain with { AutoOffsetReset = AutoOffsetReset.Earliest });
         earliest.Assign(new TopicPartitionOffset("t", 0, 0));
         Assert.Equal("c", Assert.Single(await earliest.PollAsync(Forever, Bound)).Value);
 
-        await using IConsumer<string, string> none = cluster.Client.CreateConsumer<string,
-        string>(Plain with { AutoOffsetReset = AutoOffsetReset.None });
+        await using IConsumer<string, string> none = cluster.Client.CreateConsumer<string, string>(
+            Plain with { AutoOffsetReset = AutoOffsetReset.None });
         none.Assign(new TopicPartitionOffset("t", 0, 0));
         ConsumeException e = await Assert.ThrowsAsync<ConsumeException>(() => none.PollAsync(Forever, Bound).AsTask());
         Assert.Equal(ErrorCode.OffsetOutOfRange, e.Code);

@@ -36,9 +36,8 @@ public sealed class ConsumerInterleavingTests : ConsumerTestBase
                     twice.BeginRevoke();
             }
         };
-        using var stop = new CancellationTokenSource();
-        await using IAsyncEnumerator<ConsumeResult<string,
-        string>> records = consumer.ConsumeAsync(stop.Token).GetAsyncEnumerator(CancellationToken.None);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Bound);
+        await using var records = consumer.ConsumeAsync(stop.Token).GetAsyncEnumerator(Bound);
         Assert.True(await records.MoveNextAsync());
         Assert.Equal(isRevoked ? "x" : "a", records.Current.Value);
         Assert.Equal(isRevoked ? (0L, 0L) : (1L, 0L), (twice.Delivered, twice.Processed));

@@ -72,8 +72,8 @@ public sealed class ConsumerSubscriptionTests : ConsumerTestBase
         var time = new ManualTimeProvider();
         var cluster = new FakeCluster(time);
         cluster.AddTopic("a", 1);
-        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string,
-        string>(Grouped with { EnableAutoCommit = false });
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(
+            Grouped with { EnableAutoCommit = false });
         consumer.Subscribe("a");
         FakeMembership membership = cluster.Membership!;
         Assert.Equal(["a"], await NextAsync());

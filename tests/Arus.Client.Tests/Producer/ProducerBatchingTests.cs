@@ -74,8 +74,8 @@ public sealed class ProducerBatchingTests
         cluster.AddTopic("users", 26);
         IPartitioner byFirstLetter = Partitioners.From(
             static (in PartitionRequest r) => r.Key.IsEmpty ? 0 : (char.ToLowerInvariant((char)r.Key[0]) - 'a') % r.PartitionCount);
-        await using IProducer<string, string> producer = cluster.Client.CreateProducer<string,
-        string>(Eager with { Partitioner = byFirstLetter });
+        await using IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(
+            Eager with { Partitioner = byFirstLetter });
         Assert.Equal(0, (await producer.ProduceAsync(new("users", "Anna", "v"))).Partition.Partition);
         Assert.Equal(25, (await producer.ProduceAsync(new("users", "zoe", "v"))).Partition.Partition);
     }

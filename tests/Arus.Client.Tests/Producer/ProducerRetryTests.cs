@@ -177,8 +177,8 @@ public sealed class ProducerRetryTests
     {
         var cluster = new FakeCluster();
         cluster.AddTopic("t", 1);
-        await using IProducer<string, string> producer = cluster.Client.CreateProducer<string,
-        string>(Eager with { MaxRequestSize = 1000 });
+        await using IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(
+            Eager with { MaxRequestSize = 1000 });
         Assert.Equal(
             ErrorCode.UnknownTopicOrPartition,
                 (await Assert.ThrowsAsync<ArusException>(() => producer.ProduceAsync(new("none", "k", "v")))).Code);

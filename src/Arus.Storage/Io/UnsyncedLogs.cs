@@ -6,7 +6,7 @@ namespace Arus.Storage;
 /// The logs whose disk failed since they were last opened. What lies behind their recovery point can be read, from the system's page
 /// cache, and may be on no disk; a flush would succeed and write nothing. The next opening writes it again. Thread-safe.
 /// </summary>
-internal sealed class DoubtfulLogs(ILogFileSystem fileSystem)
+internal sealed class UnsyncedLogs(ILogFileSystem fileSystem)
 {
     /// <summary>A file in the log's directory that tells the next process. It need not be durable: the page cache is not, either.</summary>
     private const string MarkerName = "log.unsynced";
