@@ -202,7 +202,7 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
             if (name == "partition" && grain == partition.GetGrainId() && Interlocked.Exchange(ref raised, 1) == 0)
             {
                 // What another activation does that reads the state just now.
-                var state = new GrainState<PartitionState>();
+                var state = new GrainState<PartitionLeadership>();
                 await storage.ReadStateAsync(name, grain, state);
                 state.State!.LeaderEpoch++;
                 await storage.WriteStateAsync(name, grain, state);
@@ -255,8 +255,8 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
     {
         IPartitionGrain partition = await CreateAsync("overtaken-deletion");
         await partition.AppendAsync(Batches.Append("a"));
-        var next = new PartitionState { LeaderEpoch = 7, Leader = 1, Replicas = [1], Isr = [1], TopicId = Guid.NewGuid() };
-        var found = new GrainState<PartitionState>();
+        var next = new PartitionLeadership { LeaderEpoch = 7, Leader = 1, Replicas = [1], Isr = [1], TopicId = Guid.NewGuid() };
+        var found = new GrainState<PartitionLeadership>();
         int written = 0;
         IGrainStorage? metadata = null;
         _cluster.Storage.BeforeClear = async (storage, name, grain) =>
@@ -264,7 +264,7 @@ public sealed class PartitionTests(OneBroker one) : IClassFixture<OneBroker>
             if (name == "partition" && grain == partition.GetGrainId() && Interlocked.Exchange(ref written, 1) == 0)
             {
                 metadata = storage;
-                var state = new GrainState<PartitionState>();
+                var state = new GrainState<PartitionLeadership>();
                 await storage.ReadStateAsync(name, grain, state);
                 state.State = next;
                 await storage.WriteStateAsync(name, grain, state);

@@ -34,7 +34,7 @@ public sealed class StateFormatTests
     [Fact]
     public void A_partition() => Frozen(
         """{"LeaderEpoch":4,"Leader":1,"Replicas":[1,2],"Isr":[1],"TopicId":"00112233-4455-6677-8899-aabbccddeeff"}""",
-        new PartitionState { LeaderEpoch = 4, Leader = 1, Replicas = [1, 2], Isr = [1], TopicId = TopicId });
+        new PartitionLeadership { LeaderEpoch = 4, Leader = 1, Replicas = [1, 2], Isr = [1], TopicId = TopicId });
 
     [Fact]
     public void The_cluster() => Frozen(

@@ -14,7 +14,7 @@ namespace Arus.Grains;
 /// </remarks>
 [PartitionPlacement]
 internal sealed class PartitionGrain(
-    [PersistentState("partition", StorageNames.Metadata)] IPersistentState<PartitionState> state,
+    [PersistentState("partition", StorageNames.Metadata)] IPersistentState<PartitionLeadership> state,
     LocalBroker broker, LocalPartitions partitions, BrokerMetrics metrics, ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
 {
     /// <summary>How often a broker that cannot write its metadata tries again to lead.</summary>

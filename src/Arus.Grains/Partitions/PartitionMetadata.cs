@@ -4,7 +4,7 @@ using Orleans.Storage;
 namespace Arus.Grains;
 
 /// <summary>How an activation changes its partition's metadata: by compare-and-swap. Used in the grain's turns.</summary>
-internal sealed class PartitionMetadata(IPersistentState<PartitionState> state, LocalBroker broker)
+internal sealed class PartitionMetadata(IPersistentState<PartitionLeadership> state, LocalBroker broker)
 {
     private const int ClearAttempts = 3;
 
@@ -12,9 +12,9 @@ internal sealed class PartitionMetadata(IPersistentState<PartitionState> state, 
     /// <exception cref="InconsistentStateException">Another activation was faster.</exception>
     public async Task<int> RaiseEpochAsync(PartitionSpec spec)
     {
-        PartitionState before = state.State;
+        PartitionLeadership before = state.State;
         int epoch = before.LeaderEpoch + 1;
-        state.State = new PartitionState
+        state.State = new PartitionLeadership
         {
             LeaderEpoch = epoch, Leader = broker.BrokerId, Replicas = spec.Replicas, Isr = spec.Replicas, TopicId = spec.TopicId,
         };

@@ -2,7 +2,7 @@ namespace Arus.Grains;
 
 /// <summary>A partition's metadata, changed only by compare-and-swap: the activation that raised the epoch last leads.</summary>
 [GenerateSerializer, Alias("arus.PartitionState")]
-internal sealed class PartitionState
+internal sealed class PartitionLeadership
 {
     /// <summary>-1 before the first leader.</summary>
     [Id(0)]
