@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Globalization;
+using Arus.Testing;
 
 namespace Arus.Storage.Tests;
 

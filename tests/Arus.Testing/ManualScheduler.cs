@@ -1,9 +1,9 @@
-using Arus.Testing;
+using Arus.Storage;
 
-namespace Arus.Storage.Tests;
+namespace Arus.Testing;
 
 /// <summary>Runs the log's work when a test says so, on the test's thread, in an order that a seed decides.</summary>
-internal sealed class ManualScheduler : ILogScheduler
+public sealed class ManualScheduler : ILogScheduler
 {
     /// <summary>What a piece of work wakes may go on in the thread pool, and queue more.</summary>
     private readonly Lock _lock = new();

@@ -1,10 +1,12 @@
-namespace Arus.Storage.Tests;
+using Arus.Storage;
+
+namespace Arus.Testing;
 
 /// <summary>
 /// A disk that keeps only what was synced. A crash decides by its seed what else is there: of the unsynced writes each may be
 /// there, missing, or torn; of the unsynced directory changes, the first few.
 /// </summary>
-internal sealed class FaultyFileSystem : ILogFileSystem
+public sealed class FaultyFileSystem : ILogFileSystem
 {
     private const int Sector = 64; // Small, so that small tests tear much.
 
