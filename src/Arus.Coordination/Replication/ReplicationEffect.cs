@@ -3,7 +3,9 @@ using Arus.Protocol;
 
 namespace Arus.Coordination.Replication;
 
-/// <summary>What the machine asks of its host. Effects are carried out in their order; those that take time are answered by an input.</summary>
+/// <summary>
+/// What the machine asks of its host. Effects are carried out in their order; those that take time are answered by an input.
+/// </summary>
 public abstract record ReplicationEffect
 {
     private ReplicationEffect()
@@ -25,14 +27,18 @@ public abstract record ReplicationEffect
     /// <param name="RenewLogId">The log gets another id: acknowledged records may be missing.</param>
     public sealed record Prepare(PartitionId Id, int Epoch, long TruncateTo, long RestartAt, bool RenewLogId) : ReplicationEffect;
 
-    /// <summary>Append what entry <paramref name="Index"/> of a push brought; answered by <see cref="ReplicationMachine.Durable"/>.</summary>
+    /// <summary>
+    /// Append what entry <paramref name="Index"/> of a push brought; answered by <see cref="ReplicationMachine.Durable"/>.
+    /// </summary>
     public sealed record AppendPushed(PartitionId Id, long Call, int Index) : ReplicationEffect;
 
     /// <summary>Let readers see what lies below; and let the log begin no earlier than its leader's.</summary>
     /// <param name="LogStartOffset">-1 to leave it.</param>
     public sealed record AdvanceHighWatermark(PartitionId Id, long HighWatermark, long LogStartOffset) : ReplicationEffect;
 
-    /// <summary>Change a state; answered by <see cref="ReplicationMachine.SwapCompleted"/>. Swaps that come together go in one commit.</summary>
+    /// <summary>
+    /// Change a state; answered by <see cref="ReplicationMachine.SwapCompleted"/>. Swaps that come together go in one commit.
+    /// </summary>
     /// <param name="Proposed">Its version is that of the state it replaces; the database gives the next.</param>
     public sealed record Swap(long Number, PartitionState Proposed) : ReplicationEffect;
 
