@@ -19,6 +19,9 @@ public interface IReplicaLog
     /// <summary>Where the log ends on disk, to the configured degree.</summary>
     long DurableEndOffset { get; }
 
+    /// <summary>Where the next record would go, whether those before it are durable or not.</summary>
+    long LogEndOffset { get; }
+
     /// <summary>As checkpointed, or as last advanced; never above the durable end.</summary>
     long HighWatermark { get; }
 

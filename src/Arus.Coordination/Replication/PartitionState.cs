@@ -23,7 +23,10 @@ public readonly record struct ReplicaId(int BrokerId, Guid LogId);
 /// <param name="Elr">Left the isr when it fell below the minimum, and still has all that was acknowledged (KIP-966).</param>
 /// <param name="IsDeleted">The topic was deleted; its logs go.</param>
 /// <param name="IsShared">The log is in the database, where every broker reads it: one copy, and any live broker may lead.</param>
-/// <param name="IsUnclean">The leader of this epoch was elected without being in sync: records may have been lost.</param>
+/// <param name="IsUnclean">
+/// A leader was elected without being in sync since all replicas were in the isr: records may have been lost, and followers may truncate
+/// what they took for committed.
+/// </param>
 public sealed record PartitionState(
     string Topic, PartitionId Id, long Version, int LeaderEpoch, int Leader, ImmutableArray<int> Replicas,
     ImmutableArray<ReplicaId> Isr, ImmutableArray<ReplicaId> Elr, bool IsDeleted = false, bool IsUnclean = false,

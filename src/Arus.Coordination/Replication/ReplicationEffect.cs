@@ -28,7 +28,8 @@ public abstract record ReplicationEffect
     public sealed record Prepare(PartitionId Id, int Epoch, long TruncateTo, long RestartAt, bool RenewLogId) : ReplicationEffect;
 
     /// <summary>
-    /// Append what entry <paramref name="Index"/> of a push brought; answered by <see cref="ReplicationMachine.Durable"/>.
+    /// Append what entry <paramref name="Index"/> of a push brought; answered by <see cref="ReplicationMachine.Appended"/> when all of it
+    /// is durable. A batch whose leader epoch is above the entry's is refused like a damaged one.
     /// </summary>
     public sealed record AppendPushed(PartitionId Id, long Call, int Index) : ReplicationEffect;
 
@@ -47,7 +48,9 @@ public abstract record ReplicationEffect
 
     /// <summary>
     /// Read the records that follow each entry's previous end, as far as they are durable here and up to the size limit of a call, and send
-    /// them. Answered by <see cref="ReplicationMachine.PushAnswered"/>.
+    /// them. Answered by <see cref="ReplicationMachine.PushAnswered"/>. What was read counts only if the log's fenced epoch is not above the
+    /// entry's after the read: a later leader may have had the log cut in the meantime. Entries for which there is no room go without
+    /// records; none is left out.
     /// </summary>
     public sealed record SendPush(long Call, int To, ReplicaPushRequest Request) : ReplicationEffect;
 
@@ -76,11 +79,10 @@ public enum ReplicaRole
 /// <summary>How a replica may be used. A snapshot; the host keeps the last one of each partition for its data path.</summary>
 /// <param name="State">As this broker knows it.</param>
 /// <param name="EpochStart">A leader's log end when its epoch began; latest offsets are told once the high watermark is there.</param>
-/// <param name="InSync">Members of the isr that count for min.insync.replicas: under a swap those that are in both.</param>
-/// <param name="VerdictsUntilMs">
-/// Until then the leader holds leases of all who could replace it. Later it serves records below its high watermark, but says of no offset
-/// that it is out of range or the latest.
-/// </param>
+/// <param name="InSync">Live members of the isr that count for min.insync.replicas: under a swap those that are in both.</param>
 /// <param name="HoldsAppends">The leadership is being moved: appends wait for the outcome, for no longer than the move may take.</param>
+/// <param name="GivesVerdicts">False while somebody else may lead without waiting for a lease to run out.</param>
+/// <param name="LeasesNeeded">The brokers that could replace the leader: see <see cref="LeaseTable.VerdictsUntilMs"/>.</param>
 public sealed record ReplicaView(
-    PartitionState State, ReplicaRole Role, long EpochStart, int InSync, long VerdictsUntilMs, bool HoldsAppends);
+    PartitionState State, ReplicaRole Role, long EpochStart, int InSync, bool HoldsAppends, bool GivesVerdicts,
+    ImmutableArray<int> LeasesNeeded);

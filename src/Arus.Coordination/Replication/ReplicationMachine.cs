@@ -23,13 +23,21 @@ public sealed class ReplicationMachine(ReplicationOptions options)
 {
     public ReplicationOptions Options { get; } = options;
 
+    /// <summary>What other brokers promised; the data path reads it from any thread.</summary>
+    public LeaseTable Leases { get; } = new();
+
+    /// <summary>How many partitions this broker leads, or is about to.</summary>
+    public int LeaderCount => throw new NotImplementedException();
+
     /// <summary>The states of all partitions when the broker starts. Whatever they say, this broker leads nothing yet.</summary>
     public void Start(IReadOnlyList<PartitionState> states, long nowMs) => throw new NotImplementedException();
 
     /// <summary>States that changed, or are told again; older versions than known ones are ignored.</summary>
     public void Learn(IReadOnlyList<PartitionState> states, long nowMs) => throw new NotImplementedException();
 
+    /// <summary>The membership was read from the database: to be told after every reading, whether anything changed or not.</summary>
     /// <param name="live">The brokers in the cluster's membership, this one included, and the number of each one's present life.</param>
+    /// <param name="nowMs">When the reading began.</param>
     public void MembershipChanged(IReadOnlyDictionary<int, long> live, long nowMs) => throw new NotImplementedException();
 
     public void SwapCompleted(long number, SwapOutcome outcome, PartitionState? state, long nowMs) => throw new NotImplementedException();
@@ -42,7 +50,10 @@ public sealed class ReplicationMachine(ReplicationOptions options)
     /// <summary>A <see cref="ReplicationEffect.Prepare"/> is done, durably.</summary>
     public void Prepared(PartitionId id, long nowMs) => throw new NotImplementedException();
 
-    /// <summary>The durable end of a log moved: records of producers in a leader's, a push in a follower's.</summary>
+    /// <summary>What an <see cref="ReplicationEffect.AppendPushed"/> brought is durable.</summary>
+    public void Appended(PartitionId id, long nowMs) => throw new NotImplementedException();
+
+    /// <summary>The durable end or the start of a leader's log moved. It does no harm to call it for others.</summary>
     public void Durable(PartitionId id, long nowMs) => throw new NotImplementedException();
 
     public void ReceiveSessions(long call, int from, ReplicaSessionRequest request, long nowMs) => throw new NotImplementedException();
