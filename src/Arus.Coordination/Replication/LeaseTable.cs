@@ -3,8 +3,8 @@ using System.Collections.Concurrent;
 namespace Arus.Coordination.Replication;
 
 /// <summary>
-/// Until when each other broker has promised not to take over partitions of this one. The machine writes it; any thread may read it, so that
-/// a lease which is renewed for thousands of partitions at once costs one write.
+/// Until when each other broker has promised not to take over partitions of this one. The machine writes it; any thread may read it,
+/// so that a lease which is renewed for thousands of partitions at once costs one write.
 /// </summary>
 public sealed class LeaseTable
 {

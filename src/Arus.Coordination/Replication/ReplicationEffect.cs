@@ -48,8 +48,8 @@ public abstract record ReplicationEffect
 
     /// <summary>
     /// Read the records that follow each entry's previous end, as far as they are durable here and up to the size limit of a call, and send
-    /// them. Answered by <see cref="ReplicationMachine.PushAnswered"/>. What was read counts only if the log's fenced epoch is not above the
-    /// entry's after the read: a later leader may have had the log cut in the meantime. Entries for which there is no room go without
+    /// them. Answered by <see cref="ReplicationMachine.PushAnswered"/>. What was read counts only if the log's fenced epoch is not above
+    /// the entry's after the read: a later leader may have had the log cut in the meantime. Entries for which there is no room go without
     /// records; none is left out.
     /// </summary>
     public sealed record SendPush(long Call, int To, ReplicaPushRequest Request) : ReplicationEffect;
