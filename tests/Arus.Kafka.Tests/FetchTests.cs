@@ -425,6 +425,10 @@ public sealed class FetchTests
         Assert.Equal(
             [ErrorCode.NotLeaderOrFollower, ErrorCode.UnknownTopicOrPartition],
             byName.Responses[0].Partitions.Select(part => part.ErrorCode));
+        request.Topics[0].Partitions[0].CurrentLeaderEpoch = 0;
+        byName = await connection.CallAsync<Protocol.FetchResponse>(request, 12);
+        Assert.Equal(ErrorCode.UnknownLeaderEpoch, byName.Responses[0].Partitions[0].ErrorCode);
+        request.Topics[0].Partitions[0].CurrentLeaderEpoch = -1;
         request.ReplicaId = -1;
         request.ReplicaState = new() { ReplicaId = 42 };
         request.Topics[0].TopicId = kafka.Cluster.Topic("topic").Description!.Id;
@@ -432,6 +436,26 @@ public sealed class FetchTests
         Assert.Equal(
             (ErrorCode.NotLeaderOrFollower, 1),
             (byId.Responses[0].Partitions[0].ErrorCode, byId.Responses[0].Partitions[0].CurrentLeader!.LeaderId));
+    }
+
+    [Fact]
+    public async Task Aborted_transactions_are_told_of_what_was_read()
+    {
+        await using KafkaHarness kafka = WithBatches(2);
+        Assert.True(await TellsAsync(0));
+        Assert.True(await TellsAsync(1), "The end of the log.");
+        Assert.False(await TellsAsync(0, room: 0), "The other partition takes the room that there is.");
+        Assert.False(await TellsAsync(2, lastFetchedEpoch: 0), "Another log was read.");
+
+        async Task<bool> TellsAsync(long offset, int room = 1_000_000, int lastFetchedEpoch = -1)
+        {
+            Protocol.FetchRequest request = Messages.Fetch("topic", [(1, 0), (0, offset)], maxWaitMs: 0);
+            request.IsolationLevel = (sbyte)IsolationLevel.ReadCommitted;
+            request.Topics[0].Partitions[1].LastFetchedEpoch = lastFetchedEpoch;
+            request.Topics[0].Partitions[1].PartitionMaxBytes = room;
+            Protocol.FetchResponse response = await kafka.Connect().CallAsync<Protocol.FetchResponse>(request, 12);
+            return response.Responses[0].Partitions[1].AbortedTransactions is not null;
+        }
     }
 
     [Fact]

@@ -74,6 +74,16 @@ for client in $clients; do
   failed=$((failed + f))
 done
 
+# The same requests to Apache Kafka, where it is at hand; that has a server of its own, and the machine to itself.
+if [ -z "${COMPAT_CLIENTS:-}" ] && [ -n "$server" ]; then
+  echo "== kafka-diff"
+  tests/compat/kafka-diff.sh >"$data/kafka-diff" 2>&1
+  tail -n 30 "$data/kafka-diff"
+  read -r p _ f _ <<<"$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$data/kafka-diff" | tail -n 1)"
+  passed=$((passed + ${p:-0}))
+  failed=$((failed + ${f:-1}))
+fi
+
 if [ -n "$server" ]; then
   if ! kill -0 "$server" 2>/dev/null; then
     echo "not ok the server is still there"

@@ -80,7 +80,7 @@ internal sealed class BrokerGrain(LocalBroker broker, LoggerLevels loggers, IGra
         {
             (sbyte type, string name) = (resource.ResourceType, resource.ResourceName);
             (ErrorCode error, string? message) = await TryAsync(() => twice.Contains((type, name)) ? throw Twice() : AlterAsync(
-                type, name, Array.ConvertAll(resource.Configs, config => ToChange(config, type)), replace: false, request.ValidateOnly));
+                type, name, ToChanges(resource), replace: false, request.ValidateOnly));
             results.Add(new() { ResourceType = type, ResourceName = name, ErrorCode = error, ErrorMessage = message });
         }
 
@@ -126,6 +126,7 @@ internal sealed class BrokerGrain(LocalBroker broker, LoggerLevels loggers, IGra
     {
         ConfigDescriptions.RequireName(ConfigResourceType.Topic, name);
         ConfigChanges.CheckKeys(changes);
+        Array.ForEach(changes, change => ConfigChanges.CheckList(change, TopicConfigs.Find(change.Key))); // In Kafka before the name.
         if (TopicName.Validate(name) is { IsOk: false } refusal)
             throw new ArusException(refusal.Error, refusal.Message!);
 
@@ -137,6 +138,12 @@ internal sealed class BrokerGrain(LocalBroker broker, LoggerLevels loggers, IGra
         }
 
         await topic.AlterConfigsAsync(changes, validateOnly);
+    }
+
+    private static ConfigChange[] ToChanges(IncrementalAlterConfigsRequest.AlterConfigsResource resource)
+    {
+        ConfigChanges.CheckNames(resource.Configs.Select(config => config.Name)); // In Kafka before the operations.
+        return Array.ConvertAll(resource.Configs, config => ToChange(config, resource.ResourceType));
     }
 
     /// <remarks>Kafka answers an unknown operation on a topic or a group with UNKNOWN_SERVER_ERROR.</remarks>

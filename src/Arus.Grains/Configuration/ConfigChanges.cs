@@ -43,24 +43,39 @@ internal static class ConfigChanges
     /// <exception cref="ArusException"><see cref="ErrorCode.InvalidRequest"/> names the key.</exception>
     public static void CheckKeys(IReadOnlyList<ConfigChange> changes)
     {
-        var seen = new HashSet<string>(StringComparer.Ordinal);
+        CheckNames(changes.Select(change => change.Key));
         foreach (ConfigChange change in changes)
         {
-            if (!seen.Add(change.Key))
-                throw new ArusException(ErrorCode.InvalidRequest, $"{change.Key} is changed twice.");
-
             if (change.Operation != ConfigOperation.Delete && change.Value is null)
                 throw new ArusException(ErrorCode.InvalidRequest, $"{change.Key} is given no value.");
         }
+    }
+
+    /// <summary>No key is named twice.</summary>
+    /// <inheritdoc cref="CheckKeys" path="/exception"/>
+    public static void CheckNames(IEnumerable<string> keys)
+    {
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        foreach (string key in keys)
+        {
+            if (!seen.Add(key))
+                throw new ArusException(ErrorCode.InvalidRequest, $"{key} is changed twice.");
+        }
+    }
+
+    /// <summary>Only lists are appended to and subtracted from.</summary>
+    /// <exception cref="ArusException"><see cref="ErrorCode.InvalidConfig"/> names the key.</exception>
+    public static void CheckList(ConfigChange change, ConfigDefinition? key)
+    {
+        if (change.Operation is ConfigOperation.Append or ConfigOperation.Subtract && key?.Type != ConfigType.List)
+            throw Invalid($"{change.Key} is not a list; {change.Operation.ToString().ToLowerInvariant()} is for lists only.");
     }
 
     public static ArusException Invalid(string message) => new(ErrorCode.InvalidConfig, message);
 
     private static string EditList(ConfigDefinition key, ConfigChange change, string present)
     {
-        if (key.Type != ConfigType.List)
-            throw Invalid($"{key.Name} is not a list; {change.Operation.ToString().ToLowerInvariant()} is for lists only.");
-
+        CheckList(change, key);
         string[] before = ConfigText.SplitList(present);
         string[] items = change.Value!.Split(',', StringSplitOptions.TrimEntries); // An empty one is refused afterwards.
         return string.Join(',', change.Operation == ConfigOperation.Append ? before.Union(items) : before.Except(items));

@@ -93,7 +93,7 @@ internal sealed class FetchHandler(
             fetch.Partitions[i].TopicName = topic.Name;
             if (isReplica)
             {
-                answers[i] = RefuseReplica(topic.Partitions[key.Partition], context.Version);
+                answers[i] = RefuseReplica(topic.Partitions[key.Partition], asked, context.Version);
                 continue;
             }
 
@@ -141,7 +141,7 @@ internal sealed class FetchHandler(
                 HighWatermark = result.HighWatermark,
                 LastStableOffset = result.LastStableOffset,
                 LogStartOffset = result.LogStartOffset,
-                AbortedTransactions = isolation == IsolationLevel.ReadCommitted && error == ErrorCode.None ? [] : null,
+                AbortedTransactions = isolation == IsolationLevel.ReadCommitted && WasRead(positions[i], result) ? [] : null,
                 Records = new Records(result.Records.Segments),
             };
             if (result.Diverging is { } diverging)
@@ -151,15 +151,22 @@ internal sealed class FetchHandler(
         return read;
     }
 
+    /// <summary>Whether there was room for what is at the position, or nothing is there. Otherwise Kafka tells of no transactions.</summary>
+    private static bool WasRead(FetchPosition position, PartitionReadResult result) =>
+        result.Error == ErrorCode.None && result.Diverging is null
+        && (result.Records.SizeInBytes > 0 || position.Offset >= result.LastStableOffset);
+
     private static PartitionData Refuse(int partition, ErrorCode error) => new()
     {
         PartitionIndex = partition, ErrorCode = error, HighWatermark = -1, AbortedTransactions = [],
     };
 
     /// <summary>A broker that is no replica; here no broker copies another one by Kafka's protocol.</summary>
-    private static PartitionData RefuseReplica(PartitionAssignment partition, short version)
+    private static PartitionData RefuseReplica(PartitionAssignment partition, FetchRequest.FetchPartition asked, short version)
     {
-        PartitionData refusal = Refuse(partition.Partition, ErrorCode.NotLeaderOrFollower);
+        // With an epoch Kafka takes it for a replica that knows of a newer assignment.
+        PartitionData refusal = Refuse(
+            partition.Partition, asked.CurrentLeaderEpoch >= 0 ? ErrorCode.UnknownLeaderEpoch : ErrorCode.NotLeaderOrFollower);
         refusal.AbortedTransactions = null;
         if (version >= FirstVersionThatNamesLeaders)
             refusal.CurrentLeader = new() { LeaderId = partition.Leader, LeaderEpoch = Math.Max(0, partition.LeaderEpoch) };

@@ -158,6 +158,17 @@ public sealed class ConfigTests
         var change = new Alterable { Name = "retention.ms", ConfigOperation = 9, Value = "1" };
         ErrorCode[] errors = await AlterAsync(kafka, (Topic, "topic", [change]), (Broker, "1", [change]), (Logger, "1", [change]));
         Assert.Equal([ErrorCode.UnknownServerError, ErrorCode.InvalidRequest, ErrorCode.InvalidRequest], errors);
+        Assert.Equal([ErrorCode.InvalidRequest], await AlterAsync(kafka, (Topic, "topic", [Set("retention.ms", "1"), change])));
+    }
+
+    [Fact]
+    public async Task That_a_key_is_no_list_is_told_before_that_the_name_is_none()
+    {
+        await using KafkaHarness kafka = WithConfiguredTopic();
+        var change = new Alterable { Name = "no.such", ConfigOperation = 3, Value = "1" };
+        Assert.Equal(
+            [ErrorCode.InvalidConfig, ErrorCode.InvalidTopicException],
+            await AlterAsync(kafka, (Topic, ".", [change]), (Topic, "..", [Set("no.such", "1")])));
     }
 
     [Fact]
