@@ -19,7 +19,7 @@ public sealed class WireFuzzTests(ITestOutputHelper output)
     /// <summary>Fresh seeds are tried for so many seconds; without it two of them.</summary>
     private const string SecondsVariable = "FUZZ_SECONDS";
 
-    /// <summary>A request of every API and version, and every frame that was once handled wrongly: a line each, in hexadecimal digits.</summary>
+    /// <summary>A request of every API and version, and every frame that was once handled wrongly: a line of hexadecimal digits each.</summary>
     private const string CorpusFile = "Corpus/requests.txt";
 
     /// <summary>The topics in memory make as many partitions as they are told; the limits of real ones are tested where they are.</summary>
@@ -28,7 +28,8 @@ public sealed class WireFuzzTests(ITestOutputHelper output)
     /// <summary>Whose answers may wait for what nobody brings about here: their clients go at once.</summary>
     private static readonly HashSet<ApiKey> Waits = [ApiKey.JoinGroup, ApiKey.SyncGroup, ApiKey.Fetch];
 
-    private static readonly byte[][] Corpus = [.. File.ReadLines(Path.Combine(AppContext.BaseDirectory, CorpusFile)).Select(Convert.FromHexString)];
+    private static readonly byte[][] Corpus =
+        [.. File.ReadLines(Path.Combine(AppContext.BaseDirectory, CorpusFile)).Select(Convert.FromHexString)];
 
     [Fact]
     public async Task Whatever_a_client_sends_is_answered_or_refused()
@@ -67,8 +68,9 @@ public sealed class WireFuzzTests(ITestOutputHelper output)
         ];
         (ApiKey, short)[] missing = [.. served.Except(Corpus.Select(frame => (Api(frame), Version(frame))))];
         var random = new Random(1);
-        IEnumerable<string> lines = missing.Select(wanted => Convert.ToHexString(
-            Enumerable.Range(0, 1_000).Select(_ => TryEncode(fuzz.Find(wanted.Item1), random, wanted.Item2)).First(frame => frame is not null)!));
+        IEnumerable<string> lines = missing.Select(((ApiKey Api, short Version) wanted) => Convert.ToHexString(
+            Enumerable.Range(0, 1_000).Select(_ => TryEncode(fuzz.Find(wanted.Api), random, wanted.Version))
+                .First(frame => frame is not null)!));
         Assert.True(missing.Length == 0, $"Add these lines to {CorpusFile}:\n{string.Join('\n', lines)}");
     }
 

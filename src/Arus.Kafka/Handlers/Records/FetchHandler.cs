@@ -151,7 +151,9 @@ internal sealed class FetchHandler(
         return read;
     }
 
-    /// <summary>Whether there was room for what is at the position, or nothing is there. Otherwise Kafka tells of no transactions.</summary>
+    /// <summary>
+    /// Whether there was room for what is at the position, or nothing is there. Otherwise Kafka tells of no transactions.
+    /// </summary>
     private static bool WasRead(FetchPosition position, PartitionReadResult result) =>
         result.Error == ErrorCode.None && result.Diverging is null
         && (result.Records.SizeInBytes > 0 || position.Offset >= result.LastStableOffset);
