@@ -19,7 +19,7 @@ public sealed class WireFuzzTests(ITestOutputHelper output)
     /// <summary>Fresh seeds are tried for so many seconds; without it two of them.</summary>
     private const string SecondsVariable = "FUZZ_SECONDS";
 
-    /// <summary>A request of every API and version, and every frame that was once handled wrongly: a line of hexadecimal digits each.</summary>
+    /// <summary>A request of every API and version, and each frame that was once handled wrongly; hexadecimal, a line each.</summary>
     private const string CorpusFile = "Corpus/requests.txt";
 
     /// <summary>The topics in memory make as many partitions as they are told; the limits of real ones are tested where they are.</summary>
