@@ -26,6 +26,11 @@ internal sealed class BrokerConsole() : ConsoleFormatter(FormatterName)
         ("Microsoft.Extensions.Hosting.Internal.Host", 11),
     ];
 
+    /// <summary>Three lines for each activation of a grain whose state cannot be read; who called the grain says why, in one.</summary>
+    private const string GrainCategory = "Orleans.Grain";
+
+    private static readonly HashSet<int> ActivationFailed = [100450, 100513, 850300803];
+
     private const string WatchdogCategory = "Orleans.Runtime.Watchdog";
     private const int CheckDelayed = 100150;
 
@@ -51,7 +56,7 @@ internal sealed class BrokerConsole() : ConsoleFormatter(FormatterName)
 
     public override void Write<TState>(in LogEntry<TState> logEntry, IExternalScopeProvider? scopeProvider, TextWriter textWriter)
     {
-        if (_muted || Suppressed.Contains((logEntry.Category, logEntry.EventId.Id)) || IsFalseAlarm(logEntry))
+        if (_muted || Suppressed.Contains((logEntry.Category, logEntry.EventId.Id)) || IsToldByCaller(logEntry) || IsFalseAlarm(logEntry))
             return;
 
         string level = logEntry.LogLevel switch
@@ -72,6 +77,10 @@ internal sealed class BrokerConsole() : ConsoleFormatter(FormatterName)
         if (!isDisk && logEntry.Exception is { } exception)
             textWriter.WriteLine(exception);
     }
+
+    private static bool IsToldByCaller<TState>(in LogEntry<TState> entry) =>
+        entry.Category == GrainCategory && ActivationFailed.Contains(entry.EventId.Id)
+        && entry.Exception is { } failure && StorageFailure.Is(failure);
 
     /// <summary>
     /// At its start Orleans' watchdog compares the time with that of a check that has not taken place, and reports a delay as long as the
