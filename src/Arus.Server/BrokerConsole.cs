@@ -26,10 +26,10 @@ internal sealed class BrokerConsole() : ConsoleFormatter(FormatterName)
         ("Microsoft.Extensions.Hosting.Internal.Host", 11),
     ];
 
-    /// <summary>Three lines for each activation of a grain whose state cannot be read; who called the grain says why, in one.</summary>
+    /// <summary>Several lines for each activation of a grain whose state cannot be read; who called the grain says why, in one.</summary>
     private const string GrainCategory = "Orleans.Grain";
 
-    private static readonly HashSet<int> ActivationFailed = [100450, 100513, 850300803];
+    private static readonly HashSet<int> ActivationFailed = [100450, 100513, 23568684, 850300803];
 
     private const string WatchdogCategory = "Orleans.Runtime.Watchdog";
     private const int CheckDelayed = 100150;

@@ -53,6 +53,9 @@ public sealed class InMemoryCluster
 
     public Exception? CatalogFailure { get; set; }
 
+    /// <summary>The shards of the catalog to which that happens; null for all.</summary>
+    public int? FailingShard { get; set; }
+
     public InMemoryPartition Partition(string topic, int partition) => Partition(PartitionKey.Format(topic, partition));
 
     public InMemoryTopic Topic(string name) => _topics.GetOrAdd(name, _ => new InMemoryTopic(name));
@@ -105,9 +108,11 @@ public sealed class InMemoryCluster
 
         public Task RemoveAsync(string name, Guid id) => Task.CompletedTask;
 
-        public Task<TopicListing[]> ListAsync() => cluster.CatalogFailure is { } failure ? throw failure : Task.FromResult(cluster.Topics
-            .Where(topic => TopicCatalog.ShardOf(topic.Name) == shard)
-            .Select(topic => new TopicListing(topic.Name, topic.Id, topic.Partitions.Length, topic.IsInternal)).ToArray());
+        public Task<TopicListing[]> ListAsync() => cluster.CatalogFailure is { } failure && (cluster.FailingShard ?? shard) == shard
+            ? throw failure
+            : Task.FromResult(cluster.Topics
+                .Where(topic => TopicCatalog.ShardOf(topic.Name) == shard)
+                .Select(topic => new TopicListing(topic.Name, topic.Id, topic.Partitions.Length, topic.IsInternal)).ToArray());
 
         public Task<CollidingTopic?> FindCollisionAsync(string name) => Task.FromResult<CollidingTopic?>(null);
 

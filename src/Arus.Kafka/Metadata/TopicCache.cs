@@ -7,7 +7,7 @@ namespace Arus.Kafka;
 /// Descriptions of topics, so that requests on the data path need no grain call. Bounded; entries are short-lived, and dropped at the
 /// first error that contradicts them. Topics that do not exist are not cached. Safe for use by any thread.
 /// </summary>
-internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
+internal sealed class TopicCache(IGrainFactory grains, TimeProvider time, RateLimitedFailureLogger failures)
 {
     internal const int MaxEntries = 20_000;
 
@@ -111,13 +111,25 @@ internal sealed class TopicCache(IGrainFactory grains, TimeProvider time)
         }
     }
 
-    /// <summary>Every topic, by name.</summary>
+    /// <summary>Every topic, by name; those in a damaged shard of the catalog are left out, so that the others do not suffer.</summary>
     /// <exception cref="Exception">What a call to the catalog threw.</exception>
     public async Task<TopicListing[]> ListAsync()
     {
-        TopicListing[][] shards = await GrainCalls.MapAsync(
-            [.. Enumerable.Range(0, TopicCatalog.Shards)], shard => grains.GetGrain<ITopicCatalogGrain>(shard).ListAsync());
+        TopicListing[][] shards = await GrainCalls.MapAsync([.. Enumerable.Range(0, TopicCatalog.Shards)], ListAsync);
         return [.. shards.SelectMany(shard => shard).OrderBy(topic => topic.Name, StringComparer.Ordinal)];
+    }
+
+    private async Task<TopicListing[]> ListAsync(int shard)
+    {
+        try
+        {
+            return await grains.GetGrain<ITopicCatalogGrain>(shard).ListAsync();
+        }
+        catch (Exception damage) when (damage.GetBaseException() is CorruptGrainStateException)
+        {
+            failures.MapAndLog(damage, ApiScope.Metadata, "List", $"the topics of catalog shard {shard}");
+            return [];
+        }
     }
 
     private async Task<TopicDescription?> FetchAsync(string name)

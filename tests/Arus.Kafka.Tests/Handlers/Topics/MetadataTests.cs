@@ -255,6 +255,22 @@ public sealed class MetadataTests
         Assert.Empty(kafka.Complaints);
     }
 
+    [Fact]
+    public async Task A_damaged_shard_of_the_catalog_hides_its_own_topics_only()
+    {
+        await using var kafka = new KafkaHarness();
+        kafka.Cluster.AddTopic("a", 1);
+        kafka.Cluster.AddTopic("b", 1);
+        kafka.Cluster.CatalogFailure = new CorruptGrainStateException("b.state", "it has 7 bytes");
+        kafka.Cluster.FailingShard = TopicCatalog.ShardOf("b");
+        MetadataResponse all = await kafka.Connect().CallAsync<MetadataResponse>(new MetadataRequest { Topics = null }, 12);
+        Assert.Equal(["a"], all.Topics.Select(topic => topic.Name));
+        MetadataResponse named = await kafka.Connect().CallAsync<MetadataResponse>(
+            new MetadataRequest { Topics = [new() { Name = "b" }] }, 12);
+        Assert.Equal(ErrorCode.None, named.Topics[0].ErrorCode);
+        Assert.Contains("b.state", Assert.Single(kafka.Complaints), StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(2, 2_000)]
     [InlineData(2_000, 2)]
