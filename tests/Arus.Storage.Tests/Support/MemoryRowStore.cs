@@ -13,6 +13,26 @@ internal sealed class MemoryRowStore : ISegmentRowStore
 
     public int Inserts { get; private set; }
 
+    public IReadOnlyDictionary<string, ReadOnlyMemory<byte>> Rows => _rows;
+
+    /// <summary>A copy in which a row holds something else.</summary>
+    public MemoryRowStore With(string key, ReadOnlyMemory<byte> row)
+    {
+        MemoryRowStore copy = WithHead(_head!.Bytes);
+        copy._rows[key] = row;
+        return copy;
+    }
+
+    /// <summary>A copy in which the head holds something else.</summary>
+    public MemoryRowStore WithHead(ReadOnlyMemory<byte> head)
+    {
+        var copy = new MemoryRowStore { _head = _head! with { Bytes = head }, _headVersion = _headVersion };
+        foreach ((string key, ReadOnlyMemory<byte> row) in _rows)
+            copy._rows.Add(key, row);
+
+        return copy;
+    }
+
     public IDisposable HoldCalls()
     {
         var hold = new Hold();
