@@ -6,8 +6,8 @@ using Npgsql;
 namespace Arus.Testing;
 
 /// <summary>
-/// A PostgreSQL of a test's own, on a free port of the loopback address and a temporary directory; both go with it, also when the process
-/// of the tests is killed. May be stopped and started again, under the same port. Not safe for concurrent use, but
+/// A PostgreSQL of a test's own, on a free port of the loopback address (or another) and a temporary directory; both go with it, also when
+/// the process of the tests is killed. May be stopped and started again, under the same port. Not safe for concurrent use, but
 /// <see cref="CreateDatabaseAsync"/> is.
 /// </summary>
 public sealed class PostgresServer : IAsyncDisposable
@@ -18,15 +18,16 @@ public sealed class PostgresServer : IAsyncDisposable
     private static readonly Lazy<Task<PostgresServer>> Common = new(() => StartNewAsync());
 
     private readonly string _directory;
+    private readonly IPAddress _address;
     private readonly bool _fsync;
     private readonly Process _keeper;
     private readonly string _password = Guid.NewGuid().ToString("N");
     private PostgresProcess? _server;
     private int _databases;
 
-    private PostgresServer(string directory, bool fsync)
+    private PostgresServer(string directory, IPAddress address, bool fsync)
     {
-        (_directory, _fsync) = (directory, fsync);
+        (_directory, _address, _fsync) = (directory, address, fsync);
         _keeper = PostgresProcess.StartKeeper(directory, DataDirectory);
     }
 
@@ -41,20 +42,21 @@ public sealed class PostgresServer : IAsyncDisposable
     public static Task<PostgresServer> SharedAsync() => Common.Value;
 
     /// <param name="fsync">Whether commits are forced to disk; without it tests are faster.</param>
+    /// <param name="address">Where it listens; null for the loopback address. Elsewhere it takes whoever has the password.</param>
     /// <exception cref="InvalidOperationException">There is no PostgreSQL here, or it did not start; the message says why.</exception>
-    public static async Task<PostgresServer> StartNewAsync(bool fsync = false)
+    public static async Task<PostgresServer> StartNewAsync(bool fsync = false, IPAddress? address = null)
     {
         if (PostgresBinaries.Missing is { } reason)
             throw new InvalidOperationException(reason);
 
         string directory = Directory.CreateTempSubdirectory("arus-pg-").FullName;
-        var server = new PostgresServer(directory, fsync);
+        var server = new PostgresServer(directory, address ?? IPAddress.Loopback, fsync);
         try
         {
             await server.InitializeAsync();
             for (int attempt = 1; ; attempt++)
             {
-                server.Port = FreePort();
+                server.Port = FreePort(server._address);
                 try
                 {
                     await server.StartAsync();
@@ -80,7 +82,7 @@ public sealed class PostgresServer : IAsyncDisposable
         // Of the levels of the log, "log" leaves out errors of statements, which tests make on purpose.
         string[] settings =
         [
-            "-D", DataDirectory, "-p", $"{Port}", "-c", "listen_addresses=127.0.0.1", "-c", $"unix_socket_directories={_directory}",
+            "-D", DataDirectory, "-p", $"{Port}", "-c", $"listen_addresses={_address}", "-c", $"unix_socket_directories={_directory}",
             "-c", $"fsync={(_fsync ? "on" : "off")}", "-c", "max_connections=200", "-c", "log_min_messages=log",
         ];
         _server = await PostgresProcess.StartAsync(settings, _directory);
@@ -113,7 +115,7 @@ public sealed class PostgresServer : IAsyncDisposable
 
     private string ConnectionStringOf(string database) => new NpgsqlConnectionStringBuilder
     {
-        Host = "127.0.0.1",
+        Host = $"{_address}",
         Port = Port,
         Username = Superuser,
         Password = _password,
@@ -129,6 +131,8 @@ public sealed class PostgresServer : IAsyncDisposable
         await PostgresProcess.RunAsync(
             _directory, "initdb", "-D", DataDirectory, "-U", Superuser, "--auth=scram-sha-256", $"--pwfile={passwordFile}", "-E", "UTF8",
             "--locale=C", "--no-sync");
+        if (!IPAddress.IsLoopback(_address))
+            await File.AppendAllTextAsync(Path.Combine(DataDirectory, "pg_hba.conf"), "host all all all scram-sha-256\n");
     }
 
     private async Task EndAsync(Func<PostgresProcess, Task> end)
@@ -141,9 +145,9 @@ public sealed class PostgresServer : IAsyncDisposable
         _server = null;
     }
 
-    private static int FreePort()
+    private static int FreePort(IPAddress address)
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        using var listener = new TcpListener(address, 0);
         listener.Start();
         return ((IPEndPoint)listener.LocalEndpoint).Port;
     }

@@ -1,0 +1,102 @@
+using Confluent.Kafka;
+using Confluent.Kafka.Admin;
+
+namespace Arus.Chaos;
+
+/// <summary>The topic of a run, seen through librdkafka.</summary>
+internal sealed class ChaosTopic(Cluster cluster, string name, int partitions) : IDisposable
+{
+    private static readonly TimeSpan CallLimit = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan CreateLimit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan PollPause = TimeSpan.FromMilliseconds(200);
+
+    private readonly IAdminClient _admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = cluster.Bootstrap })
+        .SetLogHandler((_, _) => { })
+        .Build();
+
+    public string Name => name;
+
+    public int Partitions => partitions;
+
+    public string Bootstrap => cluster.Bootstrap;
+
+    /// <summary>With as many copies as there are brokers, up to three, of which all but one must have a record.</summary>
+    public async Task CreateAsync()
+    {
+        int factor = cluster.ReplicationFactor;
+        var topic = new TopicSpecification
+        {
+            Name = name,
+            NumPartitions = partitions,
+            ReplicationFactor = (short)factor,
+            Configs = new() { ["min.insync.replicas"] = $"{Math.Max(1, factor - 1)}" },
+        };
+        long start = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                await _admin.CreateTopicsAsync([topic], new CreateTopicsOptions { RequestTimeout = CallLimit });
+                return;
+            }
+            catch (CreateTopicsException e) when (e.Results[0].Error.Code == Confluent.Kafka.ErrorCode.TopicAlreadyExists)
+            {
+                return;
+            }
+            catch (KafkaException) when (TimeProvider.System.GetElapsedTime(start) < CreateLimit)
+            {
+                await Task.Delay(PollPause);
+            }
+        }
+    }
+
+    /// <summary>The partitions that a broker leads, as any broker answers; empty where none does.</summary>
+    public IReadOnlyList<int> LedBy(int broker) =>
+        [.. Describe().Where(partition => partition.Leader == broker).Select(partition => partition.PartitionId)];
+
+    /// <summary>Whether every partition has a leader and all its copies in sync.</summary>
+    public bool IsWhole()
+    {
+        IReadOnlyList<PartitionMetadata> described = Describe();
+        return described.Count == partitions
+            && described.All(partition => partition.Leader > 0 && partition.InSyncReplicas.Length == cluster.ReplicationFactor);
+    }
+
+    /// <summary>Waits until <see cref="IsWhole"/>; false where that does not come.</summary>
+    public async Task<bool> IsWholeWithinAsync(TimeSpan limit)
+    {
+        long start = TimeProvider.System.GetTimestamp();
+        while (!IsWhole())
+        {
+            if (TimeProvider.System.GetElapsedTime(start) > limit)
+                return false;
+
+            await Task.Delay(PollPause);
+        }
+
+        return true;
+    }
+
+    /// <summary>One line: which partitions are not whole, and how.</summary>
+    public string Complaint()
+    {
+        IEnumerable<string> partial = Describe()
+            .Where(partition => partition.Leader <= 0 || partition.InSyncReplicas.Length < cluster.ReplicationFactor)
+            .Select(partition => $"{partition.PartitionId}: leader {partition.Leader}, isr {string.Join(',', partition.InSyncReplicas)}");
+        return string.Join("; ", partial);
+    }
+
+    public void Dispose() => _admin.Dispose();
+
+    private List<PartitionMetadata> Describe()
+    {
+        try
+        {
+            return _admin.GetMetadata(name, CallLimit).Topics[0].Partitions;
+        }
+        catch (KafkaException)
+        {
+            return [];
+        }
+    }
+}

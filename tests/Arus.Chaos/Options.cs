@@ -1,0 +1,116 @@
+using System.Globalization;
+
+namespace Arus.Chaos;
+
+/// <summary>What the command line says.</summary>
+internal sealed record Options
+{
+    public const string Help = """
+        Arus.Chaos [run] [--minutes N]          faults while clients write and read, then a check that nothing is lost (3 minutes)
+        Arus.Chaos failover                     the time from the loss of a leader to the next acknowledged write
+                   [--kills N] [--silences N]   how often by kill -9, and by silence of the network (30, 10)
+        Arus.Chaos throughput                   records a second of three brokers with three copies
+
+          --kafka DIR        Apache Kafka, whose libs are in DIR: instead of Arus (run, failover) or beside it (throughput)
+          --brokers N        3 to 5 brokers, or 1 (3)
+          --faults A,B       only these kinds of faults
+          --seed N           repeats the dice of a run
+          --rate N           records offered each second (2000)
+          --no-native        without producers and consumers of Arus.Client
+          --interval N       seconds from fault to fault on average (20)
+          --partitions N     of the topic (12)
+          --server PATH      another Arus.Server
+          --flag=--KEY=VALUE a flag for every broker, may be given again; a line of server.properties for Kafka
+          --dir PATH         where logs and data go; kept if anything was found, or with --keep (a new folder in /tmp)
+        Needs root, iproute2 and, for Arus, PostgreSQL's binaries. The exit code is 0 if all is well, 1 if not, 2 if it could not run.
+        """;
+
+    public string Command { get; init; } = "run";
+
+    public double Minutes { get; init; } = 3;
+
+    public int Kills { get; init; } = 30;
+
+    public int Silences { get; init; } = 10;
+
+    public string? Kafka { get; init; }
+
+    public int Brokers { get; init; } = 3;
+
+    public IReadOnlyList<Fault>? Faults { get; init; }
+
+    public int Seed { get; init; } = Environment.TickCount & int.MaxValue;
+
+    public int Rate { get; init; } = 2000;
+
+    public double Interval { get; init; } = 20;
+
+    public int Partitions { get; init; } = 12;
+
+    public string Server { get; init; } = ArusLaunch.DefaultProgram();
+
+    public IReadOnlyList<string> Flags { get; init; } = [];
+
+    public string? Folder { get; init; }
+
+    public bool IsKept { get; init; }
+
+    public bool IsWithoutNative { get; init; }
+
+    /// <exception cref="ChaosException">The message names the argument and what it must be.</exception>
+    public static Options Parse(IReadOnlyList<string> arguments)
+    {
+        var options = new Options();
+        int first = 0;
+        if (arguments.Count > 0 && !arguments[0].StartsWith('-'))
+        {
+            options = options with { Command = arguments[0] };
+            first = 1;
+        }
+
+        for (int i = first; i < arguments.Count; i++)
+        {
+            (string name, string? value) = arguments[i].Split('=', 2) is [string key, string given] ? (key, given) : (arguments[i], null);
+            string Take() => value ?? (++i < arguments.Count ? arguments[i] : throw new ChaosException($"{name} needs a value."));
+            options = options.With(name, Take);
+        }
+
+        return options;
+    }
+
+    /// <summary>The cluster under test.</summary>
+    public BrokerLaunch Launch() => Kafka is null ? new ArusLaunch(Server, Flags) : new KafkaLaunch(Kafka, Flags);
+
+    /// <summary>The kinds of faults of a run: those asked for, or the usual ones that this cluster can have.</summary>
+    public IReadOnlyList<Fault> FaultsFor(Cluster cluster) =>
+        Faults ?? [.. Chaos.Faults.All.Where(fault => fault.IsUsual && fault.IsPossible(cluster))];
+
+    private Options With(string name, Func<string> take) => name switch
+    {
+        "--minutes" => this with { Minutes = Number(name, take(), 0.1, 24 * 60) },
+        "--kills" => this with { Kills = (int)Number(name, take(), 0, 10_000) },
+        "--silences" => this with { Silences = (int)Number(name, take(), 0, 10_000) },
+        "--kafka" => this with { Kafka = Path.GetFullPath(take()) },
+        "--brokers" => this with { Brokers = (int)Number(name, take(), 1, 5) },
+        "--faults" => this with { Faults = [.. take().Split(',').Select(FaultNamed)] },
+        "--seed" => this with { Seed = (int)Number(name, take(), 0, int.MaxValue) },
+        "--rate" => this with { Rate = (int)Number(name, take(), 10, 1_000_000) },
+        "--interval" => this with { Interval = Number(name, take(), 1, 3600) },
+        "--partitions" => this with { Partitions = (int)Number(name, take(), 1, 1000) },
+        "--server" => this with { Server = Path.GetFullPath(take()) },
+        "--flag" => this with { Flags = [.. Flags, take()] },
+        "--dir" => this with { Folder = Path.GetFullPath(take()) },
+        "--no-native" => this with { IsWithoutNative = true },
+        "--keep" => this with { IsKept = true },
+        _ => throw new ChaosException($"Unknown argument {name}.\n{Help}"),
+    };
+
+    private static Fault FaultNamed(string kind) =>
+        Chaos.Faults.All.FirstOrDefault(fault => fault.Kind == kind)
+            ?? throw new ChaosException($"No fault {kind}; there are: {string.Join(", ", Chaos.Faults.All.Select(fault => fault.Kind))}.");
+
+    private static double Number(string name, string text, double least, double most) =>
+        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) && number >= least && number <= most
+            ? number
+            : throw new ChaosException($"{name} takes a number from {least} to {most}, not '{text}'.");
+}
