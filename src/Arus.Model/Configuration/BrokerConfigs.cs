@@ -81,6 +81,9 @@ public static class BrokerConfigs
 
     public const string LogCacheBytes = "arus.log.cache.bytes";
     public const string LogIoThreads = "arus.log.io.threads";
+    public const string Database = "arus.database";
+    public const string DatabaseCreateSchema = "arus.database.create.schema";
+    public const string DatabaseStartTimeoutMs = "arus.database.start.timeout.ms";
     public const string MetadataDir = "arus.metadata.dir";
     public const string AdvertisedSingleAddress = "arus.advertised.single.address";
     public const string ConnectionMaxInFlightRequests = "arus.connection.max.in.flight.requests";

@@ -21,6 +21,9 @@ internal sealed class PostgresProcess : IDisposable
         rm -rf "$1"
         """;
 
+    /// <summary>For what takes a second or two of the processor, which others may want at the same time.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
+
     private readonly Process _process;
     private readonly List<string> _log = [];
     private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -39,7 +42,7 @@ internal sealed class PostgresProcess : IDisposable
         var server = new PostgresProcess(settings, directory);
         try
         {
-            await server._ready.Task.WaitAsync(TestTimeout.Value);
+            await server._ready.Task.WaitAsync(Patience);
             return server;
         }
         catch (Exception e)
@@ -92,8 +95,8 @@ internal sealed class PostgresProcess : IDisposable
     {
         (start.RedirectStandardOutput, start.RedirectStandardError) = (true, true);
         using Process process = Process.Start(start)!;
-        Task<string> output = process.StandardOutput.ReadToEndAsync(TestTimeout.Token);
-        string error = await process.StandardError.ReadToEndAsync(TestTimeout.Token);
+        Task<string> output = process.StandardOutput.ReadToEndAsync();
+        string error = await process.StandardError.ReadToEndAsync().WaitAsync(Patience);
         await process.WaitForExitAsync(TestTimeout.Token);
         if (process.ExitCode != 0)
             throw new InvalidOperationException($"{start.FileName} ended with {process.ExitCode}: {await output}{error}");
