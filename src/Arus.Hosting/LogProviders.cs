@@ -20,6 +20,9 @@ internal static class LogProviders
             Time = services.GetRequiredService<TimeProvider>(),
             IoThreads = config.GetInt(BrokerConfigs.LogIoThreads),
             CacheBytes = config.GetLong(BrokerConfigs.LogCacheBytes),
+            BootId = ReadBootId(),
+            NewLogId = Guid.NewGuid,
+            HighWatermarkCheckpointInterval = config.GetTimerPeriod(BrokerConfigs.ReplicaHighWatermarkCheckpointIntervalMs),
             OnEvent = logEvent => Report(logger, logEvent),
         };
         return config.GetString(BrokerConfigs.LogType) switch
@@ -32,12 +35,26 @@ internal static class LogProviders
         };
     }
 
+    /// <summary>Another one for each run of the machine's kernel, also in containers (Linux: random(4)). Empty where there is none.</summary>
+    private static Guid ReadBootId()
+    {
+        const string Path = "/proc/sys/kernel/random/boot_id";
+        try
+        {
+            return Guid.TryParse(File.ReadAllText(Path), out Guid id) ? id : Guid.Empty;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            return Guid.Empty;
+        }
+    }
+
     private static void Report(ILogger logger, LogEvent logEvent)
     {
         LogLevel level = logEvent.Kind switch
         {
             LogEventKind.Failed or LogEventKind.TailMissing or LogEventKind.Damaged or LogEventKind.RecordsMissing => LogLevel.Error,
-            LogEventKind.TailTruncated or LogEventKind.SetAside => LogLevel.Warning,
+            LogEventKind.TailTruncated or LogEventKind.SetAside or LogEventKind.Renewed => LogLevel.Warning,
             _ => LogLevel.Information,
         };
 

@@ -48,6 +48,8 @@ internal sealed class RowList
 
     public int EarliestEpoch => _lock.Read(this, static list => list._epochs.Earliest);
 
+    public LogEpochStart[] Epochs => _lock.Read(this, static list => list._epochs.Entries);
+
     public LogEpochEnd EpochEnd(int leaderEpoch) =>
         _lock.Read((List: this, leaderEpoch), static key => key.List._epochs.End(key.leaderEpoch, key.List._end));
 
@@ -79,7 +81,7 @@ internal sealed class RowList
     {
         using (_lock.Enter())
         {
-            _epochs = new LeaderEpochs(Array.ConvertAll(head.Epochs, start => new EpochStart(start.Epoch, start.StartOffset)));
+            _epochs = new LeaderEpochs(Array.ConvertAll(head.Epochs, start => new LogEpochStart(start.Epoch, start.StartOffset)));
             _garbage = [.. head.Garbage.Select(key => Encoding.UTF8.GetString(key.Span))];
             bool truncatedByOther = Generation != head.Generation;
             (Generation, CleanedOffset) = (head.Generation, head.CleanedOffset);

@@ -1,3 +1,6 @@
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+
 namespace Arus.Storage.Rows;
 
 /// <summary>
@@ -54,6 +57,16 @@ public sealed class RowPartitionLog : IPartitionLog
 
     public long HighWatermark => _rows.EndOffset;
 
+    public long DurableEndOffset => _rows.EndOffset;
+
+    /// <summary>Empty: the log is one copy, which every broker reads.</summary>
+    public Guid LogId => Guid.Empty;
+
+    /// <summary>The epoch that has claimed the log, as far as this log knows.</summary>
+    public int FencedEpoch => _leadership.ClaimedEpoch;
+
+    public ImmutableArray<LogEpochStart> Epochs => ImmutableCollectionsMarshal.AsImmutableArray(_rows.Epochs);
+
     public long SizeBytes => _rows.SizeBytes;
 
     public int SegmentCount => _rows.Count;
@@ -85,7 +98,8 @@ public sealed class RowPartitionLog : IPartitionLog
         return _appender.AppendAsync(entries, leaderEpoch, origin);
     }
 
-    public ValueTask<LogReadResult> ReadAsync(long offset, int maxBytes, bool minOneBatch) =>
+    public ValueTask<LogReadResult> ReadAsync(
+        long offset, int maxBytes, bool minOneBatch, LogReadLimit upTo = LogReadLimit.HighWatermark) =>
         _reader.ReadAsync(offset, maxBytes, minOneBatch);
 
     public ValueTask<bool> WaitForAsync(long offset, TimeSpan timeout, CancellationToken cancellationToken = default) =>
@@ -102,6 +116,22 @@ public sealed class RowPartitionLog : IPartitionLog
     {
         ArgumentOutOfRangeException.ThrowIfNegative(offset);
         return new ValueTask(_operations.RunAsync(() => _truncation.TruncateToAsync(offset)));
+    }
+
+    /// <summary>Nothing to do: the high watermark is the end of what is stored.</summary>
+    public void AdvanceHighWatermark(long offset, long logStartOffset = -1)
+    {
+    }
+
+    /// <summary>Claims the epoch in the store, which fences the leaders of earlier ones.</summary>
+    /// <inheritdoc/>
+    public async ValueTask PrepareAsync(int epoch, long truncateTo, long restartAt, bool renewLogId)
+    {
+        if (truncateTo >= 0 || restartAt >= 0 || renewLogId)
+            throw new InvalidOperationException($"The log of {Partition} is one copy, which is not cut to equal another.");
+
+        if (await _operations.RunAsync(() => _leadership.ClaimAsync(epoch)).ConfigureAwait(false) is { } fenced)
+            throw new LogException(fenced, error: ErrorCode.FencedLeaderEpoch);
     }
 
     public ValueTask<LogDeleteResult> DeleteRecordsAsync(long beforeOffset) =>

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace Arus.Storage;
 
 /// <summary>
@@ -19,11 +21,31 @@ public interface IPartitionLog : IAsyncDisposable
     /// <summary>The first offset that can be read; it moves with retention and <see cref="DeleteRecordsAsync"/>.</summary>
     long LogStartOffset { get; }
 
-    /// <summary>The offset that the next record gets; what lies between the high watermark and here is not durable yet.</summary>
+    /// <summary>The offset that the next record gets; what lies between the durable end and here is not durable yet.</summary>
     long LogEndOffset { get; }
 
-    /// <summary>Everything before it is durable to the configured <see cref="FlushPolicy"/>; reads stop here.</summary>
+    /// <summary>Everything before it is durable here to the configured <see cref="FlushPolicy"/>.</summary>
+    long DurableEndOffset { get; }
+
+    /// <summary>
+    /// Consumers see what lies before it. Of a log in one copy it is the durable end; of a replicated one it is moved by
+    /// <see cref="AdvanceHighWatermark"/>, and is known again when the log is opened, if not to the last moment.
+    /// </summary>
     long HighWatermark { get; }
+
+    /// <summary>
+    /// Of a replicated log, on stable storage: another one is drawn when acknowledged records may be missing. Empty for a log in one copy.
+    /// </summary>
+    Guid LogId { get; }
+
+    /// <summary>
+    /// The greatest epoch that <see cref="PrepareAsync"/> has fenced earlier ones for, durably; -1 while there is none. Appends of earlier
+    /// epochs are refused.
+    /// </summary>
+    int FencedEpoch { get; }
+
+    /// <summary>Which leader epoch wrote from which offset, of what the log holds; both grow along the list.</summary>
+    ImmutableArray<LogEpochStart> Epochs { get; }
 
     /// <summary>Bytes of all segments.</summary>
     long SizeBytes { get; }
@@ -49,20 +71,23 @@ public interface IPartitionLog : IAsyncDisposable
     /// </summary>
     /// <param name="entries">Left alone by the caller until the task completes.</param>
     /// <param name="leaderEpoch">
-    /// Written into the batches. Below <see cref="LatestEpoch"/> all are refused, with <see cref="ErrorCode.FencedLeaderEpoch"/>.
+    /// Written into the batches; of a replica's, which have theirs, the epoch of the leader that sent them. Below
+    /// <see cref="FencedEpoch"/>, and of others than replicas below <see cref="LatestEpoch"/>, all are refused, with
+    /// <see cref="ErrorCode.FencedLeaderEpoch"/>.
     /// </param>
     /// <param name="origin">Decides what is validated and who gives the offsets.</param>
     /// <returns>One result for each entry, in their order.</returns>
     ValueTask<LogAppendResult[]> AppendAsync(ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin = AppendOrigin.Client);
 
     /// <summary>
-    /// Reads whole batches from the one that holds <paramref name="offset"/> (or the next after it) up to the high watermark.
-    /// Completes synchronously when the tail cache has them.
+    /// Reads whole batches from the one that holds <paramref name="offset"/> (or the next after it) up to the high watermark, or to the
+    /// durable end. Completes synchronously when the tail cache has them, which are not copied then.
     /// </summary>
     /// <param name="offset">Between the log start and the log end, otherwise <see cref="ErrorCode.OffsetOutOfRange"/>.</param>
     /// <param name="maxBytes">No more than this, but see <paramref name="minOneBatch"/>.</param>
     /// <param name="minOneBatch">The first batch is returned whole even when it is larger than <paramref name="maxBytes"/>.</param>
-    ValueTask<LogReadResult> ReadAsync(long offset, int maxBytes, bool minOneBatch);
+    ValueTask<LogReadResult> ReadAsync(
+        long offset, int maxBytes, bool minOneBatch, LogReadLimit upTo = LogReadLimit.HighWatermark);
 
     /// <summary>
     /// Waits until something can be read at <paramref name="offset"/>, that is until the high watermark passes it. Holds no thread.
@@ -73,7 +98,9 @@ public interface IPartitionLog : IAsyncDisposable
     /// <summary>The first record below the high watermark that is as late as <paramref name="timestamp"/> (Unix ms), or null.</summary>
     ValueTask<LogTimestamp?> FindByTimestampAsync(long timestamp);
 
-    /// <summary>The record with the greatest timestamp, the first of them when there are several; null in an empty log.</summary>
+    /// <summary>
+    /// The record below the high watermark with the greatest timestamp, the first of them when there are several; null without records.
+    /// </summary>
     ValueTask<LogTimestamp?> FindMaxTimestampAsync();
 
     /// <summary>
@@ -84,6 +111,29 @@ public interface IPartitionLog : IAsyncDisposable
 
     /// <summary>Removes every batch that holds <paramref name="offset"/> or a later one. Durable when it completes.</summary>
     ValueTask TruncateToAsync(long offset);
+
+    /// <summary>
+    /// Moves a replicated log's high watermark forward, but not beyond the durable end, and its log start, but not beyond the high
+    /// watermark; neither moves back. Written down within <c>replica.high.watermark.checkpoint.interval.ms</c>. Of a log in one copy the
+    /// high watermark moves by itself, and this does nothing.
+    /// </summary>
+    /// <param name="logStartOffset">Of the leader; -1 to leave the log start.</param>
+    void AdvanceHighWatermark(long offset, long logStartOffset = -1);
+
+    /// <summary>
+    /// Readies the log for a leader epoch: appends of earlier epochs are refused from here on; then the log is cut. Durable when it
+    /// completes, and a crash at any moment leaves it undone, or fenced and to be completed at the next opening. What was passed to
+    /// <see cref="AppendAsync"/> before is appended first.
+    /// </summary>
+    /// <param name="truncateTo">Every batch that holds this offset or a later one is removed; -1 for none.</param>
+    /// <param name="restartAt">All is removed, and the log begins and ends at this offset; -1 to leave the log. Not both.</param>
+    /// <param name="renewLogId">The log gets another id, since acknowledged records may be missing.</param>
+    /// <exception cref="LogException">
+    /// With <see cref="ErrorCode.FencedLeaderEpoch"/>: the epoch is below <see cref="FencedEpoch"/>. With
+    /// <see cref="ErrorCode.InvalidRequest"/>: the log would end before its high watermark and keep its id. Nothing has changed then.
+    /// </exception>
+    /// <exception cref="InvalidOperationException">The log is not replicated, so that nothing can be cut or renewed.</exception>
+    ValueTask PrepareAsync(int epoch, long truncateTo, long restartAt, bool renewLogId);
 
     /// <summary>Moves the log start to <paramref name="beforeOffset"/> (-1: the high watermark). Durable when it completes.</summary>
     /// <returns>The new log start, or <see cref="ErrorCode.OffsetOutOfRange"/>.</returns>
@@ -122,11 +172,16 @@ public interface IPartitionLogProvider : IAsyncDisposable
     /// The epoch of the leader that opens it. A log in shared storage fences every older leader at once; without an epoch (-1) such a log
     /// can be read, and changed only after the first append, which brings one.
     /// </param>
+    /// <param name="replication">
+    /// Opens the log as one replica of several: its high watermark is moved by <see cref="IPartitionLog.AdvanceHighWatermark"/>. Null for
+    /// a log in one copy. A log in shared storage is always one copy.
+    /// </param>
     /// <exception cref="LogException">
     /// The message names the file and the reason; or, with <see cref="ErrorCode.FencedLeaderEpoch"/>, a newer leader has the log.
     /// </exception>
     ValueTask<IPartitionLog> OpenAsync(
-        TopicPartition partition, Guid topicId, TopicConfig config, int leaderEpoch = -1, CancellationToken cancellationToken = default);
+        TopicPartition partition, Guid topicId, TopicConfig config, int leaderEpoch = -1, LogReplication? replication = null,
+        CancellationToken cancellationToken = default);
 
     /// <summary>
     /// Deletes everything that a partition's log holds, whether the log is open or not; one that is open, or being opened, is closed
@@ -135,6 +190,22 @@ public interface IPartitionLogProvider : IAsyncDisposable
     /// <param name="topicId">The log of a topic with another id is left alone. Empty: not checked.</param>
     /// <exception cref="LogException">It cannot be deleted; the message says why. It can be tried again.</exception>
     ValueTask DeleteAsync(TopicPartition partition, Guid topicId);
+}
+
+/// <summary>What a replicated log needs of its host.</summary>
+/// <param name="DurableEndMoved">
+/// Called when the durable end has moved, on an I/O thread and under no lock. It must neither block nor throw.
+/// </param>
+public sealed record LogReplication(Action DurableEndMoved);
+
+/// <summary>Where a read ends.</summary>
+public enum LogReadLimit
+{
+    /// <summary>For consumers.</summary>
+    HighWatermark = 0,
+
+    /// <summary>For replicas.</summary>
+    DurableEnd = 1,
 }
 
 /// <param name="LastSequence">Of its last batch; -1 when it has none in this epoch.</param>
@@ -174,6 +245,8 @@ public readonly record struct LogReadResult(
 
 /// <param name="Timestamp">Unix milliseconds.</param>
 public readonly record struct LogTimestamp(long Offset, long Timestamp, int LeaderEpoch);
+
+public readonly record struct LogEpochStart(int Epoch, long StartOffset);
 
 public readonly record struct LogEpochEnd(int LeaderEpoch, long EndOffset);
 

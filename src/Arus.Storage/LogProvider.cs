@@ -1,5 +1,3 @@
-using LogCheckpoint = Arus.Protocol.LogCheckpoint;
-
 namespace Arus.Storage;
 
 /// <summary>
@@ -12,18 +10,17 @@ namespace Arus.Storage;
 /// </remarks>
 public sealed class LogProvider : IPartitionLogProvider
 {
-    private const string DeletedSuffix = ".deleted";
-
-    /// <summary>In bytes, on every usual file system; names of logs are ASCII.</summary>
-    private const int MaxFileName = 255;
-
     private readonly Lock _lock = new();
     private readonly Dictionary<TopicPartition, Task<PartitionLog?>> _open = [];
     private readonly LogShared _shared;
+    private readonly LogDirectories _directories;
     private readonly IDisposable _directoryLock;
     private readonly bool _ownsScheduler;
     private int _nextAffinity;
     private bool _disposed;
+
+    /// <summary>Null until the first replicated log is opened.</summary>
+    private ITimer? _checkpointTimer;
 
     /// <param name="fileSystem">Null for the machine's.</param>
     /// <param name="scheduler">Null for threads of its own.</param>
@@ -36,7 +33,7 @@ public sealed class LogProvider : IPartitionLogProvider
             scheduler ?? new LogThreads(options.IoThreads));
         try
         {
-            CreateDurably(_shared.FileSystem, _shared.Options.Directory);
+            LogDirectories.CreateDurably(_shared.FileSystem, _shared.Options.Directory);
             _directoryLock = _shared.FileSystem.LockDirectory(_shared.Options.Directory);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
@@ -44,12 +41,8 @@ public sealed class LogProvider : IPartitionLogProvider
             throw new LogException($"The log directory {_shared.Options.Directory} cannot be used: {error.Message}", error);
         }
 
-        // What an earlier process renamed and had no time to delete.
-        foreach (string name in _shared.FileSystem.ListDirectories(_shared.Options.Directory))
-        {
-            if (name.EndsWith(DeletedSuffix, StringComparison.Ordinal))
-                DeleteLater(Path.Combine(_shared.Options.Directory, name));
-        }
+        _directories = new LogDirectories(_shared);
+        _directories.DeleteLeftovers();
     }
 
     /// <summary>Logs in memory alone, for tests and brokers that keep nothing.</summary>
@@ -77,11 +70,12 @@ public sealed class LogProvider : IPartitionLogProvider
     /// <inheritdoc/>
     /// <remarks>A log that is still open is closed first: the last to open has the newer leader epoch.</remarks>
     public async ValueTask<IPartitionLog> OpenAsync(
-        TopicPartition partition, Guid topicId, TopicConfig config, int leaderEpoch = -1, CancellationToken cancellationToken = default)
+        TopicPartition partition, Guid topicId, TopicConfig config, int leaderEpoch = -1, LogReplication? replication = null,
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(config);
         PartitionLog? log =
-            await ReplaceAsync(partition, affinity => Open(partition, topicId, affinity, config, leaderEpoch), "opened")
+            await ReplaceAsync(partition, affinity => Open(partition, topicId, affinity, config, leaderEpoch, replication), "opened")
                 .ConfigureAwait(false);
         return log!;
     }
@@ -90,6 +84,12 @@ public sealed class LogProvider : IPartitionLogProvider
     public async ValueTask DeleteAsync(TopicPartition partition, Guid topicId) =>
         await ReplaceAsync(partition, _ => Delete(partition, topicId), "deleted", log => topicId == Guid.Empty || log.TopicId == topicId)
             .ConfigureAwait(false);
+
+    private PartitionLog? Delete(TopicPartition partition, Guid topicId)
+    {
+        _directories.Delete(partition, topicId);
+        return null;
+    }
 
     /// <summary>
     /// Closes the partition's log and puts another in its place, or none. The next call for the partition waits for it: what is done to
@@ -140,6 +140,7 @@ public sealed class LogProvider : IPartitionLogProvider
 
             _disposed = true;
             open = [.. _open.Values];
+            _checkpointTimer?.Dispose();
         }
 
         await Task.WhenAll(open.Select(entry => CloseAsync(entry))).ConfigureAwait(false);
@@ -147,21 +148,6 @@ public sealed class LogProvider : IPartitionLogProvider
             await _shared.Scheduler.DisposeAsync().ConfigureAwait(false);
 
         _directoryLock.Dispose();
-    }
-
-    /// <summary>Creates a directory and its missing parents so that a crash of the machine does not undo it.</summary>
-    private static void CreateDurably(ILogFileSystem fileSystem, string directory)
-    {
-        var missing = new Stack<string>();
-        for (string? path = directory; path is not null && !fileSystem.DirectoryExists(path); path = Path.GetDirectoryName(path))
-            missing.Push(path);
-
-        while (missing.TryPop(out string? path))
-        {
-            fileSystem.CreateDirectory(path);
-            if (Path.GetDirectoryName(path) is { } parent)
-                fileSystem.SyncDirectory(parent);
-        }
     }
 
     /// <summary>Forgets a log that has closed by itself.</summary>
@@ -183,20 +169,30 @@ public sealed class LogProvider : IPartitionLogProvider
         }
     }
 
-    private PartitionLog Open(TopicPartition partition, Guid topicId, int affinity, TopicConfig config, int leaderEpoch)
+    private PartitionLog Open(
+        TopicPartition partition, Guid topicId, int affinity, TopicConfig config, int leaderEpoch, LogReplication? replication)
     {
-        string directory = Path.Combine(_shared.Options.Directory, partition.ToString());
-        SetStrayAside(partition, topicId, directory);
-        LoadedLog loaded = Load(partition, directory, config, leaderEpoch);
+        _directories.SetStrayAside(partition, topicId);
+        string directory = _directories.PathOf(partition);
+        ReplicaLoader? replica = replication is null ? null : new ReplicaLoader(_shared, partition, directory);
+        LoadedLog loaded = Load(new LogLoader(_shared, partition, directory, config, leaderEpoch, replica), directory);
         Guid id = topicId != Guid.Empty ? topicId : loaded.Checkpoint?.TopicId ?? Guid.Empty;
-        return new PartitionLog(_shared, partition, directory, id, affinity, config, loaded, this);
+        loaded.Replica = replica?.Settle(loaded, id);
+        var log = new PartitionLog(_shared, partition, directory, id, affinity, config, loaded, this, replication);
+        if (replication is not null)
+        {
+            log.ResumeCut();
+            StartCheckpoints();
+        }
+
+        return log;
     }
 
-    private LoadedLog Load(TopicPartition partition, string directory, TopicConfig config, int leaderEpoch)
+    private LoadedLog Load(LogLoader loader, string directory)
     {
         try
         {
-            LoadedLog loaded = new LogLoader(_shared, partition, directory, config, leaderEpoch).Load();
+            LoadedLog loaded = loader.Load();
             _shared.Unsynced.Remove(directory);
             return loaded;
         }
@@ -207,63 +203,27 @@ public sealed class LogProvider : IPartitionLogProvider
         }
     }
 
-    /// <summary>Removes a log's directory: it is renamed at once, so that its name is free, and deleted in the background.</summary>
-    private PartitionLog? Delete(TopicPartition partition, Guid topicId)
+    private void StartCheckpoints()
     {
-        string directory = Path.Combine(_shared.Options.Directory, partition.ToString());
-        if (FindOther(topicId, directory) is null && _shared.FileSystem.DirectoryExists(directory))
+        lock (_lock)
         {
-            DeleteLater(SetAside(directory, DeletedSuffix));
-            _shared.Unsynced.Remove(directory);
-        }
-
-        return null;
-    }
-
-    private void DeleteLater(string directory) =>
-        _shared.DeleteLater(default, directory, static (fileSystem, path) => fileSystem.DeleteDirectory(path));
-
-    /// <summary>
-    /// Gives a directory a name that none has yet: <c>directory.1.deleted</c>, <c>directory.2.deleted</c>, and so on. Of a long name only
-    /// as much is kept as a file name has room for.
-    /// </summary>
-    private string SetAside(string directory, string suffix)
-    {
-        ILogFileSystem fileSystem = _shared.FileSystem;
-        int number = 1;
-        while (fileSystem.DirectoryExists(Name()))
-            number++;
-
-        fileSystem.RenameDirectory(directory, Name());
-        fileSystem.SyncDirectory(_shared.Options.Directory);
-        return Name();
-
-        string Name()
-        {
-            string end = FormattableString.Invariant($".{number}{suffix}");
-            string name = Path.GetFileName(directory);
-            return Path.Combine(_shared.Options.Directory, name[..Math.Min(name.Length, MaxFileName - end.Length)] + end);
+            TimeSpan period = _shared.Options.HighWatermarkCheckpointInterval;
+            if (!_disposed)
+                _checkpointTimer ??= _shared.Options.Time.CreateTimer(_ => CheckpointOffsets(), null, period, period);
         }
     }
 
-    /// <summary>What a directory says of itself when it belongs to another topic of the same name; null when it does not.</summary>
-    private LogCheckpoint? FindOther(Guid topicId, string directory) =>
-        topicId != Guid.Empty && _shared.FileSystem.DirectoryExists(directory)
-        && LogCheckpointFile.Read(_shared.FileSystem, directory, out _) is { } checkpoint
-        && checkpoint.TopicId != Guid.Empty && checkpoint.TopicId != topicId
-            ? checkpoint
-            : null;
-
-    /// <summary>Keeps the directory that an earlier topic of the same name left behind under another name.</summary>
-    private void SetStrayAside(TopicPartition partition, Guid topicId, string directory)
+    /// <summary>Has the high watermarks written that moved.</summary>
+    private void CheckpointOffsets()
     {
-        if (FindOther(topicId, directory) is not { } checkpoint)
-            return;
+        Task<PartitionLog?>[] open;
+        lock (_lock)
+            open = [.. _open.Values];
 
-        string stray = SetAside(directory, ".stray");
-        _shared.Report(
-            LogEventKind.SetAside, partition, directory,
-            $"{directory} belongs to topic id {checkpoint.TopicId}, not {topicId}; it was renamed to {Path.GetFileName(stray)}. "
-            + "Delete it when its records are not needed.");
+        foreach (Task<PartitionLog?> entry in open)
+        {
+            if (entry.IsCompletedSuccessfully)
+                entry.Result?.CheckpointOffsets();
+        }
     }
 }

@@ -26,6 +26,18 @@ public sealed record LogProviderOptions
     /// <summary>Bytes for the keys that one compaction pass tells apart; a larger log is compacted in several passes.</summary>
     public int CompactionMapBytes { get; init; } = 32 << 20;
 
+    /// <summary>
+    /// Names the machine's present run (on Linux <c>/proc/sys/kernel/random/boot_id</c>): a process that was killed finds in the machine's
+    /// memory what it wrote, one of a later run may not. Empty when it is not known: every run is taken for another.
+    /// </summary>
+    public Guid BootId { get; init; }
+
+    /// <summary>Draws the ids of replicated logs; needed to open one.</summary>
+    public Func<Guid>? NewLogId { get; init; }
+
+    /// <summary>How often the high watermarks that moved are written: <c>replica.high.watermark.checkpoint.interval.ms</c>.</summary>
+    public TimeSpan HighWatermarkCheckpointInterval { get; init; } = TimeSpan.FromSeconds(5);
+
     /// <summary>Told what recovery cut or rebuilt, and what failed; called on any thread, must not throw.</summary>
     public Action<LogEvent>? OnEvent { get; init; }
 }
@@ -52,6 +64,9 @@ public enum LogEventKind
 
     /// <summary>A segment in the middle of the log is missing.</summary>
     RecordsMissing = 6,
+
+    /// <summary>Acknowledged records of a replicated log may be missing, so that it got another id.</summary>
+    Renewed = 7,
 }
 
 /// <param name="File">The file or directory.</param>

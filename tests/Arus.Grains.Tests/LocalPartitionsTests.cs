@@ -192,13 +192,14 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
             _deletionGate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
 
         public async ValueTask<IPartitionLog> OpenAsync(
-            TopicPartition partition, Guid topicId, TopicConfig config, int leaderEpoch = -1, CancellationToken cancellationToken = default)
+            TopicPartition partition, Guid topicId, TopicConfig config, int leaderEpoch = -1, LogReplication? replication = null,
+            CancellationToken cancellationToken = default)
         {
             Asked++;
             if (Interlocked.Exchange(ref _gate, null) is { } gate)
                 await gate.Task;
 
-            return Failure is null ? await _logs.OpenAsync(partition, topicId, config, leaderEpoch, cancellationToken) : throw Failure;
+            return Failure is null ? await _logs.OpenAsync(partition, topicId, config, leaderEpoch, replication, cancellationToken) : throw Failure;
         }
 
         public async ValueTask DeleteAsync(TopicPartition partition, Guid topicId)

@@ -112,6 +112,18 @@ public sealed partial class GoldenTests
             Producers = new byte[] { 9, 8, 7 },
         }, 1, "000102030405060708090a0b0c0d0e0f 0000000000000005 00000000000003e8 0000000000000384 00001000 00000000000002bc"
             + "00000002 00000003 00000001 0000000000000000  00000004 00000000000001f4  090807"),
+        (new LogReplica
+        {
+            TopicId = new Guid("00010203-0405-0607-0809-0a0b0c0d0e0f"),
+            LogId = new Guid("10111213-1415-1617-1819-1a1b1c1d1e1f"),
+            FencedEpoch = 7,
+            BootId = new Guid("20212223-2425-2627-2829-2a2b2c2d2e2f"),
+            IsClean = true,
+            TruncateTo = 1000,
+            RestartAt = -1,
+        }, 1, "000102030405060708090a0b0c0d0e0f 101112131415161718191a1b1c1d1e1f 00000007 202122232425262728292a2b2c2d2e2f 01 00"
+            + "00000000000003e8 ffffffffffffffff"),
+        (new LogReplicaOffsets { HighWatermark = 1000, LogStartOffset = 5 }, 1, "00000000000003e8 0000000000000005"),
         (new ProducerSnapshot
         {
             Producers =

@@ -12,11 +12,11 @@ public sealed class RoleTests
         Segment first = NewSegment(0);
         list.Add(first);
         Append(list, epoch: 1, 0, 3);
-        Assert.Equal((OffsetLookup.AtEnd, 0L, 3L), (list.Find(0, out _), list.HighWatermark, list.LogEndOffset));
+        Assert.Equal((OffsetLookup.AtEnd, 0L, 3L), (list.Find(0, visible: true, out _), list.HighWatermark, list.LogEndOffset));
         Publish(list, 0, 3);
-        Assert.Equal(OffsetLookup.Readable, list.Find(2, out TailChunk? chunk));
+        Assert.Equal(OffsetLookup.Readable, list.Find(2, visible: true, out TailChunk? chunk));
         Assert.NotNull(chunk);
-        Assert.Equal(OffsetLookup.OutOfRange, list.Find(4, out _));
+        Assert.Equal(OffsetLookup.OutOfRange, list.Find(4, visible: true, out _));
 
         Segment second = NewSegment(3);
         list.Add(second);
@@ -36,14 +36,14 @@ public sealed class RoleTests
     [Fact]
     public void The_epochs_of_a_log_move_with_its_start_and_its_end()
     {
-        var epochs = new LeaderEpochs(new EpochStart(1, 0), new EpochStart(3, 10), new EpochStart(4, 20));
+        var epochs = new LeaderEpochs(new LogEpochStart(1, 0), new LogEpochStart(3, 10), new LogEpochStart(4, 20));
         epochs.Add(4, 25);
         epochs.Add(6, 30);
         Assert.Equal(new LogEpochEnd(3, 20), epochs.End(3, 40));
         Assert.Equal(new LogEpochEnd(4, 30), epochs.End(5, 40));
         Assert.Equal(new LogEpochEnd(6, 40), epochs.End(6, 40));
         epochs.AdvanceStart(15);
-        Assert.Equal([new EpochStart(3, 15), new EpochStart(4, 20), new EpochStart(6, 30)], epochs.Entries);
+        Assert.Equal([new LogEpochStart(3, 15), new LogEpochStart(4, 20), new LogEpochStart(6, 30)], epochs.Entries);
         Assert.Equal(new LogEpochEnd(2, 15), epochs.End(2, 40));
         epochs.TruncateTo(20);
         Assert.Equal(3, epochs.Latest);

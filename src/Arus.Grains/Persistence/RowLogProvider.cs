@@ -9,7 +9,8 @@ public sealed class RowLogProvider(IGrainStorage storage, RowLogOptions options)
 {
     /// <inheritdoc/>
     public async ValueTask<IPartitionLog> OpenAsync(
-        TopicPartition partition, Guid topicId, TopicConfig config, int leaderEpoch = -1, CancellationToken cancellationToken = default)
+        TopicPartition partition, Guid topicId, TopicConfig config, int leaderEpoch = -1, LogReplication? replication = null,
+        CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
         var store = new GrainStorageRowStore(storage, partition, topicId);

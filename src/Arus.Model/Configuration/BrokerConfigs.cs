@@ -35,6 +35,7 @@ public static class BrokerConfigs
     public const string LogRetentionHours = "log.retention.hours";
     public const string LogRetentionBytes = "log.retention.bytes";
     public const string LogRetentionCheckIntervalMs = "log.retention.check.interval.ms";
+    public const string ReplicaHighWatermarkCheckpointIntervalMs = "replica.high.watermark.checkpoint.interval.ms";
     public const string LogCleanupPolicy = "log.cleanup.policy";
     public const string LogIndexIntervalBytes = "log.index.interval.bytes";
     public const string LogMessageTimestampType = "log.message.timestamp.type";

@@ -73,9 +73,10 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
     public void ServeFrom(long offset) => _servedFrom = Math.Max(_servedFrom, offset);
 
     /// <summary>The whole batches of a chunk from an offset on, and of those that follow it, as far as the bytes allow.</summary>
-    public ReadOnlyMemory<byte>[] Read(TailChunk chunk, long offset, int maxBytes, bool minOneBatch)
+    /// <param name="endOffset">No batch that ends behind it.</param>
+    public ReadOnlyMemory<byte>[] Read(TailChunk chunk, long offset, int maxBytes, bool minOneBatch, long endOffset)
     {
-        ReadOnlyMemory<byte> first = Slice(chunk, offset, maxBytes, minOneBatch, out TailChunk? next);
+        ReadOnlyMemory<byte> first = Slice(chunk, offset, maxBytes, minOneBatch, endOffset, out TailChunk? next);
         if (next is null)
             return first.IsEmpty ? [] : [first];
 
@@ -83,7 +84,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
         int left = maxBytes - first.Length;
         while (next is not null)
         {
-            ReadOnlyMemory<byte> slice = Slice(next, next.BaseOffset, left, minOneBatch: false, out next);
+            ReadOnlyMemory<byte> slice = Slice(next, next.BaseOffset, left, minOneBatch: false, endOffset, out next);
             if (!slice.IsEmpty)
             {
                 slices.Add(slice);
@@ -136,7 +137,8 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
     }
 
     /// <summary>The whole batches of one chunk, and the chunk that follows when there is room for more.</summary>
-    private ReadOnlyMemory<byte> Slice(TailChunk chunk, long offset, int maxBytes, bool minOneBatch, out TailChunk? next)
+    private ReadOnlyMemory<byte> Slice(
+        TailChunk chunk, long offset, int maxBytes, bool minOneBatch, long endOffset, out TailChunk? next)
     {
         int position;
         int end;
@@ -150,7 +152,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
         ReadOnlySpan<byte> bytes = chunk.Bytes.AsSpan(0, end);
         position = BatchSlicing.PositionOf(bytes, offset, position);
         next = null;
-        int length = BatchSlicing.WholeBatches(bytes[position..], maxBytes, minOneBatch, out _);
+        int length = BatchSlicing.WholeBatches(bytes[position..], maxBytes, minOneBatch, out _, endOffset);
         if (length > 0 && position + length == end)
         {
             using (listLock.Enter())

@@ -6,7 +6,9 @@ internal static class BatchSlicing
     /// <summary>How many bytes of whole batches fit into <paramref name="maxBytes"/>.</summary>
     /// <param name="bytes">Begins with a batch that was validated, and ends anywhere.</param>
     /// <param name="nextOffset">The offset after the last of them; -1 when there is none.</param>
-    public static int WholeBatches(ReadOnlySpan<byte> bytes, int maxBytes, bool minOneBatch, out long nextOffset)
+    /// <param name="endOffset">No batch that ends behind it is one of them.</param>
+    public static int WholeBatches(
+        ReadOnlySpan<byte> bytes, int maxBytes, bool minOneBatch, out long nextOffset, long endOffset = long.MaxValue)
     {
         int length = 0;
         nextOffset = -1;
@@ -14,7 +16,8 @@ internal static class BatchSlicing
         {
             var header = new RecordBatchHeader(bytes[length..]);
             int size = header.SizeInBytes;
-            if (size > bytes.Length - length || (size > maxBytes - length && !(minOneBatch && length == 0)))
+            bool fits = size <= maxBytes - length || (minOneBatch && length == 0);
+            if (size > bytes.Length - length || !fits || header.NextOffset > endOffset)
                 break;
 
             length += size;

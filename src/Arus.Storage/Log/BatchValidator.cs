@@ -14,23 +14,25 @@ internal sealed class BatchValidator
     private readonly PooledBufferWriter _scratch = new();
     private readonly BatchRewriter _rewriter = new();
 
-    /// <summary>Checks an entry: a producer's one batch, or whole batches of the broker itself.</summary>
+    /// <summary>
+    /// Checks an entry: a producer's one batch, or whole batches of the broker itself, or of the leader, who has accepted their size.
+    /// </summary>
     /// <param name="entry">When it is not refused, what is to be appended: memory of its own where it was not right as it was sent.</param>
     public LogAppendResult Validate(ref ReadOnlyMemory<byte> entry, TopicConfig config, AppendOrigin origin, long nowMs)
     {
         LogRecordError[]? recordErrors = null;
         ValidationResult result = origin == AppendOrigin.Client
             ? ValidateSent(ref entry, config, nowMs, out recordErrors)
-            : ValidateBatches(entry, config);
+            : ValidateBatches(entry, origin == AppendOrigin.Replica ? RecordBatches.MaxSizeLimit : config.SegmentBytes);
         return !result.IsOk ? LogAppendResult.Refused(result.Error, result.Message!, recordErrors)
-            : entry.Length <= config.SegmentBytes ? new LogAppendResult(ErrorCode.None, -1, -1)
+            : entry.Length <= config.SegmentBytes || origin == AppendOrigin.Replica ? new LogAppendResult(ErrorCode.None, -1, -1)
             : LogAppendResult.Refused(
                 ErrorCode.RecordListTooLarge,
                 $"The batches have {entry.Length} bytes; they must fit into one segment "
                 + $"({TopicConfigs.SegmentBytes}={config.SegmentBytes}).");
     }
 
-    private static ValidationResult ValidateBatches(ReadOnlyMemory<byte> rest, TopicConfig config)
+    private static ValidationResult ValidateBatches(ReadOnlyMemory<byte> rest, int maxBytes)
     {
         if (rest.IsEmpty)
             return new ValidationResult(ErrorCode.InvalidRecord, "There is no record batch to append.");
@@ -38,7 +40,7 @@ internal sealed class BatchValidator
         while (!rest.IsEmpty)
         {
             BatchReadStatus status = RecordBatches.TryReadNext(
-                ref rest, config.SegmentBytes, out ReadOnlyMemory<byte> batch, out ValidationResult problem);
+                ref rest, maxBytes, out ReadOnlyMemory<byte> batch, out ValidationResult problem);
             if (status == BatchReadStatus.Incomplete)
             {
                 return new ValidationResult(

@@ -4,7 +4,8 @@ namespace Arus.Storage;
 /// Gives appends their offsets: checks the leader epoch and the producers' sequences, copies the batches into the tail cache, and
 /// publishes them to the writer. Thread-safe; appends take effect in the order of the calls.
 /// </summary>
-internal sealed class LogAppender(LogContext log, SegmentList segments, ProducerStateManager producers, LogWriter writer)
+internal sealed class LogAppender(
+    LogContext log, SegmentList segments, ProducerStateManager producers, LogWriter writer, ReplicaCheckpoint? replica)
 {
     /// <summary>How much recovery reads again after a crash at most, where appends are synced.</summary>
     private const int CheckpointBytes = 64 << 20;
@@ -142,21 +143,31 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
         return any;
     }
 
-    private LogAppendResult? FindFence(PendingAppend append) =>
-        segments.LatestEpoch is var latest && append.LeaderEpoch < latest && append.Origin != AppendOrigin.Replica
+    private LogAppendResult? FindFence(PendingAppend append)
+    {
+        if (replica is not null && append.LeaderEpoch < replica.FencedEpoch)
+        {
+            return LogAppendResult.Refused(
+                ErrorCode.FencedLeaderEpoch,
+                $"Leader epoch {append.LeaderEpoch} is over; {log.Partition} takes records from epoch {replica.FencedEpoch} on.");
+        }
+
+        return segments.LatestEpoch is var latest && append.LeaderEpoch < latest && append.Origin != AppendOrigin.Replica
             ? LogAppendResult.Refused(
                 ErrorCode.FencedLeaderEpoch, $"Leader epoch {append.LeaderEpoch} is over; {log.Partition} was written in epoch {latest}.")
             : null;
+    }
 
     private LogAppendResult AppendEntry(ReadOnlyMemory<byte> entry, PendingAppend append, long nowMs, List<PendingBatch> batches)
     {
         TopicConfig config = log.Config;
-        long logEnd = segments.LogEndOffset;
-        long baseOffset = append.Origin == AppendOrigin.Replica ? new RecordBatchHeader(entry.Span).BaseOffset : logEnd;
-        if (baseOffset < logEnd)
+        long baseOffset = segments.LogEndOffset;
+        if (append.Origin == AppendOrigin.Replica)
         {
-            return LogAppendResult.Refused(
-                ErrorCode.OffsetOutOfRange, $"The leader sent offset {baseOffset}; the log of {log.Partition} ends at {logEnd}.");
+            if (FindMisfit(entry.Span, append.LeaderEpoch) is { } misfit)
+                return misfit;
+
+            baseOffset = new RecordBatchHeader(entry.Span).BaseOffset;
         }
 
         bool logAppendTime = config.LogAppendTime && append.Origin != AppendOrigin.Replica;
@@ -166,6 +177,33 @@ internal sealed class LogAppender(LogContext log, SegmentList segments, Producer
 
         CopyToTail(entry.Span, append, logAppendTime, roll, nowMs, batches);
         return new LogAppendResult(ErrorCode.None, baseOffset, logAppendTime ? nowMs : -1);
+    }
+
+    /// <summary>Why batches of a leader do not continue the log: both offsets and epochs grow along it.</summary>
+    private LogAppendResult? FindMisfit(ReadOnlySpan<byte> batches, int leaderEpoch)
+    {
+        (long next, int epoch) = (segments.LogEndOffset, segments.LatestEpoch);
+        for (int length; !batches.IsEmpty; batches = batches[length..])
+        {
+            var header = new RecordBatchHeader(batches);
+            if (header.BaseOffset < next)
+            {
+                return LogAppendResult.Refused(
+                    ErrorCode.OffsetOutOfRange, $"The leader sent offset {header.BaseOffset}; offset {next} comes next in {log.Partition}.");
+            }
+
+            if (header.PartitionLeaderEpoch < epoch || header.PartitionLeaderEpoch > leaderEpoch)
+            {
+                return LogAppendResult.Refused(
+                    ErrorCode.InvalidRecord,
+                    $"The leader of epoch {leaderEpoch} sent records of epoch {header.PartitionLeaderEpoch}; those of {log.Partition} have "
+                    + $"reached epoch {epoch}.");
+            }
+
+            (next, epoch, length) = (header.NextOffset, header.PartitionLeaderEpoch, header.SizeInBytes);
+        }
+
+        return null;
     }
 
     /// <summary>Whether the segment rolls before an entry (<c>segment.bytes</c>, <c>segment.ms</c>), or a checkpoint is due.</summary>

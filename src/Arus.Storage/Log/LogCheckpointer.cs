@@ -155,7 +155,7 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
         _recovery = point;
     }
 
-    private void Write(RecoveryPoint point, long logStart, EpochStart[] epochs, byte[] snapshot, bool durable)
+    private void Write(RecoveryPoint point, long logStart, LogEpochStart[] epochs, byte[] snapshot, bool durable)
     {
         var checkpoint = new LogCheckpoint
         {
@@ -171,6 +171,6 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
         LogCheckpointFile.Write(FileSystem, log.Directory, checkpoint, durable);
     }
 
-    public static LogCheckpoint.EpochStart[] ToStored(EpochStart[] epochs) =>
+    public static LogCheckpoint.EpochStart[] ToStored(LogEpochStart[] epochs) =>
         Array.ConvertAll(epochs, start => new LogCheckpoint.EpochStart { Epoch = start.Epoch, StartOffset = start.StartOffset });
 }

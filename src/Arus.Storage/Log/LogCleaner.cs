@@ -68,11 +68,12 @@ internal sealed class LogCleaner(
             checkpointer.CheckpointEnd();
         }
 
-        long recovery = checkpointer.RecoverySegment;
+        (long recovery, long end) = (checkpointer.RecoverySegment, segments.VisibleEnd);
         List<Segment> cleanable =
         [
             .. segments.All.SkipLast(1).TakeWhile(segment =>
-                segment.Synced && segment.BaseOffset < recovery && CompactionRules.IsOldEnough(config, PieceOf(segment), nowMs)),
+                segment.Synced && segment.BaseOffset < recovery && segment.NextOffset <= end
+                && CompactionRules.IsOldEnough(config, PieceOf(segment), nowMs)),
         ];
         return CompactionRules.IsDue(config, cleanable.ConvertAll(PieceOf), checkpointer.CleanedOffset, _nextHorizonMs, nowMs)
             ? new CompactionPlan<Segment>(cleanable, checkpointer.CleanedOffset, segments.Generation, producers.LastOffsets(), nowMs)

@@ -16,6 +16,15 @@ internal sealed class LoadedLog
     public long LogEndOffset { get; set; }
 
     public LogCheckpoint? Checkpoint { get; set; }
+
+    /// <summary>Of a replicated log.</summary>
+    public LoadedReplica? Replica { get; set; }
+
+    /// <summary>Of a replicated log the first offset that was damaged or missing, and the log's end since; null without.</summary>
+    public long? DamagedFrom { get; set; }
+
+    /// <summary>Whether the log ends before its recovery point.</summary>
+    public bool IsTailMissing { get; set; }
 }
 
 /// <summary>
@@ -23,11 +32,15 @@ internal sealed class LoadedLog
 /// batch by batch: see <see cref="SegmentRecovery"/>.
 /// </summary>
 /// <param name="leaderEpoch">Of the leader that opens it; -1 when it is not known.</param>
-internal sealed class LogLoader(LogShared shared, TopicPartition partition, string directory, TopicConfig config, int leaderEpoch)
+/// <param name="replica">
+/// Of a replicated log, which ends where damage begins: what is intact behind it would make it differ from the other replicas.
+/// </param>
+internal sealed class LogLoader(
+    LogShared shared, TopicPartition partition, string directory, TopicConfig config, int leaderEpoch, ReplicaLoader? replica = null)
 {
     private const int RewriteBytes = 1 << 20;
 
-    private readonly SegmentRecovery _recovery = new(shared, partition, directory, config, leaderEpoch);
+    private readonly SegmentRecovery _recovery = new(shared, partition, directory, config, leaderEpoch, isReplica: replica is not null);
     private readonly LoadedLog _log = new();
     private long _producersFrom;
 
@@ -37,6 +50,9 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
     {
         if (!FileSystem.DirectoryExists(directory))
             return _log;
+
+        if (replica is null && ReplicaFile.Exists(FileSystem, directory))
+            ReplicaFile.Delete(FileSystem, directory); // What is appended now no other replica has.
 
         CompactionSwap.Finish(shared, partition, directory);
         RemoveLeftovers();
@@ -48,7 +64,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
             left.Remove(node);
             long baseOffset = node.Value;
             Segment? before = _log.Segments.LastOrDefault();
-            if (before is not null && baseOffset < before.NextOffset)
+            if (before is not null && (baseOffset < before.NextOffset || EndsBefore(before, baseOffset)))
             {
                 SetAside(baseOffset);
                 continue;
@@ -56,16 +72,32 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
 
             Segment segment = new(directory, baseOffset, shared.Files, SegmentIndex.For(config));
             List<long> split = Recover(segment, endOffset: left.First?.Value ?? long.MaxValue);
-            if (before is not null)
-                _recovery.ReportGap(before, segment);
+            if (before is not null && replica is null)
+                _recovery.ReportGap(before, segment.BaseOffset);
 
             _log.Segments.Add(segment);
+            _log.DamagedFrom ??= _recovery.CutFrom;
             for (int i = split.Count - 1; i >= 0; i--)
                 left.AddFirst(split[i]);
         }
 
         Finish();
         return _log;
+    }
+
+    /// <summary>Whether a replicated log ends before a segment, because of damage or since a segment is missing before this one.</summary>
+    private bool EndsBefore(Segment before, long baseOffset)
+    {
+        if (replica is null)
+            return false;
+
+        if (_log.DamagedFrom is null && before.NextOffset >= (_log.Checkpoint?.CleanedOffset ?? 0)
+            && _recovery.ReportGap(before, baseOffset))
+        {
+            _log.DamagedFrom = before.NextOffset;
+        }
+
+        return _log.DamagedFrom is not null;
     }
 
     private void RemoveLeftovers()
@@ -93,7 +125,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         _log.Checkpoint = checkpoint;
         _log.LogStartOffset = checkpoint.LogStartOffset;
         _log.LogEndOffset = checkpoint.RecoveryOffset;
-        _log.Epochs = new LeaderEpochs([.. checkpoint.Epochs.Select(start => new EpochStart(start.Epoch, start.StartOffset))]);
+        _log.Epochs = new LeaderEpochs([.. checkpoint.Epochs.Select(start => new LogEpochStart(start.Epoch, start.StartOffset))]);
         _log.Producers = producers;
         _producersFrom = checkpoint.RecoveryOffset;
     }
@@ -146,7 +178,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
     /// <summary>The epoch in force at an offset, as far as it is known; -1 when it is not.</summary>
     private int EpochAt(long offset)
     {
-        EpochStart[] epochs = _log.Epochs.Entries;
+        LogEpochStart[] epochs = _log.Epochs.Entries;
         int index = Array.FindLastIndex(epochs, entry => entry.StartOffset <= offset);
         return index < 0 ? RecordBatchHeader.NoLeaderEpoch : epochs[index].Epoch;
     }
@@ -182,8 +214,10 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
     {
         if (_log.Segments.Count == 0)
         {
+            // Offsets are not given twice; but a replica gets again what it lost, at the same offsets.
             long start = _log.LogStartOffset;
-            _log.LogStartOffset = _log.LogEndOffset = Math.Max(start, _log.LogEndOffset);
+            _log.LogStartOffset = _log.LogEndOffset = replica is null ? Math.Max(start, _log.LogEndOffset) : start;
+            _log.Epochs.TruncateTo(replica is null ? long.MaxValue : start);
             ReportMissing(found: start);
             return;
         }
@@ -192,6 +226,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         _log.LogEndOffset = active.NextOffset;
         _log.LogStartOffset = Math.Min(Math.Max(_log.LogStartOffset, _log.Segments[0].BaseOffset), _log.LogEndOffset);
         _log.Epochs.TruncateTo(_log.LogEndOffset);
+        DeleteLaterSnapshots();
         ReadFirstTimestamp(active);
         foreach (Segment segment in _log.Segments)
         {
@@ -206,6 +241,13 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         }
 
         ReportMissing(found: _log.LogEndOffset);
+    }
+
+    /// <summary>They tell of producers whose batches are gone, and other batches may get these offsets.</summary>
+    private void DeleteLaterSnapshots()
+    {
+        foreach (long offset in Segment.ListOffsets(FileSystem, directory, Segment.SnapshotSuffix).Where(at => at > _log.LogEndOffset))
+            FileSystem.DeleteFile(Segment.PathOf(directory, offset, Segment.SnapshotSuffix));
     }
 
     /// <summary>The index file of a segment does not have it, and the next roll depends on it.</summary>
@@ -225,13 +267,18 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
         if (_log.Checkpoint is not { } checkpoint || found >= checkpoint.RecoveryOffset)
             return;
 
-        shared.Report(
-            LogEventKind.TailMissing, partition, directory,
-            $"{directory} holds the log of {partition} up to offset {found} only, but offsets up to {checkpoint.RecoveryOffset} were on "
-            + $"stable storage when its checkpoint was written: the records from {found} to {checkpoint.RecoveryOffset - 1} are lost, "
-            + $"unless they were being truncated when the broker went down. The log goes on from offset {_log.LogEndOffset}; "
-            + "restore the directory from a copy if the records are needed.",
-            found);
+        if (replica is not { IsCutUnderWay: true })
+        {
+            _log.IsTailMissing = true;
+            shared.Report(
+                LogEventKind.TailMissing, partition, directory,
+                $"{directory} holds the log of {partition} up to offset {found} only, but offsets up to {checkpoint.RecoveryOffset} were "
+                + $"on stable storage when its checkpoint was written: the records from {found} to {checkpoint.RecoveryOffset - 1} are "
+                + $"lost, unless they were being truncated when the broker went down. The log goes on from offset {_log.LogEndOffset}; "
+                + "restore the directory from a copy if the records are needed.",
+                found);
+        }
+
         checkpoint.LogStartOffset = _log.LogStartOffset;
         checkpoint.RecoveryOffset = _log.LogEndOffset;
         checkpoint.RecoverySegment = _log.Segments.Count == 0 ? _log.LogEndOffset : _log.Segments[^1].BaseOffset;
@@ -259,6 +306,7 @@ internal sealed class LogLoader(LogShared shared, TopicPartition partition, stri
     {
         string path = Segment.PathOf(directory, baseOffset, Segment.LogSuffix);
         FileSystem.RenameFile(path, path + ".orphan");
+        FileSystem.DeleteFile(Segment.PathOf(directory, baseOffset, Segment.IndexSuffix));
         shared.Report(LogEventKind.SetAside, partition, path, $"{path} does not follow the log's end any more; it was renamed to .orphan.");
     }
 

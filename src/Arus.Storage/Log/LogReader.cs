@@ -9,31 +9,33 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
     /// <summary>Where the last read from a file ended: a reader that catches up goes on there.</summary>
     private Cursor? _cursor;
 
-    public ValueTask<LogReadResult> ReadAsync(long offset, int maxBytes, bool minOneBatch)
+    public ValueTask<LogReadResult> ReadAsync(long offset, int maxBytes, bool minOneBatch, LogReadLimit upTo)
     {
         if (log.Phase == LogPhase.Closed)
             return new ValueTask<LogReadResult>(Answer([], ErrorCode.NotLeaderOrFollower));
 
         maxBytes = Math.Min(maxBytes, MaxReadBytes);
-        OffsetLookup lookup = segments.Find(offset, out TailChunk? chunk);
+        bool visible = upTo == LogReadLimit.HighWatermark;
+        long end = visible ? segments.VisibleEnd : long.MaxValue;
+        OffsetLookup lookup = segments.Find(offset, visible, out TailChunk? chunk);
         if (lookup != OffsetLookup.Readable)
             return new ValueTask<LogReadResult>(Answer([], lookup == OffsetLookup.AtEnd ? ErrorCode.None : ErrorCode.OffsetOutOfRange));
 
         if (chunk is not null)
-            return new ValueTask<LogReadResult>(Answer(segments.Tail.Read(chunk, offset, maxBytes, minOneBatch)));
+            return new ValueTask<LogReadResult>(Answer(segments.Tail.Read(chunk, offset, maxBytes, minOneBatch, end)));
 
-        return ReadFileAsync(offset, maxBytes, minOneBatch);
+        return ReadFileAsync(new Request(offset, maxBytes, minOneBatch, end));
     }
 
     /// <summary>Apart from <see cref="ReadAsync"/>, so that only a read from a file allocates a closure.</summary>
-    private ValueTask<LogReadResult> ReadFileAsync(long offset, int maxBytes, bool minOneBatch) =>
-        new(log.ReadAsync(() => ReadFile(offset, maxBytes, minOneBatch)));
+    private ValueTask<LogReadResult> ReadFileAsync(Request request) => new(log.ReadAsync(() => ReadFile(request)));
 
     private LogReadResult Answer(ReadOnlyMemory<byte>[] records, ErrorCode error = ErrorCode.None) =>
         new(error, segments.HighWatermark, segments.LogStartOffset, segments.LogEndOffset, records);
 
-    private LogReadResult ReadFile(long offset, int maxBytes, bool minOneBatch)
+    private LogReadResult ReadFile(Request request)
     {
+        long offset = request.Offset;
         try
         {
             if (segments.Locate(offset) is not { } found)
@@ -44,7 +46,7 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
                 ? found with { Position = cursor.Position, FirstOffset = offset }
                 : found.Position >= 0 ? found
                 : found.At(segment.LoadIndex(log).FloorByOffset(offset - segment.BaseOffset));
-            return Answer(ReadSegment(at, offset, maxBytes, minOneBatch));
+            return Answer(ReadSegment(at, request));
         }
         catch (LogException damage) when (damage.Error == ErrorCode.CorruptMessage)
         {
@@ -57,15 +59,15 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
         }
     }
 
-    private ReadOnlyMemory<byte>[] ReadSegment(SegmentPosition at, long offset, int maxBytes, bool minOneBatch)
+    private ReadOnlyMemory<byte>[] ReadSegment(SegmentPosition at, Request request)
     {
         ReadOnlyMemory<byte>[]? records;
-        while ((records = TryRead(ref at, offset, maxBytes, minOneBatch)) is null)
+        while ((records = TryRead(ref at, request)) is null)
         {
             // What is intact behind damage is served to those who ask for it.
             SharedFile file = at.Segment.File;
             long intact = new BatchSearch(file, at.Size).FindNext(at.Position, at.FirstOffset, at.NextOffset);
-            if (intact < 0 || StoredBatches.BaseOffsetAt(file, intact) is var baseOffset && baseOffset > offset)
+            if (intact < 0 || StoredBatches.BaseOffsetAt(file, intact) is var baseOffset && baseOffset > request.Offset)
                 throw StoredBatches.Damaged(file.Path, at.Position, at.FirstOffset);
 
             at = at with { Position = (int)intact, FirstOffset = baseOffset };
@@ -76,8 +78,9 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
 
     /// <summary>Reads from the batch that holds an offset; null when it is damaged, or one before it.</summary>
     /// <param name="at">Where to look from; then the batch that was read or is damaged.</param>
-    private ReadOnlyMemory<byte>[]? TryRead(ref SegmentPosition at, long offset, int maxBytes, bool minOneBatch)
+    private ReadOnlyMemory<byte>[]? TryRead(ref SegmentPosition at, Request request)
     {
+        long offset = request.Offset;
         Span<byte> headerBytes = stackalloc byte[RecordBatchHeader.Size];
         Segment segment = at.Segment;
         int first = -1;
@@ -104,7 +107,7 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
                     return null;
                 }
 
-                first = header.SizeInBytes;
+                first = header.NextOffset <= request.EndOffset ? header.SizeInBytes : int.MaxValue;
                 break;
             }
 
@@ -113,7 +116,7 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
         }
 
         int room = at.Size - at.Position;
-        int length = Math.Min(minOneBatch ? Math.Max(first, maxBytes) : maxBytes, room);
+        int length = Math.Min(request.MinOneBatch && first <= room ? Math.Max(first, request.MaxBytes) : request.MaxBytes, room);
         if (first < 0)
         {
             at = before ?? at; // The offset lies in this segment, and no batch has it.
@@ -126,7 +129,7 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
         // The header behind them tells whether the last batch's offsets are right, which no CRC covers.
         byte[] bytes = GC.AllocateUninitializedArray<byte>((int)Math.Min((long)length + RecordBatchHeader.Size, room));
         ReadExactly(segment, at.Position, bytes);
-        length = IntactBatches(at, bytes, length, offset, out long nextOffset);
+        length = IntactBatches(at, bytes, length, request, out long nextOffset);
         if (length == 0)
             return null;
 
@@ -136,14 +139,14 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
 
     /// <summary>How many bytes of whole, intact batches there are.</summary>
     private static int IntactBatches(
-        SegmentPosition at, ReadOnlySpan<byte> bytes, int maxBytes, long offset, out long nextOffset)
+        SegmentPosition at, ReadOnlySpan<byte> bytes, int maxBytes, Request request, out long nextOffset)
     {
         int length = 0;
         long min = at.FirstOffset;
-        nextOffset = offset;
+        nextOffset = request.Offset;
         while (bytes.Length - length >= RecordBatchHeader.Size && new RecordBatchHeader(bytes[length..]) is var header
             && StoredBatches.IsPlausible(header, at.Size - at.Position - length, min, at.NextOffset)
-            && header.SizeInBytes <= maxBytes - length)
+            && header.SizeInBytes <= maxBytes - length && header.NextOffset <= request.EndOffset)
         {
             // A batch that skips offsets is right when the next one agrees, or when it is the segment's last.
             int size = header.SizeInBytes;
@@ -166,6 +169,9 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
         if (read != buffer.Length)
             throw new LogException($"{segment.File.Path} ends at byte {position + read}, and {position + buffer.Length} were written.");
     }
+
+    /// <param name="EndOffset">No batch that ends behind it is read.</param>
+    private readonly record struct Request(long Offset, int MaxBytes, bool MinOneBatch, long EndOffset);
 
     private sealed record Cursor(Segment Segment, long Offset, int Position);
 }

@@ -53,7 +53,7 @@ internal sealed class LogRetention(
     private int CountDeletable(Segment[] all)
     {
         TopicConfig config = log.Config;
-        (long start, long nowMs) = (segments.LogStartOffset, log.Shared.NowMs);
+        (long start, long end, long nowMs) = (segments.LogStartOffset, segments.VisibleEnd, log.Shared.NowMs);
 
         // A segment that compaction has emptied is not before the log start, which only deletion moves.
         int count = all.TakeWhile((segment, i) => segment.BaseOffset < start && segment.NextOffset <= start && MayGo(segment, i)).Count();
@@ -71,8 +71,10 @@ internal sealed class LogRetention(
 
         return count;
 
-        // All but an empty last segment: that one keeps the log's end.
-        bool MayGo(Segment segment, int index) => segment.Size > 0 || index + 1 < all.Length;
+        // Not what may be truncated yet, since the log would begin behind its high watermark; nor an empty last segment, which keeps the
+        // log's end.
+        bool MayGo(Segment segment, int index) =>
+            index + 1 < all.Length ? all[index + 1].BaseOffset <= end : segment.Size > 0 && segment.NextOffset <= end;
     }
 
     private void DeleteSegments(int count)

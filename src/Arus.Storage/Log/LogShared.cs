@@ -27,6 +27,10 @@ internal sealed class LogShared(LogProviderOptions options, ILogFileSystem fileS
     /// <summary>Unix milliseconds.</summary>
     public long NowMs => Options.Time.GetUtcNow().ToUnixTimeMilliseconds();
 
+    /// <exception cref="LogException">The options do not say how.</exception>
+    public Guid NewLogId() =>
+        Options.NewLogId?.Invoke() ?? throw new LogException("The options of the logs do not say how the id of a replicated log is drawn.");
+
     public void Report(
         LogEventKind kind, TopicPartition partition, string file, string message, long fromOffset = -1, long bytes = 0,
         Exception? error = null) =>

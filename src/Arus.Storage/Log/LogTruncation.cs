@@ -14,11 +14,7 @@ internal sealed class LogTruncation(
             producers.ReplaceWith(RebuildProducers(all[..(index + 1)], end));
             checkpointer.CleanedOffset = Math.Min(checkpointer.CleanedOffset, end);
             segments.TruncateTo(end, all[..(index + 1)]);
-            foreach (Segment segment in all[(index + 1)..])
-                segment.Discard(log);
-
-            // A crash from here on may find the segment uncut, but none behind a gap.
-            log.Shared.FileSystem.SyncDirectory(log.Directory);
+            Discard(all[(index + 1)..]);
             if (index < 0)
                 writer.StartSegment(end);
             else
@@ -28,6 +24,33 @@ internal sealed class LogTruncation(
             checkpointer.DeleteSnapshots(checkpointer.ListSnapshots().Where(snapshot => snapshot > end));
             checkpointer.CheckpointEnd();
         }
+    }
+
+    /// <summary>Removes everything; the log goes on at another offset, before or behind what it had.</summary>
+    public void RestartAt(long offset)
+    {
+        using (checkpointer.Exclude())
+        {
+            Segment[] all = segments.All;
+            producers.ReplaceWith(new ProducerStateManager());
+            checkpointer.CleanedOffset = Math.Min(checkpointer.CleanedOffset, offset);
+            segments.RestartAt(offset);
+            Discard(all);
+            writer.StartSegment(offset);
+            segments.Tail.Clear();
+            checkpointer.DeleteSnapshots(checkpointer.ListSnapshots());
+            checkpointer.CheckpointEnd();
+        }
+    }
+
+    /// <summary>Takes away segments at the log's end: the last first, so that a crash leaves none behind a gap.</summary>
+    private void Discard(Segment[] doomed)
+    {
+        foreach (Segment segment in doomed.Reverse())
+            segment.Discard(log);
+
+        // A crash from here on may find the segment before them uncut, but nothing of these.
+        log.Shared.FileSystem.SyncDirectory(log.Directory);
     }
 
     /// <summary>The segment that keeps its beginning (-1 for none), how much of it stays, and where the log ends then.</summary>

@@ -6,7 +6,7 @@ namespace Arus.Storage;
 /// Writes what the appender published: one gathered write and one fsync for everything that is queued (group commit), then the
 /// answers. <see cref="Publish"/> is thread-safe; everything else is called on the log's I/O thread.
 /// </summary>
-internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpointer checkpointer)
+internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpointer checkpointer, ReplicaCheckpoint? replica)
 {
     /// <summary>Buffers of one gathered write; the kernel takes no more at once (IOV_MAX).</summary>
     private const int MaxGather = 1024;
@@ -115,6 +115,7 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
         long written = 0;
         int from = 0;
         int runStart = 0;
+        replica?.MarkOpen();
         if (segments.All.Length == 0)
             CreateDirectory(batches[0].BaseOffset);
 

@@ -1,3 +1,6 @@
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+
 namespace Arus.Storage;
 
 /// <summary>
@@ -14,21 +17,31 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
     private readonly LogOperations _operations;
     private readonly ProducerStateManager _producers;
     private readonly LogProvider _provider;
+    private readonly LogReplication? _replication;
+
+    /// <summary>Of a replicated log only, as is <see cref="_replication"/>.</summary>
+    private readonly ReplicaCheckpoint? _replica;
+
+    /// <summary>What the host was last told. Used on the I/O thread.</summary>
+    private long _toldDurableEnd;
 
     /// <summary>The closing of the log once it has begun, guarded by the appender's lock.</summary>
     private Task? _closed;
 
     public PartitionLog(
         LogShared shared, TopicPartition partition, string directory, Guid topicId, int affinity, TopicConfig config, LoadedLog loaded,
-        LogProvider provider)
+        LogProvider provider, LogReplication? replication)
     {
         _provider = provider;
+        _replication = replication;
         _log = new LogContext(shared, partition, directory, topicId, affinity, config, this);
         _producers = loaded.Producers;
         _segments = new SegmentList(shared.Cache, loaded);
         _checkpointer = new LogCheckpointer(_log, _segments, _producers, loaded.Checkpoint);
-        _writer = new LogWriter(_log, _segments, _checkpointer);
-        _appender = new LogAppender(_log, _segments, _producers, _writer);
+        _replica = loaded.Replica is null ? null : new ReplicaCheckpoint(_log, _segments, _checkpointer, loaded.Replica);
+        _toldDurableEnd = _segments.DurableEndOffset;
+        _writer = new LogWriter(_log, _segments, _checkpointer, _replica);
+        _appender = new LogAppender(_log, _segments, _producers, _writer, _replica);
         _operations = new LogOperations(_log, _segments, _appender, _writer);
     }
 
@@ -42,7 +55,15 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
 
     public long LogEndOffset => _segments.LogEndOffset;
 
+    public long DurableEndOffset => _segments.DurableEndOffset;
+
     public long HighWatermark => _segments.HighWatermark;
+
+    public Guid LogId => _replica?.LogId ?? Guid.Empty;
+
+    public int FencedEpoch => _replica?.FencedEpoch ?? RecordBatchHeader.NoLeaderEpoch;
+
+    public ImmutableArray<LogEpochStart> Epochs => ImmutableCollectionsMarshal.AsImmutableArray(_segments.Epochs);
 
     public long SizeBytes => _segments.SizeBytes;
 
@@ -59,6 +80,10 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
 
     private LogCleaner Cleaner => field ??= new(_log, _segments, _producers, _checkpointer, _operations, Retention);
 
+    private LogPreparation? Preparation => _replica is null ? null : new(_log, _segments, _replica, Truncation);
+
+    private LogTruncation Truncation => new(_log, _segments, _producers, _checkpointer, _writer);
+
     private LogRetention Retention => new(_log, _segments, _producers, _checkpointer, _writer);
 
     public ValueTask<LogAppendResult[]> AppendAsync(
@@ -68,8 +93,9 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
         return _appender.AppendAsync(entries, leaderEpoch, origin);
     }
 
-    public ValueTask<LogReadResult> ReadAsync(long offset, int maxBytes, bool minOneBatch) =>
-        Reader.ReadAsync(offset, maxBytes, minOneBatch);
+    public ValueTask<LogReadResult> ReadAsync(
+        long offset, int maxBytes, bool minOneBatch, LogReadLimit upTo = LogReadLimit.HighWatermark) =>
+        Reader.ReadAsync(offset, maxBytes, minOneBatch, upTo);
 
     public ValueTask<bool> WaitForAsync(long offset, TimeSpan timeout, CancellationToken cancellationToken = default) =>
         _log.Waiters.WaitAsync(this, offset, timeout, cancellationToken);
@@ -88,11 +114,40 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
         {
             bool cuts = offset < _segments.LogEndOffset;
             if (cuts)
-                new LogTruncation(_log, _segments, _producers, _checkpointer, _writer).TruncateTo(offset);
+                Truncation.TruncateTo(offset);
 
             return cuts;
         }));
     }
+
+    public void AdvanceHighWatermark(long offset, long logStartOffset = -1)
+    {
+        if (_replica is not null && _segments.AdvanceHighWatermark(offset, logStartOffset))
+            _log.Waiters.Advance(_segments.HighWatermark);
+    }
+
+    public async ValueTask PrepareAsync(int epoch, long truncateTo, long restartAt, bool renewLogId)
+    {
+        LogPreparation preparation = Preparation
+            ?? throw new InvalidOperationException($"The log of {Partition} was not opened as a replica.");
+        Task<LogException?> prepared = _operations.RunAsync(() => preparation.Prepare(epoch, truncateTo, restartAt, renewLogId));
+        if (await prepared.ConfigureAwait(false) is { } refusal)
+            throw refusal;
+    }
+
+    /// <summary>Completes a cut that was under way when the broker went down. Called before anybody has the log.</summary>
+    public void ResumeCut()
+    {
+        using (_appender.Exclude())
+        {
+            Preparation?.Resume();
+            _appender.Reset();
+            _toldDurableEnd = _segments.DurableEndOffset;
+        }
+    }
+
+    /// <summary>Has the high watermark of a replicated log written if it has moved.</summary>
+    public void CheckpointOffsets() => _replica?.QueueOffsets();
 
     public ValueTask<LogDeleteResult> DeleteRecordsAsync(long beforeOffset) =>
         new(_operations.RunAsync(() => Retention.DeleteRecords(beforeOffset)));
@@ -134,9 +189,20 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
     {
         _log.BeginIo();
         _writer.WritePending();
+        TellDurableEnd();
         _operations.Execute();
+        TellDurableEnd();
         _appender.AppendWaiting();
         _log.Shared.Cache.Trim();
+    }
+
+    private void TellDurableEnd()
+    {
+        if (_replication is not null && _segments.DurableEndOffset is var end && end != _toldDurableEnd)
+        {
+            _toldDurableEnd = end;
+            _replication.DurableEndMoved();
+        }
     }
 
     private async Task CloseOnceAsync(bool checkpoint)
@@ -156,8 +222,13 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
     {
         try
         {
-            if (checkpoint && _log.Failure is null && _checkpointer.IsBehind)
-                _checkpointer.CheckpointEnd();
+            if (checkpoint && _log.Failure is null)
+            {
+                if (_checkpointer.IsBehind)
+                    _checkpointer.CheckpointEnd();
+
+                _replica?.MarkClean();
+            }
         }
         catch (Exception error)
         {

@@ -14,6 +14,7 @@ internal sealed class SegmentList
     private Segment[] _segments;
     private long _logStart;
     private long _logEnd;
+    private long _durableEnd;
     private long _highWatermark;
     private long _sizeBytes;
     private int _generation;
@@ -24,7 +25,9 @@ internal sealed class SegmentList
         _segments = [.. loaded.Segments];
         _epochs = loaded.Epochs;
         _logStart = loaded.LogStartOffset;
-        _highWatermark = _logEnd = loaded.LogEndOffset;
+        _durableEnd = _logEnd = loaded.LogEndOffset;
+        IsReplicated = loaded.Replica is not null;
+        _highWatermark = loaded.Replica?.HighWatermark ?? _durableEnd;
         _sizeBytes = _segments.Sum(segment => (long)segment.Size);
         AssertInvariants();
     }
@@ -41,7 +44,16 @@ internal sealed class SegmentList
 
     public long LogEndOffset => Volatile.Read(ref _logEnd);
 
+    /// <summary>Everything before it is written, to the degree of the flush policy.</summary>
+    public long DurableEndOffset => Volatile.Read(ref _durableEnd);
+
+    /// <summary>Of a log that is not replicated, the durable end.</summary>
     public long HighWatermark => Volatile.Read(ref _highWatermark);
+
+    public bool IsReplicated { get; }
+
+    /// <summary>What consumers may see ends here; what is written does not end later unless the log is replicated.</summary>
+    public long VisibleEnd => IsReplicated ? HighWatermark : long.MaxValue;
 
     public long SizeBytes => Volatile.Read(ref _sizeBytes);
 
@@ -52,7 +64,7 @@ internal sealed class SegmentList
 
     public int EarliestEpoch => _lock.Read(this, static list => list._epochs.Earliest);
 
-    public EpochStart[] Epochs => _lock.Read(this, static list => list._epochs.Entries);
+    public LogEpochStart[] Epochs => _lock.Read(this, static list => list._epochs.Entries);
 
     public LogEpochEnd EpochEnd(int leaderEpoch) =>
         _lock.Read((List: this, leaderEpoch), static key => key.List._epochs.End(key.leaderEpoch, key.List._logEnd));
@@ -83,10 +95,11 @@ internal sealed class SegmentList
             }
 
             Debug.Assert(
-                batches[0].BaseOffset >= _highWatermark && batches[^1].NextOffset <= _logEnd,
-                "What is written follows the high watermark.");
+                batches[0].BaseOffset >= _durableEnd && batches[^1].NextOffset <= _logEnd, "What is written follows the durable end.");
             Volatile.Write(ref _sizeBytes, size);
-            Volatile.Write(ref _highWatermark, batches[^1].NextOffset);
+            Volatile.Write(ref _durableEnd, batches[^1].NextOffset);
+            if (!IsReplicated)
+                Volatile.Write(ref _highWatermark, batches[^1].NextOffset);
         }
     }
 
@@ -121,6 +134,25 @@ internal sealed class SegmentList
         }
     }
 
+    /// <summary>Moves a replicated log's high watermark forward, as far as the log is durable; and then the log start, up to there.</summary>
+    /// <returns>Whether the high watermark has moved.</returns>
+    public bool AdvanceHighWatermark(long offset, long logStart)
+    {
+        using (_lock.Enter())
+        {
+            long target = Math.Min(offset, _durableEnd);
+            bool moves = target > _highWatermark;
+            if (moves)
+                Volatile.Write(ref _highWatermark, target);
+
+            if (Math.Min(logStart, _highWatermark) is var start && start > _logStart)
+                AdvanceStart(start);
+
+            AssertInvariants();
+            return moves;
+        }
+    }
+
     /// <summary>Ends the log earlier, with other segments.</summary>
     public void TruncateTo(long end, Segment[] segments)
     {
@@ -130,8 +162,25 @@ internal sealed class SegmentList
             _epochs.TruncateTo(end);
             SetSegments(segments);
             Volatile.Write(ref _logEnd, end);
+            Volatile.Write(ref _durableEnd, end);
             Volatile.Write(ref _highWatermark, Math.Min(_highWatermark, end));
             Volatile.Write(ref _logStart, Math.Min(_logStart, end));
+            AssertInvariants();
+        }
+    }
+
+    /// <summary>Empties the log, which begins and ends at an offset then.</summary>
+    public void RestartAt(long offset)
+    {
+        using (_lock.Enter())
+        {
+            _generation++;
+            _epochs.TruncateTo(long.MinValue);
+            SetSegments([]);
+            Volatile.Write(ref _logEnd, offset);
+            Volatile.Write(ref _durableEnd, offset);
+            Volatile.Write(ref _highWatermark, offset);
+            Volatile.Write(ref _logStart, offset);
             AssertInvariants();
         }
     }
@@ -152,10 +201,11 @@ internal sealed class SegmentList
     }
 
     /// <summary>Looks an offset up for a reader.</summary>
+    /// <param name="visible">Whether the reader stops at the high watermark; otherwise at the durable end.</param>
     /// <param name="chunk">
     /// With <see cref="OffsetLookup.Readable"/>: the part of the tail cache that holds the offset; null when only the disk does.
     /// </param>
-    public OffsetLookup Find(long offset, out TailChunk? chunk)
+    public OffsetLookup Find(long offset, bool visible, out TailChunk? chunk)
     {
         using (_lock.Enter())
         {
@@ -163,7 +213,7 @@ internal sealed class SegmentList
             if (offset < _logStart || offset > _logEnd)
                 return OffsetLookup.OutOfRange;
 
-            if (offset >= _highWatermark)
+            if (offset >= (visible ? _highWatermark : _durableEnd))
                 return OffsetLookup.AtEnd;
 
             chunk = Tail.Find(offset);
@@ -196,6 +246,11 @@ internal sealed class SegmentList
             (segment, timestamp),
             static key => Position(key.segment, key.timestamp, static (index, time) => index.FloorByTimestamp(time)));
 
+    /// <summary>What the index of a segment knows of an offset; null when it is not in memory.</summary>
+    public IndexEntry? FloorByOffset(Segment segment, long offset) =>
+        _lock.Read((segment, offset), static key =>
+            (key.segment.Index ?? key.segment.File.Index)?.FloorByOffset(key.offset - key.segment.BaseOffset));
+
     private static SegmentPosition Position(Segment segment, long key, Func<SegmentIndex, long, IndexEntry> floor) =>
         new SegmentPosition(segment, segment.Size, segment.NextOffset, -1, -1) is var whole
         && (segment.Index ?? segment.File.Index) is { } index ? whole.At(floor(index, key)) : whole;
@@ -216,13 +271,13 @@ internal sealed class SegmentList
     private void AssertInvariants()
     {
         Debug.Assert(_logStart >= 0 && _logStart <= _highWatermark, "The log starts at or before its high watermark.");
-        Debug.Assert(_highWatermark <= _logEnd, "The high watermark is at or before the log's end.");
+        Debug.Assert(_highWatermark <= _durableEnd && _durableEnd <= _logEnd, "High watermark, durable end, log end are in this order.");
         for (int i = 0; i < _segments.Length; i++)
         {
             Segment segment = _segments[i];
             Debug.Assert(segment.NextOffset >= segment.BaseOffset, "A segment ends at or behind its beginning.");
             Debug.Assert(i == 0 || _segments[i - 1].NextOffset <= segment.BaseOffset, "Segments are in offset order and do not overlap.");
-            Debug.Assert(segment == _segments[^1] || segment.NextOffset <= _highWatermark, "Full segments are published.");
+            Debug.Assert(segment == _segments[^1] || segment.NextOffset <= _durableEnd, "Full segments are published.");
         }
     }
 }

@@ -13,8 +13,9 @@ internal delegate void BatchFound(RecordBatchHeader header);
 /// like batches behind damage, and are kept like those: it is better to keep what nobody waits for than to lose what was acknowledged.
 /// </remarks>
 /// <param name="leaderEpoch">No batch can have a later epoch; -1 when it is not known.</param>
+/// <param name="isReplica">Nothing behind damage is kept but set aside: the partition's leader has it.</param>
 internal sealed class SegmentRecovery(
-    LogShared shared, TopicPartition partition, string directory, TopicConfig config, int leaderEpoch)
+    LogShared shared, TopicPartition partition, string directory, TopicConfig config, int leaderEpoch, bool isReplica = false)
 {
     public const string DamagedSuffix = ".damaged";
 
@@ -22,6 +23,9 @@ internal sealed class SegmentRecovery(
 
     /// <summary>Damaged places of one segment that are set aside; a file with more is left to a person.</summary>
     private const int MaxPlaces = 1000;
+
+    /// <summary>Where the log ends because of damage; null without, and when the log keeps what lies behind it.</summary>
+    public long? CutFrom { get; private set; }
 
     /// <summary>Reads batches that follow each other, up to the first that is not intact or does not follow.</summary>
     /// <param name="epoch">Of what lies before.</param>
@@ -77,6 +81,12 @@ internal sealed class SegmentRecovery(
     public List<long> Cut(Segment segment, long length, int epoch, long endOffset)
     {
         List<long> split = [];
+        if (isReplica)
+        {
+            CutAll(segment, length, endOffset);
+            return split;
+        }
+
         (long position, long offset) = (segment.Size, segment.NextOffset);
         var search = new BatchSearch(segment.File, length);
         long searchFrom = position;
@@ -110,21 +120,44 @@ internal sealed class SegmentRecovery(
         return split;
     }
 
+    /// <summary>Cuts a segment behind its last batch, and sets all aside that is no torn tail.</summary>
+    private void CutAll(Segment segment, long length, long endOffset)
+    {
+        (long position, long offset) = (segment.Size, segment.NextOffset);
+        bool isDamaged = endOffset < long.MaxValue || IsWholeBatch(segment.File, position, length)
+            || new BatchSearch(segment.File, length).FindNext(position, offset, endOffset) >= 0;
+        if (isDamaged)
+        {
+            CutFrom = offset;
+            SetAside(segment, position, length, offset, offset);
+        }
+        else
+        {
+            ReportTornTail(segment, position, length, offset);
+        }
+
+        segment.File.SetLength(position);
+        segment.File.Flush();
+    }
+
     /// <summary>Tells of a segment that is missing before another one, unless it is known why.</summary>
-    public void ReportGap(Segment before, Segment segment)
+    /// <returns>Whether one is missing.</returns>
+    public bool ReportGap(Segment before, long baseOffset)
     {
         long from = before.NextOffset;
-        bool isKnown = config.Compact || from >= segment.BaseOffset
+        bool isKnown = config.Compact || from >= baseOffset
             || shared.FileSystem.GetInfo(Segment.PathOf(directory, from, DamagedSuffix)) is not null;
         if (isKnown)
-            return;
+            return false;
 
         string missing = Segment.PathOf(directory, from, Segment.LogSuffix);
+        string consequence = isReplica ? "The log ends there; what lies behind is set aside" : "What lies before and behind is served";
         shared.Report(
             LogEventKind.RecordsMissing, partition, missing,
-            $"{directory} has no records from offset {from} to {segment.BaseOffset - 1}: {missing} is missing, or was cut off by a crash "
-            + "of the machine. What lies before and behind is served; restore the file from a copy if the records are needed.",
+            $"{directory} has no records from offset {from} to {baseOffset - 1}: {missing} is missing, or was cut off by a crash "
+            + $"of the machine. {consequence}; restore the file from a copy if the records are needed.",
             from);
+        return true;
     }
 
     /// <summary>Whether a batch with no intact one behind it may be right though it skips offsets or begins an epoch.</summary>

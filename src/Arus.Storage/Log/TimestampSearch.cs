@@ -11,6 +11,7 @@ internal sealed class TimestampSearch(LogContext log, SegmentList segments)
 
     private LogTimestamp? FindFirst(long timestamp)
     {
+        long end = segments.VisibleEnd;
         foreach (Segment segment in Readable().Where(segment => segment.MaxTimestamp >= timestamp))
         {
             SegmentPosition from = segments.LocateByTimestamp(segment, timestamp);
@@ -18,6 +19,9 @@ internal sealed class TimestampSearch(LogContext log, SegmentList segments)
             using var scanner = new SegmentScanner(segment.File, position, from.Size);
             while (scanner.ReadNext(out RecordBatchHeader header, out ReadOnlyMemory<byte> batch))
             {
+                if (header.NextOffset > end)
+                    return null;
+
                 if (header.MaxTimestamp >= timestamp && BatchTimestamps.FindFirst(batch, timestamp, segments.LogStartOffset) is { } found)
                     return found;
             }
@@ -28,21 +32,36 @@ internal sealed class TimestampSearch(LogContext log, SegmentList segments)
 
     private LogTimestamp? FindMax()
     {
-        long start = segments.LogStartOffset;
-        Segment[] readable = [.. Readable()];
-        if (readable.Length == 0)
-            return null;
+        (long start, long end) = (segments.LogStartOffset, segments.VisibleEnd);
+        long max = RecordBatchHeader.NoTimestamp;
+        bool any = false;
+        foreach (Segment segment in Readable().TakeWhile(segment => segment.BaseOffset < end))
+        {
+            // What a segment knows of itself counts only when the log neither begins nor ends within it.
+            long greatest = segment.NextOffset > end ? MaxTimestampBefore(segment, start, end)
+                : segment.BaseOffset < start ? MaxTimestampFrom(segment, 0, start, end)
+                : segment.MaxTimestamp;
+            (max, any) = (Math.Max(max, greatest), true);
+        }
 
-        // The first segment may begin before the log does; what it knows of itself counts only for the rest.
-        long max = readable[0].BaseOffset < start ? MaxTimestampFrom(readable[0], start) : readable[0].MaxTimestamp;
-        return FindFirst(readable.Skip(1).Aggregate(max, (greatest, segment) => Math.Max(greatest, segment.MaxTimestamp)));
+        return any ? FindFirst(max) : null;
     }
 
-    private long MaxTimestampFrom(Segment segment, long start)
+    /// <summary>Of a segment that goes on behind what can be seen: its index knows most of it, unless the log begins within it.</summary>
+    private long MaxTimestampBefore(Segment segment, long start, long end)
+    {
+        if (segment.BaseOffset < start)
+            return MaxTimestampFrom(segment, 0, start, end);
+
+        IndexEntry known = segments.FloorByOffset(segment, end) ?? segment.LoadIndex(log).FloorByOffset(end - segment.BaseOffset);
+        return Math.Max(known.MaxTimestampBefore, MaxTimestampFrom(segment, known.Position, start, end));
+    }
+
+    private long MaxTimestampFrom(Segment segment, int position, long start, long end)
     {
         long max = RecordBatchHeader.NoTimestamp;
-        using var scanner = new SegmentScanner(segment.File, 0, segments.LocateByTimestamp(segment, 0).Size);
-        while (scanner.ReadNext(out RecordBatchHeader header, out ReadOnlyMemory<byte> batch))
+        using var scanner = new SegmentScanner(segment.File, position, segments.LocateByTimestamp(segment, 0).Size);
+        while (scanner.ReadNext(out RecordBatchHeader header, out ReadOnlyMemory<byte> batch) && header.NextOffset <= end)
         {
             if (header.BaseOffset >= start)
                 max = Math.Max(max, header.MaxTimestamp);

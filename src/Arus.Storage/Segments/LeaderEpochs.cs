@@ -2,12 +2,10 @@ using System.Diagnostics;
 
 namespace Arus.Storage;
 
-internal readonly record struct EpochStart(int Epoch, long StartOffset);
-
 /// <summary>Which leader epoch wrote which offsets (KIP-101). Both grow along the list. Guarded by its owner's lock.</summary>
 internal sealed class LeaderEpochs
 {
-    public LeaderEpochs(params EpochStart[] entries)
+    public LeaderEpochs(params LogEpochStart[] entries)
     {
         Entries = entries;
         for (int i = 1; i < entries.Length; i++)
@@ -19,7 +17,7 @@ internal sealed class LeaderEpochs
     }
 
     /// <summary>A change replaces the array and leaves the old one as it is.</summary>
-    public EpochStart[] Entries { get; private set; }
+    public LogEpochStart[] Entries { get; private set; }
 
     public int Latest => Entries is [.., var last] ? last.Epoch : RecordBatchHeader.NoLeaderEpoch;
 
@@ -31,7 +29,7 @@ internal sealed class LeaderEpochs
         if (epoch > Latest)
         {
             Debug.Assert(Entries is [] || offset >= Entries[^1].StartOffset, "Epochs and their start offsets grow together.");
-            Entries = [.. Entries, new EpochStart(epoch, offset)];
+            Entries = [.. Entries, new LogEpochStart(epoch, offset)];
         }
     }
 

@@ -6,16 +6,20 @@ namespace Arus.Storage.Tests;
 internal sealed class Machine
 {
     private readonly List<LogEvent> _events = [];
+    private int _ids;
 
     public Machine(LogProviderOptions? options = null)
     {
-        Options = (options ?? new LogProviderOptions { Directory = "/logs" }) with { Time = Time, OnEvent = _events.Add };
+        Options = (options ?? new LogProviderOptions { Directory = "/logs" }) with
+        {
+            Time = Time, OnEvent = _events.Add, NewLogId = NewId, BootId = NewId(),
+        };
         Boot();
     }
 
     public ManualTimeProvider Time { get; } = new();
 
-    public LogProviderOptions Options { get; }
+    public LogProviderOptions Options { get; private set; }
 
     public FaultyFileSystem Disk { get; private set; } = new();
 
@@ -32,11 +36,17 @@ internal sealed class Machine
     public Task<IPartitionLog> OpenAsync(TopicConfig? config = null, int leaderEpoch = -1) =>
         Scheduler.RunAsync(Provider.OpenAsync(Partition, Guid.Empty, config ?? LogExtensions.Config(), leaderEpoch));
 
+    /// <summary>Opens the log as a replica.</summary>
+    public Task<IPartitionLog> OpenReplicaAsync(TopicConfig? config = null, Action? durableEndMoved = null, Guid topicId = default) =>
+        Scheduler.RunAsync(Provider.OpenAsync(
+            Partition, topicId, config ?? LogExtensions.Config(), replication: new LogReplication(durableEndMoved ?? (() => { }))));
+
     /// <summary>The power goes, and comes back.</summary>
     public void Crash(Random random)
     {
         Scheduler.Stop();
         Disk = Disk.Crash(random);
+        Options = Options with { BootId = NewId() };
         Scheduler = new ManualScheduler();
         Boot();
     }
@@ -62,6 +72,8 @@ internal sealed class Machine
         clone.Boot();
         return clone;
     }
+
+    private Guid NewId() => new(++_ids, 0, 0, new byte[8]);
 
     private void Boot() => Provider = new LogProvider(Options, Disk, Scheduler);
 }
