@@ -199,7 +199,9 @@ public sealed class LocalPartitionsTests : IAsyncLifetime
             if (Interlocked.Exchange(ref _gate, null) is { } gate)
                 await gate.Task;
 
-            return Failure is null ? await _logs.OpenAsync(partition, topicId, config, leaderEpoch, replication, cancellationToken) : throw Failure;
+            return Failure is null
+                ? await _logs.OpenAsync(partition, topicId, config, leaderEpoch, replication, cancellationToken)
+                : throw Failure;
         }
 
         public async ValueTask DeleteAsync(TopicPartition partition, Guid topicId)

@@ -128,7 +128,8 @@ internal sealed class PartitionClaim(
     {
         try
         {
-            return await owner.Provider.OpenAsync(Partition, TopicId, config, LeaderEpoch, cancellationToken: cancellationToken).ConfigureAwait(false);
+            return await owner.Provider.OpenAsync(Partition, TopicId, config, LeaderEpoch, cancellationToken: cancellationToken)
+                .ConfigureAwait(false);
         }
         finally
         {

@@ -189,7 +189,8 @@ internal sealed class LogAppender(
             if (header.BaseOffset < next)
             {
                 return LogAppendResult.Refused(
-                    ErrorCode.OffsetOutOfRange, $"The leader sent offset {header.BaseOffset}; offset {next} comes next in {log.Partition}.");
+                    ErrorCode.OffsetOutOfRange,
+                    $"The leader sent offset {header.BaseOffset}; the log of {log.Partition} has reached offset {next}.");
             }
 
             if (header.PartitionLeaderEpoch < epoch || header.PartitionLeaderEpoch > leaderEpoch)

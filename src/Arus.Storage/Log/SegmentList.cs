@@ -134,7 +134,9 @@ internal sealed class SegmentList
         }
     }
 
-    /// <summary>Moves a replicated log's high watermark forward, as far as the log is durable; and then the log start, up to there.</summary>
+    /// <summary>
+    /// Moves a replicated log's high watermark forward, as far as the log is durable; and then the log start, up to there.
+    /// </summary>
     /// <returns>Whether the high watermark has moved.</returns>
     public bool AdvanceHighWatermark(long offset, long logStart)
     {
