@@ -1,0 +1,122 @@
+using System.Collections.Immutable;
+
+namespace Arus.Coordination.Replication;
+
+/// <summary>
+/// Who is in sync. Out goes who is declared dead, has another log, is no replica any more, or answers heartbeats and lags all the same; in
+/// comes who has reached the high watermark and the epoch's start.
+/// </summary>
+internal sealed class IsrKeeper(ReplicationContext context, SwapKeeper swaps)
+{
+    private const int LagCheckMs = 1_000;
+
+    /// <summary>The follower would be a member from now on.</summary>
+    public bool MayGrow(FollowerLink link)
+    {
+        Replica replica = link.Replica;
+        return link.IsOpen && link.Peer.IsLive && link.EndOffset >= replica.HighWatermark
+            && link.EndOffset >= replica.Leadership!.EpochStart && replica.State.Replicas.Contains(link.Peer.BrokerId)
+            && !replica.State.Isr.Contains(link.Member);
+    }
+
+    /// <returns>False if a swap without which nothing is committed is missing for too long.</returns>
+    public bool Consider(Replica replica)
+    {
+        Leadership leadership = replica.Leadership!;
+        if (replica.State.IsShared)
+            return true;
+
+        ImmutableArray<ReplicaId> isr = Desired(replica);
+        PartitionState proposed = replica.State.WithIsr(isr, replica.EffectiveMin, member => HasAnotherLog(leadership, member));
+        bool isSame = proposed.HasMembersOf(replica.State);
+        if (!HasPatience(replica, isr))
+            return false;
+
+        if ((isSame && !replica.Swap.IsUnsettled) || replica.Swap.IsInFlight)
+            return true;
+
+        if (context.NowMs < replica.Swap.RetryAtMs)
+            context.Timers.Arm(replica, replica.Swap.RetryAtMs);
+        else
+            swaps.Propose(replica, proposed);
+
+        return true;
+    }
+
+    /// <summary>A member that blocks what is committed has to leave, and the database may be out of reach.</summary>
+    private bool HasPatience(Replica replica, ImmutableArray<ReplicaId> desired)
+    {
+        Leadership leadership = replica.Leadership!;
+        bool isBlocked = replica.State.Isr.Any(member => !desired.Contains(member))
+            || replica.Swap.Proposals.Exists(proposal => proposal.Isr.Any(member => !desired.Contains(member)));
+        if (!isBlocked)
+        {
+            leadership.NeedsSwapSinceMs = -1;
+            return true;
+        }
+
+        if (leadership.NeedsSwapSinceMs < 0)
+            leadership.NeedsSwapSinceMs = context.NowMs;
+
+        long dueMs = leadership.NeedsSwapSinceMs + context.Options.SwapPatienceMs;
+        if (context.NowMs >= dueMs)
+            return !leadership.Links.Any(link => link.IsOpen && link.Peer.IsLive && replica.IsSurelyInSync(link.Member));
+
+        context.Timers.Arm(replica, dueMs);
+        return true;
+    }
+
+    private ImmutableArray<ReplicaId> Desired(Replica replica)
+    {
+        PartitionState state = replica.State;
+        Leadership leadership = replica.Leadership!;
+        var isr = ImmutableArray.CreateBuilder<ReplicaId>();
+        foreach (ReplicaId member in state.Isr)
+        {
+            if (member.BrokerId == context.Self || Stays(replica, leadership, member))
+                isr.Add(member);
+        }
+
+        foreach (FollowerLink link in leadership.Links)
+        {
+            if (MayGrow(link))
+                isr.Add(link.Member);
+        }
+
+        // Who is no replica any more leaves once enough others are in sync.
+        for (int i = isr.Count - 1; i >= 0; i--)
+        {
+            bool isStranger = !state.Replicas.Contains(isr[i].BrokerId) && isr[i].BrokerId != context.Self;
+            if (isStranger && isr.Count > replica.EffectiveMin)
+                isr.RemoveAt(i);
+        }
+
+        return isr.DrainToImmutable();
+    }
+
+    private bool Stays(Replica replica, Leadership leadership, ReplicaId member)
+    {
+        if (leadership.Link(member.BrokerId) is not { } link || !link.Peer.IsLive || (link.IsOpen && link.LogId != member.LogId))
+            return false;
+
+        if (link.IsOpen && !link.IsBehind)
+            return true;
+
+        long lagEndMs = link.CaughtUpMs + context.Options.LagTimeMaxMs;
+        if (context.NowMs <= lagEndMs)
+        {
+            context.Timers.Arm(replica, lagEndMs + 1);
+            return true;
+        }
+
+        // Whoever is silent may be cut off together with this broker, which must not make itself the only member.
+        if (link.Peer.AnsweredMs >= context.NowMs - (3L * context.Options.HeartbeatMs))
+            return false;
+
+        context.Timers.Arm(replica, context.NowMs + LagCheckMs);
+        return true;
+    }
+
+    private static bool HasAnotherLog(Leadership leadership, ReplicaId member) =>
+        leadership.Link(member.BrokerId) is { IsOpen: true } link && link.LogId != member.LogId;
+}

@@ -1,0 +1,47 @@
+namespace Arus.Coordination.Replication;
+
+/// <summary>One epoch in which this broker leads a partition.</summary>
+internal sealed class Leadership(int epoch, long epochStart)
+{
+    public int Epoch { get; } = epoch;
+
+    /// <summary>The log's end when the epoch began.</summary>
+    public long EpochStart { get; } = epochStart;
+
+    public FollowerLink[] Links { get; private set; } = [];
+
+    /// <summary>The durable end as of the last look: who had that was caught up until then.</summary>
+    public long LastDurableEnd { get; set; } = epochStart;
+
+    /// <summary>Since when a swap is missing without which nothing is committed; -1 for none is.</summary>
+    public long NeedsSwapSinceMs { get; set; } = -1;
+
+    public LeadershipMove? Move { get; set; }
+
+    public FollowerLink? Link(int brokerId)
+    {
+        foreach (FollowerLink link in Links)
+        {
+            if (link.Peer.BrokerId == brokerId)
+                return link;
+        }
+
+        return null;
+    }
+
+    public bool IsDropped(FollowerLink link) => Array.IndexOf(Links, link) < 0;
+
+    /// <summary>Keeps the links of brokers that are still followers and makes those of new ones.</summary>
+    public void SetFollowers(IEnumerable<int> brokers, Func<int, FollowerLink> make) =>
+        Links = [.. brokers.Select(broker => Link(broker) ?? make(broker))];
+}
+
+/// <summary>A leadership that is on its way to another broker.</summary>
+internal sealed class LeadershipMove(int target, long deadlineMs)
+{
+    public int Target { get; } = target;
+
+    public long DeadlineMs { get; } = deadlineMs;
+
+    public bool IsProposed { get; set; }
+}

@@ -1,0 +1,103 @@
+using System.Diagnostics;
+
+namespace Arus.Coordination.Replication;
+
+/// <summary>Opens the logs that this broker keeps, a bounded number at once and those in use first, and closes the others.</summary>
+internal sealed class LogKeeper(ReplicationContext context)
+{
+    private const int MaxReopenPause = 300;
+
+    private readonly PriorityQueue<Replica, (int Order, long LastUsed)> _queue = new();
+    private int _opening;
+
+    /// <summary>This broker should have the partition's log open.</summary>
+    public bool Keeps(Replica replica)
+    {
+        PartitionState state = replica.State;
+        if (state.IsDeleted)
+            return false;
+
+        return state.IsShared
+            ? state.Leader == context.Self && state.LeaderEpoch > replica.RetiredEpoch
+                || replica.Leadership is { } leadership && leadership.Epoch == state.LeaderEpoch
+            : replica.IsReplica(context.Self);
+    }
+
+    public void Reconcile(Replica replica)
+    {
+        if (!Keeps(replica) || (replica.State.IsShared && replica.Log is not null && replica.OpenedEpoch != replica.State.LeaderEpoch))
+            Close(replica);
+
+        if (replica.Phase != LogPhase.Closed || !Keeps(replica))
+            return;
+
+        if (context.NowMs < replica.ReopenAtMs)
+        {
+            context.Timers.Arm(replica, replica.ReopenAtMs);
+            return;
+        }
+
+        replica.Phase = LogPhase.Queued;
+        int order = replica.State.Leader == context.Self || !context.Peers.IsLive(replica.State.Leader) ? 0 : 1;
+        _queue.Enqueue(replica, (order, -replica.LastUsedMs));
+    }
+
+    /// <summary>Opens what there is room for; called when all partitions of an input have been looked at.</summary>
+    public void OpenQueued()
+    {
+        while (_opening < context.Options.MaxOpenings && _queue.TryDequeue(out Replica? replica, out _))
+        {
+            if (replica.Phase != LogPhase.Queued)
+                continue;
+
+            replica.Phase = LogPhase.Opening;
+            replica.OpenedEpoch = replica.State.LeaderEpoch;
+            _opening++;
+            context.Emit(new ReplicationEffect.OpenLog(replica.State));
+        }
+    }
+
+    public void Opened(Replica replica, IReplicaLog log)
+    {
+        if (replica.Phase != LogPhase.Opening)
+            return;
+
+        _opening--;
+        replica.Phase = LogPhase.Open;
+        replica.Log = log;
+        replica.HighWatermark = log.HighWatermark;
+        replica.LogFailures = 0;
+        Debug.Assert(log.HighWatermark <= log.DurableEndOffset, "A high watermark lies above the durable end.");
+    }
+
+    public void Failed(Replica replica)
+    {
+        if (replica.Phase == LogPhase.Opening)
+            _opening--;
+
+        replica.Phase = LogPhase.Closed;
+        replica.Log = null;
+        replica.Operation = LogOperation.None;
+        replica.ReopenAtMs = context.RetryAt(3 + replica.LogFailures++, MaxReopenPause);
+    }
+
+    private void Close(Replica replica)
+    {
+        if (replica.Phase == LogPhase.Queued)
+            replica.Phase = LogPhase.Closed;
+
+        // What is under way in the log ends first.
+        if (replica.Phase == LogPhase.Opening || replica.Operation != LogOperation.None)
+            return;
+
+        bool delete = replica.State.IsDeleted && !replica.IsDeletionOrdered && replica.IsReplica(context.Self);
+        if (replica.Phase != LogPhase.Open && !delete)
+            return;
+
+        replica.IsDeletionOrdered |= delete;
+        replica.Phase = LogPhase.Closed;
+        replica.Log = null;
+        replica.SessionEpoch = -1;
+        context.Emit(new ReplicationEffect.CloseLog(replica.Id, delete));
+    }
+}

@@ -1,0 +1,53 @@
+using Arus.Protocol;
+
+namespace Arus.Coordination.Replication;
+
+/// <summary>Another broker: whether it lives, what it was promised, and what is to be sent to it.</summary>
+internal sealed class Peer(int brokerId) : ITimed
+{
+    public int BrokerId { get; } = brokerId;
+
+    public long ArmedAtMs { get; set; } = long.MaxValue;
+
+    public bool IsLive { get; set; }
+
+    /// <summary>The number of its present life, or of the last one that was seen.</summary>
+    public long Life { get; set; } = -1;
+
+    /// <summary>How many partitions both brokers keep.</summary>
+    public int SharedPartitions { get; set; }
+
+    /// <summary>Until then this broker takes over nothing that the peer leads.</summary>
+    public long GrantedUntilMs { get; set; }
+
+    /// <summary>When it last answered a push.</summary>
+    public long AnsweredMs { get; set; } = -1;
+
+    /// <summary>When the push was sent that it answered last.</summary>
+    public long AnsweredSendMs { get; set; } = -1;
+
+    public long HeartbeatSentMs { get; set; } = -1;
+
+    public int PushesInFlight { get; set; }
+
+    public int SessionsInFlight { get; set; }
+
+    public bool IsWatermarkCallInFlight { get; set; }
+
+    /// <summary>It is in the scheduler's list of those to whom something may be sent.</summary>
+    public bool IsScheduled { get; set; }
+
+    public Queue<FollowerLink> SessionQueue { get; } = new();
+
+    public Queue<ReplicaPushRequest.PushedPartition> Resignations { get; } = new();
+
+    public Queue<FollowerLink> DataQueue { get; } = new();
+
+    public Queue<FollowerLink> WatermarkQueue { get; } = new();
+
+    /// <summary>When the watermarks that are queued have to go.</summary>
+    public long WatermarkDueMs { get; set; } = long.MaxValue;
+
+    /// <summary>Appends of its pushes that became durable after their call was answered.</summary>
+    public List<ReplicaPushResponse.MovedEnd> MovedEnds { get; } = [];
+}

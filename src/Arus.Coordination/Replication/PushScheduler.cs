@@ -1,0 +1,262 @@
+using Arus.Protocol;
+
+namespace Arus.Coordination.Replication;
+
+internal enum PushKind
+{
+    Data,
+    Watermarks,
+    Heartbeat,
+}
+
+/// <summary>A push on its way; the links in the order of its partitions.</summary>
+internal sealed record SentPush(Peer Peer, PushKind Kind, long SentMs, FollowerLink?[] Links);
+
+/// <summary>Sessions on their way.</summary>
+internal sealed record SentSessions(Peer Peer, FollowerLink[] Links);
+
+/// <summary>
+/// Gathers what is to go to each broker into calls. Partitions are queued as they change, and a call takes all that have gathered while it
+/// waited for its turn: many trickling partitions cost few calls.
+/// </summary>
+internal sealed class PushScheduler(ReplicationContext context)
+{
+    private readonly List<Peer> _scheduled = [];
+    private readonly Dictionary<long, SentPush> _pushes = [];
+    private readonly Dictionary<long, SentSessions> _sessions = [];
+    private readonly List<FollowerLink?> _links = [];
+    private readonly List<ReplicaPushRequest.PushedPartition> _partitions = [];
+    private long _lastCall;
+
+    public void QueueSession(FollowerLink link)
+    {
+        link.Phase = LinkPhase.Queued;
+        link.Peer.SessionQueue.Enqueue(link);
+        Schedule(link.Peer);
+    }
+
+    public void QueueData(FollowerLink link)
+    {
+        if (link.IsDataQueued)
+            return;
+
+        link.IsDataQueued = true;
+        link.Peer.DataQueue.Enqueue(link);
+        Schedule(link.Peer);
+    }
+
+    public void QueueWatermark(FollowerLink link)
+    {
+        if (link.IsWatermarkQueued)
+            return;
+
+        Peer peer = link.Peer;
+        link.IsWatermarkQueued = true;
+        peer.WatermarkQueue.Enqueue(link);
+        peer.WatermarkDueMs = Math.Min(peer.WatermarkDueMs, context.NowMs + context.Options.HighWatermarkDelayMs);
+        context.Timers.Arm(peer, peer.WatermarkDueMs);
+        Schedule(peer);
+    }
+
+    /// <summary>Tells a broker that this one gives up a leadership.</summary>
+    public void QueueResignation(Peer peer, Replica replica, int epoch)
+    {
+        peer.Resignations.Enqueue(new ReplicaPushRequest.PushedPartition
+        {
+            TopicId = replica.Id.TopicId,
+            PartitionIndex = replica.Id.Partition,
+            LeaderEpoch = epoch,
+            PreviousEndOffset = -1,
+            IsResigned = true,
+        });
+        Schedule(peer);
+    }
+
+    /// <summary>Sends what is due to a peer: a heartbeat if no push was answered for a while.</summary>
+    public void Due(Peer peer)
+    {
+        if (peer.IsLive && peer.SharedPartitions > 0 && context.Peers.IsSelfLive)
+        {
+            long dueMs = Math.Max(peer.AnsweredSendMs, peer.HeartbeatSentMs) + context.Options.HeartbeatMs;
+            if (context.NowMs >= dueMs)
+            {
+                peer.HeartbeatSentMs = context.NowMs;
+                Send(peer, PushKind.Heartbeat);
+                dueMs = context.NowMs + context.Options.HeartbeatMs;
+            }
+
+            context.Timers.Arm(peer, dueMs);
+        }
+
+        if (peer.WatermarkDueMs > context.NowMs && peer.WatermarkDueMs < long.MaxValue)
+            context.Timers.Arm(peer, peer.WatermarkDueMs);
+        else
+            Schedule(peer);
+    }
+
+    public SentPush? TakePush(long call)
+    {
+        if (!_pushes.Remove(call, out SentPush? sent))
+            return null;
+
+        if (sent.Kind == PushKind.Data)
+            sent.Peer.PushesInFlight--;
+        else if (sent.Kind == PushKind.Watermarks)
+            sent.Peer.IsWatermarkCallInFlight = false;
+
+        Schedule(sent.Peer);
+        return sent;
+    }
+
+    public SentSessions? TakeSessions(long call)
+    {
+        if (!_sessions.Remove(call, out SentSessions? sent))
+            return null;
+
+        sent.Peer.SessionsInFlight--;
+        Schedule(sent.Peer);
+        return sent;
+    }
+
+    /// <summary>Makes calls of all that is queued and may go.</summary>
+    public void Flush()
+    {
+        if (!context.Peers.IsSelfLive)
+            return;
+
+        foreach (Peer peer in _scheduled)
+        {
+            peer.IsScheduled = false;
+            while (peer.SessionsInFlight < context.Options.MaxPushesInFlight && peer.SessionQueue.Count > 0)
+                SendSessions(peer);
+
+            while (peer.PushesInFlight < context.Options.MaxPushesInFlight && (peer.DataQueue.Count > 0 || peer.Resignations.Count > 0))
+                SendData(peer);
+
+            if (!peer.IsWatermarkCallInFlight && context.NowMs >= peer.WatermarkDueMs)
+                SendWatermarks(peer);
+        }
+
+        _scheduled.Clear();
+    }
+
+    private void Schedule(Peer peer)
+    {
+        if (peer.IsScheduled)
+            return;
+
+        peer.IsScheduled = true;
+        _scheduled.Add(peer);
+    }
+
+    private void SendSessions(Peer peer)
+    {
+        var links = new List<FollowerLink>();
+        while (links.Count < context.Options.MaxPartitionsInCall && peer.SessionQueue.TryDequeue(out FollowerLink? link))
+        {
+            if (link.IsOver || link.Phase != LinkPhase.Queued)
+                continue;
+
+            if (peer.IsLive)
+                links.Add(link);
+            else
+                link.Phase = LinkPhase.Idle;
+        }
+
+        if (links.Count == 0)
+            return;
+
+        long call = ++_lastCall;
+        foreach (FollowerLink link in links)
+        {
+            link.Phase = LinkPhase.Opening;
+            link.Call = call;
+        }
+
+        peer.SessionsInFlight++;
+        _sessions.Add(call, new SentSessions(peer, [.. links]));
+        var request = new ReplicaSessionRequest { Sessions = [.. links.Select(SessionMessages.Opening)] };
+        context.Emit(new ReplicationEffect.SendSessions(call, peer.BrokerId, request));
+    }
+
+    private void SendData(Peer peer)
+    {
+        while (_partitions.Count < context.Options.MaxPartitionsInCall && peer.Resignations.TryDequeue(out var resignation))
+            Add(null, resignation);
+
+        while (_partitions.Count < context.Options.MaxPartitionsInCall && peer.DataQueue.TryDequeue(out FollowerLink? link))
+        {
+            link.IsDataQueued = false;
+            AddLink(link);
+        }
+
+        AddWatermarks(peer);
+        Send(peer, PushKind.Data);
+    }
+
+    private void SendWatermarks(Peer peer)
+    {
+        AddWatermarks(peer);
+        Send(peer, PushKind.Watermarks);
+    }
+
+    private void AddWatermarks(Peer peer)
+    {
+        while (_partitions.Count < context.Options.MaxPartitionsInCall && peer.WatermarkQueue.TryDequeue(out FollowerLink? link))
+        {
+            link.IsWatermarkQueued = false;
+            AddLink(link);
+        }
+
+        if (peer.WatermarkQueue.Count == 0)
+            peer.WatermarkDueMs = long.MaxValue;
+    }
+
+    private void AddLink(FollowerLink link)
+    {
+        if (link.IsOver || !link.IsOpen || link.IsPushing)
+            return;
+
+        IReplicaLog log = link.Replica.Log!;
+        if (link.EndOffset < log.LogStartOffset)
+        {
+            // What the follower lacks is gone: it begins afresh in a new session.
+            link.Phase = LinkPhase.Idle;
+            link.RetryAtMs = context.NowMs;
+            context.Timers.Arm(link.Replica, context.NowMs);
+            return;
+        }
+
+        link.IsPushing = true;
+        link.Call = _lastCall + 1;
+        link.EndAtPush = log.DurableEndOffset;
+        link.PushedAtMs = context.NowMs;
+        link.SentWatermark = link.Replica.HighWatermark;
+        link.SentLogStart = log.LogStartOffset;
+        Add(link, SessionMessages.Pushed(link));
+    }
+
+    private void Add(FollowerLink? link, ReplicaPushRequest.PushedPartition partition)
+    {
+        _links.Add(link);
+        _partitions.Add(partition);
+    }
+
+    private void Send(Peer peer, PushKind kind)
+    {
+        if (_partitions.Count == 0 && kind != PushKind.Heartbeat)
+            return;
+
+        long call = ++_lastCall;
+        if (kind == PushKind.Data)
+            peer.PushesInFlight++;
+        else if (kind == PushKind.Watermarks)
+            peer.IsWatermarkCallInFlight = true;
+
+        _pushes.Add(call, new SentPush(peer, kind, context.NowMs, [.. _links]));
+        var request = new ReplicaPushRequest { SenderLife = context.Peers.SelfLife, Partitions = [.. _partitions] };
+        _links.Clear();
+        _partitions.Clear();
+        context.Emit(new ReplicationEffect.SendPush(call, peer.BrokerId, request));
+    }
+}

@@ -1,0 +1,258 @@
+using Arus.Coordination.Replication;
+using Arus.Protocol;
+
+namespace Arus.Coordination.Tests.Replication;
+
+/// <summary>One broker: its machine, its logs, which outlive it, and how it carries out effects.</summary>
+internal sealed class TestBroker(TestCluster cluster, int id)
+{
+    private readonly Dictionary<(long Call, int Index), TestRecord[]> _pushed = [];
+    private readonly Dictionary<long, Action<ReplicaPushResponse?>> _pushAnswers = [];
+    private readonly Dictionary<long, Action<ReplicaSessionResponse?>> _sessionAnswers = [];
+    private long _lastCall;
+
+    public int Id { get; } = id;
+
+    public long Life { get; private set; }
+
+    public bool IsUp { get; private set; }
+
+    /// <summary>The process neither computes nor answers, and does not know it.</summary>
+    public bool IsPaused { get; set; }
+
+    public ReplicationMachine Machine { get; private set; } = null!;
+
+    public Dictionary<PartitionId, TestLog> Logs { get; } = [];
+
+    public Dictionary<PartitionId, ReplicaView> Views { get; } = [];
+
+    public List<string> Reports { get; } = [];
+
+    /// <summary>All effects of this life, in their order.</summary>
+    public List<ReplicationEffect> Effects { get; } = [];
+
+    public bool ReachesDatabase { get; set; } = true;
+
+    /// <summary>Swaps that take effect, but whose answers are lost; or the other way round, by what the test says.</summary>
+    public Func<PartitionState, bool>? LosesSwapAnswer { get; set; }
+
+    public bool FailsToOpen { get; set; }
+
+    /// <summary>Until a test lets it go on, nothing that is pushed becomes durable.</summary>
+    public bool HoldsAppends { get; set; }
+
+    public List<Action> Held { get; } = [];
+
+    public long DeadlineMs { get; private set; } = long.MaxValue;
+
+    public void Start(int minInSync, bool uncleanElections)
+    {
+        IsUp = true;
+        IsPaused = false;
+        Life = ++cluster.Lives;
+        Views.Clear();
+        Effects.Clear();
+        Machine = new ReplicationMachine(cluster.Options with { BrokerId = Id });
+        foreach (TestLog log in Logs.Values)
+            log.Restart();
+
+        foreach (PartitionState state in cluster.Store.Rows)
+            Machine.Configure(state.Id, minInSync, uncleanElections, cluster.NowMs);
+
+        Feed(machine => machine.Start([.. cluster.Store.Rows], cluster.NowMs));
+    }
+
+    public void Stop()
+    {
+        IsUp = false;
+        Views.Clear();
+    }
+
+    public void Feed(Action<ReplicationMachine> input)
+    {
+        if (!IsUp)
+            return;
+
+        if (IsPaused)
+        {
+            long life = Life;
+            cluster.WhenResumed(this, () =>
+            {
+                if (Life == life)
+                    Feed(input);
+            });
+            return;
+        }
+
+        input(Machine);
+        (IReadOnlyList<ReplicationEffect> effects, DeadlineMs) = Machine.TakeEffects();
+        foreach (ReplicationEffect effect in effects)
+        {
+            Effects.Add(effect);
+            Execute(effect);
+        }
+    }
+
+    public void ReceivePush(int from, ReplicaPushRequest request, TestRecord[][] records, Action<ReplicaPushResponse?> answer)
+    {
+        long call = ++_lastCall;
+        for (int i = 0; i < records.Length; i++)
+            _pushed[(call, i)] = records[i];
+
+        _pushAnswers[call] = answer;
+        Feed(machine => machine.ReceivePush(call, from, request, cluster.NowMs));
+    }
+
+    public void ReceiveSessions(int from, ReplicaSessionRequest request, Action<ReplicaSessionResponse?> answer)
+    {
+        long call = ++_lastCall;
+        _sessionAnswers[call] = answer;
+        Feed(machine => machine.ReceiveSessions(call, from, request, cluster.NowMs));
+    }
+
+    private void Execute(ReplicationEffect effect)
+    {
+        switch (effect)
+        {
+            case ReplicationEffect.OpenLog open:
+                Later(() => Open(open.State));
+                break;
+            case ReplicationEffect.CloseLog close:
+                if (close.Delete)
+                    Logs.Remove(close.Id);
+                break;
+            case ReplicationEffect.Prepare prepare:
+                Later(() =>
+                {
+                    Logs[prepare.Id].Prepare(prepare.Epoch, prepare.TruncateTo, prepare.RestartAt, prepare.RenewLogId);
+                    Feed(machine => machine.Prepared(prepare.Id, cluster.NowMs));
+                });
+                break;
+            case ReplicationEffect.AppendPushed append:
+                Append(append);
+                break;
+            case ReplicationEffect.AdvanceHighWatermark advance:
+                Logs[advance.Id].AdvanceHighWatermark(advance.HighWatermark, advance.LogStartOffset);
+                cluster.CheckWatermark(this, advance.Id, advance.HighWatermark);
+                break;
+            case ReplicationEffect.Swap swap:
+                Swap(swap);
+                break;
+            case ReplicationEffect.Publish publish:
+                Views[publish.View.State.Id] = publish.View;
+                break;
+            case ReplicationEffect.Report report:
+                Reports.Add(report.Message);
+                break;
+            case ReplicationEffect.Announce announce:
+                foreach (TestBroker other in cluster.Others(this))
+                    cluster.Send(this, other, () => other.Feed(machine => machine.Learn(announce.States, cluster.NowMs)));
+
+                break;
+            default:
+                Talk(effect);
+                break;
+        }
+    }
+
+    private void Talk(ReplicationEffect effect)
+    {
+        long life = Life;
+        switch (effect)
+        {
+            case ReplicationEffect.SendSessions send:
+                cluster.Call(this, send.To, (to, answer) => to.ReceiveSessions(Id, send.Request, answer),
+                    (ReplicaSessionResponse? response) => Alive(life, machine => machine.SessionsAnswered(send.Call, response, cluster.NowMs)));
+                break;
+            case ReplicationEffect.SendPush send:
+                TestRecord[][] records = [.. send.Request.Partitions.Select(Read)];
+                for (int i = 0; i < records.Length; i++)
+                    send.Request.Partitions[i].SegmentCount = records[i].Length > 0 ? 1 : 0;
+
+                cluster.Call(this, send.To, (to, answer) => to.ReceivePush(Id, send.Request, records, answer),
+                    (ReplicaPushResponse? response) => Alive(life, machine => machine.PushAnswered(send.Call, response, cluster.NowMs)));
+                break;
+            case ReplicationEffect.AnswerSessions answer:
+                _sessionAnswers[answer.Call](answer.Response);
+                break;
+            case ReplicationEffect.AnswerPush answer:
+                _pushAnswers[answer.Call](answer.Response);
+                break;
+            default:
+                Assert.Fail($"unknown effect {effect}");
+                break;
+        }
+    }
+
+    private void Open(PartitionState state)
+    {
+        if (FailsToOpen)
+        {
+            Feed(machine => machine.LogFailed(state.Id, cluster.NowMs));
+            return;
+        }
+
+        if (!Logs.TryGetValue(state.Id, out TestLog? log))
+            Logs.Add(state.Id, log = state.IsShared ? cluster.SharedLog(state.Id) : new TestLog());
+
+        Feed(machine => machine.LogOpened(state.Id, log, cluster.NowMs));
+    }
+
+    private TestRecord[] Read(ReplicaPushRequest.PushedPartition pushed)
+    {
+        var id = new PartitionId(pushed.TopicId, pushed.PartitionIndex);
+        if (pushed.IsResigned || Logs[id].FencedEpoch > pushed.LeaderEpoch)
+            return [];
+
+        return Logs[id].Read(pushed.PreviousEndOffset, cluster.RecordsInPush);
+    }
+
+    private void Append(ReplicationEffect.AppendPushed append)
+    {
+        TestRecord[] records = _pushed[(append.Call, append.Index)];
+        void Complete()
+        {
+            Logs[append.Id].Append(records);
+            Feed(machine => machine.Appended(append.Id, cluster.NowMs));
+        }
+
+        if (HoldsAppends)
+            Held.Add(Complete);
+        else
+            Later(Complete);
+    }
+
+    private void Swap(ReplicationEffect.Swap swap)
+    {
+        Later(() =>
+        {
+            if (!ReachesDatabase)
+            {
+                Later(() => Feed(machine => machine.SwapCompleted(swap.Number, SwapOutcome.Unknown, null, cluster.NowMs)));
+                return;
+            }
+
+            (SwapOutcome outcome, PartitionState? state) = cluster.Store.Swap(swap.Proposed);
+            if (LosesSwapAnswer?.Invoke(swap.Proposed) == true)
+                (outcome, state) = (SwapOutcome.Unknown, null);
+
+            Later(() => Feed(machine => machine.SwapCompleted(swap.Number, outcome, state, cluster.NowMs)));
+        });
+    }
+
+    private void Later(Action action)
+    {
+        long life = Life;
+        cluster.After(1, () =>
+        {
+            if (IsUp && Life == life)
+                action();
+        });
+    }
+
+    private void Alive(long life, Action<ReplicationMachine> input)
+    {
+        if (IsUp && Life == life)
+            Feed(input);
+    }
+}
