@@ -162,7 +162,8 @@ internal sealed class TestBroker(TestCluster cluster, int id)
         {
             case ReplicationEffect.SendSessions send:
                 cluster.Call(this, send.To, (to, answer) => to.ReceiveSessions(Id, send.Request, answer),
-                    (ReplicaSessionResponse? response) => Alive(life, machine => machine.SessionsAnswered(send.Call, response, cluster.NowMs)));
+                    (ReplicaSessionResponse? response) =>
+                        Alive(life, machine => machine.SessionsAnswered(send.Call, response, cluster.NowMs)));
                 break;
             case ReplicationEffect.SendPush send:
                 TestRecord[][] records = [.. send.Request.Partitions.Select(Read)];

@@ -29,7 +29,8 @@ internal sealed class TestStore
             return (SwapOutcome.Lost, row);
 
         Assert.True(proposed.LeaderEpoch >= row.LeaderEpoch, "an epoch falls");
-        Assert.True(proposed.LeaderEpoch > row.LeaderEpoch || proposed.Leader == row.Leader || proposed.Leader == -1, "two leaders in an epoch");
+        bool keepsLeader = proposed.Leader == row.Leader || proposed.Leader == -1;
+        Assert.True(proposed.LeaderEpoch > row.LeaderEpoch || keepsLeader, "two leaders in an epoch");
         if (proposed.LeaderEpoch > row.LeaderEpoch && !row.Isr.IsEmpty && !proposed.IsUnclean)
         {
             ReplicaId[] electable = [.. row.Isr, .. row.Elr];
