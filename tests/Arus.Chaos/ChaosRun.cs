@@ -26,7 +26,8 @@ internal sealed class ChaosRun(Options options)
         using var folder = new RunFolder(options);
         Journal journal = folder.Journal;
         journal.Note($"seed {options.Seed}, {options.Brokers} brokers, {options.Minutes} minutes, {options.Rate} records/s");
-        await using Cluster cluster = await Cluster.StartAsync(options.Launch(), options.Brokers, folder.Root, journal);
+        await using Cluster cluster = await Cluster.StartAsync(
+            options.Launch(), options.Brokers, folder.Root, journal, withSmallDisk: true);
         IReadOnlyList<Fault> kinds = options.FaultsFor(cluster);
         using var topic = new ChaosTopic(cluster, TopicName, options.Partitions);
         await topic.CreateAsync();
@@ -44,11 +45,12 @@ internal sealed class ChaosRun(Options options)
         if (!await topic.IsWholeWithinAsync(WholeLimit))
             journal.Find($"the topic was not whole {WholeLimit.TotalSeconds:0} s after the last fault: {topic.Complaint()}");
 
-        TopicContents log = await LogReader.ReadAsync(topic, journal, ReadLimit);
+        TopicContents log = await LogReader.ReadAsync(topic, "the log", journal, ReadLimit);
         foreach (GroupReader group in workload.Groups)
             await group.FinishAsync(log, CatchUpLimit);
 
-        Verdict verdict = Checker.Check(workload.Ledgers, log, workload.Groups.Select(group => group.Served));
+        List<TopicContents> copies = await ReadCopiesAsync(cluster, topic, journal);
+        Verdict verdict = Checker.Check(workload.Ledgers, log, [.. workload.Groups.Select(group => group.Served), .. copies]);
         return Report(folder, kinds, workload, gaps, verdict, seconds) ? 0 : 1;
     }
 
@@ -79,6 +81,26 @@ internal sealed class ChaosRun(Options options)
             if (time > meter.Now)
                 await Task.Delay(time - meter.Now, stop);
         }
+    }
+
+    /// <summary>Reads the topic again without each broker in turn, so that copies are read that do not lead while all are there.</summary>
+    private static async Task<List<TopicContents>> ReadCopiesAsync(Cluster cluster, ChaosTopic topic, Journal journal)
+    {
+        var copies = new List<TopicContents>();
+        foreach (Broker broker in cluster.ReplicationFactor > 1 ? cluster.Brokers : [])
+        {
+            await broker.StopAsync(Faults.StopLimit);
+            if (await topic.IsLedWithoutAsync(broker.Id, WholeLimit))
+                copies.Add(await LogReader.ReadAsync(topic, $"the log without broker {broker.Id}", journal, ReadLimit));
+            else
+                journal.Find($"without broker {broker.Id}, and nothing else wrong, partitions had no leader: {topic.Complaint()}");
+
+            await cluster.StartAsync(broker);
+            if (!await topic.IsWholeWithinAsync(WholeLimit))
+                journal.Find($"the topic was not whole again after broker {broker.Id} was stopped and started: {topic.Complaint()}");
+        }
+
+        return copies;
     }
 
     /// <summary>Prints everything that was found; whether all is well.</summary>

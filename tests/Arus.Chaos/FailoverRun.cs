@@ -45,7 +45,7 @@ internal sealed class FailoverRun(Options options)
 
         await cluster.HealAsync();
         await producer.StopAsync(FlushLimit);
-        Verdict verdict = Checker.Check([ledger], await LogReader.ReadAsync(topic, journal, ReadLimit), []);
+        Verdict verdict = Checker.Check([ledger], await LogReader.ReadAsync(topic, "the log", journal, ReadLimit), []);
         folder.IsClean = Report(cluster, verdict, journal);
         return folder.IsClean ? 0 : 1;
     }
@@ -61,6 +61,7 @@ internal sealed class FailoverRun(Options options)
         bool isKill = index < options.Kills;
         TimeSpan absence = index / cluster.Brokers.Count % 2 == 0 ? ShortAbsence : LongAbsence;
         DateTime lost = DateTime.UtcNow;
+        journal.Note($"{(isKill ? "kill" : "silence")} of broker {broker.Id}, leader of {string.Join(',', led)}");
         if (isKill)
             await broker.KillAsync();
         else
@@ -89,7 +90,7 @@ internal sealed class FailoverRun(Options options)
             : 0;
         _losses.Add(new Loss(isKill, absence, waited, ofReturn));
         journal.Note(string.Create(CultureInfo.InvariantCulture,
-            $"{(isKill ? "kill" : "silence")} of broker {broker.Id}, leader of {led.Count}, back after {absence.TotalSeconds:0} s: "
+            $"broker {broker.Id}, leader of {led.Count}, back after {absence.TotalSeconds:0} s: "
             + $"next write after {waited:0.00} s, the return cost {ofReturn:0.00} s"));
     }
 

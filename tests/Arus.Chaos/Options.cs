@@ -10,6 +10,7 @@ internal sealed record Options
         Arus.Chaos failover                     the time from the loss of a leader to the next acknowledged write
                    [--kills N] [--silences N]   how often by kill -9, and by silence of the network (30, 10)
         Arus.Chaos throughput                   records a second of three brokers with three copies
+                   [--records N]                in each of its rounds, of 100 bytes; a fifth of 1 KiB (2000000)
 
           --kafka DIR        Apache Kafka, whose libs are in DIR: instead of Arus (run, failover) or beside it (throughput)
           --brokers N        3 to 5 brokers, or 1 (3)
@@ -42,6 +43,8 @@ internal sealed record Options
     public int Seed { get; init; } = Environment.TickCount & int.MaxValue;
 
     public int Rate { get; init; } = 2000;
+
+    public int Records { get; init; } = 2_000_000;
 
     public double Interval { get; init; } = 20;
 
@@ -95,6 +98,7 @@ internal sealed record Options
         "--faults" => this with { Faults = [.. take().Split(',').Select(FaultNamed)] },
         "--seed" => this with { Seed = (int)Number(name, take(), 0, int.MaxValue) },
         "--rate" => this with { Rate = (int)Number(name, take(), 10, 1_000_000) },
+        "--records" => this with { Records = (int)Number(name, take(), 100, 1_000_000_000) },
         "--interval" => this with { Interval = Number(name, take(), 1, 3600) },
         "--partitions" => this with { Partitions = (int)Number(name, take(), 1, 1000) },
         "--server" => this with { Server = Path.GetFullPath(take()) },

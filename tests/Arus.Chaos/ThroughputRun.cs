@@ -15,8 +15,6 @@ internal sealed class ThroughputRun(Options options)
     private static readonly TimeSpan WholeLimit = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan FlushLimit = TimeSpan.FromSeconds(120);
 
-    private static readonly (int Size, int Count)[] Rows = [(100, 2_000_000), (1024, 400_000)];
-
     public async Task<int> RunAsync(CancellationToken stop)
     {
         using var folder = new RunFolder(options);
@@ -27,8 +25,8 @@ internal sealed class ThroughputRun(Options options)
             string directory = Path.Combine(folder.Root, name.Replace(' ', '-'));
             Directory.CreateDirectory(directory);
             await using Cluster cluster = await Cluster.StartAsync(launch, options.Brokers, directory, folder.Journal);
-            foreach ((int size, int count) in Rows)
-                results.Add(await MeasureAsync(cluster, name, size, count, folder.Journal));
+            results.Add(await MeasureAsync(cluster, name, 100, options.Records, folder.Journal));
+            results.Add(await MeasureAsync(cluster, name, 1024, options.Records / 5, folder.Journal));
         }
 
         Console.WriteLine($"| {options.Brokers} brokers | record | records/s | MB/s | processor s per million records | memory, MiB |");

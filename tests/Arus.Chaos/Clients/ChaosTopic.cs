@@ -63,19 +63,11 @@ internal sealed class ChaosTopic(Cluster cluster, string name, int partitions) :
     }
 
     /// <summary>Waits until <see cref="IsWhole"/>; false where that does not come.</summary>
-    public async Task<bool> IsWholeWithinAsync(TimeSpan limit)
-    {
-        long start = TimeProvider.System.GetTimestamp();
-        while (!IsWhole())
-        {
-            if (TimeProvider.System.GetElapsedTime(start) > limit)
-                return false;
+    public Task<bool> IsWholeWithinAsync(TimeSpan limit) => ComesAsync(IsWhole, limit);
 
-            await Task.Delay(PollPause);
-        }
-
-        return true;
-    }
+    /// <summary>Waits until every partition has a leader that is not this broker; false where that does not come.</summary>
+    public Task<bool> IsLedWithoutAsync(int broker, TimeSpan limit) => ComesAsync(
+        () => Describe() is { } all && all.Count == partitions && all.All(p => p.Leader > 0 && p.Leader != broker), limit);
 
     /// <summary>One line: which partitions are not whole, and how.</summary>
     public string Complaint()
@@ -87,6 +79,20 @@ internal sealed class ChaosTopic(Cluster cluster, string name, int partitions) :
     }
 
     public void Dispose() => _admin.Dispose();
+
+    private static async Task<bool> ComesAsync(Func<bool> isTrue, TimeSpan limit)
+    {
+        long start = TimeProvider.System.GetTimestamp();
+        while (!isTrue())
+        {
+            if (TimeProvider.System.GetElapsedTime(start) > limit)
+                return false;
+
+            await Task.Delay(PollPause);
+        }
+
+        return true;
+    }
 
     private List<PartitionMetadata> Describe()
     {

@@ -8,13 +8,14 @@ internal static class LogReader
     private static readonly TimeSpan CallLimit = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan PollTime = TimeSpan.FromMilliseconds(200);
 
-    /// <exception cref="ChaosException">It took too long; the message says how far it came.</exception>
-    public static Task<TopicContents> ReadAsync(ChaosTopic topic, Journal journal, TimeSpan limit) =>
-        Task.Factory.StartNew(() => Read(topic, journal, limit), TaskCreationOptions.LongRunning);
+    /// <param name="name">What is read, as reports name it.</param>
+    /// <param name="limit">What could not be read by then is a finding, and missing in what was read.</param>
+    public static Task<TopicContents> ReadAsync(ChaosTopic topic, string name, Journal journal, TimeSpan limit) =>
+        Task.Factory.StartNew(() => Read(topic, name, journal, limit), TaskCreationOptions.LongRunning);
 
-    private static TopicContents Read(ChaosTopic topic, Journal journal, TimeSpan limit)
+    private static TopicContents Read(ChaosTopic topic, string name, Journal journal, TimeSpan limit)
     {
-        var contents = new TopicContents("the log", topic.Partitions);
+        var contents = new TopicContents(name, topic.Partitions);
         var config = new ConsumerConfig
         {
             BootstrapServers = topic.Bootstrap,
@@ -28,7 +29,7 @@ internal static class LogReader
             .Build();
         long start = TimeProvider.System.GetTimestamp();
         TimeSpan Elapsed() => TimeProvider.System.GetElapsedTime(start);
-        long[] ends = [.. Enumerable.Range(0, topic.Partitions).Select(p => End(consumer, topic, p, () => Elapsed() < limit))];
+        long[] ends = [.. Enumerable.Range(0, topic.Partitions).Select(p => End(consumer, topic, p, journal, () => Elapsed() < limit))];
         consumer.Assign(Enumerable.Range(0, topic.Partitions).Select(p => new TopicPartitionOffset(topic.Name, p, 0)));
         while (Enumerable.Range(0, topic.Partitions).Any(p => contents.End(p) < ends[p]))
         {
@@ -36,7 +37,8 @@ internal static class LogReader
             {
                 IEnumerable<string> missing = Enumerable.Range(0, topic.Partitions)
                     .Where(p => contents.End(p) < ends[p]).Select(p => $"{p}: {contents.End(p)} of {ends[p]}");
-                throw new ChaosException($"The topic could not be read back within {limit.TotalSeconds:0} s: {string.Join(", ", missing)}");
+                journal.Find($"{name} could not be read within {limit.TotalSeconds:0} s: {string.Join(", ", missing)}");
+                break;
             }
 
             Poll(consumer, contents, journal);
@@ -58,23 +60,28 @@ internal static class LogReader
         }
     }
 
-    /// <summary>The high watermark, which a leader does not tell at once after an election.</summary>
-    private static long End(IConsumer<Ignore, byte[]> consumer, ChaosTopic topic, int partition, Func<bool> mayRetry)
+    /// <summary>The high watermark, which a leader does not tell at once after an election; 0 and a finding if it never does.</summary>
+    private static long End(IConsumer<Ignore, byte[]> consumer, ChaosTopic topic, int partition, Journal journal, Func<bool> mayRetry)
     {
+        var asked = new Confluent.Kafka.TopicPartition(topic.Name, partition);
         while (true)
         {
             try
             {
-                var asked = new Confluent.Kafka.TopicPartition(topic.Name, partition);
                 WatermarkOffsets offsets = consumer.QueryWatermarkOffsets(asked, CallLimit);
                 if (offsets.Low.Value != 0)
-                    throw new ChaosException($"Partition {partition} begins at {offsets.Low.Value}, though nothing may delete records.");
+                    journal.Find($"partition {partition} begins at {offsets.Low.Value}, though nothing may delete records");
 
                 return offsets.High.Value;
             }
             catch (KafkaException) when (mayRetry())
             {
                 Thread.Sleep(PollTime);
+            }
+            catch (KafkaException e)
+            {
+                journal.Find($"partition {partition} does not tell its end: {e.Error.Code}: {e.Error.Reason}");
+                return 0;
             }
         }
     }

@@ -9,7 +9,7 @@ namespace Arus.Chaos;
 internal sealed class ArusLaunch(string program, IReadOnlyList<string> flags) : BrokerLaunch
 {
     /// <summary>The variable in which the server expects how to reach the database.</summary>
-    private const string ConnectionVariable = "ARUS_DATABASE_CONNECTION";
+    private const string ConnectionVariable = "ARUS_DATABASE";
 
     public override string Name => "Arus";
 
@@ -43,7 +43,7 @@ internal sealed class ArusLaunch(string program, IReadOnlyList<string> flags) : 
         string[] arguments =
         [
             $"--broker.id={broker.Id}", $"--listeners=PLAINTEXT://{broker.Address}:{Broker.KafkaPort}", $"--log.dir={broker.LogDirectory}",
-            $"--arus.http.endpoint={broker.Address}:{Broker.HttpPort}",
+            $"--arus.http.endpoint={broker.Address}:{Broker.HttpPort}", $"--orleans.advertised.host={broker.Address}",
             string.Create(CultureInfo.InvariantCulture, $"--orleans.silo.port={Broker.SiloPort}"),
             string.Create(CultureInfo.InvariantCulture, $"--orleans.gateway.port={Broker.GatewayPort}"), .. flags,
         ];

@@ -41,13 +41,15 @@ internal sealed class Cluster : IAsyncDisposable
     public BrokerLaunch Launch => _launch;
 
     /// <summary>Starts everything and waits until every broker takes clients.</summary>
+    /// <param name="withSmallDisk">Whether the last broker has a <see cref="Disk"/> that can be filled.</param>
     [SuppressMessage("Reliability", "CA2000", Justification = "Returned, or disposed on failure.")]
-    public static async Task<Cluster> StartAsync(BrokerLaunch launch, int brokers, string directory, Journal journal)
+    public static async Task<Cluster> StartAsync(
+        BrokerLaunch launch, int brokers, string directory, Journal journal, bool withSmallDisk = false)
     {
         var cluster = new Cluster(launch, directory, journal);
         try
         {
-            await cluster.StartAsync(brokers);
+            await cluster.StartAsync(brokers, withSmallDisk);
             return cluster;
         }
         catch
@@ -132,7 +134,7 @@ internal sealed class Cluster : IAsyncDisposable
             await Network.DisposeAsync();
     }
 
-    private async Task StartAsync(int brokers)
+    private async Task StartAsync(int brokers, bool withSmallDisk)
     {
         Network = await Network.CreateAsync(brokers);
         for (int id = 1; id <= brokers; id++)
@@ -142,7 +144,8 @@ internal sealed class Cluster : IAsyncDisposable
             _brokers.Add(broker);
         }
 
-        Disk = await SmallDisk.MountAsync(_brokers[^1].LogDirectory);
+        if (withSmallDisk)
+            Disk = await SmallDisk.MountAsync(_brokers[^1].LogDirectory);
         if (_launch.NeedsDatabase && brokers > 1)
             Database = await Database.CreateAsync();
 

@@ -3,7 +3,8 @@ namespace Arus.Chaos;
 /// <summary>All kinds of faults. Each leaves the cluster whole: what it ended runs again, what it cut is joined.</summary>
 internal static class Faults
 {
-    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(15);
+    /// <summary>A graceful stop is promised to end in 10 s.</summary>
+    public static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(15);
 
     public static IReadOnlyList<Fault> All { get; } =
     [
