@@ -1,4 +1,5 @@
 using Arus.Grains;
+using Arus.Hosting.Database;
 using Arus.Kafka;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -60,7 +61,7 @@ public sealed partial class ArusBroker : IHostedLifecycleService
     async Task IHostedLifecycleService.StartedAsync(CancellationToken cancellationToken)
     {
         ClusterDescription cluster = await _grains.GetGrain<IClusterGrain>(0).DescribeAsync();
-        _data.CheckCluster(cluster.ClusterId);
+        _data.CheckCluster(cluster.ClusterId, ClusterDatabase.IsUsedBy(Config));
         _clusterId = cluster.ClusterId;
         _ready = true;
         LogReady(BrokerId, cluster.ClusterId, string.Join(", ", KafkaAddresses));

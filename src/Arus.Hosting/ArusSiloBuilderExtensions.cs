@@ -1,11 +1,13 @@
-using System.Net;
 using Arus.Grains;
+using Arus.Hosting.Clustering;
+using Arus.Hosting.Database;
 using Arus.Kafka;
 using Arus.Storage;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Orleans.Configuration;
 using Orleans.Hosting;
+using Orleans.Runtime;
 using Orleans.Storage;
 
 namespace Arus.Hosting;
@@ -13,8 +15,6 @@ namespace Arus.Hosting;
 /// <summary>Puts an Arus broker into an Orleans silo.</summary>
 public static class ArusSiloBuilderExtensions
 {
-    private static readonly TimeSpan MembershipRefreshPeriod = TimeSpan.FromSeconds(2);
-
     /// <summary>
     /// Makes the silo a broker beside whatever else it hosts, configured by the section <see cref="ArusOptions.Section"/> of the
     /// application's configuration and then by <paramref name="configure"/>.
@@ -31,10 +31,11 @@ public static class ArusSiloBuilderExtensions
     /// <summary>Makes the silo a broker beside whatever else it hosts.</summary>
     /// <remarks>
     /// Clustering is the application's, as are the <c>orleans.*</c> keys, unless <see cref="UseArusClustering"/> applies them. The silo
-    /// gets the name of its broker. The cluster's metadata goes to the grain storage named <see cref="StorageNames.Metadata"/>: an
-    /// application that has one of its own registers it before this call, otherwise it is files in <c>arus.metadata.dir</c>. Kafka clients
-    /// are served by a Kestrel server of the listeners' own, so the application need not be a web application, and if it is, its endpoints
-    /// stay as they are. <see cref="ArusBroker"/> tells from the application's services whether the broker is ready, and where.
+    /// gets the name of its broker. The cluster's metadata goes to the database (<c>arus.database</c>). Without one it goes to the grain
+    /// storage named <see cref="StorageNames.Metadata"/>: an application that has one of its own registers it before this call, otherwise
+    /// it is files in <c>log.dir</c>. Kafka clients are served by a Kestrel server of the listeners' own, so the application need not be a
+    /// web application, and if it is, its endpoints stay as they are. <see cref="ArusBroker"/> tells from the application's services
+    /// whether the broker is ready, and where. Where Orleans finds that its silo must not go on, the process ends at once.
     /// </remarks>
     /// <exception cref="StartRefusedException">
     /// The configuration is wrong, or, when the host starts, its directory cannot be used; the message says why.
@@ -43,14 +44,14 @@ public static class ArusSiloBuilderExtensions
     {
         IServiceCollection services = silo.Services;
         string logDirectory = config.GetString(BrokerConfigs.LogDir)!;
-        services.AddSingleton(_ => DataDirectory.Open(logDirectory, config.GetInt(BrokerConfigs.BrokerId)));
+        bool usesDatabase = ClusterDatabase.IsUsedBy(config);
+        services.AddSingleton(_ => DataDirectory.Open(logDirectory, config.GetInt(BrokerConfigs.BrokerId), usesDatabase));
         services.AddSingleton(provider => LogProviders.Create(config, provider));
-        if (!services.Any(service => service.ServiceType == typeof(IGrainStorage) && Equals(service.ServiceKey, StorageNames.Metadata)))
-        {
-            silo.AddFileGrainStorage(
-                StorageNames.Metadata,
-                storage => storage.Directory = config.GetString(BrokerConfigs.MetadataDir) ?? DataDirectory.MetadataOf(logDirectory));
-        }
+        services.AddSingleton<IFatalErrorHandler, FatalErrorExit>();
+        if (usesDatabase)
+            ClusterDatabase.AddStores(silo, config);
+        else if (!services.Any(service => service.ServiceType == typeof(IGrainStorage) && service.ServiceKey is StorageNames.Metadata))
+            silo.AddFileGrainStorage(StorageNames.Metadata, storage => storage.Directory = DataDirectory.MetadataOf(logDirectory));
 
         silo.AddArusBroker(
             config, config.GetString(BrokerConfigs.LogType) == BrokerConfigs.LogTypeFile ? DataDirectory.TopicsOf(logDirectory) : null);
@@ -68,38 +69,32 @@ public static class ArusSiloBuilderExtensions
     }
 
     /// <summary>
-    /// Applies the <c>orleans.*</c> keys: cluster and service id, ports, the primary silo of processes on one machine, failure detection,
-    /// response timeout and the age at which idle grains are put away.
+    /// Applies the <c>orleans.*</c> keys: cluster and service id, addresses, failure detection, response timeout and the age at which idle
+    /// grains are put away. With a database (<c>arus.database</c>) the silo is one of its cluster; without one it is a cluster of its own.
     /// </summary>
-    /// <exception cref="StartRefusedException"><c>orleans.primary.endpoint</c> names no IP address.</exception>
+    /// <exception cref="StartRefusedException">A host of the configuration has no address.</exception>
     public static ISiloBuilder UseArusClustering(this ISiloBuilder silo, BrokerConfig config)
     {
-        silo.UseLocalhostClustering(
-            config.GetInt(BrokerConfigs.OrleansSiloPort),
-            config.GetInt(BrokerConfigs.OrleansGatewayPort),
-            config.GetString(BrokerConfigs.OrleansPrimaryEndpoint) is { } primary
-                ? ParseEndpoint(BrokerConfigs.OrleansPrimaryEndpoint, primary)
-                : null,
-            config.GetString(BrokerConfigs.OrleansServiceId)!,
-            config.GetString(BrokerConfigs.OrleansClusterId)!);
-        silo.Configure<ClusterMembershipOptions>(options =>
-        {
-            options.ProbeTimeout = config.GetMilliseconds(BrokerConfigs.OrleansProbeTimeoutMs);
-            options.NumMissedProbesLimit = config.GetInt(BrokerConfigs.OrleansMissedProbesLimit);
-            options.TableRefreshTimeout = MembershipRefreshPeriod;
-        });
+        silo.Configure<ClusterOptions>(options => (options.ClusterId, options.ServiceId) =
+            (config.GetString(BrokerConfigs.OrleansClusterId)!, config.GetString(BrokerConfigs.OrleansServiceId)!));
+        silo.Configure<EndpointOptions>(options => SiloEndpoints.Configure(options, config));
         silo.Configure<SiloMessagingOptions>(
             options => options.ResponseTimeout = config.GetMilliseconds(BrokerConfigs.OrleansResponseTimeoutMs));
         silo.Configure<GrainCollectionOptions>(
             options => options.CollectionAge = config.GetMilliseconds(BrokerConfigs.OrleansCollectionAgeMs));
+        silo.Configure<ClusterMembershipOptions>(options => FailureDetection.Configure(options, config));
+        if (!ClusterDatabase.IsUsedBy(config))
+            return silo.UseDevelopmentClustering(primarySiloEndpoint: null);
+
+        ClusterDatabase.AddMembership(silo, config);
+
+        // After the death of a silo the default directory deactivates grains of others whose entries it held; the distributed one rebuilds
+        // its ranges from the silos that live. It keeps registrations in the dead silo's ranges waiting, half a minute by default, lest
+        // two activations of a grain exist: ours may, since every durable write is fenced.
+#pragma warning disable ORLEANSEXP003
+        silo.AddDistributedGrainDirectory();
+#pragma warning restore ORLEANSEXP003
+        silo.Configure<GrainDirectoryOptions>(options => options.RangeLeaseDuration = TimeSpan.Zero);
         return silo;
     }
-
-    /// <summary>Reads an address whose host is an IP address or <c>localhost</c>.</summary>
-    /// <exception cref="StartRefusedException">It is neither; the message names <paramref name="key"/>.</exception>
-    internal static IPEndPoint ParseEndpoint(string key, string text) =>
-        Endpoints.TryParseHostPort(text, out HostPort address)
-        && IPAddress.TryParse(address.Host == "localhost" ? "127.0.0.1" : address.Host, out IPAddress? host)
-            ? new IPEndPoint(host, address.Port)
-            : throw new StartRefusedException($"{key}={text}: the host must be an IP address or localhost.");
 }

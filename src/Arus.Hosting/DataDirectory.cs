@@ -14,6 +14,9 @@ internal sealed class DataDirectory(string fullPath, FileStream lockFile, int br
     private const string LockFile = ".lock";
     private const string ClusterIdKey = "cluster.id";
     private const string BrokerIdKey = "broker.id";
+    private const string MetadataKey = "metadata";
+    private const string InDatabase = "database";
+    private const string InFiles = "files";
 
     private string? _clusterId = clusterId;
 
@@ -24,12 +27,15 @@ internal sealed class DataDirectory(string fullPath, FileStream lockFile, int br
 
     public static string TopicsOf(string path) => Path.Combine(path, "topics");
 
-    /// <summary>Where the cluster's metadata lies unless it is configured to lie elsewhere.</summary>
+    /// <summary>Where the metadata of a broker without a database lies.</summary>
     public static string MetadataOf(string path) => Path.Combine(path, "metadata");
 
-    /// <summary>Creates the directory if there is none, locks it, and checks that it belongs to this broker.</summary>
+    /// <summary>
+    /// Creates the directory if there is none, locks it, and checks that it belongs to this broker, and to one with or without a database
+    /// as this one is: records without their metadata would be no topic's.
+    /// </summary>
     /// <exception cref="StartRefusedException">It cannot be used; the message says why.</exception>
-    public static DataDirectory Open(string path, int brokerId)
+    public static DataDirectory Open(string path, int brokerId, bool usesDatabase = false)
     {
         string full = Path.GetFullPath(path);
         FileStream? lockFile = null;
@@ -45,6 +51,7 @@ internal sealed class DataDirectory(string fullPath, FileStream lockFile, int br
                     $"give this broker its own directory, or start it as broker {owner}.");
             }
 
+            CheckMetadata(full, identity, usesDatabase);
             var directory = new DataDirectory(full, lockFile, brokerId, identity.GetValueOrDefault(ClusterIdKey));
             if (identity.Count == 0)
                 directory.WriteIdentity();
@@ -59,23 +66,45 @@ internal sealed class DataDirectory(string fullPath, FileStream lockFile, int br
     }
 
     /// <summary>Records the cluster's id at the first start, and compares it at every later one.</summary>
+    /// <param name="usesDatabase">Whether the metadata of the cluster is in a database.</param>
     /// <exception cref="StartRefusedException">The records belong to another cluster.</exception>
-    public void CheckCluster(string clusterId)
+    public void CheckCluster(string clusterId, bool usesDatabase = false)
     {
         if (_clusterId is null)
         {
             _clusterId = clusterId;
-            WriteIdentity();
+            WriteIdentity(usesDatabase ? InDatabase : InFiles);
         }
         else if (_clusterId != clusterId)
         {
             throw new StartRefusedException(
                 $"{BrokerConfigs.LogDir}={FullPath} belongs to cluster {_clusterId}, but this is cluster {clusterId}: " +
-                $"{BrokerConfigs.MetadataDir} or {BrokerConfigs.OrleansPrimaryEndpoint} names another cluster's.");
+                $"give this broker its own directory, or its cluster's {BrokerConfigs.Database}.");
         }
     }
 
     public void Dispose() => lockFile.Dispose();
+
+    private static void CheckMetadata(string path, Dictionary<string, string> identity, bool usesDatabase)
+    {
+        // Before there was a choice, metadata was in files.
+        if (!identity.TryGetValue(MetadataKey, out string? place) && identity.ContainsKey(ClusterIdKey))
+            place = InFiles;
+
+        if (place == InDatabase && !usesDatabase)
+        {
+            throw new StartRefusedException(
+                $"{BrokerConfigs.LogDir}={path} belongs to a broker of cluster {identity.GetValueOrDefault(ClusterIdKey)}, " +
+                $"whose metadata is in a database: set {BrokerConfigs.Database} (ARUS_DATABASE), or give this broker its own directory.");
+        }
+
+        if (place == InFiles && usesDatabase)
+        {
+            throw new StartRefusedException(
+                $"{BrokerConfigs.LogDir}={path} belongs to a broker without a database, whose topics are in its metadata directory: " +
+                $"start it without {BrokerConfigs.Database}, or give this broker its own directory.");
+        }
+    }
 
     private static FileStream Lock(string directory)
     {
@@ -95,10 +124,11 @@ internal sealed class DataDirectory(string fullPath, FileStream lockFile, int br
             .Where(line => line.Length > 0 && line[0] != '#' && line.Contains('='))
             .ToDictionary(line => line[..line.IndexOf('=')].Trim(), line => line[(line.IndexOf('=') + 1)..].Trim());
 
-    private void WriteIdentity()
+    private void WriteIdentity(string? metadata = null)
     {
         string cluster = _clusterId is null ? "" : $"{ClusterIdKey}={_clusterId}\n";
-        string text = string.Create(CultureInfo.InvariantCulture, $"version=1\n{BrokerIdKey}={brokerId}\n{cluster}");
+        string place = metadata is null ? "" : $"{MetadataKey}={metadata}\n";
+        string text = string.Create(CultureInfo.InvariantCulture, $"version=1\n{BrokerIdKey}={brokerId}\n{cluster}{place}");
         PhysicalFileSystem.Instance.ReplaceFile(Path.Combine(FullPath, IdentityFile), Encoding.UTF8.GetBytes(text), durable: true);
     }
 }

@@ -22,6 +22,9 @@ internal sealed class BrokerConsole() : ConsoleFormatter(FormatterName)
         // Orleans advises the server's garbage collector; Arus.Server.csproj says why it is not used.
         ("Orleans.Runtime.Silo", 100405),
 
+        // The silo was declared dead: FatalErrorExit says so, in one line.
+        ("Orleans.Runtime.MembershipService.MembershipTableManager", 100627),
+
         // A start that failed: ServerMain prints the reason, in one line.
         ("Microsoft.Extensions.Hosting.Internal.Host", 11),
     ];
@@ -47,6 +50,7 @@ internal sealed class BrokerConsole() : ConsoleFormatter(FormatterName)
 
         // Orleans writes each failed access to a state with its stack under this name; the callers that fail say why, in one line.
         logging.AddFilter(typeof(FileGrainStorage).FullName, LogLevel.None);
+        logging.AddFilter("Orleans.Storage.AdoNetGrainStorage", LogLevel.None);
         logging.AddConsole(options => options.FormatterName = FormatterName);
         logging.AddConsoleFormatter<BrokerConsole, ConsoleFormatterOptions>();
     }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Arus.Hosting;
+using Arus.Hosting.Clustering;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -85,7 +86,7 @@ internal static class ServerHost
         if (Endpoints.TryParseHostPort(endpoint, out HostPort address) && address.Host is "" or "0.0.0.0" or "*")
             kestrel.ListenAnyIP(address.Port);
         else
-            kestrel.Listen(ArusSiloBuilderExtensions.ParseEndpoint(BrokerConfigs.HttpEndpoint, endpoint));
+            kestrel.Listen(SiloEndpoints.Parse(BrokerConfigs.HttpEndpoint, endpoint));
     }
 
     private static string ReadyLine(ArusBroker broker)

@@ -1,4 +1,5 @@
 using System.Collections;
+using System.Data.Common;
 using System.Reflection;
 using Arus.Grains;
 using Arus.Hosting;
@@ -73,6 +74,7 @@ internal static class ServerMain
     {
         null => null,
         StartRefusedException or ArusException or CorruptGrainStateException => exception.Message,
+        DbException => $"the database failed: {exception.GetBaseException().Message.ReplaceLineEndings(" ")}",
         ArgumentException { Source: "Arus.Kafka" } => exception.Message,
         IOException { InnerException: Microsoft.AspNetCore.Connections.AddressInUseException } => exception.Message,
         System.Net.Sockets.SocketException { SocketErrorCode: System.Net.Sockets.SocketError.AddressAlreadyInUse } => exception.Message,

@@ -35,6 +35,32 @@ public sealed class DataDirectoryTests : IDisposable
     }
 
     [Fact]
+    public void It_is_of_a_cluster_with_a_database_or_of_a_broker_without()
+    {
+        using (DataDirectory clustered = DataDirectory.Open(_path, 1, usesDatabase: true))
+            clustered.CheckCluster("abc", usesDatabase: true);
+
+        DataDirectory.Open(_path, 1, usesDatabase: true).Dispose();
+        string refusal = Assert.Throws<StartRefusedException>(() => DataDirectory.Open(_path, 1)).Message;
+        Assert.Contains("belongs to a broker of cluster abc, whose metadata is in a database: set arus.database", refusal);
+    }
+
+    [Theory]
+    [InlineData("version=1\nbroker.id=1\ncluster.id=abc\nmetadata=files\n")]
+    [InlineData("version=1\nbroker.id=1\ncluster.id=abc\n")]
+    public void A_broker_without_a_database_keeps_its_directory_to_itself(string identity)
+    {
+        Directory.CreateDirectory(_path);
+        File.WriteAllText(Path.Combine(_path, "meta.properties"), identity);
+        using (DataDirectory own = DataDirectory.Open(_path, 1))
+            own.CheckCluster("abc");
+
+        Assert.Contains(
+            "belongs to a broker without a database",
+            Assert.Throws<StartRefusedException>(() => DataDirectory.Open(_path, 1, usesDatabase: true)).Message);
+    }
+
+    [Fact]
     public void A_path_that_is_no_directory_is_refused_by_name()
     {
         File.WriteAllText(_path, "");

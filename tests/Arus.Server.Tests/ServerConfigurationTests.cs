@@ -66,14 +66,31 @@ public sealed class ServerConfigurationTests : IDisposable
         Assert.Equal(variable, ServerConfiguration.VariableOf(key));
 
     [Fact]
+    public void Keys_of_earlier_versions_are_refused_with_what_to_do_instead()
+    {
+        string file = Write("""{ "arus.metadata.dir": "data/cluster" }""");
+        IReadOnlyList<string> faults = Load([], [("ARUS_ORLEANS_PRIMARY_ENDPOINT", "127.0.0.1:11111")], file).Faults;
+        Assert.Equal(2, faults.Count);
+        Assert.StartsWith("arus.metadata.dir is no configuration key any more: ", faults[0]);
+        Assert.StartsWith("orleans.primary.endpoint is no configuration key any more: ", faults[1]);
+        Assert.All(faults, fault => Assert.Contains("arus.database (ARUS_DATABASE)", fault));
+    }
+
+    [Fact]
+    public void The_password_of_the_database_is_in_no_message()
+    {
+        IReadOnlyList<string> faults = Load([], [("ARUS_DATABASE", " "), ("ARUS_BROKER_ID", "x")], "").Faults;
+        Assert.Contains("arus.database=?: the value is empty; allowed: a text (from environment variable ARUS_DATABASE)", faults);
+        Assert.True(BrokerConfigs.Find(BrokerConfigs.Database)!.IsSensitive);
+    }
+
+    [Fact]
     public void Variables_of_other_programs_are_left_alone() =>
         Assert.Empty(Load([], [("ARUS_CLI_FORMAT", "json"), ("PATH", "/bin")], "").Faults);
 
     [Theory]
     [InlineData("single.json")]
-    [InlineData("cluster-1.json")]
-    [InlineData("cluster-2.json")]
-    [InlineData("cluster-3.json")]
+    [InlineData("cluster.json")]
     public void The_files_that_come_with_it_are_right(string file) =>
         Assert.Empty(Load(["--config", Path.Combine(AppContext.BaseDirectory, "silo-config", file)], [], "").Faults);
 

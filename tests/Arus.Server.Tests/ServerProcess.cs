@@ -84,9 +84,15 @@ internal sealed partial class ServerProcess : IAsyncDisposable
     }
 
     /// <summary>Runs one that is expected to refuse.</summary>
-    public static async Task<(int ExitCode, string Output)> RunAsync(Ports ports, string directory, params string[] flags)
+    public static Task<(int ExitCode, string Output)> RunAsync(Ports ports, string directory, params string[] flags) =>
+        RunAsync(ports, directory, [], flags);
+
+    /// <inheritdoc cref="RunAsync(Ports, string, string[])"/>
+    /// <param name="variables">Of the environment.</param>
+    public static async Task<(int ExitCode, string Output)> RunAsync(
+        Ports ports, string directory, (string Name, string Value)[] variables, params string[] flags)
     {
-        await using var server = new ServerProcess(ports, directory, [], flags);
+        await using var server = new ServerProcess(ports, directory, variables, flags);
         int code = await server.WaitForExitAsync();
         return (code, server.Output);
     }
@@ -122,6 +128,12 @@ internal sealed partial class ServerProcess : IAsyncDisposable
 
     /// <summary>SIGTERM, as a service manager sends it.</summary>
     public void Terminate() => Assert.Equal(0, SendSignal(_process.Id, 15));
+
+    /// <summary>SIGSTOP: the process is there, and does nothing.</summary>
+    public void Pause() => Assert.Equal(0, SendSignal(_process.Id, 19));
+
+    /// <summary>SIGCONT.</summary>
+    public void Resume() => Assert.Equal(0, SendSignal(_process.Id, 18));
 
     public async Task<int> WaitForExitAsync()
     {

@@ -10,10 +10,12 @@ public sealed class ThreeServersTests : IDisposable
 {
     private readonly string _directory = Directory.CreateTempSubdirectory("arus-three-").FullName;
     private readonly ServerProcess.Ports[] _ports = [ServerProcess.Ports.Free(), ServerProcess.Ports.Free(), ServerProcess.Ports.Free()];
+    private string _database = "";
 
-    [Fact]
+    [PostgresFact]
     public async Task Three_processes_are_one_cluster_and_a_killed_one_comes_back_with_its_records()
     {
+        _database = await (await PostgresServer.SharedAsync()).CreateDatabaseAsync();
         await using ServerProcess first = await StartAsync(1);
         await using ServerProcess third = await StartAsync(3);
         IGrainFactory grains = await third.ConnectAsync();
@@ -45,9 +47,7 @@ public sealed class ThreeServersTests : IDisposable
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
     private Task<ServerProcess> StartAsync(int broker) => ServerProcess.StartAsync(
-        _ports[broker - 1], Path.Combine(_directory, $"{broker}"), $"--broker.id={broker}",
-        $"--arus.metadata.dir={Path.Combine(_directory, "metadata")}",
-        $"--orleans.primary.endpoint=127.0.0.1:{_ports[0].Silo}");
+        _ports[broker - 1], Path.Combine(_directory, $"{broker}"), [("ARUS_DATABASE", _database)], $"--broker.id={broker}");
 
     private static Task<T> EventuallyAsync<T>(Func<Task<T>> ask, Func<T, bool> wanted) => Eventually.AsksAsync(
         ask, wanted, e => e is OrleansException or TimeoutException or ArusException, TimeSpan.FromSeconds(60));

@@ -47,14 +47,31 @@ wait_for() { # seconds command...
 kafka_port() { echo $((19092 + $1)); }
 gateway_port() { echo $((13000 + $1)); }
 
-# Broker ID with its own log folder; all brokers share the metadata and the first one's silo is the primary.
+# A PostgreSQL of the script's own with the README's user, password and database; it goes with the script. It refuses to run as root.
+postgres_port=15439
+start_postgres() {
+  local bin as=()
+  bin=$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | sort -V | tail -n 1)
+  bin=$(dirname "${bin:-$(command -v initdb)}")
+  [ "$(id -u)" -eq 0 ] && as=(setpriv --reuid=postgres --regid=postgres --clear-groups)
+  mkdir "$work/postgres"
+  echo secret >"$work/postgres/password"
+  [ "$(id -u)" -eq 0 ] && { chmod a+x "$work"; chown -R postgres "$work/postgres"; }
+  (cd "$work/postgres" && "${as[@]}" "$bin/initdb" -D data -U arus -A scram-sha-256 --pwfile=password -E UTF8 --locale=C --no-sync >/dev/null) || return 1
+  (cd "$work/postgres" && exec "${as[@]}" "$bin/postgres" -D data -p $postgres_port -c listen_addresses=127.0.0.1 \
+    -c unix_socket_directories="$work/postgres" -c fsync=off) >>"$work/postgres.out" 2>&1 &
+  postgres_pid=$!
+  disown
+  wait_for 60 grep -q 'ready to accept connections' "$work/postgres.out" || { tail -n 20 "$work/postgres.out"; return 1; }
+}
+
+# Broker ID with its own log folder. Brokers are one cluster where ARUS_DATABASE is set.
 start_server() { # id [flag...]
   local id=$1
   shift
   "$server_binary" --broker.id="$id" --listeners="PLAINTEXT://127.0.0.1:$(kafka_port "$id")" \
-    --log.dir="$work/log-$id" --arus.metadata.dir="$work/metadata" --arus.http.endpoint="127.0.0.1:$((18080 + id))" \
-    --orleans.silo.port=$((11900 + id)) --orleans.gateway.port="$(gateway_port "$id")" \
-    --orleans.primary.endpoint=127.0.0.1:11901 "$@" >>"$work/server-$id.out" 2>&1 &
+    --log.dir="$work/log-$id" --arus.http.endpoint="127.0.0.1:$((18080 + id))" \
+    --orleans.silo.port=$((11900 + id)) --orleans.gateway.port="$(gateway_port "$id")" "$@" >>"$work/server-$id.out" 2>&1 &
   server_pid[$id]=$!
   disown
   wait_for 30 curl -fs "http://127.0.0.1:$((18080 + id))/health/ready" || {
@@ -77,6 +94,7 @@ on_exit() {
   for id in "${!server_pid[@]}"; do
     kill -KILL "${server_pid[$id]}" 2>/dev/null
   done
+  [ -z "${postgres_pid:-}" ] || { kill -INT "$postgres_pid" && wait_for 30 process_is_gone "$postgres_pid"; }
   rm -rf "$work"
 }
 trap on_exit EXIT

@@ -1,20 +1,38 @@
 #!/usr/bin/env bash
-# Three server processes are one cluster: topics, producing and consuming work through any of them.
+# The README's cluster: three server processes and a PostgreSQL. Topics, producing and consuming work through any of them, whichever died.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
+cd "$root" || exit 1
 
+check "a PostgreSQL starts" start_postgres
+[ "$failed" -eq 0 ] || finish
+
+# The README's own words but for the port of the database and the folder of the records.
+awk '$0 == "## A cluster" { found = 1; next } found && /^```bash/ { inside = 1; next } inside && /^```/ { exit } inside { print }' README.md |
+  sed -e "s#Host=127.0.0.1#Host=127.0.0.1;Port=$postgres_port#" -e "s#data/broker#$work/broker#" >"$work/cluster"
+check "the README says how to start a cluster" grep -q ARUS_DATABASE "$work/cluster"
+setsid bash "$work/cluster" >"$work/servers.out" 2>&1 &
+servers=$!
+trap 'kill -KILL -- -$servers 2>/dev/null; on_exit' EXIT
+
+ready() { curl -fs "http://127.0.0.1:$((8079 + $1))/health/ready"; }
+gateway() { echo "127.0.0.1:$((29999 + $1))"; }
 for id in 1 2 3; do
-  start_server "$id"
+  check "server $id gets ready" wait_for 120 ready "$id"
 done
+[ "$failed" -eq 0 ] || { cat "$work/servers.out"; finish; }
+
 via() { # id command...
   local id=$1
   shift
-  ARUS_CLI_GATEWAY=127.0.0.1:$(gateway_port "$id") arus "$@"
+  ARUS_CLI_GATEWAY=$(gateway "$id") arus "$@"
 }
 
-sees_three() { [ "$(via "$1" cluster --json | grep -o '"brokerId"' | wc -l)" -eq 3 ]; }
+sees() { # brokers id
+  [ "$(via "$2" cluster --json | grep -o '"brokerId"' | wc -l)" -eq "$1" ]
+}
 for id in 1 2 3; do
-  check "a client of server $id sees three brokers" wait_for 20 sees_three "$id"
+  check "a client of server $id sees three brokers" wait_for 20 sees 3 "$id"
 done
 
 for id in 1 2 3; do
@@ -35,4 +53,12 @@ for topic in 1 2 3; do
     check "records of topic-$topic come out through server $id" comes_out "$topic" "$id"
   done
 done
+
+# The first is like any other; a client that knows several gateways finds the cluster.
+pid_of() { pgrep -g "$servers" -f "Arus.Server.* --broker.id=$1 " | while read -r pid; do [ "$(cat "/proc/$pid/comm")" = Arus.Server ] && echo "$pid"; done; }
+kill -KILL $(pid_of 1)
+check "the other two see that the first is gone" wait_for 30 sees 2 2
+several() { ARUS_CLI_GATEWAY="$(gateway 1),$(gateway 3)" arus cluster --json | grep -q '"brokerId":2'; }
+check "a client with several gateways finds the cluster" wait_for 30 several
+check "the cluster takes topics without the first" via 3 topic create topic-4 --partitions 4
 finish

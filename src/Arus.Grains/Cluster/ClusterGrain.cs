@@ -1,11 +1,11 @@
-using System.Buffers.Text;
 using Orleans.Runtime;
 
 namespace Arus.Grains;
 
 /// <inheritdoc cref="IClusterGrain"/>
 internal sealed class ClusterGrain(
-    [PersistentState("cluster", StorageNames.Metadata)] IPersistentState<ClusterState> state, BrokerMembership membership)
+    [PersistentState("cluster", StorageNames.Metadata)] IPersistentState<ClusterState> state, BrokerMembership membership,
+    ClusterIdentity identity)
     : Grain, IClusterGrain
 {
     private ClusterDescription? _description;
@@ -27,7 +27,7 @@ internal sealed class ClusterGrain(
             ClusterState before = state.State;
             state.State = new ClusterState
             {
-                ClusterId = before.ClusterId.Length > 0 ? before.ClusterId : NewClusterId(),
+                ClusterId = before.ClusterId.Length > 0 ? before.ClusterId : identity.ClusterId ?? ClusterIdentity.NewId(),
                 Brokers =
                 [
                     .. before.Brokers.Where(broker => broker.BrokerId != registration.BrokerId).Append(registration)
@@ -67,9 +67,6 @@ internal sealed class ClusterGrain(
 
     private static bool Same(BrokerRegistration a, BrokerRegistration b) =>
         a.SiloName == b.SiloName && a.Rack == b.Rack && a.Endpoints.AsSpan().SequenceEqual(b.Endpoints);
-
-    /// <summary>22 characters: 16 random bytes in URL-safe base64, as Kafka writes cluster ids.</summary>
-    private static string NewClusterId() => Base64Url.EncodeToString(Guid.NewGuid().ToByteArray());
 }
 
 /// <summary>What is durable of the cluster.</summary>

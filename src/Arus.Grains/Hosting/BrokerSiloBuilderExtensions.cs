@@ -21,6 +21,7 @@ public static class BrokerSiloBuilderExtensions
         var broker = new LocalBroker(config);
         builder.Services.AddSingleton(broker);
         builder.Services.TryAddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton<ClusterIdentity>();
         builder.Services.AddSingleton<BrokerMembership>();
         builder.Services.AddSingleton<BrokerMetrics>();
         builder.Services.AddSingleton<LocalPartitions>();

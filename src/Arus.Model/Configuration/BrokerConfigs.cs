@@ -85,7 +85,6 @@ public static class BrokerConfigs
     public const string Database = "arus.database";
     public const string DatabaseCreateSchema = "arus.database.create.schema";
     public const string DatabaseStartTimeoutMs = "arus.database.start.timeout.ms";
-    public const string MetadataDir = "arus.metadata.dir";
     public const string AdvertisedSingleAddress = "arus.advertised.single.address";
     public const string ConnectionMaxInFlightRequests = "arus.connection.max.in.flight.requests";
     public const string ConnectionMaxInFlightBytes = "arus.connection.max.in.flight.bytes";
@@ -107,14 +106,26 @@ public static class BrokerConfigs
     public const string OrleansServiceId = "orleans.service.id";
     public const string OrleansSiloPort = "orleans.silo.port";
     public const string OrleansGatewayPort = "orleans.gateway.port";
-    public const string OrleansPrimaryEndpoint = "orleans.primary.endpoint";
+    public const string OrleansAdvertisedHost = "orleans.advertised.host";
+    public const string OrleansListenHost = "orleans.listen.host";
     public const string OrleansProbeTimeoutMs = "orleans.probe.timeout.ms";
     public const string OrleansMissedProbesLimit = "orleans.missed.probes.limit";
     public const string OrleansResponseTimeoutMs = "orleans.response.timeout.ms";
     public const string OrleansCollectionAgeMs = "orleans.collection.age.ms";
 
+    private const string SharedDirectory =
+        "brokers that are one cluster have a database in common: remove the key, and give each of them arus.database (ARUS_DATABASE); "
+        + "a single broker needs neither";
+
     /// <summary>Kafka's two names for one thing; where both are set, the second counts.</summary>
     internal static readonly (string Name, string Alias)[] Aliases = [(BrokerId, NodeId), (LogDir, LogDirs)];
+
+    /// <summary>Keys of earlier versions, and what to do instead.</summary>
+    public static IReadOnlyDictionary<string, string> Removed { get; } = new Dictionary<string, string>
+    {
+        ["arus.metadata.dir"] = SharedDirectory,
+        ["orleans.primary.endpoint"] = SharedDirectory,
+    };
 
     /// <summary>Of Kafka's keys for one listener.</summary>
     public const string ListenerPrefix = "listener.name.";
@@ -185,6 +196,9 @@ public static class BrokerConfigs
 
     private static string Unknown(string name)
     {
+        if (Removed.TryGetValue(name, out string? instead))
+            return $"{name} is no configuration key any more: {instead}";
+
         ConfigDefinition? near = All.MinBy(definition => Distance(definition.Name, name));
         string hint = near is not null && Distance(near.Name, name) <= 3 ? $"; did you mean {near.Name}?" : "";
         return $"{name} is not a configuration key{hint}";

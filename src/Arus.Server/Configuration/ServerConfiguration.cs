@@ -154,8 +154,8 @@ public sealed class ServerConfiguration
 
     private void ReadEnvironment(IDictionary environment)
     {
-        Dictionary<string, string> keys = BrokerConfigs.All.ToDictionary(
-            definition => VariableOf(definition.Name), definition => definition.Name);
+        Dictionary<string, string> keys = BrokerConfigs.All.Select(definition => definition.Name).Concat(BrokerConfigs.Removed.Keys)
+            .ToDictionary(VariableOf);
         foreach (DictionaryEntry variable in environment)
         {
             string name = (string)variable.Key;

@@ -161,9 +161,11 @@ public sealed class DatabaseGrainStorageTests
             NpgsqlDataSource source = DatabaseSource.Create(await server.CreateDatabaseAsync(), "test");
             await DatabaseSchema.CreateAsync(source, TestTimeout.Token);
             ServiceProvider services = new ServiceCollection().AddSerializer().BuildServiceProvider();
+            var options = new AdoNetGrainStorageOptions();
+            ClusterDatabase.Configure(options, source);
             var provider = new AdoNetGrainStorage(
                 services.GetRequiredService<IActivatorProvider>(), NullLogger<AdoNetGrainStorage>.Instance,
-                Options.Create(ClusterDatabase.StorageOptions(source)), Options.Create(new ClusterOptions { ServiceId = "arus" }), "arus");
+                Options.Create(options), Options.Create(new ClusterOptions { ServiceId = "arus" }), "arus");
             var lifecycle = new Lifecycle();
             provider.Participate(lifecycle);
             await lifecycle.Observer!.OnStart(TestTimeout.Token);
