@@ -38,6 +38,18 @@ internal sealed class CallAnswers(ReplicationContext context)
             Answer(call);
     }
 
+    /// <summary>The log is being fenced: what has not been acknowledged to an older leader never will be.</summary>
+    public void Retract(Replica replica)
+    {
+        if (replica.LastPush is not { } push)
+            return;
+
+        replica.LastPush = null;
+        push.Call.Retract(push.Index);
+        push.Call.From.MovedEnds.RemoveAll(moved =>
+            moved.TopicId == replica.Id.TopicId && moved.PartitionIndex == replica.Id.Partition);
+    }
+
     private static long NextMs(Queue<PendingCall> calls)
     {
         while (calls.TryPeek(out PendingCall? call))

@@ -7,9 +7,10 @@ namespace Arus.Coordination.Replication;
 /// Sees that every partition has a leader: the first live member of the isr, else of the elr, proposes itself, each further one later.
 /// The order is: refuse older leaders, let the old leader's lease run out, win the swap, make the fence durable, read the end, serve.
 /// </summary>
-internal sealed class Elections(ReplicationContext context, SwapKeeper swaps, LeaderRole leaders)
+internal sealed class Elections(ReplicationContext context, SwapKeeper swaps, LeaderRole leaders, CallAnswers answers)
 {
     private const int StaleCheckMs = 1_000;
+    private const int StaleReportMs = 10_000;
     private const int OpeningPatienceMs = 1_000;
 
     private readonly List<int> _order = [];
@@ -76,6 +77,7 @@ internal sealed class Elections(ReplicationContext context, SwapKeeper swaps, Le
                 replica.Operation = LogOperation.PrepareToLead;
                 replica.PreparedEpoch = state.LeaderEpoch;
                 replica.SessionEpoch = -1;
+                answers.Retract(replica);
                 context.Emit(new ReplicationEffect.Prepare(replica.Id, state.LeaderEpoch, -1, -1, false));
             }
 
@@ -106,18 +108,14 @@ internal sealed class Elections(ReplicationContext context, SwapKeeper swaps, Le
             return;
         }
 
-        // A newer leader than the state tells of has fenced this log: the state will be learnt.
-        if (replica.Log is { } log && (log.FencedEpoch > state.LeaderEpoch || replica.PreparingOffer is not null))
-        {
-            context.Timers.Arm(replica, context.NowMs + StaleCheckMs);
+        if (IsStateStale(replica))
             return;
-        }
 
         // Leaders below are refused before the lease runs out and before the end is read.
         if (turn == 0 && !state.IsShared)
             replica.CandidateEpoch = state.LeaderEpoch + 1;
 
-        long dueMs = Math.Max(replica.LeaderlessSinceMs + ((long)turn * context.Options.ElectionStaggerMs), LeaseEndMs(replica));
+        long dueMs = Math.Max(replica.LeaderlessSinceMs, LeaseEndMs(replica)) + ((long)turn * context.Options.ElectionStaggerMs);
         if (context.NowMs < dueMs)
         {
             context.Timers.Arm(replica, dueMs);
@@ -130,6 +128,27 @@ internal sealed class Elections(ReplicationContext context, SwapKeeper swaps, Le
             : state.WithIsr(isr, replica.EffectiveMin);
         Debug.Assert(state.IsShared || !proposed.Isr.IsEmpty, "The isr is never emptied.");
         swaps.Propose(replica, proposed with { Leader = context.Self, LeaderEpoch = state.LeaderEpoch + 1 });
+    }
+
+    /// <summary>
+    /// A newer leader than the state tells of has fenced this log: the state will be learnt. If it never is, the database has lost it, and
+    /// who would be elected by what is left could be given an epoch that another had.
+    /// </summary>
+    private bool IsStateStale(Replica replica)
+    {
+        if (replica.Log is not { } log || (log.FencedEpoch <= replica.State.LeaderEpoch && replica.PreparingOffer is null))
+            return false;
+
+        bool isLost = context.NowMs >= replica.LeaderlessSinceMs + StaleReportMs;
+        if (isLost && !replica.IsStaleReported)
+        {
+            replica.IsStaleReported = true;
+            context.Report(replica, $"its log here has followed epoch {log.FencedEpoch}, the database knows of none after "
+                + $"{replica.State.LeaderEpoch}: it has lost changes, and no leader is elected; see `arus cluster restore-metadata`");
+        }
+
+        context.Timers.Arm(replica, context.NowMs + StaleCheckMs);
+        return true;
     }
 
     /// <summary>Until when this broker has promised the old leader not to take over.</summary>

@@ -77,11 +77,17 @@ internal sealed class FollowerPushes(ReplicationContext context, CallAnswers ans
     {
         ErrorCode error = Check(replica, pushed);
         if (error != ErrorCode.None)
+        {
             call.Complete(index, error, -1);
-        else if (pushed.SegmentCount > 0)
+            return;
+        }
+
+        var push = new PendingAppend(call, index, pushed);
+        replica.LastPush = push;
+        if (pushed.SegmentCount > 0)
         {
             replica.Operation = LogOperation.Append;
-            replica.Append = new PendingAppend(call, index, pushed);
+            replica.Append = push;
             context.Emit(new ReplicationEffect.AppendPushed(replica.Id, call.Call, index));
         }
         else

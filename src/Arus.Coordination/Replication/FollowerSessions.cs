@@ -146,6 +146,7 @@ internal sealed class FollowerSessions(ReplicationContext context, CallAnswers a
         else
         {
             replica.SessionEpoch = -1;
+            answers.Retract(replica);
             replica.Operation = LogOperation.PrepareSession;
             replica.PreparingOffer = offer;
             context.Emit(new ReplicationEffect.Prepare(replica.Id, request.LeaderEpoch, cut.TruncateTo, cut.RestartAt, cut.RenewLogId));

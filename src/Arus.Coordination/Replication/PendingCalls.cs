@@ -64,6 +64,13 @@ internal sealed class PushCall(long call, Peer from, long senderLife, int count,
         }
     }
 
+    /// <summary>Takes an acknowledgement back that has not gone out yet.</summary>
+    public void Retract(int index)
+    {
+        if (!IsAnswered && _isDone[index])
+            Results[index] = new ReplicaPushResponse.PushResult { ErrorCode = ErrorCode.FencedLeaderEpoch, LogEndOffset = -1 };
+    }
+
     public void Complete(int index, ErrorCode error, long endOffset)
     {
         if (IsAnswered)

@@ -74,6 +74,9 @@ internal sealed class Replica(PartitionState state) : ITimed
     /// <summary>Since when nobody leads; -1 for somebody does.</summary>
     public long LeaderlessSinceMs { get; set; } = -1;
 
+    /// <summary>It has been said that the database lost changes of this partition.</summary>
+    public bool IsStaleReported { get; set; }
+
     /// <summary>Leaders below are refused while this broker tries to get elected for this epoch.</summary>
     public int CandidateEpoch { get; set; } = -1;
 
@@ -88,6 +91,9 @@ internal sealed class Replica(PartitionState state) : ITimed
     public SessionOffer? PreparingOffer { get; set; }
 
     public PendingAppend? Append { get; set; }
+
+    /// <summary>The last push that was taken: its call may not have been answered yet.</summary>
+    public PendingAppend? LastPush { get; set; }
 
     // Changes of the state.
     public SwapProgress Swap { get; } = new();

@@ -34,8 +34,8 @@ public sealed class ReplicationMachine
         var isrs = new IsrKeeper(_context, _swaps);
         _progress = new FollowerProgress(_context, _scheduler, isrs, _moves);
         _leaders = new LeaderRole(_context, _scheduler, _progress, isrs, _moves);
-        _elections = new Elections(_context, _swaps, _leaders);
         _answers = new CallAnswers(_context);
+        _elections = new Elections(_context, _swaps, _leaders, _answers);
         _sessions = new FollowerSessions(_context, _answers, _leaders);
         _pushes = new FollowerPushes(_context, _answers, _sessions);
         _catalog = new ReplicaCatalog(_context, _leaders);

@@ -41,6 +41,8 @@ internal sealed class TestBroker(TestCluster cluster, int id)
     /// <summary>Until a test lets it go on, nothing that is pushed becomes durable.</summary>
     public bool HoldsAppends { get; set; }
 
+    public PartitionId? SlowPartition { get; set; }
+
     public List<Action> Held { get; } = [];
 
     public long DeadlineMs { get; private set; } = long.MaxValue;
@@ -89,6 +91,7 @@ internal sealed class TestBroker(TestCluster cluster, int id)
         foreach (ReplicationEffect effect in effects)
         {
             Effects.Add(effect);
+            cluster.Trace?.Invoke($"{cluster.NowMs} broker {Id}: {effect}");
             Execute(effect);
         }
     }
@@ -217,7 +220,7 @@ internal sealed class TestBroker(TestCluster cluster, int id)
             Feed(machine => machine.Appended(append.Id, cluster.NowMs));
         }
 
-        if (HoldsAppends)
+        if (HoldsAppends || append.Id == SlowPartition)
             Held.Add(Complete);
         else
             Later(Complete);

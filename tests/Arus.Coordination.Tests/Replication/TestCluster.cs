@@ -34,6 +34,9 @@ internal sealed class TestCluster
 
     public int RecordsInPush { get; set; } = 10;
 
+    /// <summary>Hears of every effect.</summary>
+    public Action<string>? Trace { get; set; }
+
     public TestStore Store { get; } = new();
 
     public TestBroker[] Brokers { get; }
@@ -47,6 +50,7 @@ internal sealed class TestCluster
         PartitionId id = cluster.Create([.. Enumerable.Range(1, replicas)]);
         cluster.StartAll();
         cluster.Until(() => cluster.Store[id].Isr.Length == replicas);
+        cluster.Run(100);
         return (cluster, id);
     }
 
@@ -212,7 +216,14 @@ internal sealed class TestCluster
     {
         long endMs = NowMs + withinMs;
         while (!condition())
-            Assert.True(Step(endMs), $"it did not come true within {withinMs} ms: {string.Join("; ", Store.Rows)}");
+        {
+            long atMs = NowMs;
+            while (NowMs == atMs)
+            {
+                if (!Step(endMs))
+                    Assert.Fail($"it did not come true within {withinMs} ms: {string.Join("; ", Store.Rows.Take(5))}");
+            }
+        }
     }
 
     /// <summary>No high watermark passes what any member of the stored isr has.</summary>
