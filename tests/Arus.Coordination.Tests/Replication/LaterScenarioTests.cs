@@ -106,7 +106,8 @@ public sealed class LaterScenarioTests
     {
         const int Count = 3_000;
         var cluster = new TestCluster(3);
-        PartitionId[] ids = [.. Enumerable.Range(0, Count).Select(i => cluster.Create([(i % 3) + 1, ((i + 1) % 3) + 1, ((i + 2) % 3) + 1], i))];
+        PartitionId[] ids =
+            [.. Enumerable.Range(0, Count).Select(i => cluster.Create([(i % 3) + 1, ((i + 1) % 3) + 1, ((i + 2) % 3) + 1], i))];
         foreach (TestBroker broker in cluster.Brokers)
         {
             broker.Start(2, false);
