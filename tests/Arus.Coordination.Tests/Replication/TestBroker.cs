@@ -9,6 +9,7 @@ internal sealed class TestBroker(TestCluster cluster, int id)
     private readonly Dictionary<(long Call, int Index), TestRecord[]> _pushed = [];
     private readonly Dictionary<long, Action<ReplicaPushResponse?>> _pushAnswers = [];
     private readonly Dictionary<long, Action<ReplicaSessionResponse?>> _sessionAnswers = [];
+    private readonly Dictionary<PartitionId, int> _openings = [];
     private long _lastCall;
 
     public int Id { get; } = id;
@@ -113,19 +114,26 @@ internal sealed class TestBroker(TestCluster cluster, int id)
         Feed(machine => machine.ReceiveSessions(call, from, request, cluster.NowMs));
     }
 
+    /// <summary>The disk has an error: the log is closed, and what was asked of it is never answered.</summary>
+    public void FailLog(PartitionId id)
+    {
+        _openings[id] = _openings.GetValueOrDefault(id) + 1;
+        Feed(machine => machine.LogFailed(id, cluster.NowMs));
+    }
+
     private void Execute(ReplicationEffect effect)
     {
         switch (effect)
         {
             case ReplicationEffect.OpenLog open:
-                Later(() => Open(open.State));
+                OfLog(open.State.Id, () => Open(open.State));
                 break;
             case ReplicationEffect.CloseLog close:
                 if (close.Delete)
                     Logs.Remove(close.Id);
                 break;
             case ReplicationEffect.Prepare prepare:
-                Later(() =>
+                OfLog(prepare.Id, () =>
                 {
                     Logs[prepare.Id].Prepare(prepare.Epoch, prepare.TruncateTo, prepare.RestartAt, prepare.RenewLogId);
                     Feed(machine => machine.Prepared(prepare.Id, cluster.NowMs));
@@ -223,7 +231,7 @@ internal sealed class TestBroker(TestCluster cluster, int id)
         if (HoldsAppends || append.Id == SlowPartition)
             Held.Add(Complete);
         else
-            Later(Complete);
+            OfLog(append.Id, Complete);
     }
 
     private void Swap(ReplicationEffect.Swap swap)
@@ -250,6 +258,17 @@ internal sealed class TestBroker(TestCluster cluster, int id)
         cluster.After(1, () =>
         {
             if (IsUp && Life == life)
+                action();
+        });
+    }
+
+    /// <summary>What a log does in a millisecond, unless it fails before.</summary>
+    private void OfLog(PartitionId id, Action action)
+    {
+        int opening = _openings.GetValueOrDefault(id);
+        Later(() =>
+        {
+            if (_openings.GetValueOrDefault(id) == opening)
                 action();
         });
     }

@@ -42,6 +42,8 @@ internal sealed class TestLog : IReplicaLog
         }
     }
 
+    public IReadOnlyList<TestRecord> Records => _records;
+
     public TestRecord this[long offset] => _records[checked((int)(offset - LogStartOffset))];
 
     public void Append(params IEnumerable<TestRecord> records) => _records.AddRange(records);
