@@ -4,8 +4,8 @@ using Arus.Testing;
 namespace Arus.Coordination.Tests.Replication;
 
 /// <summary>
-/// Random faults against a small cluster. What was committed is in every later leader's log, and when the faults are over all is whole again.
-/// The simulation of the whole product does the same at length; this finds a machine's mistakes in seconds.
+/// Random faults against a small cluster. What was committed is in every later leader's log, and when the faults are over all is whole
+/// again. The simulation of the whole product does the same at length; this finds a machine's mistakes in seconds.
 /// </summary>
 public sealed class RandomFaultTests
 {
