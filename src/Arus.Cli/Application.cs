@@ -77,6 +77,7 @@ internal sealed class Application(IConnector connector, Terminal terminal)
             GroupCommands.Build(this),
             ConfigCommands.Build(this),
             BenchCommands.Build(this),
+            DatabaseCommands.Build(terminal),
         };
         foreach (Option option in GlobalOptions.All)
             root.Options.Add(option);

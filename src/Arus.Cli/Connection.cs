@@ -3,12 +3,11 @@ using Arus.Client;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using Orleans.Configuration;
 using Orleans.Hosting;
 
 namespace Arus.Cli;
 
-/// <param name="Gateways">The native endpoints (<c>orleans.gateway.port</c>) of one or more silos.</param>
+/// <param name="Gateways">The native endpoints (<c>orleans.gateway.port</c>) of one or more silos, by which the others are found.</param>
 /// <param name="Timeout">How long to try to connect.</param>
 internal sealed record ConnectionSettings(IPEndPoint[] Gateways, string ClusterId, string ServiceId, TimeSpan Timeout);
 
@@ -35,9 +34,9 @@ internal sealed class OrleansConnector : IConnector
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
         // What goes wrong is said once, by the command, in words that name the fix.
         builder.Logging.ClearProviders();
-        builder.UseOrleansClient(client => client.UseStaticClustering(settings.Gateways).UseArusTransport());
-        builder.Services.Configure<ClusterOptions>(
-            options => (options.ClusterId, options.ServiceId) = (settings.ClusterId, settings.ServiceId));
+        builder.UseOrleansClient(client => client
+            .UseArusCluster(settings.Gateways.Select(gateway => gateway.ToString()), settings.ClusterId, settings.ServiceId)
+            .UseArusTransport());
         builder.Services.AddSingleton<IHostLifetime, NoSignals>();
         builder.Services.AddArusClient(options => options.ClientId = "arus-cli");
         IHost host = builder.Build();

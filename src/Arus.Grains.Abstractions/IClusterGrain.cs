@@ -14,6 +14,13 @@ public interface IClusterGrain : IGrainWithIntegerKey
     /// <summary>The cluster id and the registered brokers whose silos are alive now.</summary>
     [Alias("Describe"), AlwaysInterleave]
     Task<ClusterDescription> DescribeAsync();
+
+    /// <summary>
+    /// Where native clients reach the silos that are alive now, as <c>address:port</c>: by these a client that was told one of them finds
+    /// the others.
+    /// </summary>
+    [Alias("GetGateways"), AlwaysInterleave]
+    Task<string[]> GetGatewaysAsync();
 }
 
 /// <param name="BrokerId">1 or higher; some clients take 0 for "none".</param>

@@ -9,7 +9,7 @@ int gatewayPort = args.Length > 0 ? int.Parse(args[0]) : 30_000;
 
 // sample: connect
 HostApplicationBuilder builder = Host.CreateApplicationBuilder();
-builder.UseOrleansClient(orleans => orleans.UseLocalhostClustering(gatewayPort, serviceId: "arus", clusterId: "arus").UseArusTransport());
+builder.UseOrleansClient(orleans => orleans.UseArusCluster([$"localhost:{gatewayPort}"]).UseArusTransport());
 builder.Services.AddArusClient();
 using IHost host = builder.Build();
 await host.StartAsync();

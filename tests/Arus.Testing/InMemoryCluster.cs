@@ -47,6 +47,8 @@ public sealed class InMemoryCluster
             new BrokerRegistration(2, "broker-2", [new BrokerEndpoint("PLAINTEXT", "two.example", 9092)], null),
         ]);
 
+    public string[] Gateways { get; set; } = [];
+
     public int ProducerBlocks { get; private set; }
 
     public Exception? ProducerIdFailure { get; set; }
@@ -91,6 +93,8 @@ public sealed class InMemoryCluster
         }
 
         public Task<ClusterDescription> DescribeAsync() => Task.FromResult(cluster.Description);
+
+        public Task<string[]> GetGatewaysAsync() => Task.FromResult(cluster.Gateways);
     }
 
     private sealed class FakeProducerIds(InMemoryCluster cluster) : IProducerIdGrain

@@ -57,7 +57,8 @@ start_postgres() {
   mkdir "$work/postgres"
   echo secret >"$work/postgres/password"
   [ "$(id -u)" -eq 0 ] && { chmod a+x "$work"; chown -R postgres "$work/postgres"; }
-  (cd "$work/postgres" && "${as[@]}" "$bin/initdb" -D data -U arus -A scram-sha-256 --pwfile=password -E UTF8 --locale=C --no-sync >/dev/null) || return 1
+  (cd "$work/postgres" && "${as[@]}" "$bin/initdb" -D data -U arus -A scram-sha-256 --pwfile=password -E UTF8 --locale=C --no-sync >/dev/null &&
+    echo 'CREATE DATABASE arus' | "${as[@]}" "$bin/postgres" --single -D data postgres >/dev/null) || return 1
   (cd "$work/postgres" && exec "${as[@]}" "$bin/postgres" -D data -p $postgres_port -c listen_addresses=127.0.0.1 \
     -c unix_socket_directories="$work/postgres" -c fsync=off) >>"$work/postgres.out" 2>&1 &
   postgres_pid=$!

@@ -1,3 +1,4 @@
+using System.Net;
 using Orleans.Runtime;
 
 namespace Arus.Grains;
@@ -51,6 +52,13 @@ internal sealed class ClusterGrain(
     }
 
     public Task<ClusterDescription> DescribeAsync() => Task.FromResult(Describe());
+
+    public async Task<string[]> GetGatewaysAsync()
+    {
+        MembershipEntry[] silos = await GrainFactory.GetGrain<IManagementGrain>(0).GetDetailedHosts(onlyActive: true);
+        return [.. silos.Where(silo => silo.ProxyPort > 0)
+            .Select(silo => new IPEndPoint(silo.SiloAddress.Endpoint.Address, silo.ProxyPort).ToString())];
+    }
 
     private ClusterDescription Describe()
     {
