@@ -73,8 +73,9 @@ public sealed record TopicDescription(
 
 /// <param name="Leader">The broker that leads now; -1 while none can.</param>
 /// <param name="LeaderEpoch">-1 when the partition has not been activated since the topic grain was.</param>
+/// <param name="Elr">Brokers out of sync that still have all that was acknowledged, and may lead (KIP-966).</param>
 [GenerateSerializer, Immutable, Alias("arus.PartitionAssignment")]
-public sealed record PartitionAssignment(int Partition, int Leader, int LeaderEpoch, int[] Replicas, int[] Isr);
+public sealed record PartitionAssignment(int Partition, int Leader, int LeaderEpoch, int[] Replicas, int[] Isr, int[]? Elr = null);
 
 /// <param name="Replicas">The brokers that keep it, the preferred leader first.</param>
 /// <param name="Configs">The keys set on the topic.</param>

@@ -73,6 +73,15 @@ internal sealed class MessageManifest : TypeManifestProviderBase
             options.Copiers.Add(codec);
             options.WellKnownTypeAliases.Add($"kafka.{message.Name}", message);
         }
+
+        foreach (Type message in (Type[])[typeof(PartitionStates), typeof(ReplicaSessionRequest), typeof(ReplicaSessionResponse),
+            typeof(ReplicaPushRequest), typeof(ReplicaPushResponse)])
+        {
+            Type codec = typeof(DataMessageCodec<>).MakeGenericType(message);
+            options.Serializers.Add(codec);
+            options.Copiers.Add(codec);
+            options.WellKnownTypeAliases.Add($"arus.{message.Name}", message);
+        }
     }
 }
 

@@ -17,5 +17,5 @@ public static class ArusTelemetry
 
     /// <summary>Every metric of <see cref="Meters"/>.</summary>
     public static IReadOnlyList<MetricDefinition> Metrics { get; } =
-        [.. BrokerMetrics.Definitions, .. KafkaMetrics.Definitions, .. ConsumerLag.Definitions];
+        [.. BrokerMetrics.Definitions, .. ReplicationMetrics.Definitions, .. KafkaMetrics.Definitions, .. ConsumerLag.Definitions];
 }

@@ -20,14 +20,17 @@ public sealed class BrokerCluster : IAsyncDisposable
 {
     private const string FileStorage = "files";
 
+    /// <summary>A broker that is killed finds what it wrote: the machine goes on.</summary>
+    private static readonly Guid Boot = Guid.NewGuid();
+
     private readonly string _directory = Directory.CreateTempSubdirectory("arus-cluster-").FullName;
     private readonly (string Key, string Value)[] _config;
     private readonly InProcessTestCluster _cluster;
     private int? _nextBroker;
 
-    private BrokerCluster(int brokers, (string Key, string Value)[] config)
+    private BrokerCluster(int brokers, (string Key, string Value)[] config, InMemoryPartitionStateStore? states = null)
     {
-        _config = config;
+        (_config, States) = (config, states);
         var builder = new InProcessTestClusterBuilder((short)brokers);
         builder.ConfigureSilo(Configure);
         builder.ConfigureClient(client =>
@@ -43,10 +46,23 @@ public sealed class BrokerCluster : IAsyncDisposable
     /// <summary>Of all brokers: tells of changes of the metadata.</summary>
     internal StorageWatch Storage { get; } = new();
 
+    /// <summary>The database of partition states, where partitions are replicated.</summary>
+    public InMemoryPartitionStateStore? States { get; }
+
     public static async Task<BrokerCluster> StartAsync(int brokers, params (string Key, string Value)[] config)
     {
         var cluster = new BrokerCluster(brokers, config);
         await cluster._cluster.DeployAsync();
+        return cluster;
+    }
+
+    /// <summary>Brokers that replicate what they keep.</summary>
+    public static async Task<BrokerCluster> StartReplicatedAsync(int brokers, params (string Key, string Value)[] config)
+    {
+        var cluster = new BrokerCluster(brokers, config, new InMemoryPartitionStateStore());
+        await cluster._cluster.DeployAsync();
+        await EventuallyAsync(
+            cluster.Grains.GetGrain<IClusterGrain>(0).DescribeAsync, description => description.Brokers.Length == brokers);
         return cluster;
     }
 
@@ -121,7 +137,15 @@ public sealed class BrokerCluster : IAsyncDisposable
         bool usesRows = config.GetString(BrokerConfigs.LogType) == BrokerConfigs.LogTypeStorage;
         silo.Services.AddSingleton<IPartitionLogProvider>(services => usesRows
             ? new RowLogProvider(services.GetRequiredKeyedService<IGrainStorage>(StorageNames.Metadata), new RowLogOptions())
-            : new LogProvider(new LogProviderOptions { Directory = LogDirectory(broker), Flush = FlushPolicy.Os, IoThreads = 1 }));
+            : new LogProvider(new LogProviderOptions
+            {
+                Directory = LogDirectory(broker), Flush = FlushPolicy.Os, IoThreads = 1, BootId = Boot, NewLogId = Guid.NewGuid,
+            }));
+        if (States is not null)
+            silo.Services.AddSingleton<IPartitionStateStore>(States);
+
+        // A fake of the other tests, which is a class of grain to Orleans.
+        silo.Services.PostConfigure<GrainTypeOptions>(types => types.Classes.Remove(typeof(InMemoryPartition)));
         silo.AddArusBroker(config, LogDirectory(broker));
         silo.AddIncomingGrainCallFilter(context =>
         {

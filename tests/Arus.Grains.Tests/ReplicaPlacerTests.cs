@@ -2,7 +2,7 @@ namespace Arus.Grains.Tests;
 
 public sealed class ReplicaPlacerTests
 {
-    private static readonly int[] Brokers = [1, 2, 3];
+    private static readonly LiveBroker[] Brokers = [new(1, null), new(2, null), new(3, null)];
 
     [Fact]
     public void Partitions_are_spread_evenly_from_a_rotating_start()
@@ -15,7 +15,7 @@ public sealed class ReplicaPlacerTests
     public void New_partitions_go_on_where_the_old_ones_ended()
     {
         int[][] before = ReplicaPlacer.Place(Spec(4), 1, 1, Brokers, 1);
-        int[][] added = ReplicaPlacer.PlaceAdded(4, 6, null, Brokers, 1);
+        int[][] added = ReplicaPlacer.PlaceAdded(4, 1, 6, null, Brokers, 1);
         Assert.Equal(ReplicaPlacer.Place(Spec(6), 1, 1, Brokers, 1), before.Concat(added));
     }
 
@@ -37,7 +37,7 @@ public sealed class ReplicaPlacerTests
     {
         const int TooMany = ReplicaPlacer.MaxPartitions + 1;
         Assert.Equal(ErrorCode.PolicyViolation, Refusal(() => ReplicaPlacer.Place(Spec(TooMany), 1, 1, Brokers, 0)).Code);
-        Assert.Equal(ErrorCode.PolicyViolation, Refusal(() => ReplicaPlacer.PlaceAdded(1, TooMany, null, Brokers, 0)).Code);
+        Assert.Equal(ErrorCode.PolicyViolation, Refusal(() => ReplicaPlacer.PlaceAdded(1, 1, TooMany, null, Brokers, 0)).Code);
     }
 
     [Theory]
@@ -88,11 +88,11 @@ public sealed class ReplicaPlacerTests
     [InlineData(4)]
     [InlineData(3)]
     public void A_topic_does_not_shrink(int total) =>
-        Assert.Equal(ErrorCode.InvalidPartitions, Refusal(() => ReplicaPlacer.PlaceAdded(4, total, null, Brokers, 0)).Code);
+        Assert.Equal(ErrorCode.InvalidPartitions, Refusal(() => ReplicaPlacer.PlaceAdded(4, 1, total, null, Brokers, 0)).Code);
 
     [Fact]
     public void Each_added_partition_needs_its_own_assignment() =>
-        Assert.Equal(ErrorCode.InvalidReplicaAssignment, Refusal(() => ReplicaPlacer.PlaceAdded(1, 3, [[1]], Brokers, 0)).Code);
+        Assert.Equal(ErrorCode.InvalidReplicaAssignment, Refusal(() => ReplicaPlacer.PlaceAdded(1, 1, 3, [[1]], Brokers, 0)).Code);
 
     private static TopicSpec Spec(int partitions) => new(partitions, -1, null, [], false);
 

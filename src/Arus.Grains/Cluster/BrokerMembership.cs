@@ -13,6 +13,15 @@ internal sealed class BrokerMembership(IClusterMembershipService membership)
     /// <summary>The ids of the live brokers, ascending.</summary>
     public IReadOnlyList<int> Alive => Current().Ids;
 
+    /// <summary>The live brokers, each with the number of its present life, which grows with every start.</summary>
+    public IReadOnlyDictionary<int, long> Lives => Current().Silos.ToDictionary(silo => silo.Key, silo => (long)silo.Value.Generation);
+
+    /// <summary>Yields when the membership has changed.</summary>
+    public IAsyncEnumerable<ClusterMembershipSnapshot> Updates => membership.MembershipUpdates;
+
+    /// <summary>Reads the membership from where it is durable.</summary>
+    public ValueTask RefreshAsync(CancellationToken cancellationToken) => membership.Refresh(default, cancellationToken);
+
     public bool IsAlive(int brokerId) => Current().Silos.ContainsKey(brokerId);
 
     public bool TryGetSilo(int brokerId, out SiloAddress silo) => Current().Silos.TryGetValue(brokerId, out silo!);

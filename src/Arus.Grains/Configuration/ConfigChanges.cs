@@ -100,6 +100,22 @@ internal static class TopicConfigChanges
                 $"{TopicConfigs.MaxCompactionLagMs}={config.MaxCompactionLagMs}.");
     }
 
+    /// <summary>
+    /// Changes the keys of a topic that exists. Where its records are kept stays as it is, also when all keys are replaced by others.
+    /// </summary>
+    /// <inheritdoc cref="ConfigChanges.Apply"/>
+    public static Dictionary<string, string> Alter(
+        IReadOnlyDictionary<string, string> own, IReadOnlyList<ConfigChange> changes, BrokerConfig broker)
+    {
+        Dictionary<string, string> result = Apply(own, changes, broker);
+        if (own.TryGetValue(TopicConfigs.LogType, out string? logType))
+            result.TryAdd(TopicConfigs.LogType, logType);
+
+        return TopicConfig.Resolve(result, broker).LogType == TopicConfig.Resolve(own, broker).LogType
+            ? result
+            : throw ConfigChanges.Invalid($"{TopicConfigs.LogType} can be set only when the topic is created.");
+    }
+
     /// <summary>Checks the keys of a new topic.</summary>
     /// <exception cref="ArusException"><see cref="ErrorCode.InvalidConfig"/> names the key.</exception>
     public static Dictionary<string, string> Check(IReadOnlyDictionary<string, string> configs, BrokerConfig broker) =>

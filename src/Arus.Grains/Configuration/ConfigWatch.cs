@@ -20,14 +20,17 @@ internal sealed class ConfigWatch : BackgroundService
     private readonly IGrainFactory _grains;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
+    private readonly ReplicationHost? _replicas;
 
     /// <summary>One entry stands for any number of changes.</summary>
     private readonly Channel<bool> _changes = Channel.CreateBounded<bool>(
         new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
 
-    public ConfigWatch(LocalBroker broker, LocalPartitions partitions, IGrainFactory grains, TimeProvider time, ILogger<ConfigWatch> logger)
+    public ConfigWatch(
+        LocalBroker broker, LocalPartitions partitions, IGrainFactory grains, TimeProvider time, ILogger<ConfigWatch> logger,
+        ReplicationHost? replicas = null)
     {
-        (_broker, _partitions, _grains, _time, _logger) = (broker, partitions, grains, time, logger);
+        (_broker, _partitions, _grains, _time, _logger, _replicas) = (broker, partitions, grains, time, logger, replicas);
         broker.Reconfigured += () => _changes.Writer.TryWrite(true);
     }
 
@@ -63,6 +66,7 @@ internal sealed class ConfigWatch : BackgroundService
         var options = new ParallelOptions { MaxDegreeOfParallelism = MaxConcurrentCalls, CancellationToken = stoppingToken };
         await foreach (bool _ in _changes.Reader.ReadAllAsync(stoppingToken))
         {
+            _replicas?.Reconfigure();
             await Parallel.ForEachAsync(_partitions.Claims, options, async (claim, cancellation) =>
             {
                 try

@@ -1,3 +1,6 @@
+using Arus.Coordination.Replication;
+using Arus.Storage;
+using Arus.Storage.Rows;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
@@ -5,6 +8,8 @@ using Microsoft.Extensions.Options;
 using Orleans.Configuration;
 using Orleans.Hosting;
 using Orleans.Runtime;
+using Orleans.Runtime.Hosting;
+using Orleans.Storage;
 
 namespace Arus.Grains;
 
@@ -13,7 +18,8 @@ public static class BrokerSiloBuilderExtensions
 {
     /// <summary>
     /// Adds what the grains of Arus need, and names the silo after its broker. What is left to the host: an
-    /// <see cref="Arus.Storage.IPartitionLogProvider"/>, grain storage named <see cref="StorageNames.Metadata"/>, clustering.
+    /// <see cref="IPartitionLogProvider"/>, grain storage named <see cref="StorageNames.Metadata"/>, clustering. With an
+    /// <see cref="IPartitionStateStore"/>, to be added before, partitions are replicated; without one this is a single node.
     /// </summary>
     /// <param name="logDirectory">Where the logs are, so that records of idle partitions expire as well; null if not in files.</param>
     public static ISiloBuilder AddArusBroker(this ISiloBuilder builder, BrokerConfig config, string? logDirectory = null)
@@ -24,7 +30,14 @@ public static class BrokerSiloBuilderExtensions
         builder.Services.AddSingleton<ClusterIdentity>();
         builder.Services.AddSingleton<BrokerMembership>();
         builder.Services.AddSingleton<BrokerMetrics>();
-        builder.Services.AddSingleton<LocalPartitions>();
+        builder.Services.AddSingleton<TopicLogs>();
+        builder.Services.TryAddKeyedSingleton<IPartitionLogProvider>(
+            BrokerConfigs.LogTypeStorage,
+            (services, _) => new RowLogProvider(
+                services.GetRequiredKeyedService<IGrainStorage>(StorageNames.Metadata),
+                new RowLogOptions { Time = services.GetRequiredService<TimeProvider>() }));
+        builder.Services.AddSingleton(services => new LocalPartitions(
+            services.GetRequiredService<TopicLogs>(), services.GetRequiredService<BrokerMetrics>()));
         builder.Services.AddSingleton<ConsumerLag>();
         builder.Services.AddHostedService(services => services.GetRequiredService<ConsumerLag>());
         builder.Services.AddSingleton<PartitionMaintenance>();
@@ -47,7 +60,37 @@ public static class BrokerSiloBuilderExtensions
         // After whatever else names the silo: the name is how a broker's silo is found.
         builder.Services.PostConfigure<SiloOptions>(options => options.SiloName = broker.SiloName);
         builder.AddPlacementDirector<BrokerPlacement, BrokerPlacementDirector>();
+        if (builder.Services.Any(service => service.ServiceType == typeof(IPartitionStateStore)))
+            return builder.AddReplication(config);
+
         builder.AddPlacementDirector<PartitionPlacement, PartitionPlacementDirector>();
+        builder.Services.PostConfigure<GrainTypeOptions>(options => options.Classes.Remove(typeof(ReplicatedPartitionGrain)));
+        return builder;
+    }
+
+    private static ISiloBuilder AddReplication(this ISiloBuilder builder, BrokerConfig config)
+    {
+        IServiceCollection services = builder.Services;
+        services.AddSingleton(new ReplicationMachine(new ReplicationOptions { BrokerId = config.GetInt(BrokerConfigs.BrokerId) }));
+        services.AddSingleton<PartitionImage>();
+        services.AddSingleton<TopicImage>();
+        services.AddSingleton<ITopicImage>(provider => provider.GetRequiredService<TopicImage>());
+        services.AddSingleton<MachinePump>();
+        services.AddSingleton<StateSwaps>();
+        services.AddSingleton<StatePolling>();
+        services.AddSingleton<BrokerServices>();
+        services.AddSingleton<ReplicaCalls>();
+        services.AddSingleton<ReplicaWork>();
+        services.AddSingleton<ReplicationMetrics>();
+        services.AddSingleton<ReplicationHost>();
+        services.AddSingleton<ILocalReplicas>(provider => provider.GetRequiredService<ReplicationHost>());
+        services.AddSingleton<TopicReplication>();
+        services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>, ReplicationLifecycle>();
+        services.PostConfigure<GrainTypeOptions>(options => options.Classes.Remove(typeof(PartitionGrain)));
+        builder.AddGrainService<BrokerService>();
+        builder.AddGrainDirectory(
+            PartitionDirectory.Name, (provider, _) => ActivatorUtilities.CreateInstance<PartitionDirectory>(provider));
+        builder.AddPlacementDirector<ReplicaPlacement, ReplicaPlacementDirector>();
         return builder;
     }
 }

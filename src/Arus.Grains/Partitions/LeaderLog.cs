@@ -7,8 +7,15 @@ namespace Arus.Grains;
 /// The leader's face of a partition's log: validates requests, calls the log, and maps outcomes to the protocol's error codes. Knows
 /// nothing of grains; thread-safe as the log is.
 /// </summary>
-internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncReplicas, BrokerMetrics metrics)
+/// <param name="leadership">Of a replicated partition; null where there is one copy, which nobody else can lead.</param>
+internal sealed class LeaderLog(
+    IPartitionLog log, int leaderEpoch, int inSyncReplicas, BrokerMetrics metrics, Leadership? leadership = null)
 {
+    public LeaderLog(Leadership leadership, BrokerMetrics metrics)
+        : this(leadership.Log, leadership.Epoch, 0, metrics, leadership)
+    {
+    }
+
     public IPartitionLog Log { get; } = log;
 
     public int LeaderEpoch { get; } = leaderEpoch;
@@ -23,6 +30,9 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
         Debug.Assert(appended.Length == request.Entries.Count, "Each entry has its result.");
         AppendEntryResult[] results = Array.ConvertAll(appended, static one => new AppendEntryResult(
             one.Error, one.BaseOffset, one.LogAppendTimeMs, one.Message, Convert(one.RecordErrors)));
+        if (leadership is not null)
+            await leadership.AcknowledgeAsync(request, results);
+
         metrics.Appended(started, request.Entries, results);
         return new PartitionAppendResult(LeaderEpoch, Log.LogStartOffset, results);
     }
@@ -34,7 +44,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
             return RejectRead(epochError, LeaderEpoch);
 
         if (request.LastFetchedEpoch is { } lastFetched && CheckLastFetched(request.Offset, lastFetched) is { } divergence)
-            return divergence;
+            return GivesVerdicts ? divergence : RejectRead(ErrorCode.NotLeaderOrFollower, LeaderEpoch);
 
         LogReadResult read = await Log.ReadAsync(request.Offset, Math.Max(0, request.MaxBytes), request.MinOneBatch);
         if (request.MaxWaitMs > 0 && read.Error == ErrorCode.None && read.Records.Length == 0 && request.Offset >= read.HighWatermark)
@@ -47,7 +57,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
         }
 
         if (read.Error != ErrorCode.None)
-            return RejectRead(read.Error, LeaderEpoch);
+            return RejectRead(Verdict(read.Error), LeaderEpoch);
 
         if (request.MaxBytes < 0 && request.Offset < read.HighWatermark)
             return RejectRead(ErrorCode.UnknownServerError, LeaderEpoch); // Kafka's code for a negative limit.
@@ -78,7 +88,7 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
         LogReadResult available = await Log.ReadAsync(request.AfterOffset, Math.Max(0, request.MaxBytes), minOneBatch: true);
         return available.Error == ErrorCode.None
             ? Offsets(highWatermark, new RecordBytes(available.Records).SizeInBytes)
-            : RejectWait(available.Error, LeaderEpoch);
+            : RejectWait(Verdict(available.Error), LeaderEpoch);
     }
 
     public async Task<ListOffsetResponse> ListOffsetAsync(ListOffsetRequest request)
@@ -86,17 +96,25 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
         if (CheckEpoch(request.CurrentLeaderEpoch) is var epochError and not ErrorCode.None)
             return new ListOffsetResponse(epochError);
 
+        ListOffsetResponse found = await FindOffsetAsync(request);
+        return !GivesVerdicts ? new ListOffsetResponse(ErrorCode.NotLeaderOrFollower) : found;
+    }
+
+    private async ValueTask<ListOffsetResponse> FindOffsetAsync(ListOffsetRequest request)
+    {
         long start = Log.LogStartOffset;
-        return request.Timestamp switch
-        {
-            ListOffsetRequest.Latest => new ListOffsetResponse(ErrorCode.None, Log.HighWatermark, -1, LeaderEpoch),
-            ListOffsetRequest.Earliest or ListOffsetRequest.EarliestLocal =>
-                new ListOffsetResponse(ErrorCode.None, start, -1, start == Log.LogEndOffset ? LeaderEpoch : Log.EarliestEpoch),
-            ListOffsetRequest.MaxTimestamp => Found(await Log.FindMaxTimestampAsync()),
-            ListOffsetRequest.LatestTiered or ListOffsetRequest.EarliestPendingUpload => new ListOffsetResponse(ErrorCode.None),
-            >= 0 => Found(await Log.FindByTimestampAsync(request.Timestamp)),
-            _ => new ListOffsetResponse(ErrorCode.UnsupportedVersion),
-        };
+        bool isFirst = request.Timestamp is ListOffsetRequest.Earliest or ListOffsetRequest.EarliestLocal;
+        return !isFirst && leadership is { HasCaughtUp: false } ? new ListOffsetResponse(ErrorCode.OffsetNotAvailable)
+            : request.Timestamp switch
+            {
+                ListOffsetRequest.Latest => new ListOffsetResponse(ErrorCode.None, Log.HighWatermark, -1, LeaderEpoch),
+                ListOffsetRequest.Earliest or ListOffsetRequest.EarliestLocal =>
+                    new ListOffsetResponse(ErrorCode.None, start, -1, start == Log.LogEndOffset ? LeaderEpoch : Log.EarliestEpoch),
+                ListOffsetRequest.MaxTimestamp => Found(await Log.FindMaxTimestampAsync()),
+                ListOffsetRequest.LatestTiered or ListOffsetRequest.EarliestPendingUpload => new ListOffsetResponse(ErrorCode.None),
+                >= 0 => Found(await Log.FindByTimestampAsync(request.Timestamp)),
+                _ => new ListOffsetResponse(ErrorCode.UnsupportedVersion),
+            };
     }
 
     public EpochEndResponse GetEpochEnd(int currentLeaderEpoch, int leaderEpoch)
@@ -105,7 +123,9 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
             return new EpochEndResponse(epochError);
 
         LogEpochEnd end = FindEpochEnd(leaderEpoch);
-        return new EpochEndResponse(ErrorCode.None, end.LeaderEpoch, end.EndOffset);
+        return GivesVerdicts
+            ? new EpochEndResponse(ErrorCode.None, end.LeaderEpoch, end.EndOffset)
+            : new EpochEndResponse(ErrorCode.NotLeaderOrFollower);
     }
 
     public async Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset)
@@ -168,12 +188,19 @@ internal sealed class LeaderLog(IPartitionLog log, int leaderEpoch, int inSyncRe
         if (requiredAcks is not (0 or 1 or -1))
             return (ErrorCode.InvalidRequiredAcks, $"acks={requiredAcks} was requested; allowed: 0, 1, -1 (all).");
 
-        int required = Log.Config.MinInSyncReplicas;
-        return requiredAcks == -1 && inSyncReplicas < required
+        int required = leadership?.RequiredInSync ?? Log.Config.MinInSyncReplicas;
+        int inSync = leadership?.InSync ?? inSyncReplicas;
+        return requiredAcks == -1 && inSync < required
             ? (ErrorCode.NotEnoughReplicas,
-                $"acks=all needs {TopicConfigs.MinInSyncReplicas}={required} replicas in sync; there is {inSyncReplicas}.")
+                $"acks=all needs {TopicConfigs.MinInSyncReplicas}={required} replicas in sync; there is {inSync}.")
             : null;
     }
+
+    /// <summary>Whether nobody else can have begun to lead, so that what this leader says of offsets is true.</summary>
+    private bool GivesVerdicts => leadership is null || leadership.GivesVerdicts;
+
+    private ErrorCode Verdict(ErrorCode error) =>
+        error == ErrorCode.OffsetOutOfRange && !GivesVerdicts ? ErrorCode.NotLeaderOrFollower : error;
 
     private ErrorCode CheckEpoch(int believed) =>
         believed == -1 || believed == LeaderEpoch ? ErrorCode.None

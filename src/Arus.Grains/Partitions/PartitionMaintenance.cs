@@ -7,7 +7,7 @@ namespace Arus.Grains;
 /// <summary>Runs retention and compaction over the open logs of this broker, a bounded number at once.</summary>
 internal sealed class PartitionMaintenance(
     LocalPartitions partitions, LocalBroker broker, BrokerMetrics metrics, TimeProvider time, IHostApplicationLifetime lifetime,
-    ILogger<PartitionMaintenance> logger)
+    ILogger<PartitionMaintenance> logger, ReplicationHost? replicas = null)
     : BackgroundService
 {
     /// <summary>Kafka's keys allow for 0.</summary>
@@ -39,8 +39,8 @@ internal sealed class PartitionMaintenance(
 
     internal async Task RunAsync(bool all, int atOnce, CancellationToken cancellationToken)
     {
-        IEnumerable<IPartitionLog> logs =
-            partitions.Claims.Select(claim => claim.Log).OfType<IPartitionLog>().Where(log => all || log.Config.IsCleaned);
+        IEnumerable<IPartitionLog> open = replicas?.OpenLogs ?? partitions.Claims.Select(claim => claim.Log).OfType<IPartitionLog>();
+        IEnumerable<IPartitionLog> logs = open.Where(log => all || log.Config.IsCleaned);
         var options = new ParallelOptions { MaxDegreeOfParallelism = atOnce, CancellationToken = cancellationToken };
         await Parallel.ForEachAsync(logs, options, async (log, cancellation) =>
         {

@@ -13,7 +13,8 @@ namespace Arus.Grains;
 /// </remarks>
 internal sealed class TopicGrain(
     [PersistentState(TopicGrain.StateName, StorageNames.Metadata)] IPersistentState<TopicState> state,
-    LocalBroker broker, BrokerMembership membership, TimeProvider time, ILogger<TopicGrain> logger) : Grain, ITopicGrain
+    LocalBroker broker, BrokerMembership membership, TimeProvider time, ILogger<TopicGrain> logger,
+    TopicReplication? replication = null) : Grain, ITopicGrain
 {
     public const string StateName = "topic";
 
@@ -29,6 +30,7 @@ internal sealed class TopicGrain(
     private TopicState? _durable;
     private TopicDescription? _description;
     private object? _membershipToken;
+    private long _revision;
     private string _name = "";
 
     private TopicState? Existing => _durable is { Deleting: false } ? _durable : null;
@@ -42,6 +44,12 @@ internal sealed class TopicGrain(
             // A deletion was cut short.
             this.RegisterGrainTimer(
                 FinishDeletionAsync, new GrainTimerCreationOptions { DueTime = TimeSpan.Zero, Period = Timeout.InfiniteTimeSpan });
+        }
+        else if (_durable is { } topic && replication?.IsComplete(topic) == false)
+        {
+            // A creation was cut short, or this broker has not heard of all partitions yet.
+            this.RegisterGrainTimer(
+                _ => CreateStatesAsync(), new GrainTimerCreationOptions(TimeSpan.Zero, Timeout.InfiniteTimeSpan) { Interleave = true });
         }
 
         return Task.CompletedTask;
@@ -60,7 +68,7 @@ internal sealed class TopicGrain(
         Guid id = TopicCatalog.IdFor(_name, Guid.NewGuid());
         int[][] replicas = ReplicaPlacer.Place(
             spec, broker.Config.GetInt(BrokerConfigs.NumPartitions), (short)broker.Config.GetInt(BrokerConfigs.DefaultReplicationFactor),
-            await LiveBrokersAsync(), RotationStart(id));
+            await LiveBrokersAsync(), RotationStart(id), replication is not null);
         var created = new TopicState
         {
             Id = id, Replicas = replicas, Configs = configs, Version = 1, CreatedAtMs = time.GetUtcNow().ToUnixTimeMilliseconds(),
@@ -84,7 +92,7 @@ internal sealed class TopicGrain(
         }
 
         await WriteAsync(created);
-        NoteUnused(0);
+        await BeginAsync(0);
         await CallCatalogAsync(id, catalog => catalog.AddAsync(listing));
         return Description()!;
     }
@@ -116,13 +124,13 @@ internal sealed class TopicGrain(
     {
         TopicState topic = Existing ?? throw Unknown();
         int[][] added = ReplicaPlacer.PlaceAdded(
-            topic.Replicas.Length, count, assignments, await LiveBrokersAsync(), RotationStart(topic.Id));
+            topic.Replicas.Length, topic.Replicas[0].Length, count, assignments, await LiveBrokersAsync(), RotationStart(topic.Id));
         TopicState grown = topic with { Replicas = [.. topic.Replicas, .. added], Version = topic.Version + 1 };
         if (validateOnly)
             return Describe(grown);
 
         await WriteAsync(grown);
-        NoteUnused(topic.Replicas.Length);
+        await BeginAsync(topic.Replicas.Length);
         await CallCatalogAsync(grown.Id, catalog => catalog.AddAsync(Listing(grown)));
         return Description()!;
     }
@@ -130,13 +138,14 @@ internal sealed class TopicGrain(
     public async Task AlterConfigsAsync(ConfigChange[] changes, bool validateOnly)
     {
         // As by Kafka, a bad key or value is told before that there is no such topic.
-        Dictionary<string, string> configs = TopicConfigChanges.Apply(Existing?.Configs ?? [], changes, broker.Config);
+        Dictionary<string, string> configs = TopicConfigChanges.Alter(Existing?.Configs ?? [], changes, broker.Config);
         TopicState topic = Existing ?? throw Unknown();
         if (validateOnly)
             return;
 
         await WriteAsync(topic with { Configs = configs, Version = topic.Version + 1 });
-        await ForEachPartitionAsync(partition => partition.ReconfigureAsync(), CancellationToken.None);
+        await (replication?.ReconfigureAsync(topic.Id, configs)
+            ?? ForEachPartitionAsync(partition => partition.ReconfigureAsync(), CancellationToken.None));
     }
 
     public Task<Guid?> ReportLeaderAsync(int partition, int brokerId, int leaderEpoch, Guid topicId)
@@ -152,13 +161,25 @@ internal sealed class TopicGrain(
     }
 
     /// <summary>Partitions that nobody has led yet: their first leader will have the first epoch.</summary>
-    private void NoteUnused(int first)
+    private async Task BeginAsync(int first)
     {
+        if (replication is not null)
+        {
+            await CreateStatesAsync();
+            return;
+        }
+
         for (int i = first; i < _durable!.Replicas.Length; i++)
             _leaders[i] = (_durable.Replicas[i][0], 0);
 
         _description = null;
     }
+
+    private bool IsShared(TopicState topic) =>
+        TopicConfig.Resolve(topic.Configs, broker.Config).LogType == BrokerConfigs.LogTypeStorage;
+
+    private Task CreateStatesAsync() =>
+        Existing is { } topic ? replication!.CreateAsync(_name, topic, IsShared(topic)) : Task.CompletedTask;
 
     /// <summary>
     /// Refuses a name that collides with another topic's. Of two that are created at the same time each has told the catalog before it
@@ -199,7 +220,8 @@ internal sealed class TopicGrain(
             return;
 
         await CallCatalogAsync(topic.Id, catalog => catalog.PrepareAsync(Listing(topic)));
-        await ForEachPartitionAsync(partition => partition.DeleteAsync(topic.Id), cancellationToken);
+        await (replication?.DeleteAsync(topic.Id)
+            ?? ForEachPartitionAsync(partition => partition.DeleteAsync(topic.Id), cancellationToken));
         await state.ClearStateAsync(cancellationToken);
         _durable = null;
         _description = null;
@@ -271,10 +293,10 @@ internal sealed class TopicGrain(
         }
     }
 
-    private async Task<int[]> LiveBrokersAsync()
+    private async Task<LiveBroker[]> LiveBrokersAsync()
     {
         ClusterDescription cluster = await GrainFactory.GetGrain<IClusterGrain>(0).DescribeAsync();
-        return [.. cluster.Brokers.Select(registration => registration.BrokerId).Order()];
+        return [.. cluster.Brokers.Select(one => new LiveBroker(one.BrokerId, one.Rack)).OrderBy(one => one.Id)];
     }
 
     private TopicDescription? Description()
@@ -283,10 +305,11 @@ internal sealed class TopicGrain(
             return null;
 
         object token = membership.Token;
-        if (_description is null || !ReferenceEquals(token, _membershipToken))
+        long revision = replication?.RevisionOf(topic.Id) ?? 0;
+        if (_description is null || !ReferenceEquals(token, _membershipToken) || revision != _revision)
         {
+            (_membershipToken, _revision) = (token, revision);
             _description = Describe(topic);
-            _membershipToken = token;
         }
 
         return _description;
@@ -297,6 +320,12 @@ internal sealed class TopicGrain(
         var partitions = new PartitionAssignment[topic.Replicas.Length];
         for (int i = 0; i < partitions.Length; i++)
         {
+            if (replication is not null)
+            {
+                partitions[i] = replication.Describe(topic, i);
+                continue;
+            }
+
             int[] replicas = topic.Replicas[i];
             (int leader, int epoch) = _leaders.TryGetValue(i, out (int Leader, int Epoch) known) ? known : (replicas[0], -1);
             partitions[i] = new PartitionAssignment(i, membership.IsAlive(leader) ? leader : Successor(i), epoch, replicas, replicas);

@@ -7,7 +7,9 @@ namespace Arus.Kafka;
 /// Descriptions of topics, so that requests on the data path need no grain call. Bounded; entries are short-lived, and dropped at the
 /// first error that contradicts them. Topics that do not exist are not cached. Safe for use by any thread.
 /// </summary>
-internal sealed class TopicCache(IGrainFactory grains, TimeProvider time, RateLimitedFailureLogger failures)
+/// <param name="image">Of a cluster, which tells without a call, and sooner, who leads; null on a single node.</param>
+internal sealed class TopicCache(
+    IGrainFactory grains, TimeProvider time, RateLimitedFailureLogger failures, ITopicImage? image = null)
 {
     internal const int MaxEntries = 20_000;
 
@@ -23,9 +25,10 @@ internal sealed class TopicCache(IGrainFactory grains, TimeProvider time, RateLi
 
     /// <summary>The topic if it is known and young enough.</summary>
     public TopicDescription? TryGet(string name, TimeSpan maxAge) =>
-        _byName.TryGetValue(name, out Entry? entry) && entry.Description.IsCompletedSuccessfully
-            && time.GetElapsedTime(entry.FetchedAt) < maxAge
-            ? entry.Description.Result
+        maxAge > TimeSpan.Zero && image?.Find(name) is { } topic ? topic
+            : _byName.TryGetValue(name, out Entry? entry) && entry.Description.IsCompletedSuccessfully
+                && time.GetElapsedTime(entry.FetchedAt) < maxAge
+                ? entry.Description.Result
             : null;
 
     /// <summary>The topic, or null when there is none of that name. Callers at the same time share one grain call.</summary>
@@ -49,6 +52,9 @@ internal sealed class TopicCache(IGrainFactory grains, TimeProvider time, RateLi
     /// <exception cref="Exception">What a grain call threw.</exception>
     public async ValueTask<TopicDescription?> GetAsync(Guid id, TimeSpan maxAge)
     {
+        if (maxAge > TimeSpan.Zero && image?.Find(id) is { } known)
+            return known;
+
         if (!_names.TryGetValue(id, out string? name))
         {
             name = await grains.GetGrain<ITopicCatalogGrain>(TopicCatalog.ShardOf(id)).FindNameAsync(id);

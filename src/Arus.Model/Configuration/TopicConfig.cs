@@ -50,6 +50,9 @@ public sealed record TopicConfig
     /// <summary>In milliseconds; <see cref="long.MaxValue"/> for no limit.</summary>
     public required long MessageTimestampBeforeMaxMs { get; init; }
 
+    /// <summary>Where records are kept: a value of <see cref="BrokerConfigs.LogType"/>.</summary>
+    public required string LogType { get; init; }
+
     public required bool LogAppendTime { get; init; }
 
     public required double MinCleanableDirtyRatio { get; init; }
@@ -112,6 +115,7 @@ public sealed record TopicConfig
             MaxMessageBytes = Int(TopicConfigs.MaxMessageBytes),
             MessageTimestampAfterMaxMs = Long(TopicConfigs.MessageTimestampAfterMaxMs),
             MessageTimestampBeforeMaxMs = Long(TopicConfigs.MessageTimestampBeforeMaxMs),
+            LogType = Get(TopicConfigs.LogType),
             LogAppendTime = Get(TopicConfigs.MessageTimestampType) == TopicConfigs.LogAppendTime,
             MinCleanableDirtyRatio = double.Parse(Get(TopicConfigs.MinCleanableDirtyRatio), CultureInfo.InvariantCulture),
             MinCompactionLagMs = Long(TopicConfigs.MinCompactionLagMs),

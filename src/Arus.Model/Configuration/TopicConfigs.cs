@@ -6,6 +6,7 @@ namespace Arus;
 /// </summary>
 public static class TopicConfigs
 {
+    public const string LogType = "arus.log.type";
     public const string CleanupPolicy = "cleanup.policy";
     public const string CompressionGzipLevel = "compression.gzip.level";
     public const string CompressionLz4Level = "compression.lz4.level";

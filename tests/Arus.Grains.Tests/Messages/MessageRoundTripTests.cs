@@ -54,6 +54,9 @@ public sealed class MessageRoundTripTests
     {
         Assert.True(TypesByAlias.TryGetValue(alias, out Type? type), $"{alias} is no type any more; delete its lines of messages.golden.");
         JsonNode read = Describe(MessageSerializer.Deserialize<object>(Convert.FromHexString(bytes)));
+        if (typeof(Exception).IsAssignableFrom(type))
+            read.AsObject().Remove("Message"); // Of an older version, in its words.
+
         Assert.True(
             IsSameOrUnset(read, Describe(Samples.Make(type))), $"{alias} is read as {read.ToJsonString()}, which is not what was written.");
     }

@@ -96,7 +96,7 @@ public sealed class ConfigTests
     [Fact]
     public void Every_key_of_Kafka_is_known()
     {
-        Assert.Equal(37, TopicConfigs.All.Count);
+        Assert.Equal(37, TopicConfigs.All.Count(key => key.Name.Split('.')[0] != "arus"));
         Assert.Equal(350, BrokerConfigs.All.Count(key => key.Name.Split('.')[0] is not ("arus" or "orleans")));
         Assert.Equal(21, ConfigTable.Groups.All.Count);
         Assert.Equal(3, ConfigTable.ClientMetrics.All.Count);

@@ -10,19 +10,25 @@ internal sealed class DescribeLogDirsHandler : ApiHandler<DescribeLogDirsRequest
     private readonly TopicCache _topicCache;
     private readonly AllTopics _allTopics;
     private readonly PartitionGrains _partitions;
+    private readonly ILocalReplicas? _replicas;
     private readonly RateLimitedFailureLogger _failures;
     private readonly SharedRun<DescribeLogDirsResponse> _all;
 
     public DescribeLogDirsHandler(
-        LocalBroker broker, TopicCache topicCache, AllTopics allTopics, PartitionGrains partitions, RateLimitedFailureLogger failures)
+        LocalBroker broker, TopicCache topicCache, AllTopics allTopics, PartitionGrains partitions, RateLimitedFailureLogger failures,
+        ILocalReplicas? replicas = null)
         : base(ApiScope.Partition, "this broker")
     {
         (_broker, _topicCache, _allTopics, _partitions, _failures) = (broker, topicCache, allTopics, partitions, failures);
+        _replicas = replicas;
         _all = new SharedRun<DescribeLogDirsResponse>(DescribeAllAsync);
     }
 
     protected override async Task<IApiMessage?> HandleAsync(DescribeLogDirsRequest request, KafkaRequestContext context)
     {
+        if (_replicas is not null)
+            return Describe(_replicas.List().Where(replica => IsWanted(request, replica.Partition)));
+
         if (request.Topics is not { } requested)
             return await _all.AskAsync();
 
@@ -44,8 +50,13 @@ internal sealed class DescribeLogDirsHandler : ApiHandler<DescribeLogDirsRequest
         .Where(partition => partition.Leader == _broker.BrokerId)
         .Select(partition => new TopicPartition(topic!.Name, partition.Partition));
 
+    private static bool IsWanted(DescribeLogDirsRequest request, TopicPartition partition) => request.Topics is not { } topics
+        || Array.Exists(topics, topic => topic.Topic == partition.Topic && topic.Partitions.Contains(partition.Partition));
+
     private async Task<DescribeLogDirsResponse> DescribeAsync(IEnumerable<TopicPartition> led, CancellationToken gone) =>
-        new() { Results = [Describe(await GrainCalls.MapAsync([.. led], DescribeAsync, gone))] };
+        Describe((await GrainCalls.MapAsync([.. led], DescribeAsync, gone))
+            .Where(row => row.Found is { Error: ErrorCode.None })
+            .Select(row => new LocalReplica(row.Partition, row.Found!.SizeBytes, 0)));
 
     private async Task<(TopicPartition Partition, PartitionDescription? Found)> DescribeAsync(TopicPartition partition)
     {
@@ -60,25 +71,25 @@ internal sealed class DescribeLogDirsHandler : ApiHandler<DescribeLogDirsRequest
         }
     }
 
-    private DescribeLogDirsResponse.DescribeLogDirsResult Describe((TopicPartition Partition, PartitionDescription? Found)[] rows)
+    private DescribeLogDirsResponse Describe(IEnumerable<LocalReplica> replicas)
     {
-        var topics = rows.Where(row => row.Found is { Error: ErrorCode.None }).GroupBy(row => row.Partition.Topic);
         string directory = Path.GetFullPath(_broker.Config.GetString(BrokerConfigs.LogDir) ?? ".");
         var drive = new DriveInfo(directory);
         bool known = Directory.Exists(directory);
-        return new()
+        var result = new DescribeLogDirsResponse.DescribeLogDirsResult
         {
             LogDir = directory,
             TotalBytes = known ? drive.TotalSize : -1,
             UsableBytes = known ? drive.AvailableFreeSpace : -1,
-            Topics = [.. topics.Select(topic => new DescribeLogDirsResponse.DescribeLogDirsTopic
+            Topics = [.. replicas.GroupBy(one => one.Partition.Topic).Select(topic => new DescribeLogDirsResponse.DescribeLogDirsTopic
             {
                 Name = topic.Key,
-                Partitions = [.. topic.Select(row => new DescribeLogDirsResponse.DescribeLogDirsPartition
+                Partitions = [.. topic.Select(replica => new DescribeLogDirsResponse.DescribeLogDirsPartition
                 {
-                    PartitionIndex = row.Partition.Partition, PartitionSize = row.Found!.SizeBytes,
+                    PartitionIndex = replica.Partition.Partition, PartitionSize = replica.SizeBytes, OffsetLag = replica.OffsetLag,
                 })],
             })],
         };
+        return new DescribeLogDirsResponse { Results = [result] };
     }
 }

@@ -94,7 +94,7 @@ internal sealed class DescribeTopicPartitionsHandler(
                 LeaderEpoch = partition.LeaderEpoch,
                 ReplicaNodes = partition.Replicas,
                 IsrNodes = partition.Isr,
-                EligibleLeaderReplicas = [],
+                EligibleLeaderReplicas = partition.Elr ?? [],
                 LastKnownElr = [],
                 OfflineReplicas = cluster.Offline(partition.Replicas),
             };

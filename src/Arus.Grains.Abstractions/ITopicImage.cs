@@ -1,0 +1,12 @@
+namespace Arus.Grains;
+
+/// <summary>
+/// The topics of a cluster as this broker's image of all partitions has them, without a call; a service only where partitions are
+/// replicated. Topics that it does not know may exist nevertheless. Descriptions have no configuration. Safe for use by any thread.
+/// </summary>
+public interface ITopicImage
+{
+    TopicDescription? Find(string name);
+
+    TopicDescription? Find(Guid id);
+}

@@ -1,0 +1,60 @@
+using Arus.Protocol;
+using Microsoft.Extensions.Logging;
+using Orleans.Concurrency;
+using Orleans.Runtime;
+using Orleans.Runtime.Services;
+using Orleans.Services;
+
+namespace Arus.Grains;
+
+/// <summary>What brokers say to each other about the partitions that they keep. Every call interleaves.</summary>
+[Alias("arus.IBrokerService")]
+internal interface IBrokerService : IGrainService
+{
+    /// <summary>Opens sessions: answered when older leaders are fenced and what the leader lacks is cut off, durably.</summary>
+    /// <param name="from">The leader's broker.</param>
+    [Alias("OpenSessions")]
+    Task<ReplicaSessionResponse> OpenSessionsAsync(int from, ReplicaSessionRequest request);
+
+    /// <summary>Brings records of many partitions, or is a heartbeat; answered when what was accepted is durable.</summary>
+    /// <param name="records">The segments of all partitions, in the order of the request.</param>
+    [Alias("Push")]
+    Task<ReplicaPushResponse> PushAsync(int from, ReplicaPushRequest request, RecordBytes records);
+
+    /// <summary>Tells of states that changed. One that is lost is found by the next poll of the store.</summary>
+    [Alias("Announce"), OneWay]
+    Task AnnounceAsync(PartitionStates states);
+
+    /// <summary>A topic's configuration changed.</summary>
+    [Alias("Reconfigure")]
+    Task ReconfigureAsync(Guid topicId, Dictionary<string, string> configs);
+}
+
+/// <inheritdoc cref="IBrokerService"/>
+internal sealed class BrokerService(GrainId id, Silo silo, ILoggerFactory loggers, ReplicationHost host, PartitionImage image)
+    : GrainService(id, silo, loggers), IBrokerService
+{
+    public Task<ReplicaSessionResponse> OpenSessionsAsync(int from, ReplicaSessionRequest request) =>
+        host.ReceiveSessionsAsync(from, request);
+
+    public Task<ReplicaPushResponse> PushAsync(int from, ReplicaPushRequest request, RecordBytes records) =>
+        host.ReceivePushAsync(from, request, records);
+
+    public Task AnnounceAsync(PartitionStates states)
+    {
+        image.Update(StateMessages.ToStates(states));
+        return Task.CompletedTask;
+    }
+
+    public Task ReconfigureAsync(Guid topicId, Dictionary<string, string> configs)
+    {
+        host.Reconfigure(topicId, configs);
+        return Task.CompletedTask;
+    }
+}
+
+/// <summary>The services of the brokers, by silo. Safe for use by any thread of a silo.</summary>
+internal sealed class BrokerServices(IServiceProvider services) : GrainServiceClient<IBrokerService>(services)
+{
+    public IBrokerService Of(SiloAddress silo) => GetGrainService(silo);
+}

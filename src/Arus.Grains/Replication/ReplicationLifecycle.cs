@@ -1,0 +1,97 @@
+using Arus.Coordination.Replication;
+using Microsoft.Extensions.Logging;
+using Orleans.Runtime;
+
+namespace Arus.Grains;
+
+/// <summary>
+/// Starts replication when the silo is active, feeds it with the states of partitions and with the cluster's membership, and ends it when
+/// the silo stops: first its leaderships go to others, then, when the cluster knows that it leaves, its logs are closed.
+/// </summary>
+internal sealed partial class ReplicationLifecycle(
+    ReplicationHost host, PartitionImage image, StatePolling polling, BrokerMembership membership, MachinePump pump,
+    TimeProvider time, ILogger<ReplicationLifecycle> logger) : ILifecycleParticipant<ISiloLifecycle>
+{
+    /// <summary>How long a graceful stop waits for others to take over.</summary>
+    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(5);
+
+    private static readonly TimeSpan DrainPoll = TimeSpan.FromMilliseconds(20);
+
+    private static readonly TimeSpan RefreshInterval = TimeSpan.FromSeconds(1);
+
+    private readonly CancellationTokenSource _stopping = new();
+    private Task _running = Task.CompletedTask;
+
+    public void Participate(ISiloLifecycle lifecycle)
+    {
+        lifecycle.Subscribe(nameof(ReplicationLifecycle), ServiceLifecycleStage.Active, StartAsync, DrainAsync);
+
+        // Stops after the silo has said that it leaves, which ends the lifecycle's stage of becoming active.
+        lifecycle.Subscribe(
+            nameof(ReplicationLifecycle), ServiceLifecycleStage.RuntimeGrainServices + 1, _ => Task.CompletedTask, CloseAsync);
+    }
+
+    private async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await polling.ReadAllAsync(cancellationToken);
+        host.Start();
+        host.MembershipRead(membership.Lives, pump.NowMs);
+        _running = Task.WhenAll(polling.RunAsync(_stopping.Token), WatchAsync(_stopping.Token), RefreshAsync(_stopping.Token));
+        LogStarted(image.All.Count);
+    }
+
+    private async Task WatchAsync(CancellationToken stopping)
+    {
+        await foreach (ClusterMembershipSnapshot _ in membership.Updates.WithCancellation(stopping).ConfigureAwait(false))
+            host.MembershipRead(membership.Lives, pump.NowMs);
+    }
+
+    /// <summary>Reads the membership again and again: after a pause this broker may have been declared dead, and must not lead.</summary>
+    private async Task RefreshAsync(CancellationToken stopping)
+    {
+        using var timer = new PeriodicTimer(RefreshInterval, time);
+        while (await timer.WaitForNextTickAsync(stopping).ConfigureAwait(false))
+        {
+            long readAtMs = pump.NowMs;
+            try
+            {
+                await membership.RefreshAsync(stopping).ConfigureAwait(false);
+                host.MembershipRead(membership.Lives, readAtMs);
+            }
+            catch (Exception e) when (e is not OperationCanceledException || !stopping.IsCancellationRequested)
+            {
+                LogNotRefreshed(e.GetBaseException().Message);
+            }
+        }
+    }
+
+    private async Task DrainAsync(CancellationToken cancellationToken)
+    {
+        if (cancellationToken.IsCancellationRequested)
+        {
+            // The silo is killed: nothing of it goes on.
+            host.Halt();
+            await _stopping.CancelAsync();
+            return;
+        }
+
+        host.Drain();
+        long start = time.GetTimestamp();
+        while (host.LeadsAnything && time.GetElapsedTime(start) < DrainLimit && !cancellationToken.IsCancellationRequested)
+            await Task.Delay(DrainPoll, time, CancellationToken.None);
+    }
+
+    private async Task CloseAsync(CancellationToken cancellationToken)
+    {
+        await _stopping.CancelAsync();
+        await host.CloseAsync();
+        await _running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        pump.Dispose();
+    }
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "The membership cannot be read, and is read again later: {Reason}")]
+    private partial void LogNotRefreshed(string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Replication starts with the states of {Count} partitions")]
+    private partial void LogStarted(int count);
+}
