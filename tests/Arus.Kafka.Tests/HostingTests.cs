@@ -9,6 +9,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 using Microsoft.Extensions.Hosting;
+using Orleans.Runtime;
 
 namespace Arus.Kafka.Tests;
 
@@ -59,6 +60,23 @@ public sealed class HostingTests
         // A clean stop while a client is connected.
         await app.StopAsync();
         Assert.Equal(0, await stream.ReadAsync(size));
+    }
+
+    [Fact]
+    public async Task A_broker_registers_again_when_what_it_asked_was_on_a_silo_that_died()
+    {
+        var cluster = new InMemoryCluster { Description = new ClusterDescription("c", 1, []) };
+        cluster.RegistrationFailures.Enqueue(new SiloUnavailableException("gone"));
+        cluster.RegistrationFailures.Enqueue(new TimeoutException("late"));
+        using IHost app = Build(cluster, ("broker.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:0"));
+        await app.StartAsync(TestTimeout.Token);
+        Assert.Equal(7, cluster.Description.Brokers.Single().BrokerId);
+        await app.StopAsync();
+
+        // What only a person can mend is told at once.
+        cluster.RegistrationFailures.Enqueue(new CorruptGrainStateException("cluster/0", "of the test"));
+        using IHost other = Build(cluster, ("broker.id", "8"), ("listeners", "PLAINTEXT://127.0.0.1:0"));
+        await Assert.ThrowsAsync<CorruptGrainStateException>(() => other.StartAsync(TestTimeout.Token));
     }
 
     [Fact]

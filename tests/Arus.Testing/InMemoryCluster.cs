@@ -53,6 +53,9 @@ public sealed class InMemoryCluster
 
     public Exception? ProducerIdFailure { get; set; }
 
+    /// <summary>The next registrations of brokers fail so, one each.</summary>
+    public ConcurrentQueue<Exception> RegistrationFailures { get; } = new();
+
     public Exception? CatalogFailure { get; set; }
 
     /// <summary>The shards of the catalog to which that happens; null for all.</summary>
@@ -88,6 +91,9 @@ public sealed class InMemoryCluster
     {
         public Task<ClusterDescription> RegisterBrokerAsync(BrokerRegistration registration)
         {
+            if (cluster.RegistrationFailures.TryDequeue(out Exception? failure))
+                return Task.FromException<ClusterDescription>(failure);
+
             BrokerRegistration[] others = Array.FindAll(cluster.Description.Brokers, broker => broker.BrokerId != registration.BrokerId);
             return Task.FromResult(cluster.Description = cluster.Description with { Brokers = [.. others, registration] });
         }

@@ -12,6 +12,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Orleans.Runtime;
 
 namespace Arus.Kafka;
 
@@ -23,9 +24,14 @@ namespace Arus.Kafka;
 /// </summary>
 internal sealed class KafkaServer(
     IReadOnlyList<KafkaListener> listeners, KafkaListenerOptions options, KafkaConnectionHandler handler, TransportMemoryPool memory,
-    LocalBroker broker, IGrainFactory grains, ILoggerFactory loggers, IMeterFactory meters)
+    LocalBroker broker, IGrainFactory grains, TimeProvider time, ILoggerFactory loggers, IMeterFactory meters)
     : IHostedService, IHttpApplication<IFeatureCollection>, IAsyncDisposable
 {
+    /// <summary>How long a broker that starts tries to register. What it asks may lie on a silo that is just dying.</summary>
+    private static readonly TimeSpan RegistrationLimit = TimeSpan.FromSeconds(60);
+
+    private static readonly TimeSpan RegistrationPause = TimeSpan.FromMilliseconds(200);
+
     private readonly List<(KafkaListener Listener, ListenOptions Endpoint)> _bound = [];
     private WebApplication? _kestrel;
 
@@ -46,9 +52,7 @@ internal sealed class KafkaServer(
         foreach ((KafkaListener listener, ListenOptions endpoint) in _bound)
             listener.SetBoundPort(endpoint.IPEndPoint?.Port ?? listener.Bind.Port);
 
-        await grains.GetGrain<IClusterGrain>(0).RegisterBrokerAsync(new BrokerRegistration(
-            broker.BrokerId, broker.SiloName, [.. listeners.Select(listener => listener.Advertised)],
-            broker.Config.GetString(BrokerConfigs.BrokerRack)));
+        await RegisterAsync(cancellationToken);
     }
 
     /// <summary>
@@ -99,6 +103,30 @@ internal sealed class KafkaServer(
 
         return socket;
     }
+
+    private async Task RegisterAsync(CancellationToken cancellationToken)
+    {
+        var registration = new BrokerRegistration(
+            broker.BrokerId, broker.SiloName, [.. listeners.Select(listener => listener.Advertised)],
+            broker.Config.GetString(BrokerConfigs.BrokerRack));
+        long start = time.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                await grains.GetGrain<IClusterGrain>(0).RegisterBrokerAsync(registration);
+                return;
+            }
+            catch (Exception e) when (MayPass(e) && time.GetElapsedTime(start) < RegistrationLimit)
+            {
+                await Task.Delay(RegistrationPause, time, cancellationToken);
+            }
+        }
+    }
+
+    /// <summary>Whether a failed registration may succeed a moment later: a silo is gone, or a call was lost.</summary>
+    private static bool MayPass(Exception failure) =>
+        failure is not CorruptGrainStateException && (failure is OrleansException or TimeoutException || StorageFailure.Is(failure));
 
     private void Listen(KestrelServerOptions kestrel)
     {
