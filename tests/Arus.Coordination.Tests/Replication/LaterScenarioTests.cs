@@ -104,7 +104,7 @@ public sealed class LaterScenarioTests
     [Fact]
     public void Scenario_13_a_death_among_thousands_of_partitions_costs_few_calls_and_opens_few_logs_at_once()
     {
-        const int Count = 3_000;
+        const int Count = 900;
         var cluster = new TestCluster(3);
         PartitionId[] ids =
             [.. Enumerable.Range(0, Count).Select(i => cluster.Create([(i % 3) + 1, ((i + 1) % 3) + 1, ((i + 2) % 3) + 1], i))];

@@ -10,6 +10,7 @@ internal sealed class TestBroker(TestCluster cluster, int id)
     private readonly Dictionary<long, Action<ReplicaPushResponse?>> _pushAnswers = [];
     private readonly Dictionary<long, Action<ReplicaSessionResponse?>> _sessionAnswers = [];
     private readonly Dictionary<PartitionId, int> _openings = [];
+    private readonly Dictionary<long, long> _swapMs = [];
     private long _lastCall;
 
     public int Id { get; } = id;
@@ -38,6 +39,11 @@ internal sealed class TestBroker(TestCluster cluster, int id)
     public Func<PartitionState, bool>? LosesSwapAnswer { get; set; }
 
     public bool FailsToOpen { get; set; }
+
+    public bool NeverOpens { get; set; }
+
+    /// <summary>When it proposed anything first since its effects were cleared.</summary>
+    public long FirstSwapMs => Effects.OfType<ReplicationEffect.Swap>().Select(swap => _swapMs[swap.Number]).FirstOrDefault(long.MaxValue);
 
     /// <summary>Until a test lets it go on, nothing that is pushed becomes durable.</summary>
     public bool HoldsAppends { get; set; }
@@ -198,6 +204,9 @@ internal sealed class TestBroker(TestCluster cluster, int id)
 
     private void Open(PartitionState state)
     {
+        if (NeverOpens)
+            return;
+
         if (FailsToOpen)
         {
             Feed(machine => machine.LogFailed(state.Id, cluster.NowMs));
@@ -236,6 +245,7 @@ internal sealed class TestBroker(TestCluster cluster, int id)
 
     private void Swap(ReplicationEffect.Swap swap)
     {
+        _swapMs[swap.Number] = cluster.NowMs;
         Later(() =>
         {
             if (!ReachesDatabase)

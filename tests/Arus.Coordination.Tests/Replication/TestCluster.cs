@@ -224,8 +224,14 @@ internal sealed class TestCluster
             long atMs = NowMs;
             while (NowMs == atMs)
             {
-                if (!Step(endMs))
+                if (Step(endMs))
+                    continue;
+
+                NowMs = endMs;
+                if (!condition())
                     Assert.Fail($"it did not come true within {withinMs} ms: {string.Join("; ", Store.Rows.Take(5))}");
+
+                return;
             }
         }
     }

@@ -85,6 +85,12 @@ internal sealed class TestLog : IReplicaLog
         LogStartOffset = offset;
     }
 
+    public void Truncate(long offset)
+    {
+        _records.RemoveRange((int)(offset - LogStartOffset), (int)(LogEndOffset - offset));
+        HighWatermark = Math.Min(HighWatermark, offset);
+    }
+
     /// <summary>What a restart of the process finds.</summary>
     public void Checkpoint() => _checkpointedWatermark = HighWatermark;
 
