@@ -21,8 +21,6 @@ internal sealed class LeaderRole(
         context.LeaderCount++;
         SetFollowers(replica);
         context.Touch(replica);
-        if (context.IsDraining)
-            moves.Enqueue(replica);
     }
 
     public void StepDown(Replica replica)
@@ -114,11 +112,18 @@ internal sealed class LeaderRole(
     {
         PartitionState state = replica.State;
         if (state.IsShared)
+        {
+            if (context.IsDraining)
+                moves.Enqueue(replica);
+
             return;
+        }
 
         IEnumerable<int> brokers = state.Replicas.Concat(state.Isr.Select(member => member.BrokerId)).Distinct()
             .Where(broker => broker != context.Self);
         Leadership leadership = replica.Leadership!;
         leadership.SetFollowers(brokers, broker => new FollowerLink(replica, leadership, context.Peers.Get(broker), context.NowMs));
+        if (context.IsDraining || !state.Replicas.Contains(context.Self))
+            moves.Enqueue(replica);
     }
 }

@@ -18,6 +18,9 @@ internal sealed class Leadership(int epoch, long epochStart)
 
     public LeadershipMove? Move { get; set; }
 
+    /// <summary>It is to go to somebody else, as soon as somebody can take it.</summary>
+    public bool IsToMove { get; set; }
+
     public FollowerLink? Link(int brokerId)
     {
         foreach (FollowerLink link in Links)

@@ -18,6 +18,10 @@ internal sealed class Moves(ReplicationContext context, SwapKeeper swaps) : ITim
     /// <summary>The replica's leadership is to go to whoever can take it.</summary>
     public void Enqueue(Replica replica)
     {
+        if (replica.Leadership is not { IsToMove: false } leadership)
+            return;
+
+        leadership.IsToMove = true;
         _queue.Enqueue(replica);
         context.Timers.Arm(this, context.NowMs);
     }
@@ -26,10 +30,7 @@ internal sealed class Moves(ReplicationContext context, SwapKeeper swaps) : ITim
     public void EnqueueAll()
     {
         foreach (Replica replica in context.Replicas.Values)
-        {
-            if (replica.Leadership is not null)
-                Enqueue(replica);
-        }
+            Enqueue(replica);
     }
 
     private void Pump()
@@ -97,7 +98,7 @@ internal sealed class Moves(ReplicationContext context, SwapKeeper swaps) : ITim
 
         leadership.Move = null;
         Ended();
-        if (context.IsDraining)
+        if (leadership.IsToMove)
             _later.Add(replica);
     }
 

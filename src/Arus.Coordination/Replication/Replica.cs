@@ -55,6 +55,9 @@ internal sealed class Replica(PartitionState state) : ITimed
 
     public bool IsDeletionOrdered { get; set; }
 
+    /// <summary>Since when nothing is left of a deleted partition; -1 for not.</summary>
+    public long DeletedMs { get; set; } = -1;
+
     public LogOperation Operation { get; set; }
 
     /// <summary>As served, or heard of a leader. What the log has checkpointed may be less.</summary>

@@ -3,6 +3,8 @@ namespace Arus.Coordination.Replication;
 /// <summary>All partitions that this broker knows of, and which brokers have partitions in common with it.</summary>
 internal sealed class ReplicaCatalog(ReplicationContext context, LeaderRole leaders)
 {
+    private const int TombstoneMs = 60_000;
+
     private readonly Dictionary<PartitionId, (int Min, bool Unclean)> _configured = [];
 
     /// <summary>A state of before this broker's start: what it says that this broker leads, an earlier life led.</summary>
@@ -57,6 +59,23 @@ internal sealed class ReplicaCatalog(ReplicationContext context, LeaderRole lead
         }
 
         TouchAll();
+    }
+
+    /// <summary>
+    /// Forgets a deleted partition a while after nothing is left of it: an older state of it that is told late must not bring it back.
+    /// </summary>
+    public void Reconcile(Replica replica)
+    {
+        if (!replica.State.IsDeleted || replica.Phase != LogPhase.Closed)
+            return;
+
+        if (replica.DeletedMs < 0)
+            replica.DeletedMs = context.NowMs;
+
+        if (context.NowMs >= replica.DeletedMs + TombstoneMs)
+            context.Replicas.Remove(replica.Id);
+        else
+            context.Timers.Arm(replica, replica.DeletedMs + TombstoneMs);
     }
 
     public void TouchAll()

@@ -289,6 +289,7 @@ public sealed class ReplicationMachine
 
             replica.IsLookedAtAgain = replica.Operation != LogOperation.None;
             _views.Publish(replica);
+            _catalog.Reconcile(replica);
         }
     }
 

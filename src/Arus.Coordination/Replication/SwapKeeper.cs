@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Arus.Coordination.Replication;
 
 /// <summary>
@@ -24,13 +26,16 @@ internal sealed class SwapKeeper(ReplicationContext context, ViewPublisher views
 
     public void Completed(long number, SwapOutcome outcome, PartitionState? state)
     {
+        Debug.Assert(outcome != SwapOutcome.Won || state is not null, "A swap that was won has a new state.");
         if (!_underWay.Remove(number, out Replica? replica))
             return;
 
         SwapProgress swap = replica.Swap;
         bool isCurrent = swap.Number == number;
-        if (outcome == SwapOutcome.Won && state is not null)
-            context.Emit(new ReplicationEffect.Announce([state]));
+
+        // A lost swap may tell of an earlier one that was won unheard: nobody else would tell of it.
+        if (outcome == SwapOutcome.Won || (outcome == SwapOutcome.Lost && state?.Version > replica.State.Version))
+            context.Emit(new ReplicationEffect.Announce([state!]));
 
         if (isCurrent)
         {

@@ -190,7 +190,7 @@ public sealed class ElectionTests
         cluster.Kill(1);
         cluster.Until(() => cluster.Leads(2, id));
 
-        Assert.DoesNotContain(cluster[4].Effects, effect => effect is not ReplicationEffect.AnswerPush and not ReplicationEffect.AnswerSessions);
+        Assert.DoesNotContain(cluster[4].Effects, effect => effect is not ReplicationEffect.AnswerPush);
         Assert.Empty(cluster[4].Logs);
     }
 
@@ -213,7 +213,8 @@ public sealed class ElectionTests
     public void All_are_restarted_at_once_and_every_partition_is_led_again()
     {
         var cluster = new TestCluster(3);
-        PartitionId[] ids = [.. Enumerable.Range(0, 12).Select(i => cluster.Create([(i % 3) + 1, ((i + 1) % 3) + 1, ((i + 2) % 3) + 1], i))];
+        PartitionId[] ids =
+            [.. Enumerable.Range(0, 12).Select(i => cluster.Create([(i % 3) + 1, ((i + 1) % 3) + 1, ((i + 2) % 3) + 1], i))];
         cluster.StartAll();
         cluster.Until(() => ids.All(id => cluster.Store[id].Isr.Length == 3));
         foreach (TestBroker broker in cluster.Brokers)

@@ -230,7 +230,8 @@ public sealed class SessionTests
     private void ReceiveSession(int from, ReplicaSessionRequest.SessionOpening opening) =>
         Follower.ReceiveSessions(from, new ReplicaSessionRequest { Sessions = [opening] }, response => _opened = response!.Sessions[0]);
 
-    private ReplicaSessionRequest.SessionOpening Opening(int epoch, long end, long logStart, params (int Epoch, long Start)[] epochs) => new()
+    private ReplicaSessionRequest.SessionOpening Opening(
+        int epoch, long end, long logStart, params (int Epoch, long Start)[] epochs) => new()
     {
         TopicId = _id.TopicId,
         PartitionIndex = _id.Partition,

@@ -157,6 +157,7 @@ internal sealed class TestBroker(TestCluster cluster, int id)
                 break;
             case ReplicationEffect.Publish publish:
                 Views[publish.View.State.Id] = publish.View;
+                cluster.CheckVerdicts(this, publish.View);
                 break;
             case ReplicationEffect.Report report:
                 Reports.Add(report.Message);

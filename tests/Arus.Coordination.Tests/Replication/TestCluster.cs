@@ -257,6 +257,22 @@ internal sealed class TestCluster
         }
     }
 
+    /// <summary>When a leader begins to serve, no earlier one gives verdicts any more.</summary>
+    public void CheckVerdicts(TestBroker broker, ReplicaView view)
+    {
+        if (view.Role != ReplicaRole.Leader || view.State.IsShared)
+            return;
+
+        foreach (TestBroker other in Others(broker).Where(other => other.IsUp))
+        {
+            if (other.Views.TryGetValue(view.State.Id, out ReplicaView? old) && old.State.LeaderEpoch < view.State.LeaderEpoch)
+            {
+                long until = other.Machine.Leases.VerdictsUntilMs(old);
+                Assert.True(until <= NowMs, $"broker {other.Id} gives verdicts until {until}, {broker.Id} leads at {NowMs}");
+            }
+        }
+    }
+
     private bool Step(long endMs)
     {
         TestBroker? next = Brokers.Where(broker => broker.IsUp && !broker.IsPaused).MinBy(broker => broker.DeadlineMs);
