@@ -175,7 +175,8 @@ public sealed class LogProvider : IPartitionLogProvider
         _directories.SetStrayAside(partition, topicId);
         string directory = _directories.PathOf(partition);
         ReplicaLoader? replica = replication is null ? null : new ReplicaLoader(_shared, partition, directory);
-        LoadedLog loaded = Load(new LogLoader(_shared, partition, directory, config, leaderEpoch, replica), directory);
+        int lastEpoch = replication is null ? leaderEpoch : RecordBatchHeader.NoLeaderEpoch; // Elections may be unknown here as yet.
+        LoadedLog loaded = Load(new LogLoader(_shared, partition, directory, config, lastEpoch, replica), directory);
         Guid id = topicId != Guid.Empty ? topicId : loaded.Checkpoint?.TopicId ?? Guid.Empty;
         loaded.Replica = replica?.Settle(loaded, id);
         var log = new PartitionLog(_shared, partition, directory, id, affinity, config, loaded, this, replication);

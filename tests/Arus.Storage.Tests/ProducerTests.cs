@@ -15,6 +15,37 @@ public sealed class ProducerTests
         Assert.Equal(1, log.LogEndOffset);
     }
 
+    [Fact]
+    public async Task Producers_are_those_of_the_records_that_are_left()
+    {
+        var machine = new Machine();
+        TopicConfig config = LogExtensions.Config(("internal.segment.bytes", "1024"));
+        IPartitionLog log = await machine.OpenAsync(config);
+        for (int i = 0; i < 40; i++)
+            await machine.MustAppendAsync(log, 1, Batches.Idempotent(1, 0, i));
+
+        await machine.RestartAsync(log);
+        IEnumerable<string> names = machine.Disk.ListFiles(machine.Directory);
+        string[] segments = [.. names.Where(name => name.EndsWith(".log", StringComparison.Ordinal)).Order()];
+        foreach (string name in segments[1..])
+            machine.Disk.DeleteFile(Path.Combine(machine.Directory, name));
+
+        log = await machine.OpenAsync(config);
+        int left = (int)log.LogEndOffset;
+        Assert.InRange(left, 1, 20);
+        Assert.Equal([(1L, left - 1)], await DescribeAsync());
+
+        // Not as the snapshots have them that were made at these offsets before.
+        for (int i = left; i < 45; i++)
+            await machine.MustAppendAsync(log, 1, Batches.Idempotent(2, 0, i - left));
+
+        await machine.Scheduler.RunAsync(log.TruncateToAsync(42));
+        Assert.Equal([(1L, left - 1), (2L, 41 - left)], (await DescribeAsync()).Order());
+
+        async Task<List<(long Id, int LastSequence)>> DescribeAsync() =>
+            [.. (await machine.Scheduler.RunAsync(log.DescribeProducersAsync())).Select(one => (one.ProducerId, one.LastSequence))];
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

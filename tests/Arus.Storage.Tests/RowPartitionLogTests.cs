@@ -88,6 +88,22 @@ public sealed class RowPartitionLogTests
     });
 
     [Fact]
+    public void A_log_that_is_prepared_for_an_epoch_fences_the_leaders_of_earlier_ones() => OnOwnThread(() =>
+    {
+        var store = new SimulatedRowStore { Faulty = false };
+        RowPartitionLog old = Open(store, epoch: 1);
+        RowPartitionLog log = Open(store);
+        Do(store, Wrap(log.PrepareAsync(2, -1, -1, renewLogId: false)));
+        Assert.Equal(2, log.FencedEpoch);
+        Assert.Equal(ErrorCode.FencedLeaderEpoch, Do(store, old.AppendAsync([Batches.Of("old")], 1).AsTask())[0].Error);
+        LogException late = Assert.Throws<LogException>(
+            () => Do(store, Wrap(Open(store).PrepareAsync(1, -1, -1, renewLogId: false))));
+        Assert.Equal(ErrorCode.FencedLeaderEpoch, late.Error);
+        Assert.Equal(ErrorCode.None, Do(store, log.AppendAsync([Batches.Of("new")], 2).AsTask())[0].Error);
+        Assert.Equal("new", Values(store, log)[^1]);
+    });
+
+    [Fact]
     public void A_head_that_cannot_be_written_fails_the_log_and_changes_nothing() => OnOwnThread(() =>
     {
         var store = new SimulatedRowStore { Faulty = false };

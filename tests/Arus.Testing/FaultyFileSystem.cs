@@ -34,6 +34,12 @@ public sealed class FaultyFileSystem : ILogFileSystem
 
     public bool IsOff { get; private set; }
 
+    /// <summary>Changes, of files and of directories, that succeed before the machine is off; negative for no end.</summary>
+    public int ChangesLeft { get; set; } = -1;
+
+    /// <summary>Only the process died: what was written can be read.</summary>
+    public void TurnOn() => (IsOff, ChangesLeft) = (false, -1);
+
     /// <summary>The machine after a crash of this one and a restart; this one answers nothing any more.</summary>
     public FaultyFileSystem Crash(Random random)
     {
@@ -178,7 +184,7 @@ public sealed class FaultyFileSystem : ILogFileSystem
 
     public void SyncDirectory(string directory)
     {
-        Check(directory);
+        Spend(directory);
         foreach (Change change in _journal.Where(change => change.Directory == directory))
             change.Apply(_durableFiles, _durableDirectories);
 
@@ -195,7 +201,7 @@ public sealed class FaultyFileSystem : ILogFileSystem
 
     private void Record(string path, Action<Dictionary<string, Node>, HashSet<string>> apply)
     {
-
+        Spend(path);
         apply(_files, _directories);
         _journal.Add(new Change(Path.GetDirectoryName(path)!, apply));
     }
@@ -206,9 +212,16 @@ public sealed class FaultyFileSystem : ILogFileSystem
             throw new IOException($"{path}: the machine is off.");
     }
 
+    private void Spend(string path)
+    {
+        IsOff |= ChangesLeft == 0;
+        Check(path);
+        ChangesLeft -= ChangesLeft > 0 ? 1 : 0;
+    }
+
     private void CheckIo(string path)
     {
-        Check(path);
+        Spend(path);
         if (FailIo(path))
             throw new IOException($"{path}: input/output error.");
     }
@@ -353,6 +366,7 @@ public sealed class FaultyFileSystem : ILogFileSystem
         public void SetLength(long length)
         {
             CheckOpen();
+            owner.Spend(path);
             node.SetLength((int)length);
         }
 

@@ -254,6 +254,9 @@ internal sealed class LogLoader(
                 found);
         }
 
+        if (_log.Segments.Count > 0 || replica is not null)
+            _log.Producers = ProducerRebuild.Run(shared, directory, _log.Segments, _log.LogEndOffset); // Those of the checkpoint are ahead.
+
         checkpoint.LogStartOffset = _log.LogStartOffset;
         checkpoint.RecoveryOffset = _log.LogEndOffset;
         checkpoint.RecoverySegment = _log.Segments.Count == 0 ? _log.LogEndOffset : _log.Segments[^1].BaseOffset;

@@ -11,7 +11,7 @@ internal sealed class LogTruncation(
         {
             (int index, int position, long end) = FindCut(offset);
             Segment[] all = segments.All;
-            producers.ReplaceWith(RebuildProducers(all[..(index + 1)], end));
+            producers.ReplaceWith(ProducerRebuild.Run(log.Shared, log.Directory, all[..(index + 1)], end));
             checkpointer.CleanedOffset = Math.Min(checkpointer.CleanedOffset, end);
             segments.TruncateTo(end, all[..(index + 1)]);
             Discard(all[(index + 1)..]);
@@ -82,33 +82,5 @@ internal sealed class LogTruncation(
 
         segment.File.Retire();
         return fresh;
-    }
-
-    /// <summary>The producers as they were at an offset: from the last snapshot before it and the batches since.</summary>
-    private ProducerStateManager RebuildProducers(Segment[] kept, long end)
-    {
-        var rebuilt = new ProducerStateManager();
-        long from = 0;
-        foreach (long offset in checkpointer.ListSnapshots().Where(offset => offset <= end).OrderDescending())
-        {
-            string path = Segment.PathOf(log.Directory, offset, Segment.SnapshotSuffix);
-            if (ProducerSnapshot.Read(log.Shared.FileSystem, path) is { } snapshot)
-            {
-                (rebuilt, from) = (snapshot, offset);
-                break;
-            }
-        }
-
-        foreach (Segment segment in kept.Where(segment => segment.NextOffset > from))
-        {
-            using var scanner = new SegmentScanner(segment.File, 0, segment.Size);
-            while (scanner.ReadNext(out RecordBatchHeader header, out _))
-            {
-                if (header.BaseOffset >= from && header.NextOffset <= end)
-                    rebuilt.AddStored(header, log.Shared.NowMs);
-            }
-        }
-
-        return rebuilt;
     }
 }

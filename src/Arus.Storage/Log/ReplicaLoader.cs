@@ -49,7 +49,13 @@ internal sealed class ReplicaLoader
         long highWatermark = hadOneCopy ? loaded.LogEndOffset : Math.Clamp(_offsets?.HighWatermark ?? 0, logStart, loaded.LogEndOffset);
         string? reason = isKnown ? FindReason(loaded) : null;
         if (_stored is not null && reason is null)
+        {
+            // A process that was killed may have replaced the file and not synced its name. What is appended now relies on the new one.
+            if (!_stored.IsClean)
+                _shared.FileSystem.SyncDirectory(_directory);
+
             return new LoadedReplica(_stored, _offsets, highWatermark);
+        }
 
         var front = new LogReplica
         {

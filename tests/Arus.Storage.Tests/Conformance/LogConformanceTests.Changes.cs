@@ -185,6 +185,26 @@ public abstract partial class LogConformanceTests
     }
 
     [Fact]
+    public async Task A_log_in_one_copy_shows_consumers_all_that_is_durable()
+    {
+        IPartitionLog log = await host.OpenAsync();
+        for (int epoch = 1; epoch <= 3; epoch++)
+        {
+            await log.MustAppendAsync(Batches.Of("a", "b"), epoch);
+            Assert.Equal((2 * epoch, 2 * epoch), (log.DurableEndOffset, log.HighWatermark));
+        }
+
+        log.AdvanceHighWatermark(2, logStartOffset: 1);
+        Assert.Equal((0, 6), (log.LogStartOffset, log.HighWatermark));
+        Assert.Equal([new LogEpochStart(1, 0), new LogEpochStart(2, 2), new LogEpochStart(3, 4)], log.Epochs.ToArray());
+        Assert.Equal(Guid.Empty, log.LogId);
+        LogReadResult read = await log.ReadAsync(3, 1 << 20, minOneBatch: true, LogReadLimit.DurableEnd);
+        Assert.Equal([2L, 3], Batches.Records(read.Records).Select(record => record.Offset).Take(2));
+        await Assert.ThrowsAsync<InvalidOperationException>(async () => await log.PrepareAsync(4, truncateTo: 2, -1, renewLogId: false));
+        await Assert.ThrowsAsync<InvalidOperationException>(async () => await log.PrepareAsync(4, -1, restartAt: 9, renewLogId: true));
+    }
+
+    [Fact]
     public async Task Producers_are_described_with_their_last_batch()
     {
         IPartitionLog log = await host.OpenAsync();

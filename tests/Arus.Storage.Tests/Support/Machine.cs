@@ -41,6 +41,13 @@ internal sealed class Machine
         Scheduler.RunAsync(Provider.OpenAsync(
             Partition, topicId, config ?? LogExtensions.Config(), replication: new LogReplication(durableEndMoved ?? (() => { }))));
 
+    /// <summary>Changes what the next process is started with; now is before anything is opened.</summary>
+    public void Reconfigure(Func<LogProviderOptions, LogProviderOptions> change)
+    {
+        Options = change(Options);
+        Kill();
+    }
+
     /// <summary>The power goes, and comes back.</summary>
     public void Crash(Random random)
     {
@@ -55,8 +62,46 @@ internal sealed class Machine
     public void Kill()
     {
         Scheduler.Stop();
+        Disk.TurnOn();
         Scheduler = new ManualScheduler();
         Boot();
+    }
+
+    public Task<LogAppendResult[]> AppendAsync(
+        IPartitionLog log, int epoch, ReadOnlyMemory<byte> batches, AppendOrigin origin = AppendOrigin.Client) =>
+        Scheduler.RunAsync(log.AppendAsync([batches], epoch, origin));
+
+    public async Task MustAppendAsync(
+        IPartitionLog log, int epoch, ReadOnlyMemory<byte> batches, AppendOrigin origin = AppendOrigin.Client)
+    {
+        LogAppendResult result = (await AppendAsync(log, epoch, batches, origin))[0];
+        Assert.True(result.Error == ErrorCode.None, result.Message);
+    }
+
+    public Task PrepareAsync(IPartitionLog log, int epoch, long truncateTo = -1, long restartAt = -1, bool renewLogId = false) =>
+        Scheduler.RunAsync(log.PrepareAsync(epoch, truncateTo, restartAt, renewLogId));
+
+    /// <summary>What can be read from an offset on, in one read.</summary>
+    public async Task<List<(long Offset, string? Value)>> ReadAsync(
+        IPartitionLog log, long offset, LogReadLimit upTo = LogReadLimit.DurableEnd)
+    {
+        LogReadResult read = await Scheduler.RunAsync(log.ReadAsync(offset, 1 << 20, true, upTo));
+        Assert.Equal(ErrorCode.None, read.Error);
+        return [.. Batches.Records(read.Records).Select(record => (record.Offset, record.Value))];
+    }
+
+    /// <summary>Everything from the log start to the durable end.</summary>
+    public async Task<List<(long Offset, string? Value)>> ReadAllAsync(IPartitionLog log)
+    {
+        var all = new List<(long Offset, string? Value)>();
+        long next = log.LogStartOffset;
+        while (await ReadAsync(log, next) is { Count: > 0 } read)
+        {
+            all.AddRange(read.Where(record => record.Offset >= next));
+            next = all[^1].Offset + 1;
+        }
+
+        return all;
     }
 
     public async Task RestartAsync(IPartitionLog log)
