@@ -9,4 +9,10 @@ public interface ITopicImage
     TopicDescription? Find(string name);
 
     TopicDescription? Find(Guid id);
+
+    /// <summary>
+    /// Raised on a pool thread when a broker was declared dead and others lead in its place. A client whose connection to it is merely
+    /// silent is not told, and waits for a timeout of its own.
+    /// </summary>
+    event Action? LeadersReplaced;
 }

@@ -38,12 +38,21 @@ internal sealed class TcpTransport : IConnectionFactory
     private const int ReceiveBufferBytes = 128 * 1024;
     private const int SendBufferBytes = 64 * 1024;
 
+    // Five seconds of silence, about as long as a cluster takes to replace a silo that it has lost.
+    private const int KeepAliveSeconds = 2;
+    private const int KeepAliveIntervalSeconds = 1;
+    private const int KeepAliveRetries = 3;
+    private const int UserTimeoutMs = 5000;
+
+    /// <summary>TCP_USER_TIMEOUT, in milliseconds: how long sent data may stay without acknowledgement (tcp(7)).</summary>
+    private const int LinuxTcpUserTimeout = 18;
+
     public async ValueTask<ConnectionContext> ConnectAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
     {
         var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         try
         {
-            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+            NoticeSilence(socket);
             await socket.ConnectAsync(endpoint, cancellationToken).ConfigureAwait(false);
             return new TcpConnection(new NetworkStream(socket, ownsSocket: true));
         }
@@ -52,6 +61,20 @@ internal sealed class TcpTransport : IConnectionFactory
             socket.Dispose();
             throw;
         }
+    }
+
+    /// <summary>
+    /// Lets the connection end when the gateway does not answer any more, sent data or not: nothing else tells a client that a silo is
+    /// gone whose network is silent, and its calls would wait for their timeout.
+    /// </summary>
+    private static void NoticeSilence(Socket socket)
+    {
+        socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, KeepAliveSeconds);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, KeepAliveIntervalSeconds);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, KeepAliveRetries);
+        if (OperatingSystem.IsLinux())
+            socket.SetRawSocketOption((int)SocketOptionLevel.Tcp, LinuxTcpUserTimeout, BitConverter.GetBytes(UserTimeoutMs));
     }
 
     private sealed class TcpConnection : DefaultConnectionContext

@@ -75,6 +75,7 @@ public static class BrokerSiloBuilderExtensions
         services.AddSingleton<PartitionImage>();
         services.AddSingleton<TopicImage>();
         services.AddSingleton<ITopicImage>(provider => provider.GetRequiredService<TopicImage>());
+        services.AddSingleton<LostBrokers>();
         services.AddSingleton<MachinePump>();
         services.AddSingleton<StateSwaps>();
         services.AddSingleton<StatePolling>();

@@ -10,7 +10,7 @@ namespace Arus.Grains;
 /// </summary>
 internal sealed partial class ReplicationLifecycle(
     ReplicationHost host, PartitionImage image, StatePolling polling, BrokerMembership membership, MachinePump pump,
-    TimeProvider time, ILogger<ReplicationLifecycle> logger) : ILifecycleParticipant<ISiloLifecycle>
+    LostBrokers lost, TimeProvider time, ILogger<ReplicationLifecycle> logger) : ILifecycleParticipant<ISiloLifecycle>
 {
     /// <summary>How long a graceful stop waits for others to take over.</summary>
     private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(5);
@@ -42,8 +42,11 @@ internal sealed partial class ReplicationLifecycle(
 
     private async Task WatchAsync(CancellationToken stopping)
     {
-        await foreach (ClusterMembershipSnapshot _ in membership.Updates.WithCancellation(stopping).ConfigureAwait(false))
+        await foreach (ClusterMembershipSnapshot snapshot in membership.Updates.WithCancellation(stopping).ConfigureAwait(false))
+        {
             host.MembershipRead(membership.Lives, pump.NowMs);
+            lost.Observe(snapshot.Members.Values, stopping);
+        }
     }
 
     /// <summary>Reads the membership again and again: after a pause this broker may have been declared dead, and must not lead.</summary>

@@ -10,6 +10,8 @@ internal sealed class TopicImage(PartitionImage image, BrokerMembership membersh
 
     private readonly ConcurrentDictionary<Guid, Kept> _kept = new();
 
+    public event Action? LeadersReplaced;
+
     public TopicDescription? Find(string name) => image.FindTopic(name) is { } id ? Find(id) : null;
 
     public TopicDescription? Find(Guid id)
@@ -28,6 +30,9 @@ internal sealed class TopicImage(PartitionImage image, BrokerMembership membersh
         _kept[id] = new Kept(revision, token, description);
         return description;
     }
+
+    /// <summary>See <see cref="LeadersReplaced"/>.</summary>
+    public void TellReplaced() => LeadersReplaced?.Invoke();
 
     public PartitionAssignment Describe(PartitionState state)
     {

@@ -41,6 +41,7 @@ public static class KafkaHosting
         services.AddSingleton<KafkaConnectionHandler>();
         services.AddHostedService<KafkaServer>();
         services.AddHostedService<ListenerSweeper>();
+        services.AddHostedService<ConnectionRenewal>();
         return services;
     }
 }

@@ -28,6 +28,11 @@ internal sealed class NativeGroup(IArusClient client, string group, ChaosTopic t
                 Journal.Detail($"{name} has to join again: {e.Code}: {e.Message}");
                 await Task.Delay(RejoinPause);
             }
+            catch (Exception e) when (!Stop.IsCancellationRequested)
+            {
+                Journal.Find($"{name} failed by what its interface does not name: {e.GetType().Name}: {e.Message.Split('\n')[0]}");
+                await Task.Delay(RejoinPause);
+            }
         }
     }
 
