@@ -52,6 +52,9 @@ internal sealed class FollowerLink(Replica replica, Leadership leadership, Peer 
 
     public long RetryAtMs { get; set; }
 
+    /// <summary>Until then no records are pushed: the last push brought none though the follower is behind.</summary>
+    public long OfferAtMs { get; set; }
+
     public int Failures { get; set; }
 
     public bool IsOver => Replica.Leadership != Leadership || Leadership.IsDropped(this);

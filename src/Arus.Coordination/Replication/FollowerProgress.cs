@@ -53,6 +53,7 @@ internal sealed class FollowerProgress(ReplicationContext context, PushScheduler
         if (response is not null)
             Answered(sent, response);
 
+        bool isFull = response is not null && BroughtRecords(sent, response);
         for (int i = 0; i < sent.Links.Length; i++)
         {
             if (sent.Links[i] is not { IsOver: false } link || link.Call != call)
@@ -61,8 +62,20 @@ internal sealed class FollowerProgress(ReplicationContext context, PushScheduler
             if (response is null || response.Partitions.Length != sent.Links.Length)
                 LoseSession(link);
             else
-                PushAnswered(link, response.Partitions[i]);
+                PushAnswered(link, response.Partitions[i], isFull);
         }
+    }
+
+    /// <summary>Some partition got records: for others of the call there may have been no room.</summary>
+    private static bool BroughtRecords(SentPush sent, ReplicaPushResponse response)
+    {
+        for (int i = 0; i < Math.Min(sent.Links.Length, response.Partitions.Length); i++)
+        {
+            if (sent.Links[i] is { } link && response.Partitions[i].LogEndOffset > link.EndOffset)
+                return true;
+        }
+
+        return false;
     }
 
     private void Answered(SentPush sent, ReplicaPushResponse response)
@@ -106,10 +119,16 @@ internal sealed class FollowerProgress(ReplicationContext context, PushScheduler
         context.Touch(link.Replica);
     }
 
-    private void PushAnswered(FollowerLink link, ReplicaPushResponse.PushResult result)
+    private void PushAnswered(FollowerLink link, ReplicaPushResponse.PushResult result, bool isFull)
     {
         if (result.ErrorCode == ErrorCode.None)
+        {
+            // What could not be read for a call that had room is not tried again at the network's speed.
+            if (!isFull && result.LogEndOffset == link.EndOffset && link.EndAtPush > link.EndOffset)
+                link.OfferAtMs = context.NowMs + context.Options.RetryMs;
+
             EndMoved(link, result.LogEndOffset);
+        }
         else if (result.ErrorCode == ErrorCode.RequestTimedOut)
         {
             link.Call = 0;
@@ -162,12 +181,14 @@ internal sealed class FollowerProgress(ReplicationContext context, PushScheduler
     }
 
     /// <summary>Sends what the follower lacks: records at once, a high watermark or log start a little later.</summary>
-    private void Offer(FollowerLink link)
+    public void Offer(FollowerLink link)
     {
         if (!link.IsOpen || link.IsPushing)
             return;
 
-        if (link.IsBehind)
+        if (link.IsBehind && context.NowMs < link.OfferAtMs)
+            context.Timers.Arm(link.Replica, link.OfferAtMs);
+        else if (link.IsBehind)
             scheduler.QueueData(link);
         else if (link.SentWatermark < link.Replica.HighWatermark || link.SentLogStart < link.Replica.Log!.LogStartOffset)
             scheduler.QueueWatermark(link);

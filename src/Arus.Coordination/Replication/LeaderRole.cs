@@ -58,7 +58,10 @@ internal sealed class LeaderRole(
     {
         Leadership leadership = replica.Leadership!;
         foreach (FollowerLink link in leadership.Links)
+        {
             ReconcileLink(link);
+            progress.Offer(link);
+        }
 
         progress.AdvanceHighWatermark(replica);
         moves.Consider(replica);

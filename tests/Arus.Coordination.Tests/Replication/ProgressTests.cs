@@ -57,6 +57,20 @@ public sealed class ProgressTests
     }
 
     [Fact]
+    public void What_cannot_be_read_is_not_pushed_at_the_speed_of_the_network()
+    {
+        (TestCluster cluster, PartitionId id) = TestCluster.Running(brokers: 2, replicas: 2);
+        cluster.RecordsInPush = 0;
+        cluster.Append(1, id);
+        cluster[1].Effects.Clear();
+        cluster.Run(1_000);
+        Assert.InRange(Pushes(cluster[1], 2).Count(push => push.Request.Partitions.Length > 0), 5, 11);
+
+        cluster.RecordsInPush = 1;
+        cluster.Until(() => cluster[1].Logs[id].HighWatermark == 1, withinMs: 200);
+    }
+
+    [Fact]
     public void Brokers_that_share_partitions_renew_their_leases_twice_a_second()
     {
         (TestCluster cluster, PartitionId id) = TestCluster.Running(brokers: 4);
