@@ -78,7 +78,7 @@ internal sealed class CallAnswers(ReplicationContext context)
             push.CutShort();
 
         Peer peer = push.From;
-        bool isGranted = peer.IsLive && peer.Life == push.SenderLife && context.Peers.IsSelfLive;
+        bool isGranted = peer.IsLive && peer.Life == push.SenderLife && peer.Challenges == 0 && context.Peers.IsSelfLive;
         if (isGranted)
             peer.GrantedUntilMs = Math.Max(peer.GrantedUntilMs, context.NowMs + context.Options.LeaseMs);
 

@@ -30,6 +30,8 @@ internal sealed class Elections(ReplicationContext context, SwapKeeper swaps, Le
             replica.LeaderlessSinceMs = -1;
             if (!replica.Swap.IsInFlight && !replica.Swap.IsUnsettled)
                 replica.CandidateEpoch = -1;
+            else if (!replica.Swap.IsInFlight)
+                Settle(replica);
 
             return;
         }
@@ -44,6 +46,17 @@ internal sealed class Elections(ReplicationContext context, SwapKeeper swaps, Le
             context.Timers.Arm(replica, replica.Swap.RetryAtMs);
         else
             Stand(replica);
+    }
+
+    /// <summary>
+    /// A candidacy of which nothing was heard may still succeed, though the leader is back: the same state as a new version ends that.
+    /// </summary>
+    private void Settle(Replica replica)
+    {
+        if (context.NowMs < replica.Swap.RetryAtMs)
+            context.Timers.Arm(replica, replica.Swap.RetryAtMs);
+        else
+            swaps.Propose(replica, replica.State);
     }
 
     private bool IsLeaderless(Replica replica)
@@ -127,6 +140,12 @@ internal sealed class Elections(ReplicationContext context, SwapKeeper swaps, Le
             : isUnclean ? state with { Isr = isr, Elr = [], IsUnclean = true }
             : state.WithIsr(isr, replica.EffectiveMin);
         Debug.Assert(state.IsShared || !proposed.Isr.IsEmpty, "The isr is never emptied.");
+        if (state.Leader >= 0 && state.Leader != context.Self && replica.Challenged is null)
+        {
+            replica.Challenged = context.Peers.Get(state.Leader);
+            replica.Challenged.Challenges++;
+        }
+
         swaps.Propose(replica, proposed with { Leader = context.Self, LeaderEpoch = state.LeaderEpoch + 1 });
     }
 

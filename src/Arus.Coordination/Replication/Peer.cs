@@ -20,6 +20,12 @@ internal sealed class Peer(int brokerId) : ITimed
     /// <summary>Until then this broker takes over nothing that the peer leads.</summary>
     public long GrantedUntilMs { get; set; }
 
+    /// <summary>
+    /// Swaps by which this broker takes over partitions of the peer and whose outcome is not known. As long as there are any, no lease is
+    /// granted: it would be broken by a swap that is on its way.
+    /// </summary>
+    public int Challenges { get; set; }
+
     /// <summary>When it last answered a push.</summary>
     public long AnsweredMs { get; set; } = -1;
 

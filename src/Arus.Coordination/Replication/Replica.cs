@@ -83,6 +83,9 @@ internal sealed class Replica(PartitionState state) : ITimed
     /// <summary>Leaders below are refused while this broker tries to get elected for this epoch.</summary>
     public int CandidateEpoch { get; set; } = -1;
 
+    /// <summary>The leader that a swap of this broker may have replaced, or may yet replace.</summary>
+    public Peer? Challenged { get; set; }
+
     // The follower's side.
     public int SessionEpoch { get; set; } = -1;
 

@@ -90,6 +90,12 @@ internal sealed class ReplicaCatalog(ReplicationContext context, LeaderRole lead
         replica.State = state;
         Count(replica, 1);
         replica.Swap.Settle();
+        if (replica.Challenged is { } challenged)
+        {
+            challenged.Challenges--;
+            replica.Challenged = null;
+        }
+
         replica.CandidateEpoch = -1;
         replica.LeaderlessSinceMs = -1;
         leaders.StateChanged(replica);

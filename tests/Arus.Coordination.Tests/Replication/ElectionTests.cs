@@ -43,6 +43,27 @@ public sealed class ElectionTests
     }
 
     [Fact]
+    public void No_lease_is_granted_to_a_leader_while_a_swap_against_it_is_on_its_way()
+    {
+        (TestCluster cluster, PartitionId id) = TestCluster.Running();
+        cluster.Run(2_000);
+        cluster.Cut(1, 2);
+        cluster.TellMembership(cluster[2], dead: 1);
+        cluster[2].ReachesDatabase = false;
+        cluster.Until(() => cluster[2].FirstSwapMs < long.MaxValue);
+
+        // The leader is a member again and calls, while nobody knows what became of the swap.
+        cluster.Heal();
+        cluster.TellMembership(cluster[2]);
+        cluster.Run(3_000);
+        Assert.True(cluster[1].Machine.Leases.UntilMs(2) <= cluster.NowMs);
+
+        cluster[2].ReachesDatabase = true;
+        cluster.Until(() => cluster[1].Machine.Leases.UntilMs(2) > cluster.NowMs, withinMs: 5_000);
+        Assert.Equal((1, 0), (cluster.Store[id].Leader, cluster.Store[id].LeaderEpoch));
+    }
+
+    [Fact]
     public void A_restarted_broker_waits_for_leases_that_its_former_life_may_have_granted()
     {
         (TestCluster cluster, PartitionId id) = TestCluster.Running(brokers: 2, replicas: 2);

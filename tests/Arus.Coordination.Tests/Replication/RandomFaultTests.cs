@@ -13,7 +13,7 @@ public sealed class RandomFaultTests
 
     [Fact]
     public void Nothing_that_was_committed_is_lost_and_all_recovers() =>
-        Seeds.Run(60, seed => new Run(seed).Go());
+        Seeds.Run(60, seed => new Run(seed).Go(), regressions: 1008516715);
 
     private sealed class Run
     {
@@ -21,6 +21,7 @@ public sealed class RandomFaultTests
         private readonly TestCluster _cluster;
         private readonly PartitionId[] _ids;
         private readonly Dictionary<PartitionId, List<TestRecord>> _committed = [];
+        private bool _isCalm;
 
         public Run(int seed)
         {
@@ -29,6 +30,8 @@ public sealed class RandomFaultTests
             {
                 RecordsInPush = _random.Next(1, 8),
                 Committed = Commit,
+                Delay = () => _isCalm || _random.Next(10) > 0 ? 1 : _random.Next(1, 500),
+                Doubles = () => !_isCalm && _random.Next(30) == 0,
             };
             _cluster.Options = _cluster.Options with { LagTimeMaxMs = 3_000, MaxPartitionsInCall = 2, MaxOpenings = 2 };
             _ids = [.. Enumerable.Range(0, Partitions).Select(i => _cluster.Create(Replicas(i), i))];
@@ -39,6 +42,7 @@ public sealed class RandomFaultTests
         public void Go()
         {
             _cluster.StartAll();
+            _cluster.Until(() => _ids.All(id => _cluster.Store[id].Isr.Length == 3));
             for (int step = 0; step < 300; step++)
             {
                 Fault();
@@ -61,7 +65,10 @@ public sealed class RandomFaultTests
                 if (offset < committed.Count)
                     Assert.Equal(committed[(int)offset], log[offset]);
                 else
+                {
+                    Assert.Equal(committed.Count, offset);
                     committed.Add(log[offset]);
+                }
             }
         }
 
@@ -84,7 +91,7 @@ public sealed class RandomFaultTests
         {
             TestBroker broker = _cluster.Brokers[_random.Next(_cluster.Brokers.Length)];
             PartitionId id = _ids[_random.Next(_ids.Length)];
-            switch (_random.Next(16))
+            switch (_random.Next(19))
             {
                 case 0 when broker.IsUp:
                     _cluster.Kill(broker.Id, declaredDead: _random.Next(2) == 0);
@@ -128,13 +135,61 @@ public sealed class RandomFaultTests
                 case 15:
                     _cluster.Poll();
                     break;
+                case 16:
+                    LoseTail(broker);
+                    break;
+                case 17:
+                    DeleteRecords(id);
+                    break;
+                case 18:
+                    Reassign(id);
+                    break;
                 default:
                     break;
             }
         }
 
+        /// <summary>One broker's disk may lose its newest records, as long as what is acknowledged is on two.</summary>
+        private void LoseTail(TestBroker broker)
+        {
+            if (broker.IsUp || broker.Id != 1 || _cluster.MinInSync < 2)
+                return;
+
+            foreach (TestLog log in broker.Logs.Values.Where(log => log.Records.Count > 0))
+                log.LoseTail(_random.Next(1, Math.Min(10, log.Records.Count) + 1));
+        }
+
+        private void DeleteRecords(PartitionId id)
+        {
+            foreach (int leader in _cluster.Leaders(id).Where(leader => !_cluster[leader].IsPaused))
+            {
+                TestLog log = _cluster[leader].Logs[id];
+                if (log.FencedEpoch > _cluster[leader].Views[id].State.LeaderEpoch)
+                    continue;
+
+                log.DeleteBefore(_random.NextInt64(log.LogStartOffset, log.HighWatermark + 1));
+                _cluster[leader].Feed(machine => machine.Durable(id, _cluster.NowMs));
+            }
+        }
+
+        private void Reassign(PartitionId id)
+        {
+            PartitionState state = _cluster.Store[id];
+            if (state.LeaderEpoch >= 0)
+                _cluster.Store.Put(state with { Replicas = [.. Replicas(_random.Next(_cluster.Brokers.Length))] });
+        }
+
+        private string Describe(PartitionState state)
+        {
+            string logs = string.Join(' ', _cluster.Brokers.Select(broker => broker.Logs.TryGetValue(state.Id, out TestLog? log)
+                ? $"{broker.Id}:{log.LogId.ToString()[..8]} fence {log.FencedEpoch} end {log.LogEndOffset}" : $"{broker.Id}:none"));
+            return $"epoch {state.LeaderEpoch} leader {state.Leader} replicas {string.Join(',', state.Replicas)} "
+                + $"isr {string.Join(',', state.Isr)} elr {string.Join(',', state.Elr)} logs {logs} min {_cluster.MinInSync}";
+        }
+
         private void Recover()
         {
+            _isCalm = true;
             _cluster.Heal();
             foreach (TestBroker broker in _cluster.Brokers)
             {
@@ -155,15 +210,21 @@ public sealed class RandomFaultTests
             foreach (PartitionId id in _ids)
             {
                 PartitionState state = _cluster.Store[id];
-                int leader = Assert.Single(_cluster.Leaders(id));
+                int[] leaders = _cluster.Leaders(id);
+                Assert.True(leaders.Length == 1, $"led by {string.Join(',', leaders)}: {Describe(state)}");
+                int leader = leaders[0];
                 Assert.Equal(state.Leader, leader);
                 Assert.Equal(3, state.Isr.Length);
                 TestLog log = _cluster[leader].Logs[id];
                 Assert.Equal(log.LogEndOffset, log.HighWatermark);
                 Commit(_cluster[leader], id, log.HighWatermark);
-                Assert.Equal(_committed[id], Enumerable.Range(0, (int)log.LogEndOffset).Select(offset => log[offset]));
+                Assert.Equal(_committed[id].Count, log.LogEndOffset);
                 foreach (int replica in state.Replicas)
-                    Assert.Equal(log.Records, _cluster[replica].Logs[id].Records);
+                {
+                    TestLog copy = _cluster[replica].Logs[id];
+                    Assert.Equal(log.LogEndOffset, copy.LogEndOffset);
+                    Assert.Equal(_committed[id].Skip((int)copy.LogStartOffset), copy.Records);
+                }
             }
         }
     }

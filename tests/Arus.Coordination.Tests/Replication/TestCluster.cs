@@ -38,6 +38,12 @@ internal sealed class TestCluster
     /// <summary>Hears of every high watermark that a leader lets its readers see.</summary>
     public Action<TestBroker, PartitionId, long>? Committed { get; set; }
 
+    /// <summary>How long a message takes, and whether it arrives twice.</summary>
+    public Func<long>? Delay { get; set; }
+
+    /// <inheritdoc cref="Delay"/>
+    public Func<bool>? Doubles { get; set; }
+
     /// <summary>Hears of every effect.</summary>
     public Action<string>? Trace { get; set; }
 
@@ -177,8 +183,12 @@ internal sealed class TestCluster
 
     public void Send(TestBroker from, TestBroker to, Action action)
     {
-        if (!_cuts.Contains((from.Id, to.Id)))
-            After(1, action);
+        if (_cuts.Contains((from.Id, to.Id)))
+            return;
+
+        After(Delay?.Invoke() ?? 1, action);
+        if (Doubles?.Invoke() == true)
+            After(Delay?.Invoke() ?? 1, action);
     }
 
     public void Call<T>(TestBroker from, int to, Action<TestBroker, Action<T?>> receive, Action<T?> answered)
@@ -262,6 +272,8 @@ internal sealed class TestCluster
     {
         if (view.Role != ReplicaRole.Leader || view.State.IsShared)
             return;
+
+        Committed?.Invoke(broker, view.State.Id, broker.Logs[view.State.Id].HighWatermark);
 
         foreach (TestBroker other in Others(broker).Where(other => other.IsUp))
         {
