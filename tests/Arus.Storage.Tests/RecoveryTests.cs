@@ -63,6 +63,29 @@ public sealed class RecoveryTests
         Assert.Equal(length / 3, machine.Disk.Content(Path.Combine(machine.Directory, "00000000000000000002.damaged")).Length);
     }
 
+    [Fact]
+    public async Task An_epoch_whose_records_a_crash_took_is_forgotten()
+    {
+        var machine = new Machine(new LogProviderOptions { Directory = "/logs", Flush = FlushPolicy.Os });
+        TopicConfig config = LogExtensions.Config(("internal.segment.bytes", "1024"));
+        int fits = 1024 / Batches.Of("x").Length;
+        IPartitionLog log = await machine.OpenAsync(config);
+        for (int i = 0; i < fits; i++)
+            await machine.MustAppendAsync(log, 1, Batches.Of("x"));
+
+        // The first batch of its epoch rolls the segment, and the checkpoint of the full one knows the epoch.
+        await machine.MustAppendAsync(log, 5, Batches.Of("x"));
+        Assert.Equal(2, log.SegmentCount);
+        machine.Kill();
+        machine.Disk.Replace(Path.Combine(machine.Directory, LastLog(machine)), []);
+        log = await machine.OpenAsync(config);
+        Assert.Equal((fits, 1), (log.LogEndOffset, log.LatestEpoch));
+        await machine.MustAppendAsync(log, 6, Batches.Of("x"));
+        machine.Kill();
+        log = await machine.OpenAsync(config);
+        Assert.Equal([new LogEpochStart(1, 0), new LogEpochStart(6, fits)], log.Epochs.ToArray());
+    }
+
     [Theory]
     [InlineData("00000000000000000000.index")]
     [InlineData("log.checkpoint")]

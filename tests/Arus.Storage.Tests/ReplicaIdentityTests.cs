@@ -36,10 +36,12 @@ public sealed class ReplicaIdentityTests
         Assert.DoesNotContain(machine.Events, entry => entry.Kind == LogEventKind.Renewed);
     }
 
-    [Fact]
-    public async Task A_new_log_has_an_id_for_good_before_it_has_records()
+    [Theory]
+    [InlineData("always")]
+    [InlineData("os")]
+    public async Task A_new_log_has_an_id_for_good_before_it_has_records(string flush)
     {
-        var machine = new Machine();
+        var machine = new Machine(new LogProviderOptions { Directory = "/logs", Flush = FlushPolicy.Parse(flush) });
         IPartitionLog log = await machine.OpenReplicaAsync();
         Guid id = log.LogId;
         Assert.NotEqual(Guid.Empty, id);
@@ -67,7 +69,7 @@ public sealed class ReplicaIdentityTests
         {
             var random = new Random(seed);
             var machine = new Machine(Os);
-            IPartitionLog log = await FilledAsync(machine, random.Next(30));
+            IPartitionLog log = await FilledAsync(machine, random.Next(1, 30));
             machine.Crash(random);
             IPartitionLog again = await machine.OpenReplicaAsync(Config);
             AssertRenewed(machine, log.LogId, again);

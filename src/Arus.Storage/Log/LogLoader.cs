@@ -101,6 +101,9 @@ internal sealed class LogLoader(
         _log.LogStartOffset = checkpoint.LogStartOffset;
         _log.LogEndOffset = checkpoint.RecoveryOffset;
         _log.Epochs = new LeaderEpochs([.. checkpoint.Epochs.Select(start => new LogEpochStart(start.Epoch, start.StartOffset))]);
+        if (bases.Length > 0)
+            _log.Epochs.TruncateTo(checkpoint.RecoveryOffset); // Later ones are read from the batches, which a crash may have taken.
+
         _log.Producers = producers;
         _producersFrom = checkpoint.RecoveryOffset;
     }

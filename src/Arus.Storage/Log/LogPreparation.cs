@@ -43,11 +43,12 @@ internal sealed class LogPreparation(LogContext log, SegmentList segments, Repli
 
     private void Cut()
     {
-        if (replica.RestartAt is var start and >= 0)
-            truncation.RestartAt(start);
-        else if (replica.TruncateTo < segments.LogEndOffset)
+        bool isToDo = replica.RestartAt >= 0 || replica.TruncateTo < segments.LogEndOffset;
+        if (replica.RestartAt >= 0)
+            truncation.RestartAt(replica.RestartAt);
+        else if (isToDo)
             truncation.TruncateTo(replica.TruncateTo);
 
-        replica.FinishCut();
+        replica.FinishCut(isToDo);
     }
 }

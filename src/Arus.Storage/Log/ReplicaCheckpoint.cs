@@ -39,16 +39,14 @@ internal sealed class ReplicaCheckpoint(LogContext log, SegmentList segments, Lo
         LogReplica front = _front;
         bool isMarked = !front.IsClean && front.BootId == Options.BootId && front.SyncsAlways == log.Shared.SyncAlways;
         if (!isMarked)
-            Write(Change(front), segments.HighWatermark, segments.LogStartOffset);
+            Write(Change(front, isClean: false), segments.HighWatermark, segments.LogStartOffset);
     }
 
     /// <summary>All of the log is on stable storage.</summary>
     public void MarkClean()
     {
-        LogReplica front = Change(_front);
-        front.IsClean = true;
         if (!_front.IsClean || IsBehind)
-            Write(front, segments.HighWatermark, segments.LogStartOffset);
+            Write(Change(_front, isClean: true), segments.HighWatermark, segments.LogStartOffset);
     }
 
     /// <summary>Makes durable that leaders of earlier epochs are refused, and which cut comes next.</summary>
@@ -60,7 +58,7 @@ internal sealed class ReplicaCheckpoint(LogContext log, SegmentList segments, Lo
         if (epoch == FencedEpoch && truncateTo < 0 && restartAt < 0 && !renewLogId)
             return;
 
-        LogReplica front = Change(_front);
+        LogReplica front = Change(_front, _front.IsClean); // A cut takes away, and writes nothing that could be lost.
         (front.FencedEpoch, front.TruncateTo, front.RestartAt) = (epoch, truncateTo, restartAt);
         front.LogId = renewLogId ? log.Shared.NewLogId() : front.LogId;
         long end = restartAt >= 0 ? restartAt : truncateTo >= 0 ? truncateTo : long.MaxValue;
@@ -68,9 +66,10 @@ internal sealed class ReplicaCheckpoint(LogContext log, SegmentList segments, Lo
     }
 
     /// <summary>The cut is done, durably; what is appended from here on must not be cut by repeating it.</summary>
-    public void FinishCut()
+    /// <param name="isSynced">Whether the cut has put all that is left on stable storage.</param>
+    public void FinishCut(bool isSynced)
     {
-        LogReplica front = Change(_front);
+        LogReplica front = Change(_front, isSynced || _front.IsClean);
         (front.TruncateTo, front.RestartAt) = (-1, -1);
         Write(front, segments.HighWatermark, segments.LogStartOffset);
     }
@@ -110,13 +109,14 @@ internal sealed class ReplicaCheckpoint(LogContext log, SegmentList segments, Lo
     private static LogReplicaOffsets Offsets(long highWatermark, long logStart) =>
         new() { HighWatermark = highWatermark, LogStartOffset = logStart };
 
-    /// <summary>A copy for the next write, as of this run of the machine and not clean.</summary>
-    private LogReplica Change(LogReplica front) => new()
+    /// <summary>A copy for the next write, as of this run of the machine.</summary>
+    private LogReplica Change(LogReplica front, bool isClean) => new()
     {
         TopicId = log.TopicId,
         LogId = front.LogId,
         FencedEpoch = front.FencedEpoch,
         BootId = Options.BootId,
+        IsClean = isClean,
         SyncsAlways = log.Shared.SyncAlways,
         TruncateTo = front.TruncateTo,
         RestartAt = front.RestartAt,

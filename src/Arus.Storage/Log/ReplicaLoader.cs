@@ -51,9 +51,7 @@ internal sealed class ReplicaLoader
         if (_stored is not null && reason is null)
         {
             // A process that was killed may have replaced the file and not synced its name. What is appended now relies on the new one.
-            if (!_stored.IsClean)
-                _shared.FileSystem.SyncDirectory(_directory);
-
+            _shared.FileSystem.SyncDirectory(_directory);
             return new LoadedReplica(_stored, _offsets, highWatermark);
         }
 
@@ -63,6 +61,7 @@ internal sealed class ReplicaLoader
             LogId = _shared.NewLogId(),
             FencedEpoch = Math.Max(_stored?.FencedEpoch ?? RecordBatchHeader.NoLeaderEpoch, loaded.Epochs.Latest),
             BootId = _shared.Options.BootId,
+            IsClean = loaded.Segments.Count == 0,
             SyncsAlways = _shared.SyncAlways,
             TruncateTo = _stored?.TruncateTo ?? -1,
             RestartAt = _stored?.RestartAt ?? -1,
