@@ -26,6 +26,7 @@ public sealed class BrokerCluster : IAsyncDisposable
     private readonly string _directory = Directory.CreateTempSubdirectory("arus-cluster-").FullName;
     private readonly (string Key, string Value)[] _config;
     private readonly InProcessTestCluster _cluster;
+    private readonly ConcurrentDictionary<(int From, int To), bool> _cuts = new();
     private int? _nextBroker;
 
     private BrokerCluster(int brokers, (string Key, string Value)[] config, InMemoryPartitionStateStore? states = null)
@@ -66,6 +67,11 @@ public sealed class BrokerCluster : IAsyncDisposable
         return cluster;
     }
 
+    /// <summary>Cuts the replication from one broker to another: calls fail at once, as over a connection that is refused.</summary>
+    public void Cut(int from, int to) => _cuts[(from, to)] = true;
+
+    public void Mend() => _cuts.Clear();
+
     public ITopicGrain Topic(string name) => Grains.GetGrain<ITopicGrain>(name);
 
     public IPartitionGrain Partition(string topic, int partition) =>
@@ -83,6 +89,20 @@ public sealed class BrokerCluster : IAsyncDisposable
         TopicListing[][] shards = await Task.WhenAll(
             Enumerable.Range(0, TopicCatalog.Shards).Select(shard => Grains.GetGrain<ITopicCatalogGrain>(shard).ListAsync()));
         return [.. shards.SelectMany(shard => shard).Select(topic => topic.Name).Order(StringComparer.Ordinal)];
+    }
+
+    /// <summary>The grains as a live silo reaches them; null if that has just stopped.</summary>
+    public IGrainFactory? SiloGrains(int broker)
+    {
+        try
+        {
+            return _cluster.Silos.SingleOrDefault(silo => silo.Name == BrokerNames.SiloName(broker))?.ServiceProvider
+                .GetRequiredService<IGrainFactory>();
+        }
+        catch (Exception e) when (e is ObjectDisposedException or InvalidOperationException)
+        {
+            return null;
+        }
     }
 
     public IServiceProvider Services(int broker) => Silo(broker).ServiceProvider;
@@ -147,6 +167,13 @@ public sealed class BrokerCluster : IAsyncDisposable
         // A fake of the other tests, which is a class of grain to Orleans.
         silo.Services.PostConfigure<GrainTypeOptions>(types => types.Classes.Remove(typeof(InMemoryPartition)));
         silo.AddArusBroker(config, LogDirectory(broker));
+        if (States is not null)
+        {
+            silo.Services.AddSingleton<IBrokerServices>(services => new CutServices(
+                ActivatorUtilities.CreateInstance<BrokerServices>(services), services.GetRequiredService<BrokerMembership>(),
+                to => _cuts.ContainsKey((broker, to))));
+        }
+
         silo.AddIncomingGrainCallFilter(context =>
         {
             if (context.InterfaceMethod.DeclaringType == typeof(ITopicGrain))
@@ -193,4 +220,13 @@ internal sealed class WatchedStorage(IGrainStorage storage, StorageWatch watch) 
         await watch.BeforeClear(storage, stateName, grainId);
         await storage.ClearStateAsync(stateName, grainId, grainState);
     }
+}
+
+/// <summary>Fails calls to brokers that a test has cut off.</summary>
+internal sealed class CutServices(IBrokerServices services, BrokerMembership membership, Func<int, bool> isCut) : IBrokerServices
+{
+    public IBrokerService Of(SiloAddress silo) => membership.Lives.Keys.Any(
+        broker => membership.TryGetSilo(broker, out SiloAddress address) && address.Equals(silo) && isCut(broker))
+        ? throw new IOException("cut off, says the test")
+        : services.Of(silo);
 }

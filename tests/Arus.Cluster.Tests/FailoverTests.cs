@@ -65,12 +65,12 @@ public sealed class FailoverTests
     [Fact]
     public async Task With_logs_in_shared_storage_another_broker_takes_over()
     {
-        await using BrokerCluster cluster = await BrokerCluster.StartAsync(2, (BrokerConfigs.LogType, BrokerConfigs.LogTypeStorage));
-        await BrokerCluster.EventuallyAsync(
-            cluster.Grains.GetGrain<IClusterGrain>(0).DescribeAsync, description => description.Brokers.Length == 2);
+        await using BrokerCluster cluster = await BrokerCluster.StartReplicatedAsync(
+            2, (BrokerConfigs.LogType, BrokerConfigs.LogTypeStorage));
         await cluster.CreateTopicOnAsync("shared", 2);
         IPartitionGrain partition = cluster.Partition("shared", 0);
-        await partition.AppendAsync(Batches.Append("a", "b"));
+        await BrokerCluster.EventuallyAsync(
+            () => partition.AppendAsync(Batches.Append("a", "b")), response => response.Results[0].Error == ErrorCode.None);
         PartitionDescription before = await partition.DescribeAsync();
         Assert.Equal(2, before.Leader);
 

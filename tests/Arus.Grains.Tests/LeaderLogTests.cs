@@ -1,4 +1,5 @@
 using Arus.Compression;
+using Arus.Coordination.Replication;
 using Arus.Storage;
 using Arus.Testing;
 
@@ -68,6 +69,133 @@ public sealed class LeaderLogTests
             leader.ListOffsetAsync(new ListOffsetRequest(ListOffsetRequest.Earliest, -1, IsolationLevel.ReadUncommitted));
     }
 
+    [Fact]
+    public async Task Acks_all_waits_for_the_high_watermark_and_acks_one_for_the_disk()
+    {
+        await using var logs = new MemoryLogs();
+        IPartitionLog log = await logs.OpenReplicaAsync();
+        (LeaderLog leader, _) = logs.Lead(log, View(inSync: 2));
+        Assert.Equal(ErrorCode.None, Single(await leader.AppendAsync(Append(acks: 1))).Error);
+        Task<PartitionAppendResult> all = leader.AppendAsync(Append(acks: -1, timeoutMs: 20_000));
+        await Eventually.AsksAsync(
+            () => Task.FromResult(log.DurableEndOffset), end => end == 2, _ => false, TestTimeout.Value);
+        log.AdvanceHighWatermark(1);
+        Assert.False(all.IsCompleted);
+        log.AdvanceHighWatermark(2);
+        Assert.Equal((ErrorCode.None, 1), (Single(await all).Error, Single(await all).BaseOffset));
+    }
+
+    [Fact]
+    public async Task A_producers_retry_is_acknowledged_only_once_its_first_append_is_below_the_high_watermark()
+    {
+        await using var logs = new MemoryLogs();
+        IPartitionLog log = await logs.OpenReplicaAsync();
+        (LeaderLog leader, Leadership leadership) = logs.Lead(log, View(inSync: 2));
+        var producer = new RecordBatchOptions { ProducerId = 7, ProducerEpoch = 0, BaseSequence = 0 };
+        Assert.Equal(ErrorCode.RequestTimedOut, Single(await leader.AppendAsync(Append(acks: -1, timeoutMs: 0, producer))).Error);
+        Assert.Equal(ErrorCode.RequestTimedOut, Single(await leader.AppendAsync(Append(acks: -1, timeoutMs: 0, producer))).Error);
+        Assert.Equal(1, log.LogEndOffset);
+        log.AdvanceHighWatermark(1);
+        Assert.Equal((ErrorCode.None, 0), (Single(await leader.AppendAsync(Append(acks: -1, timeoutMs: 0, producer))).Error, 0));
+
+        // Once the epoch is lost nothing is acknowledged, whatever the high watermark is by then.
+        Task<PartitionAppendResult> waiting = leader.AppendAsync(Append(acks: -1, timeoutMs: 20_000));
+        await Eventually.AsksAsync(
+            () => Task.FromResult(log.DurableEndOffset), end => end == 2, _ => false, TestTimeout.Value);
+        leadership.End();
+        log.AdvanceHighWatermark(2);
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, Single(await waiting).Error);
+    }
+
+    [Fact]
+    public async Task Too_few_replicas_in_sync_refuse_before_the_append_or_are_told_after_it()
+    {
+        await using var logs = new MemoryLogs();
+        IPartitionLog log = await logs.OpenReplicaAsync();
+        (LeaderLog leader, Leadership leadership) = logs.Lead(log, View(inSync: 1));
+        Assert.Equal(ErrorCode.NotEnoughReplicas, Single(await leader.AppendAsync(Append(acks: -1))).Error);
+        Assert.Equal(0, log.LogEndOffset);
+        leadership.Update(View(inSync: 2));
+        Task<PartitionAppendResult> waiting = leader.AppendAsync(Append(acks: -1, timeoutMs: 100));
+        leadership.Update(View(inSync: 1));
+        await Eventually.AsksAsync(
+            () =>
+            {
+                logs.Time.Advance(TimeSpan.FromSeconds(1));
+                return Task.FromResult(waiting.IsCompleted);
+            }, done => done, _ => false, TestTimeout.Value);
+        Assert.Equal(ErrorCode.NotEnoughReplicasAfterAppend, Single(await waiting).Error);
+        Assert.Equal(ErrorCode.None, Single(await leader.AppendAsync(Append(acks: 1))).Error);
+    }
+
+    [Fact]
+    public async Task The_latest_offset_is_told_once_everything_earlier_leaders_acknowledged_is_visible()
+    {
+        await using var logs = new MemoryLogs();
+        IPartitionLog log = await logs.OpenReplicaAsync();
+        await AppendAsync(log, leaderEpoch: 3);
+        (LeaderLog leader, _) = logs.Lead(log, View(inSync: 2) with { EpochStart = 1 });
+        Assert.Equal(ErrorCode.OffsetNotAvailable, (await ListAsync(ListOffsetRequest.Latest)).Error);
+        Assert.Equal(ErrorCode.OffsetNotAvailable, (await ListAsync(0)).Error);
+        Assert.Equal(0, (await ListAsync(ListOffsetRequest.Earliest)).Offset);
+        log.AdvanceHighWatermark(1);
+        Assert.Equal(1, (await ListAsync(ListOffsetRequest.Latest)).Offset);
+
+        Task<ListOffsetResponse> ListAsync(long time) =>
+            leader.ListOffsetAsync(new ListOffsetRequest(time, -1, IsolationLevel.ReadUncommitted));
+    }
+
+    [Fact]
+    public async Task A_leader_that_may_have_been_replaced_reads_on_but_gives_no_verdict()
+    {
+        await using var logs = new MemoryLogs();
+        IPartitionLog log = await logs.OpenReplicaAsync();
+        await AppendAsync(log, leaderEpoch: 3);
+        log.AdvanceHighWatermark(1);
+        (LeaderLog leader, Leadership leadership) = logs.Lead(log, View(inSync: 2));
+        Assert.Equal(ErrorCode.OffsetOutOfRange, (await FetchAsync(5)).Error);
+        leadership.Update(View(inSync: 2) with { GivesVerdicts = false });
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, (await FetchAsync(5)).Error);
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, (await FetchAsync(0, lastEpoch: 9)).Error);
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, leader.GetEpochEnd(-1, 3).Error);
+        Assert.Equal(
+            ErrorCode.NotLeaderOrFollower,
+            (await leader.ListOffsetAsync(new ListOffsetRequest(-1, -1, IsolationLevel.ReadUncommitted))).Error);
+        Assert.Equal((ErrorCode.None, 1), ((await FetchAsync(0)).Error, (await FetchAsync(0)).Records.Count));
+
+        Task<PartitionReadResult> FetchAsync(long offset, int? lastEpoch = null) => leader.FetchAsync(
+            new PartitionRead(offset, -1, 1 << 20, true, 0, IsolationLevel.ReadUncommitted, LastFetchedEpoch: lastEpoch),
+            CancellationToken.None);
+    }
+
+    [Fact]
+    public async Task Appends_wait_while_a_leadership_is_moved_and_go_on_if_it_stays()
+    {
+        await using var logs = new MemoryLogs();
+        (_, Leadership leadership) = logs.Lead(await logs.OpenReplicaAsync(), View(inSync: 2) with { HoldsAppends = true });
+        ValueTask<bool> stays = leadership.WaitUntilAppendableAsync(TestTimeout.Value);
+        Assert.False(stays.IsCompleted);
+        leadership.Update(View(inSync: 2));
+        Assert.True(await stays);
+        leadership.Update(View(inSync: 2) with { HoldsAppends = true });
+        ValueTask<bool> moves = leadership.WaitUntilAppendableAsync(TestTimeout.Value);
+        leadership.End();
+        Assert.False(await moves);
+    }
+
+    private static ReplicaView View(int inSync) => new(
+        new PartitionState("topic", new PartitionId(Guid.NewGuid(), 9), 1, 3, 1, [1, 2, 3], [], []), ReplicaRole.Leader,
+        EpochStart: 0, inSync, HoldsAppends: false, GivesVerdicts: true, LeasesNeeded: []);
+
+    private static PartitionAppend Append(short acks, int timeoutMs = 0, RecordBatchOptions? options = null)
+    {
+        using var builder = new RecordBatchBuilder();
+        builder.Append(1_000, null, "value"u8.ToArray());
+        return new PartitionAppend(acks, timeoutMs, [builder.Build(options ?? new RecordBatchOptions()).ToArray()]);
+    }
+
+    private static AppendEntryResult Single(PartitionAppendResult result) => Assert.Single(result.Results);
+
     private static async Task AppendAsync(IPartitionLog log, int leaderEpoch)
     {
         using var builder = new RecordBatchBuilder();
@@ -82,11 +210,25 @@ public sealed class LeaderLogTests
         private readonly BrokerMetrics _metrics = new(TimeProvider.System);
         private readonly LogProvider _provider;
 
+        public ManualTimeProvider Time { get; } = new();
+
         public MemoryLogs() => _provider = new LogProvider(
-            new LogProviderOptions { Directory = "/memory", Time = new ManualTimeProvider() }, new MemoryFileSystem(), _threads);
+            new LogProviderOptions { Directory = "/memory", Time = Time, NewLogId = Guid.NewGuid },
+            new MemoryFileSystem(), _threads);
 
         public ValueTask<IPartitionLog> OpenAsync(int partition = 0) => _provider.OpenAsync(
             new TopicPartition("topic", partition), Guid.Empty, TopicConfig.Resolve(new Dictionary<string, string>(), BrokerConfig.Of()));
+
+        public ValueTask<IPartitionLog> OpenReplicaAsync() => _provider.OpenAsync(
+            new TopicPartition("topic", 9), Guid.NewGuid(), TopicConfig.Resolve(
+                new Dictionary<string, string> { ["min.insync.replicas"] = "2" }, BrokerConfig.Of()),
+            replication: new LogReplication(() => { }));
+
+        public (LeaderLog Leader, Leadership Leadership) Lead(IPartitionLog log, ReplicaView view)
+        {
+            var leadership = new Leadership(log, view, new LeaseTable(), () => 0);
+            return (new LeaderLog(leadership, _metrics), leadership);
+        }
 
         public LeaderLog Lead(IPartitionLog log, int leaderEpoch) => new(log, leaderEpoch, inSyncReplicas: 1, _metrics);
 

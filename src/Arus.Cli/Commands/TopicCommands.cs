@@ -53,15 +53,17 @@ internal static class TopicCommands
             TopicDescription topic = await run.Admin.DescribeTopicAsync(run.Get(Name), run.Cancellation);
             IReadOnlyList<PartitionDescription> logs = await run.Admin.DescribePartitionsAsync(topic.Name, run.Cancellation);
             string id = KafkaUuid.Format(topic.Id);
-            run.Write(new { topic.Name, Id = id, topic.Configs, Partitions = logs },
+            run.Write(new { topic.Name, Id = id, topic.Configs, Partitions = logs, Replicas = topic.Partitions },
             [
                 $"Topic {topic.Name}, id {id}",
                 .. topic.Configs.OrderBy(c => c.Key, StringComparer.Ordinal).Select(c => $"  {c.Key}={c.Value}"),
                 .. Terminal.Table(
-                    ["PARTITION", "LEADER", "EPOCH", "START", "END", "BYTES", "SEGMENTS", "ERROR"],
+                    ["PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR", "START", "END", "BYTES", "SEGMENTS", "ERROR"],
                     logs.Select((log, partition) => new object[]
                     {
-                        partition, log.Leader, log.LeaderEpoch, log.LogStartOffset, log.HighWatermark, log.SizeBytes, log.Segments,
+                        partition, log.Leader, log.LeaderEpoch, string.Join(',', topic.Partitions[partition].Replicas),
+                        string.Join(',', topic.Partitions[partition].Isr), log.LogStartOffset, log.HighWatermark, log.SizeBytes,
+                        log.Segments,
                         log.Error == ErrorCode.None ? "" : log.Error,
                     })),
             ]);

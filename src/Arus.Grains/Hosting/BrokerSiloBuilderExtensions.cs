@@ -71,7 +71,11 @@ public static class BrokerSiloBuilderExtensions
     private static ISiloBuilder AddReplication(this ISiloBuilder builder, BrokerConfig config)
     {
         IServiceCollection services = builder.Services;
-        services.AddSingleton(new ReplicationMachine(new ReplicationOptions { BrokerId = config.GetInt(BrokerConfigs.BrokerId) }));
+        services.AddSingleton(new ReplicationMachine(new ReplicationOptions
+        {
+            BrokerId = config.GetInt(BrokerConfigs.BrokerId),
+            LagTimeMaxMs = (int)Math.Clamp(config.GetLong(BrokerConfigs.ReplicaLagTimeMaxMs), 1, int.MaxValue),
+        }));
         services.AddSingleton<PartitionImage>();
         services.AddSingleton<TopicImage>();
         services.AddSingleton<ITopicImage>(provider => provider.GetRequiredService<TopicImage>());
@@ -79,7 +83,7 @@ public static class BrokerSiloBuilderExtensions
         services.AddSingleton<MachinePump>();
         services.AddSingleton<StateSwaps>();
         services.AddSingleton<StatePolling>();
-        services.AddSingleton<BrokerServices>();
+        services.AddSingleton<IBrokerServices, BrokerServices>();
         services.AddSingleton<ReplicaCalls>();
         services.AddSingleton<ReplicaWork>();
         services.AddSingleton<ReplicationMetrics>();

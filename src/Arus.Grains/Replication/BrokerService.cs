@@ -54,7 +54,13 @@ internal sealed class BrokerService(GrainId id, Silo silo, ILoggerFactory logger
 }
 
 /// <summary>The services of the brokers, by silo. Safe for use by any thread of a silo.</summary>
-internal sealed class BrokerServices(IServiceProvider services) : GrainServiceClient<IBrokerService>(services)
+internal interface IBrokerServices
+{
+    IBrokerService Of(SiloAddress silo);
+}
+
+/// <inheritdoc cref="IBrokerServices"/>
+internal sealed class BrokerServices(IServiceProvider services) : GrainServiceClient<IBrokerService>(services), IBrokerServices
 {
     public IBrokerService Of(SiloAddress silo) => GetGrainService(silo);
 }

@@ -10,7 +10,7 @@ namespace Arus.Grains;
 /// Calls the services of other brokers as the machine asks for it, and tells it what they answered. Safe for use by any thread.
 /// </summary>
 internal sealed partial class ReplicaCalls(
-    BrokerServices services, BrokerMembership membership, LocalBroker broker, MachinePump pump, TimeProvider time,
+    IBrokerServices services, BrokerMembership membership, LocalBroker broker, MachinePump pump, TimeProvider time,
     ILogger<ReplicaCalls> logger)
 {
     /// <summary>Records in one call, but for a single batch that is larger.</summary>

@@ -72,6 +72,18 @@ internal sealed partial class ReplicationHost : ILocalReplicas
     /// <summary>Asks the machine to give away what this broker leads.</summary>
     public void Drain() => _pump.Post(static (machine, now) => machine.Drain(now));
 
+    /// <summary>Gives back what this broker leads in the place of a preferred leader that is in sync again.</summary>
+    public void MoveToPreferredLeaders()
+    {
+        foreach (Leadership led in _replicas.Values.Select(replica => replica.Leadership).OfType<Leadership>())
+        {
+            PartitionState state = led.View.State;
+            int preferred = state.Replicas[0];
+            if (preferred != state.Leader && (state.IsShared || state.Isr.Any(replica => replica.BrokerId == preferred)))
+                _pump.Post((machine, now) => machine.MoveLeadership(state.Id, preferred, now));
+        }
+    }
+
     public bool LeadsAnything => _replicas.Values.Any(replica => replica.Leadership is not null);
 
     /// <summary>Ends all replication here, and closes the logs.</summary>

@@ -10,12 +10,16 @@ namespace Arus.Grains;
 /// </summary>
 internal sealed partial class ReplicationLifecycle(
     ReplicationHost host, PartitionImage image, StatePolling polling, BrokerMembership membership, MachinePump pump,
-    LostBrokers lost, TimeProvider time, ILogger<ReplicationLifecycle> logger) : ILifecycleParticipant<ISiloLifecycle>
+    LostBrokers lost, LocalBroker broker, TimeProvider time, ILogger<ReplicationLifecycle> logger)
+    : ILifecycleParticipant<ISiloLifecycle>
 {
     /// <summary>How long a graceful stop waits for others to take over.</summary>
     private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(5);
 
     private static readonly TimeSpan DrainPoll = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>What a timer takes.</summary>
+    private const long MaxSeconds = 4_000_000;
 
     private static readonly TimeSpan RefreshInterval = TimeSpan.FromSeconds(1);
 
@@ -36,7 +40,9 @@ internal sealed partial class ReplicationLifecycle(
         await polling.ReadAllAsync(cancellationToken);
         host.Start();
         host.MembershipRead(membership.Lives, pump.NowMs);
-        _running = Task.WhenAll(polling.RunAsync(_stopping.Token), WatchAsync(_stopping.Token), RefreshAsync(_stopping.Token));
+        _running = Task.WhenAll(
+            polling.RunAsync(_stopping.Token), WatchAsync(_stopping.Token), RefreshAsync(_stopping.Token),
+            PreferAsync(_stopping.Token));
         LogStarted(image.All.Count);
     }
 
@@ -66,6 +72,18 @@ internal sealed partial class ReplicationLifecycle(
                 LogNotRefreshed(e.GetBaseException().Message);
             }
         }
+    }
+
+    /// <summary>After restarts a broker leads more than its share until the preferred leaders are preferred again.</summary>
+    private async Task PreferAsync(CancellationToken stopping)
+    {
+        if (!broker.Config.GetBoolean(BrokerConfigs.AutoLeaderRebalanceEnable))
+            return;
+
+        var interval = TimeSpan.FromSeconds(Math.Min(broker.Config.GetLong(BrokerConfigs.LeaderImbalanceCheckIntervalSeconds), MaxSeconds));
+        using var timer = new PeriodicTimer(interval, time);
+        while (await timer.WaitForNextTickAsync(stopping).ConfigureAwait(false))
+            host.MoveToPreferredLeaders();
     }
 
     private async Task DrainAsync(CancellationToken cancellationToken)

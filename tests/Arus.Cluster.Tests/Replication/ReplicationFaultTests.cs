@@ -1,0 +1,125 @@
+using Arus.Grains;
+using Arus.Testing;
+
+namespace Arus.Cluster.Tests;
+
+/// <summary>Replication under faults: brokers that do not reach each other, a database that is away, quick restarts.</summary>
+public sealed class ReplicationFaultTests
+{
+    private static readonly (string, string) MinTwo = ("min.insync.replicas", "2");
+
+    [Fact]
+    public async Task A_follower_that_cannot_be_reached_leaves_the_isr_when_it_is_late_and_comes_back()
+    {
+        await using BrokerCluster cluster = await BrokerCluster.StartReplicatedAsync(3, (BrokerConfigs.ReplicaLagTimeMaxMs, "2000"));
+        ReplicatedTopic topic = await ReplicatedTopic.CreateAsync(cluster, "t", [1, 2, 3], MinTwo);
+        PartitionAssignment all = await topic.BecomesAsync(partition => partition.Isr.Length == 3);
+        await topic.AppendAsync("a");
+
+        // Its leader's records do not reach broker 3, which answers nobody's questions differently for that.
+        cluster.Cut(all.Leader, 3);
+        ErrorCode late = await topic.TryAppendAsync("b");
+        Assert.Contains(late, new[] { ErrorCode.None, ErrorCode.RequestTimedOut });
+        Assert.Equal(all.LeaderEpoch, (await topic.BecomesAsync(_ => true)).LeaderEpoch);
+        cluster.Mend();
+        await topic.AppendAsync("c");
+        await topic.BecomesAsync(partition => partition.Isr.Length == 3);
+        await topic.CheckAsync();
+    }
+
+    [Fact]
+    public async Task While_the_database_is_away_led_partitions_go_on_and_a_failover_waits_for_it()
+    {
+        await using BrokerCluster cluster = await BrokerCluster.StartReplicatedAsync(3);
+        ReplicatedTopic topic = await ReplicatedTopic.CreateAsync(cluster, "t", [1, 2, 3], MinTwo);
+        PartitionAssignment all = await topic.BecomesAsync(partition => partition.Isr.Length == 3);
+        await topic.AppendAsync("a");
+        cluster.States!.Fault = StoreFault.Away;
+        for (int i = 0; i < 5; i++)
+            await topic.AppendAsync($"b{i}");
+
+        await cluster.KillAsync(all.Leader);
+        await BrokerCluster.EventuallyAsync(() => topic.TryAppendAsync("c"), error => error == ErrorCode.NotLeaderOrFollower);
+        cluster.States.Fault = StoreFault.None;
+        await topic.AppendAsync("d");
+        await topic.CheckAsync();
+    }
+
+    [Theory]
+    [InlineData(StoreFault.LosesAnswers)]
+    [InlineData(StoreFault.AppliesLate)]
+    public async Task A_change_of_unknown_outcome_loses_nothing(StoreFault fault)
+    {
+        await using BrokerCluster cluster = await BrokerCluster.StartReplicatedAsync(3);
+        ReplicatedTopic topic = await ReplicatedTopic.CreateAsync(cluster, "t", [1, 2, 3], MinTwo);
+        PartitionAssignment all = await topic.BecomesAsync(partition => partition.Isr.Length == 3);
+        await topic.AppendAsync("a");
+        cluster.States!.Fault = fault;
+        int follower = all.Isr.First(broker => broker != all.Leader);
+        await cluster.KillAsync(follower); // Whether it has left the isr, the leader cannot know.
+        await topic.TryAppendAsync("b");
+        cluster.States.Fault = StoreFault.None;
+        cluster.States.ApplyLate();
+        await topic.AppendAsync("c");
+        await cluster.RestartAsync(follower);
+        await topic.BecomesAsync(partition => partition.Isr.Length == 3);
+        await cluster.KillAsync(all.Leader);
+        await topic.AppendAsync("d");
+        await topic.CheckAsync();
+    }
+
+    /// <remarks>
+    /// dotnet/orleans#9685: an activation that refuses by deactivating itself was made again at the same wrong silo by cached addresses.
+    /// </remarks>
+    [Theory]
+    [InlineData(BrokerConfigs.LogTypeFile)]
+    [InlineData(BrokerConfigs.LogTypeStorage)]
+    public async Task After_quick_restarts_under_clients_that_ask_every_partition_answers(string logType)
+    {
+        const int Partitions = 6;
+        await using BrokerCluster cluster = await BrokerCluster.StartReplicatedAsync(3, (BrokerConfigs.LogType, logType));
+        await cluster.Topic("t").CreateAsync(new TopicSpec(Partitions, 3, null, [], false));
+        using var stop = new CancellationTokenSource();
+        Task asking = AskAsync(cluster, Partitions, stop.Token);
+        foreach (int broker in new[] { 1, 2, 3 })
+        {
+            for (int round = 0; round < 2; round++)
+            {
+                await (round == 0 ? cluster.StopAsync(broker) : cluster.KillAsync(broker));
+                await cluster.RestartAsync(broker);
+                for (int i = 0; i < Partitions; i++)
+                {
+                    IPartitionGrain partition = cluster.Partition("t", i);
+                    await BrokerCluster.EventuallyAsync(partition.DescribeAsync, description => description.Error == ErrorCode.None);
+                    await BrokerCluster.EventuallyAsync(
+                        () => partition.AppendAsync(Batches.Append("x")), result => result.Results[0].Error == ErrorCode.None);
+                }
+            }
+        }
+
+        await stop.CancelAsync();
+        await asking;
+    }
+
+    /// <summary>Asks from every silo, whose caches remember where partitions were.</summary>
+    private static async Task AskAsync(BrokerCluster cluster, int partitions, CancellationToken stop)
+    {
+        while (!stop.IsCancellationRequested)
+        {
+            foreach (IGrainFactory grains in new[] { 1, 2, 3 }.Select(cluster.SiloGrains).OfType<IGrainFactory>())
+            {
+                try
+                {
+                    await Task.WhenAll(Enumerable.Range(0, partitions).Select(
+                        i => grains.GetGrain<IPartitionGrain>(PartitionKey.Format("t", i)).DescribeAsync()));
+                }
+                catch (Exception e) when (e is not NullReferenceException)
+                {
+                    // The silo stops, or it asks one that does.
+                }
+            }
+
+            await Task.Delay(20, CancellationToken.None);
+        }
+    }
+}
