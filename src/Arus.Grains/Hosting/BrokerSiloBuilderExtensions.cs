@@ -85,6 +85,7 @@ public static class BrokerSiloBuilderExtensions
         services.AddSingleton<StatePolling>();
         services.AddSingleton<IBrokerServices, BrokerServices>();
         services.AddSingleton<ReplicaCalls>();
+        services.AddSingleton<ReplicaConfigs>();
         services.AddSingleton<ReplicaWork>();
         services.AddSingleton<ReplicationMetrics>();
         services.AddSingleton<ReplicationHost>();

@@ -9,7 +9,7 @@ namespace Arus.Grains;
 /// use by any thread.
 /// </summary>
 internal sealed partial class ReplicaWork(
-    TopicLogs logs, IGrainFactory grains, LocalBroker broker, BrokerMetrics metrics,
+    TopicLogs logs, ReplicaConfigs configs, LocalBroker broker, BrokerMetrics metrics,
     ReplicationMetrics replication, MachinePump pump, ILogger<ReplicaWork> logger)
 {
     /// <summary>Told, between two steps of the machine, of replicas whose log is closed.</summary>
@@ -23,14 +23,7 @@ internal sealed partial class ReplicaWork(
     /// <exception cref="Exception">The log cannot be opened, or the topic cannot be asked.</exception>
     public async Task<IPartitionLog> OpenAsync(Replica replica, PartitionState state)
     {
-        ITopicGrain topic = grains.GetGrain<ITopicGrain>(state.Topic);
-        if (await topic.DescribePartitionAsync(state.Id.Partition).ConfigureAwait(false) is not { } spec
-            || spec.TopicId != state.Id.TopicId)
-        {
-            throw new LogException($"There is no topic {state.Topic} with id {state.Id.TopicId} any more, or not yet.");
-        }
-
-        replica.Configs = spec.Configs;
+        replica.Configs = await configs.GetAsync(state).ConfigureAwait(false);
         TopicConfig config = Configure(replica);
         IPartitionLogProvider provider = logs.Of(config.LogType);
         return state.IsShared
@@ -66,7 +59,25 @@ internal sealed partial class ReplicaWork(
     {
         replication.Published(before, view);
         if (before?.State.LeaderEpoch != view.State.LeaderEpoch || before.Role != view.Role)
+        {
             LogRole(replica.Partition, view.Role, view.State.LeaderEpoch);
+            if (view.Role == ReplicaRole.Leader)
+                _ = RefreshAsync(replica, view.State);
+        }
+    }
+
+    /// <summary>A broker that was not reached when the topic's configuration changed obeys it at the latest when it leads.</summary>
+    private async Task RefreshAsync(Replica replica, PartitionState state)
+    {
+        try
+        {
+            replica.Configs = await configs.AskAsync(state).ConfigureAwait(false);
+            Configure(replica);
+        }
+        catch (Exception e)
+        {
+            LogNotAsked(state.Topic, e.GetBaseException().Message);
+        }
     }
 
     public async ValueTask CloseFailedAsync(IPartitionLog log)
@@ -111,6 +122,9 @@ internal sealed partial class ReplicaWork(
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The log of {Partition} cannot be used, and is opened again later: {Reason}")]
     private partial void LogFailed(TopicPartition partition, string reason);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Topic {Topic} could not be asked for its configuration: {Reason}")]
+    private partial void LogNotAsked(string topic, string reason);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The log of {Partition} was not closed cleanly: {Reason}")]
     private partial void LogNotClosed(TopicPartition partition, string reason);

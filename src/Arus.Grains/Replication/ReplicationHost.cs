@@ -17,7 +17,7 @@ internal sealed partial class ReplicationHost : ILocalReplicas
     private readonly ReplicaCalls _calls;
     private readonly ReplicaWork _work;
     private readonly PartitionImage _image;
-    private readonly ReplicationMetrics _metrics;
+    private readonly ReplicaConfigs _configs;
     private readonly ILogger _logger;
     private readonly ConcurrentDictionary<PartitionId, Replica> _replicas = new();
     private readonly ConcurrentDictionary<long, ReceivedCall> _received = new();
@@ -26,10 +26,10 @@ internal sealed partial class ReplicationHost : ILocalReplicas
     private volatile bool _isServing;
 
     public ReplicationHost(
-        MachinePump pump, StateSwaps swaps, ReplicaCalls calls, ReplicaWork work, PartitionImage image, ReplicationMetrics metrics,
-        ILogger<ReplicationHost> logger)
+        MachinePump pump, StateSwaps swaps, ReplicaCalls calls, ReplicaWork work, PartitionImage image, ReplicaConfigs configs,
+        ReplicationMetrics metrics, ILogger<ReplicationHost> logger)
     {
-        (_pump, _swaps, _calls, _work, _image, _metrics, _logger) = (pump, swaps, calls, work, image, metrics, logger);
+        (_pump, _swaps, _calls, _work, _image, _configs, _logger) = (pump, swaps, calls, work, image, configs, logger);
         _findLog = id => _replicas.TryGetValue(id, out Replica? replica) ? replica.Log?.Log : null;
         pump.Effects = CarryOut;
         work.Gone = replica =>
@@ -132,6 +132,7 @@ internal sealed partial class ReplicationHost : ILocalReplicas
     /// <summary>A topic's configuration changed.</summary>
     public void Reconfigure(Guid topicId, Dictionary<string, string> configs)
     {
+        _configs.Learn(topicId, configs);
         foreach (Replica replica in _replicas.Values.Where(replica => replica.Id.TopicId == topicId))
         {
             replica.Configs = configs;

@@ -26,6 +26,8 @@ internal sealed class TopicReplication(
         if (missing.Length == 0)
             return;
 
+        // Brokers that are not reached ask when they open a log.
+        _ = calls.ReconfigureAsync(topic.Id, topic.Configs);
         IReadOnlyList<PartitionState> states = await store.CreateAsync(missing);
         Tell(states);
         long start = time.GetTimestamp();
