@@ -99,6 +99,58 @@ public sealed class ClusterServersTests : IDisposable
     }
 
     [PostgresFact]
+    public async Task A_broker_starts_although_all_others_were_lost_with_their_machines()
+    {
+        string database = await DatabaseAsync();
+        await using (ServerProcess first = await StartAsync(database, 1))
+        {
+            first.Kill();
+            await first.WaitForExitAsync();
+        }
+
+        // Long ago; and the same broker on another machine is no other.
+        await using (NpgsqlDataSource source = NpgsqlDataSource.Create(database))
+        {
+            await using NpgsqlCommand age = source.CreateCommand("UPDATE arus_membership SET alive_at = now() - interval '5 minutes'");
+            Assert.Equal(1, await age.ExecuteNonQueryAsync(TestTimeout.Token));
+        }
+
+        await using ServerProcess again = await ServerProcess.StartAsync(_ports[2], FolderOf("1"), [("ARUS_DATABASE", database)]);
+        Assert.Contains($"The silos at 127.0.0.1:{_ports[0].Silo} are declared dead", again.Output);
+        Assert.Equal("ready\n", await again.GetAsync("/health/ready"));
+    }
+
+    [PostgresFact]
+    public async Task While_the_database_is_away_brokers_stay_and_a_graceful_stop_ends_in_time()
+    {
+        await using PostgresServer postgres = await PostgresServer.StartNewAsync();
+        string database = await postgres.CreateDatabaseAsync();
+        await using ServerProcess first = await StartAsync(database, 1);
+        await using ServerProcess second = await StartAsync(database, 2);
+        IGrainFactory grains = await first.ConnectAsync();
+        await AskAsync(grains, cluster => cluster.Brokers.Length == 2);
+        await grains.GetGrain<ITopicGrain>("before").CreateAsync(new TopicSpec(1, -1, [[1]], [], false));
+        await postgres.StopAsync();
+
+        // What was loaded is told; what has to be written fails, and says that it may be tried again.
+        Assert.NotNull(await grains.GetGrain<ITopicGrain>("before").DescribeAsync());
+        Exception failure = await Assert.ThrowsAnyAsync<Exception>(
+            () => grains.GetGrain<ITopicGrain>("during").CreateAsync(new TopicSpec(1, -1, [[1]], [], false)));
+        Assert.True(StorageFailure.Is(failure), $"{failure}");
+        long told = Stopwatch.GetTimestamp();
+        second.Terminate();
+        Assert.Equal(0, await second.WaitForExitAsync());
+        Assert.InRange(Stopwatch.GetElapsedTime(told), TimeSpan.Zero, TimeSpan.FromSeconds(15));
+        Assert.Equal("ready\n", await first.GetAsync("/health/ready"));
+        await postgres.StartAsync();
+        await Eventually.AsksAsync(
+            () => grains.GetGrain<ITopicGrain>("after").CreateAsync(new TopicSpec(1, -1, [[1]], [], false)), _ => true,
+            e => e is OrleansException or TimeoutException or ArusException || StorageFailure.Is(e), TimeSpan.FromSeconds(60));
+        await using ServerProcess again = await StartAsync(database, 2);
+        await AskAsync(grains, cluster => cluster.Brokers.Length == 2);
+    }
+
+    [PostgresFact]
     public async Task A_silo_that_was_declared_dead_ends_with_exit_code_1_and_one_line()
     {
         string database = await DatabaseAsync();

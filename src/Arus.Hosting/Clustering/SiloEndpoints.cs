@@ -7,6 +7,8 @@ namespace Arus.Hosting.Clustering;
 /// <summary>Where a silo listens, and the addresses under which others reach it.</summary>
 internal static class SiloEndpoints
 {
+    private static readonly TimeSpan AnswerTimeout = TimeSpan.FromSeconds(2);
+
     /// <exception cref="StartRefusedException">A host has no address, or the advertised one is no address of a single machine.</exception>
     public static void Configure(EndpointOptions options, BrokerConfig config)
     {
@@ -34,6 +36,23 @@ internal static class SiloEndpoints
         && IPAddress.TryParse(address.Host == "localhost" ? "127.0.0.1" : address.Host, out IPAddress? host)
             ? new IPEndPoint(host, address.Port)
             : throw new StartRefusedException($"{key}={text}: the host must be an IP address or localhost.");
+
+    /// <summary>Whether somebody accepts connections there.</summary>
+    public static async Task<bool> AnswersAsync(IPEndPoint endpoint, CancellationToken cancellationToken)
+    {
+        using var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(AnswerTimeout);
+        try
+        {
+            await socket.ConnectAsync(endpoint, limit.Token).ConfigureAwait(false);
+            return true;
+        }
+        catch (Exception e) when (e is SocketException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        {
+            return false;
+        }
+    }
 
     /// <summary>IPv4 where a name has both: it is what Orleans' addresses are on most networks.</summary>
     private static IPAddress Resolve(string key, string host)

@@ -1,10 +1,12 @@
 using Arus.Grains;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
 using Npgsql;
 using Orleans.Configuration;
 using Orleans.Hosting;
 using Orleans.Runtime.Hosting;
+using Orleans.Runtime.MembershipService;
 using Orleans.Storage;
 
 namespace Arus.Hosting.Database;
@@ -25,6 +27,7 @@ internal static class ClusterDatabase
     public static void AddStores(ISiloBuilder silo, BrokerConfig config)
     {
         AddSource(silo.Services, config);
+        silo.Services.AddSingleton<LostSilos>();
         silo.Services.AddHostedService(services => ActivatorUtilities.CreateInstance<DatabaseStart>(services, config));
         silo.Services.AddSingleton<IPartitionStateStore, NpgsqlPartitionStateStore>();
         silo.AddAdoNetGrainStorage(
@@ -38,6 +41,9 @@ internal static class ClusterDatabase
         AddSource(silo.Services, config);
         silo.UseAdoNetClustering(builder => builder.Configure<NpgsqlDataSource>(
             static (options, source) => (options.Invariant, options.DataSource) = (Invariant, source)));
+        silo.Services.Replace(ServiceDescriptor.Singleton<IMembershipTable>(static services => new LeavingMembershipTable(
+            ActivatorUtilities.CreateInstance<AdoNetClusteringTable>(services),
+            services.GetRequiredService<IHostApplicationLifetime>())));
     }
 
     /// <summary>Of the grain storage: states that are cleared leave no row.</summary>

@@ -24,7 +24,7 @@ internal sealed class DatabaseGrainStorage(IGrainStorage storage) : IGrainStorag
     {
         try
         {
-            await storage.ReadStateAsync(stateName, Unique(grainId), grainState).ConfigureAwait(false);
+            await DatabaseFailure.TranslateAsync(storage.ReadStateAsync(stateName, Unique(grainId), grainState)).ConfigureAwait(false);
         }
         catch (Exception unreadable) when (unreadable is JsonException or NotSupportedException or FormatException)
         {
@@ -34,10 +34,10 @@ internal sealed class DatabaseGrainStorage(IGrainStorage storage) : IGrainStorag
     }
 
     public Task WriteStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState) =>
-        storage.WriteStateAsync(stateName, Unique(grainId), grainState);
+        DatabaseFailure.TranslateAsync(storage.WriteStateAsync(stateName, Unique(grainId), grainState));
 
     public Task ClearStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState) =>
-        storage.ClearStateAsync(stateName, Unique(grainId), grainState);
+        DatabaseFailure.TranslateAsync(storage.ClearStateAsync(stateName, Unique(grainId), grainState));
 
     /// <summary>The key under which a grain's states are, as text: <c>type/key</c>, where a slash keeps it from being a number.</summary>
     internal static string KeyOf(GrainId grainId)

@@ -1,8 +1,8 @@
 using System.Data.Common;
 using System.Globalization;
 using System.Net;
-using System.Net.Sockets;
 using Arus.Grains;
+using Arus.Hosting.Clustering;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -17,12 +17,12 @@ namespace Arus.Hosting.Database;
 /// </summary>
 internal sealed partial class DatabaseStart(
     BrokerConfig config, NpgsqlDataSource source, DataDirectory data, ClusterIdentity identity, IOptions<EndpointOptions> endpoints,
-    TimeProvider time, ILogger<DatabaseStart> logger) : IHostedLifecycleService
+    LostSilos lost, TimeProvider time, ILogger<DatabaseStart> logger) : IHostedLifecycleService, IDisposable
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>How long another broker of the same number may take to accept a connection before it counts as gone.</summary>
-    private static readonly TimeSpan ProbeTimeout = TimeSpan.FromSeconds(2);
+    private readonly CancellationTokenSource _started = new();
+    private Task _watch = Task.CompletedTask;
 
     /// <exception cref="StartRefusedException">The broker cannot be one of this cluster; the message says why.</exception>
     public async Task StartingAsync(CancellationToken cancellationToken)
@@ -32,17 +32,26 @@ internal sealed partial class DatabaseStart(
         data.CheckCluster(clusterId, usesDatabase: true);
         identity.ClusterId = clusterId;
         await RetryAsync(CheckNumberAsync, cancellationToken).ConfigureAwait(false);
+        _watch = lost.WatchAsync(_started.Token);
     }
 
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    public Task StartedAsync(CancellationToken cancellationToken) => EndWatchAsync();
 
-    public Task StoppingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    public Task StoppingAsync(CancellationToken cancellationToken) => EndWatchAsync();
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
     public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public void Dispose() => _started.Dispose();
+
+    private async Task EndWatchAsync()
+    {
+        await _started.CancelAsync().ConfigureAwait(false);
+        await _watch.ConfigureAwait(false);
+    }
 
     /// <summary>Repeats what a database that is away lets fail, for as long as the configuration allows; says so once.</summary>
     private async Task<T> RetryAsync<T>(Func<CancellationToken, Task<T>> attempt, CancellationToken cancellationToken)
@@ -59,24 +68,19 @@ internal sealed partial class DatabaseStart(
             catch (DbException e) when (e.IsTransient && time.GetElapsedTime(start) < limit)
             {
                 if (isFirst)
-                    LogUnreachable(where, limit.TotalSeconds, Reason(e));
+                    LogUnreachable(where, limit.TotalSeconds, DatabaseFailure.Describe(e));
 
                 await Task.Delay(Pause, time, cancellationToken).ConfigureAwait(false);
             }
             catch (DbException e)
             {
                 string waited = limit.TotalSeconds.ToString("0.#", CultureInfo.InvariantCulture);
-                throw new StartRefusedException(
-                    e.IsTransient
-                        ? $"The database at {where} did not answer within {waited} s ({BrokerConfigs.DatabaseStartTimeoutMs}): {Reason(e)}"
-                        : $"The database at {where} refuses: {Reason(e)}",
-                    e);
+                string what = e.IsTransient
+                    ? $"did not answer within {waited} s ({BrokerConfigs.DatabaseStartTimeoutMs})" : "refuses";
+                throw new StartRefusedException($"The database at {where} {what}: {DatabaseFailure.Describe(e)}", e);
             }
         }
     }
-
-    /// <summary>The message of the deepest exception: the driver's own says only that it failed to connect.</summary>
-    private static string Reason(DbException e) => e.GetBaseException().Message.ReplaceLineEndings(" ");
 
     private async Task<bool> PrepareSchemaAsync(CancellationToken cancellationToken)
     {
@@ -84,6 +88,10 @@ internal sealed partial class DatabaseStart(
             await DatabaseSchema.CreateAsync(source, cancellationToken).ConfigureAwait(false);
         else
             await DatabaseSchema.CheckAsync(source, cancellationToken).ConfigureAwait(false);
+
+        await using NpgsqlCommand commits = source.CreateCommand("SELECT current_setting('synchronous_commit')");
+        if ((string?)await commits.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false) == "off")
+            LogAsynchronousCommits();
 
         return true;
     }
@@ -140,7 +148,7 @@ internal sealed partial class DatabaseStart(
 
         foreach (IPEndPoint other in others)
         {
-            if (await AnswersAsync(other, cancellationToken).ConfigureAwait(false))
+            if (await SiloEndpoints.AnswersAsync(other, cancellationToken).ConfigureAwait(false))
             {
                 throw new StartRefusedException(
                     $"{BrokerConfigs.BrokerId}={config.GetInt(BrokerConfigs.BrokerId)} is in use by another live broker, whose silo " +
@@ -151,21 +159,10 @@ internal sealed partial class DatabaseStart(
         return true;
     }
 
-    private static async Task<bool> AnswersAsync(IPEndPoint endpoint, CancellationToken cancellationToken)
-    {
-        using var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        limit.CancelAfter(ProbeTimeout);
-        try
-        {
-            await socket.ConnectAsync(endpoint, limit.Token).ConfigureAwait(false);
-            return true;
-        }
-        catch (Exception e) when (e is SocketException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
-        {
-            return false;
-        }
-    }
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "The database has synchronous_commit=off: when its machine crashes, it forgets what the cluster has acknowledged")]
+    private partial void LogAsynchronousCommits();
 
     [LoggerMessage(
         Level = LogLevel.Warning, Message = "The database at {Where} cannot be reached; trying again for {Seconds} s: {Reason}")]

@@ -82,7 +82,27 @@ internal sealed class NpgsqlPartitionStateStore(NpgsqlDataSource source) : IPart
 
     private const string PurgeStatement = "DELETE FROM arus_partition_state WHERE is_deleted AND changed_at < now() - @age";
 
-    public async Task<IReadOnlyList<PartitionState>> ReadAsync(long afterVersion, CancellationToken cancellationToken = default)
+    public Task<IReadOnlyList<PartitionState>> ReadAsync(long afterVersion, CancellationToken cancellationToken = default) =>
+        DatabaseFailure.TranslateAsync(ReadAfterAsync(afterVersion, cancellationToken));
+
+    public Task<IReadOnlyList<PartitionState>> CreateAsync(
+        IReadOnlyList<PartitionState> states, CancellationToken cancellationToken = default) =>
+        DatabaseFailure.TranslateAsync(InsertAsync(states, cancellationToken));
+
+    public Task<StateSwapResult[]> SwapAsync(IReadOnlyList<PartitionState> proposed, CancellationToken cancellationToken = default) =>
+        DatabaseFailure.TranslateAsync(UpdateAsync(proposed, cancellationToken));
+
+    public Task<IReadOnlyList<PartitionState>> DeleteAsync(Guid topicId, CancellationToken cancellationToken = default) =>
+        DatabaseFailure.TranslateAsync(MarkDeletedAsync(topicId, cancellationToken));
+
+    public async Task PurgeAsync(TimeSpan olderThan, CancellationToken cancellationToken = default)
+    {
+        await using NpgsqlCommand purge = source.CreateCommand(PurgeStatement);
+        purge.Parameters.AddWithValue("age", olderThan);
+        await DatabaseFailure.TranslateAsync(purge.ExecuteNonQueryAsync(cancellationToken)).ConfigureAwait(false);
+    }
+
+    private async Task<IReadOnlyList<PartitionState>> ReadAfterAsync(long afterVersion, CancellationToken cancellationToken)
     {
         await using NpgsqlCommand read = source.CreateCommand(ReadStatement);
         read.Parameters.AddWithValue("after", afterVersion);
@@ -90,8 +110,8 @@ internal sealed class NpgsqlPartitionStateStore(NpgsqlDataSource source) : IPart
         return await StatesAsync(rows, cancellationToken).ConfigureAwait(false);
     }
 
-    public async Task<IReadOnlyList<PartitionState>> CreateAsync(
-        IReadOnlyList<PartitionState> states, CancellationToken cancellationToken = default)
+    private async Task<IReadOnlyList<PartitionState>> InsertAsync(
+        IReadOnlyList<PartitionState> states, CancellationToken cancellationToken)
     {
         if (states.Count == 0)
             return [];
@@ -107,8 +127,7 @@ internal sealed class NpgsqlPartitionStateStore(NpgsqlDataSource source) : IPart
         return await StatesAsync(rows, cancellationToken).ConfigureAwait(false);
     }
 
-    public async Task<StateSwapResult[]> SwapAsync(
-        IReadOnlyList<PartitionState> proposed, CancellationToken cancellationToken = default)
+    private async Task<StateSwapResult[]> UpdateAsync(IReadOnlyList<PartitionState> proposed, CancellationToken cancellationToken)
     {
         if (proposed.Count == 0)
             return [];
@@ -126,7 +145,7 @@ internal sealed class NpgsqlPartitionStateStore(NpgsqlDataSource source) : IPart
         return results;
     }
 
-    public async Task<IReadOnlyList<PartitionState>> DeleteAsync(Guid topicId, CancellationToken cancellationToken = default)
+    private async Task<IReadOnlyList<PartitionState>> MarkDeletedAsync(Guid topicId, CancellationToken cancellationToken)
     {
         await using NpgsqlBatch batch = source.CreateBatch();
         foreach (string statement in new[] { DeleteStatement, ReadOfTopic })
@@ -138,13 +157,6 @@ internal sealed class NpgsqlPartitionStateStore(NpgsqlDataSource source) : IPart
 
         await using NpgsqlDataReader rows = await batch.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
         return await StatesAsync(rows, cancellationToken).ConfigureAwait(false);
-    }
-
-    public async Task PurgeAsync(TimeSpan olderThan, CancellationToken cancellationToken = default)
-    {
-        await using NpgsqlCommand purge = source.CreateCommand(PurgeStatement);
-        purge.Parameters.AddWithValue("age", olderThan);
-        await purge.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
     }
 
     private static void AddStates(NpgsqlParameterCollection parameters, IReadOnlyList<PartitionState> states)
@@ -179,7 +191,6 @@ internal sealed class NpgsqlPartitionStateStore(NpgsqlDataSource source) : IPart
     /// <summary>An array as PostgreSQL writes it; of what needs no quotes.</summary>
     private static string Text<T>(IEnumerable<T> values) => $"{{{string.Join(',', values)}}}";
 
-    /// <summary>The rows of the first result that has any columns.</summary>
     private static async Task<IReadOnlyList<PartitionState>> StatesAsync(NpgsqlDataReader rows, CancellationToken cancellationToken)
     {
         var states = new List<PartitionState>();

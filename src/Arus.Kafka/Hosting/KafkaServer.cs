@@ -30,6 +30,12 @@ internal sealed class KafkaServer(
     /// <summary>How long a broker that starts tries to register. What it asks may lie on a silo that is just dying.</summary>
     private static readonly TimeSpan RegistrationLimit = TimeSpan.FromSeconds(60);
 
+    /// <summary>
+    /// How long another broker of this number may be its own earlier life: one that was killed and comes back under another address is
+    /// among the living until the others have found out. Several times what that takes.
+    /// </summary>
+    private static readonly TimeSpan EarlierLifeLimit = TimeSpan.FromSeconds(15);
+
     private static readonly TimeSpan RegistrationPause = TimeSpan.FromMilliseconds(200);
 
     private readonly List<(KafkaListener Listener, ListenOptions Endpoint)> _bound = [];
@@ -117,7 +123,7 @@ internal sealed class KafkaServer(
                 await grains.GetGrain<IClusterGrain>(0).RegisterBrokerAsync(registration);
                 return;
             }
-            catch (Exception e) when (MayPass(e) && time.GetElapsedTime(start) < RegistrationLimit)
+            catch (Exception e) when (MayPass(e, time.GetElapsedTime(start)))
             {
                 await Task.Delay(RegistrationPause, time, cancellationToken);
             }
@@ -125,8 +131,12 @@ internal sealed class KafkaServer(
     }
 
     /// <summary>Whether a failed registration may succeed a moment later: a silo is gone, or a call was lost.</summary>
-    private static bool MayPass(Exception failure) =>
-        failure is not CorruptGrainStateException && (failure is OrleansException or TimeoutException || StorageFailure.Is(failure));
+    private static bool MayPass(Exception failure, TimeSpan elapsed) => failure switch
+    {
+        CorruptGrainStateException => false,
+        ArusException refusal => refusal.Code == ErrorCode.DuplicateBrokerRegistration && elapsed < EarlierLifeLimit,
+        _ => (failure is OrleansException or TimeoutException || StorageFailure.Is(failure)) && elapsed < RegistrationLimit,
+    };
 
     private void Listen(KestrelServerOptions kestrel)
     {
