@@ -36,7 +36,9 @@ public sealed class ThreeServersTests : IDisposable
             await second.WaitForExitAsync();
         }
 
-        await EventuallyAsync(() => others.FetchAsync(Fetch()), response => response.Error == ErrorCode.LeaderNotAvailable);
+        await EventuallyAsync(
+            () => others.FetchAsync(Fetch()),
+            response => response.Error is ErrorCode.LeaderNotAvailable or ErrorCode.NotLeaderOrFollower);
         await EventuallyAsync(() => mine.AppendAsync(Batch("a")), response => response.Results[0].BaseOffset >= 1);
         await using ServerProcess again = await StartAsync(2);
         PartitionReadResult kept = await EventuallyAsync(() => others.FetchAsync(Fetch()), response => response.Error == ErrorCode.None);

@@ -44,7 +44,7 @@ for id in 1 2 3; do
   check "server $id takes records" via "$id" produce "topic-$id" --file "$work/in" --key-separator $'\t'
 done
 
-leaders() { via 1 topic describe topic-1 --json | grep -o '"leader":[0-9]*' | sort -u | wc -l; }
+leaders() { for topic in 1 2 3; do via 1 topic describe "topic-$topic" --json; done | grep -o '"leader":[0-9]*' | sort -u | wc -l; }
 check "partitions are led by all three" [ "$(leaders)" -eq 3 ]
 
 comes_out() { # topic via-server
@@ -65,5 +65,10 @@ several() { ARUS_CLI_GATEWAY="$(gateway 1),$(gateway 3)" arus cluster --json | g
 for i in 1 2 3 4; do
   check "a client with a dead gateway among several finds the cluster" several
 done
-check "the cluster takes topics without the first" via 3 topic create topic-4 --partitions 4
+without_the_first() { comes_out "$1" 2; }
+for topic in 1 2 3; do
+  check "records of topic-$topic come out without the first" wait_for 30 without_the_first "$topic"
+done
+check "the cluster takes topics without the first" via 3 topic create topic-4 --partitions 4 --replication-factor 2
+check "and records" via 2 produce topic-4 --file "$work/in" --key-separator $'\t'
 finish
