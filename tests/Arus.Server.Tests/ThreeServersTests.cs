@@ -29,8 +29,8 @@ public sealed class ThreeServersTests : IDisposable
             Assert.Contains($"cluster {cluster.ClusterId} ", first.Output);
             Assert.Contains($"cluster {cluster.ClusterId} ", second.Output);
             await grains.GetGrain<ITopicGrain>("t").CreateAsync(new TopicSpec(-1, -1, [[1], [2]], [], false));
-            Assert.Equal(0, (await mine.AppendAsync(Batch("a"))).Results[0].BaseOffset);
-            Assert.Equal(0, (await others.AppendAsync(Batch("b"))).Results[0].BaseOffset);
+            Assert.Equal(0, await AppendAsync(mine, "a"));
+            Assert.Equal(0, await AppendAsync(others, "b"));
             Assert.Equal(2, (await others.DescribeAsync()).Leader);
             second.Kill();
             await second.WaitForExitAsync();
@@ -43,7 +43,7 @@ public sealed class ThreeServersTests : IDisposable
         await using ServerProcess again = await StartAsync(2);
         PartitionReadResult kept = await EventuallyAsync(() => others.FetchAsync(Fetch()), response => response.Error == ErrorCode.None);
         Assert.Equal(1, kept.HighWatermark);
-        Assert.Equal(1, (await others.AppendAsync(Batch("b"))).Results[0].BaseOffset);
+        Assert.Equal(1, await AppendAsync(others, "b"));
     }
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
@@ -53,6 +53,11 @@ public sealed class ThreeServersTests : IDisposable
 
     private static Task<T> EventuallyAsync<T>(Func<Task<T>> ask, Func<T, bool> wanted) => Eventually.AsksAsync(
         ask, wanted, e => e is OrleansException or TimeoutException or ArusException, TimeSpan.FromSeconds(60));
+
+    /// <summary>Appends as soon as there is a leader.</summary>
+    private static async Task<long> AppendAsync(IPartitionGrain partition, string value) =>
+        (await EventuallyAsync(() => partition.AppendAsync(Batch(value)), response => response.Results[0].Error == ErrorCode.None))
+            .Results[0].BaseOffset;
 
     private static PartitionRead Fetch() => new(0, -1, 1 << 20, true, 0, IsolationLevel.ReadUncommitted);
 
