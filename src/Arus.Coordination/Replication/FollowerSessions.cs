@@ -10,10 +10,9 @@ internal sealed class FollowerSessions(ReplicationContext context, CallAnswers a
 {
     private const int PatienceMs = 1_000;
 
-    private long _lastOpening;
+    private const int LifeShift = 40;
 
-    /// <summary>Openings of this life differ from those of earlier ones.</summary>
-    public void Start(long nowMs) => _lastOpening = nowMs << 16;
+    private long _openings;
 
     public void Receive(long call, Peer from, ReplicaSessionRequest request)
     {
@@ -158,7 +157,9 @@ internal sealed class FollowerSessions(ReplicationContext context, CallAnswers a
         ReplicaSessionRequest.SessionOpening request = offer.Request;
         IReplicaLog log = replica.Log!;
         replica.SessionEpoch = request.LeaderEpoch;
-        replica.Opening = ++_lastOpening;
+
+        // Those of this life differ from those of earlier ones.
+        replica.Opening = unchecked(context.Peers.SelfLife << LifeShift) + ++_openings;
         TakeWatermark(replica, request.HighWatermark, request.LogStartOffset);
         offer.Call.Complete(offer.Index, new ReplicaSessionResponse.OpenedSession
         {

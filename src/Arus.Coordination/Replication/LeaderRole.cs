@@ -4,7 +4,7 @@ namespace Arus.Coordination.Replication;
 
 /// <summary>Begins and ends leaderships, and keeps their sessions and their isr as they should be.</summary>
 internal sealed class LeaderRole(
-    ReplicationContext context, PushScheduler scheduler, FollowerProgress progress, IsrKeeper isrs, Moves moves)
+    ReplicationContext context, ViewPublisher views, PushScheduler scheduler, FollowerProgress progress, IsrKeeper isrs, Moves moves)
 {
     /// <summary>This broker leads from now on: all who led before are fenced, and nothing can be appended but by it.</summary>
     public void Lead(Replica replica)
@@ -31,6 +31,9 @@ internal sealed class LeaderRole(
         replica.RetiredEpoch = Math.Max(replica.RetiredEpoch, leadership.Epoch);
         replica.Leadership = null;
         context.Touch(replica);
+
+        // Before the log is cut for another leader, nobody is served by this one any more.
+        views.Publish(replica);
         context.LeaderCount--;
         if (leadership.Move is not null)
             moves.Ended();

@@ -5,6 +5,9 @@ namespace Arus.Coordination.Replication;
 /// <summary>Another broker: whether it lives, what it was promised, and what is to be sent to it.</summary>
 internal sealed class Peer(int brokerId) : ITimed
 {
+    /// <summary>Before every time that a clock shows.</summary>
+    private const long Never = long.MinValue / 2;
+
     public int BrokerId { get; } = brokerId;
 
     public long ArmedAtMs { get; set; } = long.MaxValue;
@@ -27,12 +30,12 @@ internal sealed class Peer(int brokerId) : ITimed
     public int Challenges { get; set; }
 
     /// <summary>When it last answered a push.</summary>
-    public long AnsweredMs { get; set; } = -1;
+    public long AnsweredMs { get; set; } = Never;
 
     /// <summary>When the push was sent that it answered last.</summary>
-    public long AnsweredSendMs { get; set; } = -1;
+    public long AnsweredSendMs { get; set; } = Never;
 
-    public long HeartbeatSentMs { get; set; } = -1;
+    public long HeartbeatSentMs { get; set; } = Never;
 
     public int PushesInFlight { get; set; }
 

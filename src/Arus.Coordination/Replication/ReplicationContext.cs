@@ -40,8 +40,7 @@ internal sealed class ReplicationContext(ReplicationOptions options, LeaseTable 
 
     public void Emit(ReplicationEffect effect) => Effects.Add(effect);
 
-    public void Report(Replica replica, string message) =>
-        Emit(new ReplicationEffect.Report(replica.Id, $"{replica.State.Topic}/{replica.Id.Partition}: {message}"));
+    public void Report(Replica replica, string message) => Emit(new ReplicationEffect.Report(replica.Id, message));
 
     public void SetNow(long nowMs) => NowMs = Math.Max(NowMs, nowMs);
 

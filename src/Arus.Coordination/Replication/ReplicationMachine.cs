@@ -33,7 +33,7 @@ public sealed class ReplicationMachine
         _moves = new Moves(_context, _swaps);
         var isrs = new IsrKeeper(_context, _swaps);
         _progress = new FollowerProgress(_context, _scheduler, isrs, _moves);
-        _leaders = new LeaderRole(_context, _scheduler, _progress, isrs, _moves);
+        _leaders = new LeaderRole(_context, _views, _scheduler, _progress, isrs, _moves);
         _answers = new CallAnswers(_context);
         _elections = new Elections(_context, _swaps, _leaders, _answers);
         _sessions = new FollowerSessions(_context, _answers, _leaders);
@@ -54,7 +54,6 @@ public sealed class ReplicationMachine
     {
         Begin(nowMs);
         _context.Peers.GrantToAll(nowMs);
-        _sessions.Start(nowMs);
         foreach (PartitionState state in states)
             _catalog.AddFormer(state);
 

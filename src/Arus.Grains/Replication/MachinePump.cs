@@ -85,15 +85,15 @@ internal sealed partial class MachinePump : IThreadPoolWorkItem, IDisposable
             return;
         }
 
-        long now = NowMs;
+        // The time of each input is that at which it is taken: a lease that counts from the time of an earlier one would end too soon.
         for (int i = 0; i < MaxInputsInStep && _inputs.TryDequeue(out Action<ReplicationMachine, long>? input); i++)
-            input(_machine, now);
+            input(_machine, NowMs);
 
         (IReadOnlyList<ReplicationEffect> effects, long deadlineMs) = _machine.TakeEffects();
         foreach (ReplicationEffect effect in effects)
             Effects(effect);
 
-        Arm(deadlineMs, now);
+        Arm(deadlineMs, NowMs);
     }
 
     private void Arm(long deadlineMs, long now)

@@ -102,6 +102,20 @@ public sealed class SessionTests
     }
 
     [Fact]
+    public void A_session_of_a_former_life_is_not_taken_for_one_of_this_life()
+    {
+        Open(epoch: 2, end: 0, (2, 0));
+        long former = _opened!.Value.Opening;
+        Follower.Stop();
+        _cluster.Start(2);
+        _cluster.Run(20);
+        Open(epoch: 2, end: 0, (2, 0));
+
+        Assert.NotEqual(former, _opened!.Value.Opening);
+        Assert.Equal(ErrorCode.InvalidFetchSessionEpoch, Push(0, 1, epoch: 2, opening: former));
+    }
+
+    [Fact]
     public void The_fence_is_durable_before_a_session_is_open_and_older_leaders_are_refused_at_once()
     {
         Open(epoch: 5, end: 0, (5, 0));
