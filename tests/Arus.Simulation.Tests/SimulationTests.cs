@@ -1,0 +1,85 @@
+using System.Text;
+using Arus.Testing;
+using Xunit.Abstractions;
+
+namespace Arus.Simulation.Tests;
+
+public sealed class SimulationTests(ITestOutputHelper output)
+{
+    private const int FreshSeeds = 100;
+
+    /// <summary>A deliberate bug is found long before.</summary>
+    private const int MostSeedsForBug = 2_000;
+
+    /// <summary>Seeds that once found something.</summary>
+    private static readonly int[] Regressions = [];
+
+    [Fact]
+    public void A_cluster_keeps_its_promises_under_faults_and_is_whole_after_them()
+    {
+        var statistics = new Statistics();
+        foreach (int seed in Seeds.Take(FreshSeeds, Regressions))
+        {
+            SeedResult result = SeedResult.Of(seed);
+            output.WriteLine($"{result}, {result.Statistics.TotalOperations} operations, {result.Statistics.TotalFaults} faults");
+            Assert.True(result.Violation is null, $"{result}{Environment.NewLine}{TraceOf(seed)}");
+            Assert.True(result.Statistics.TotalOperations >= SeedPlan.MinOperations);
+            Assert.True(result.Statistics.TotalFaults >= SeedPlan.MinFaults);
+            statistics.Add(result.Statistics);
+        }
+
+        var text = new StringWriter();
+        statistics.Print(text);
+        output.WriteLine(text.ToString());
+        if (Seeds.Given is null)
+            Assert.Empty(statistics.Missing());
+    }
+
+    [Fact]
+    public void A_seed_replays_to_the_last_event()
+    {
+        int seed = Random.Shared.Next();
+        Assert.Equal(WholeTraceOf(seed), WholeTraceOf(seed));
+    }
+
+    public static TheoryData<string> DeliberateBugs() => new(Enum.GetNames<Bug>().Skip(1));
+
+    [Theory, MemberData(nameof(DeliberateBugs))]
+    public void A_deliberate_bug_is_found(string name)
+    {
+        Bug bug = Enum.Parse<Bug>(name);
+        for (int seeds = 1; seeds <= MostSeedsForBug; seeds++)
+        {
+            SeedResult result = SeedResult.Of(Random.Shared.Next(), bug);
+            if (result.Violation is not null)
+            {
+                output.WriteLine($"{name} was found after {seeds} seeds: {result}");
+                return;
+            }
+        }
+
+        Assert.Fail($"{name} was not found in {MostSeedsForBug} seeds.");
+    }
+
+    private static string WholeTraceOf(int seed)
+    {
+        var text = new StringBuilder();
+        SeedResult result = SeedResult.Of(seed, trace: line => text.AppendLine(line));
+        return text.AppendLine(result.ToString()).ToString();
+    }
+
+    /// <summary>The end of what happened.</summary>
+    private static string TraceOf(int seed)
+    {
+        const int Lines = 60;
+        var lines = new Queue<string>();
+        SeedResult.Of(seed, trace: line =>
+        {
+            if (lines.Count == Lines)
+                lines.Dequeue();
+
+            lines.Enqueue(line);
+        });
+        return string.Join(Environment.NewLine, lines);
+    }
+}

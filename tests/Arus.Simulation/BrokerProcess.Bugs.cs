@@ -1,0 +1,101 @@
+using Arus.Coordination.Replication;
+using Arus.Protocol;
+using Arus.Storage;
+
+namespace Arus.Simulation;
+
+/// <summary>What a deliberate <see cref="Bug"/> makes this process do. Without one, nothing here does anything.</summary>
+internal sealed partial class BrokerProcess
+{
+    /// <summary>Of <see cref="Bug.ElectionReadsEndBeforeFence"/>: the epoch that is stood for, and the end that was read before.</summary>
+    private readonly Dictionary<PartitionId, (int Epoch, long End)> _endsRead = [];
+
+    private void Proposed(ReplicationEffect.Swap swap)
+    {
+        PartitionState proposed = swap.Proposed;
+        bool isElection = proposed.Leader == Broker.Id && proposed.LeaderEpoch > _image[proposed.Id].LeaderEpoch;
+        if (_cluster.Bug == Bug.ElectionReadsEndBeforeFence && isElection && Replicas.GetValueOrDefault(proposed.Id)?.Log is { } log)
+            _endsRead[proposed.Id] = (proposed.LeaderEpoch, log.DurableEndOffset);
+
+        bool isGrowth = proposed.Leader == Broker.Id && !isElection && proposed.Isr.Length > _image[proposed.Id].Isr.Length;
+        if (_cluster.Bug == Bug.GrowthCountedBeforeSettled && isGrowth)
+        {
+            PartitionState settled = proposed with { Version = proposed.Version + 1 };
+            Post(0, () => Tell((machine, now) => machine.SwapCompleted(swap.Number, SwapOutcome.Won, settled, now)));
+        }
+    }
+
+    /// <summary>What was appended after the end was read is overwritten.</summary>
+    private ReplicationEffect.Prepare Prepared(ReplicationEffect.Prepare prepare) =>
+        _endsRead.Remove(prepare.Id, out (int Epoch, long End) read) && read.Epoch == prepare.Epoch
+            && Replicas[prepare.Id].Log is { } log && read.End < log.LogEndOffset
+                ? prepare with { TruncateTo = read.End }
+                : prepare;
+
+    /// <summary>Takes the entries that a candidate refuses, and would have to.</summary>
+    private Dictionary<int, ReplicaPushResponse.PushResult>? TakeAsCandidate(
+        ref ReplicaPushRequest request, ref ReadOnlyMemory<byte>[][] records)
+    {
+        Dictionary<int, ReplicaPushResponse.PushResult>? taken = null;
+        for (int i = 0; i < request.Partitions.Length && _endsRead.Count > 0; i++)
+        {
+            ReplicaPushRequest.PushedPartition pushed = request.Partitions[i];
+            var id = new PartitionId(pushed.TopicId, pushed.PartitionIndex);
+            if (_endsRead.TryGetValue(id, out (int Epoch, long End) read) && pushed.LeaderEpoch < read.Epoch && records[i].Length > 0
+                && Replicas[id].Log is { Failure: null } log && log.LogEndOffset == pushed.PreviousEndOffset)
+            {
+                _ = log.Append(records[i], pushed.LeaderEpoch, AppendOrigin.Replica);
+                log.RunIo();
+                (taken ??= [])[i] = new ReplicaPushResponse.PushResult { LogEndOffset = log.DurableEndOffset };
+            }
+        }
+
+        if (taken is not null)
+        {
+            int[] left = [.. Enumerable.Range(0, records.Length).Where(i => !taken.ContainsKey(i))];
+            ReplicaPushRequest whole = request;
+            ReadOnlyMemory<byte>[][] all = records;
+            request = new ReplicaPushRequest { SenderLife = whole.SenderLife, Partitions = [.. left.Select(i => whole.Partitions[i])] };
+            records = [.. left.Select(i => all[i])];
+        }
+
+        return taken;
+    }
+
+    private static ReplicaPushResponse Merge(Dictionary<int, ReplicaPushResponse.PushResult> taken, ReplicaPushResponse response)
+    {
+        var results = new List<ReplicaPushResponse.PushResult>(response.Partitions);
+        foreach ((int index, ReplicaPushResponse.PushResult result) in taken.OrderBy(entry => entry.Key))
+            results.Insert(index, result);
+
+        return new ReplicaPushResponse
+        {
+            IsLeaseGranted = response.IsLeaseGranted, Partitions = [.. results], MovedEnds = response.MovedEnds,
+        };
+    }
+
+    /// <summary>The leader's epochs, or with <see cref="Bug.PreviousEpochUnchecked"/> the follower's own, so that only ends differ.</summary>
+    private ReplicaSessionRequest Compared(ReplicaSessionRequest request)
+    {
+        if (_cluster.Bug != Bug.PreviousEpochUnchecked)
+            return request;
+
+        ReplicaSessionRequest.SessionOpening[] sessions = [.. request.Sessions];
+        for (int i = 0; i < sessions.Length; i++)
+        {
+            var id = new PartitionId(sessions[i].TopicId, sessions[i].PartitionIndex);
+            if (Replicas.GetValueOrDefault(id)?.Log is not { Epochs.Length: > 0 } log)
+                continue;
+
+            long end = Math.Min(log.DurableEndOffset, sessions[i].LogEndOffset);
+            sessions[i].Epochs =
+            [
+                .. log.Epochs.Where(epoch => epoch.StartOffset < end)
+                    .Select(epoch => new ReplicaSessionRequest.SessionEpoch { Epoch = epoch.Epoch, StartOffset = epoch.StartOffset }),
+                new ReplicaSessionRequest.SessionEpoch { Epoch = int.MaxValue, StartOffset = end },
+            ];
+        }
+
+        return new ReplicaSessionRequest { Sessions = sessions };
+    }
+}

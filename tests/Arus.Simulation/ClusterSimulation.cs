@@ -1,0 +1,174 @@
+using Arus.Coordination.Replication;
+
+namespace Arus.Simulation;
+
+/// <summary>
+/// One seed: a cluster under clients and faults until there were enough of both; then all is healed, and the cluster has to be whole
+/// again, to survive one more death, and to do without its database.
+/// </summary>
+internal sealed class ClusterSimulation
+{
+    private const int SettleMs = 60_000;
+
+    /// <summary>Beyond detection and lease.</summary>
+    private const int FailoverMs = 2_000;
+
+    /// <summary>In which every partition gets a record.</summary>
+    private const int DatabaseAwayMs = 10_000;
+
+    private readonly FaultInjector _faults;
+    private readonly Client[] _clients;
+    private readonly Producer[] _producers;
+    private readonly Reader[] _readers;
+
+    public ClusterSimulation(int seed, Bug bug = Bug.None, Action<string>? trace = null)
+    {
+        World = new World(seed, trace);
+        Cluster = new Cluster(World, bug);
+        World.Trace?.Invoke($"seed {seed}: {Cluster.Plan}");
+        _faults = new FaultInjector(this);
+        _producers = [.. Enumerable.Range(1, 6).Select(i => new Producer(this, i, all: i <= 4))];
+        _readers = [new Reader(this, fromFollowers: false), new Reader(this, fromFollowers: true)];
+        _clients = [.. _producers, .. _readers, new OffsetAsker(this), new OffsetAsker(this)];
+    }
+
+    public World World { get; }
+
+    public Cluster Cluster { get; }
+
+    /// <summary>Whether faults happen.</summary>
+    public bool IsTroubled { get; private set; } = true;
+
+    /// <summary>Whether clients begin operations.</summary>
+    public bool IsWorking { get; private set; } = true;
+
+    /// <summary>The longest that a client thinks before its next operation.</summary>
+    public int PaceMs { get; private set; } = 700;
+
+    private bool IsEnough => World.Statistics.TotalOperations >= SeedPlan.MinOperations && World.Statistics.TotalFaults >= SeedPlan.MinFaults;
+
+    /// <exception cref="ViolationException">An invariant does not hold.</exception>
+    public Statistics Run()
+    {
+        foreach (TopicPlan topic in Cluster.Plan.Topics)
+            Cluster.CreateTopic(topic);
+
+        foreach (Broker broker in Cluster.Brokers)
+            World.After(World.Between(0, 500), broker.Start);
+
+        Array.ForEach(_clients, client => client.Live());
+        new Administrator(this).Live();
+        World.After(1_000, _faults.Live);
+        if (!World.RunUntil(600_000, () => IsEnough))
+            throw ViolationException.Liveness(12, "Clients get hardly any answers");
+
+        Settle();
+        if (World.Chance(0.5))
+            KillOne();
+
+        if (World.Chance(0.5))
+            DoWithoutDatabase();
+
+        Finish();
+        return World.Statistics;
+    }
+
+    /// <summary>Whether all that is on a broker's disk is elsewhere too, in every isr that it is in.</summary>
+    public bool MayEmptyDisk(Broker broker)
+    {
+        foreach (PartitionId id in Cluster.Partitions)
+        {
+            PartitionState row = Cluster.Database.Row(id);
+            ReplicaId[] members = [.. row.Isr, .. row.Elr];
+            if (Array.Exists(members, member => member.BrokerId == broker.Id) && !Array.Exists(members, IsIntactElsewhere))
+                return false;
+
+            bool IsIntactElsewhere(ReplicaId member) =>
+                member.BrokerId != broker.Id && row.Isr.Contains(member) && Cluster.LogOf(member.BrokerId, id) is { } log
+                && log.LogId == member.LogId && !Cluster.Brokers[member.BrokerId].IsLost(log);
+        }
+
+        return true;
+    }
+
+    /// <summary>Invariant 12: with all up, every partition is led, its isr is whole, and clients get on.</summary>
+    private void Settle()
+    {
+        IsTroubled = false;
+        World.Trace?.Invoke($"{World.NowMs,7} ---- all is healed");
+        _faults.Heal();
+        if (!World.RunUntil(World.NowMs + SettleMs, () => Cluster.Partitions.TrueForAll(IsWhole)))
+        {
+            PartitionId sick = Cluster.Partitions.Find(id => !IsWhole(id));
+            throw ViolationException.Liveness(12, $"after {SettleMs} ms of health: {Describe(sick)}");
+        }
+    }
+
+    /// <summary>Invariant 12: after a death every partition is led within detection, lease and two seconds.</summary>
+    private void KillOne()
+    {
+        Broker victim = World.Pick(Cluster.Brokers);
+        World.Trace?.Invoke($"{World.NowMs,7} ---- broker {victim.Id} is killed");
+        victim.Crash(powerLoss: false);
+        int boundMs = SeedPlan.MaxDetectionMs + Cluster.Plan.LeaseMs + FailoverMs;
+        if (!World.RunUntil(World.NowMs + boundMs, () => Cluster.Partitions.TrueForAll(IsServed)))
+            throw ViolationException.Liveness(12, $"{boundMs} ms after a death: {Describe(Cluster.Partitions.Find(id => !IsServed(id)))}");
+
+        World.Statistics.Count(Rule.KillFailedOver);
+        victim.Start();
+        Settle();
+    }
+
+    /// <summary>Invariant 13: while every isr is whole, nobody notices that the database is away.</summary>
+    private void DoWithoutDatabase()
+    {
+        World.Trace?.Invoke($"{World.NowMs,7} ---- the database goes away");
+        Cluster.Database.Away++;
+        PaceMs = 300;
+        var ends = Cluster.Partitions.ToDictionary(id => id, id => Cluster.History(id).CommittedEnd);
+        if (!World.RunUntil(World.NowMs + DatabaseAwayMs, () => Cluster.Partitions.TrueForAll(id => IsStuck(id) || IsAhead(id))))
+        {
+            PartitionId sick = Cluster.Partitions.Find(id => !IsStuck(id) && !IsAhead(id));
+            throw ViolationException.Liveness(13, $"without the database nothing is acknowledged: {Describe(sick)}");
+        }
+
+        World.Statistics.Count(Rule.DatabaseAwayAcknowledged);
+        Cluster.Database.Away--;
+        Settle();
+
+        bool IsAhead(PartitionId id) => Cluster.History(id).CommittedEnd > ends.GetValueOrDefault(id);
+    }
+
+    /// <summary>Clients come to rest; then all replicas hold the same, and each acknowledged batch once.</summary>
+    private void Finish()
+    {
+        IsWorking = false;
+        if (!World.RunUntil(World.NowMs + SettleMs, () => Array.TrueForAll(_clients, client => client.IsIdle)))
+            throw ViolationException.Liveness(13, "a client's operation does not end");
+
+        Settle();
+        World.RunUntil(World.NowMs + 1_000, () => false);
+        foreach (PartitionId id in Cluster.Partitions.Where(id => !IsStuck(id)))
+            new FinalCheck(Cluster, id).Run();
+    }
+
+    private bool IsStuck(PartitionId id) => !Cluster.HasSurvivor(id);
+
+    private bool IsServed(PartitionId id) =>
+        IsStuck(id) || (Cluster.ServingLeader(id) is { Log: { } log, View: { } view } && log.HighWatermark >= view.EpochStart);
+
+    private bool IsWhole(PartitionId id)
+    {
+        PartitionState row = Cluster.Database.Row(id);
+        return IsStuck(id)
+            || (IsServed(id) && row.Elr.IsEmpty && row.Isr.Length == row.Replicas.Length
+                && row.Isr.All(member => Cluster.LogOf(member.BrokerId, id) is { IsOpen: true } log && log.LogId == member.LogId));
+    }
+
+    private string Describe(PartitionId id) =>
+        $"{Text.Of(Cluster.Database.Row(id))}, "
+        + string.Join(", ", Cluster.Database.Row(id).Replicas.Select(broker =>
+            $"broker {broker}: {Cluster.Brokers[broker].Process?.Replicas.GetValueOrDefault(id)?.View?.Role.ToString() ?? "down"} "
+            + (Cluster.LogOf(broker, id) is { } log
+                ? $"{log.LogStartOffset}-{log.DurableEndOffset} hw {log.HighWatermark} {log.LogId.ToString("N")[..4]}" : "no log")));
+}
