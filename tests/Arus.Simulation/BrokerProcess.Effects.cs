@@ -182,6 +182,12 @@ internal sealed partial class BrokerProcess
         foreach (ReplicaSessionResponse.OpenedSession session in answer.Response.Sessions)
             _world.Statistics.Count(session.ErrorCode == ErrorCode.None ? Rule.SessionOpened : Rule.SessionRefused);
 
+        if (_world.Trace is not null)
+        {
+            Note("answers sessions: " + string.Join(
+                ", ", answer.Response.Sessions.Select(s => $"{s.ErrorCode} epoch {s.LeaderEpoch} end {s.LogEndOffset}")));
+        }
+
         if (_sessions.Remove(answer.Call, out Action<ReplicaSessionResponse>? send))
             send(answer.Response);
     }

@@ -76,7 +76,11 @@ internal sealed partial class BrokerProcess
             ReplicaPushRequest.PushedPartition pushed = push.Request.Partitions[i];
             ReplicaPushResponse.PushResult result = answer.Response.Partitions[i];
             if (result.ErrorCode is not (ErrorCode.None or ErrorCode.RequestTimedOut))
+            {
                 _world.Statistics.Count(Rule.PushRefused);
+                if (_world.Trace is not null)
+                    Note($"refuses a push of {NameOf(pushed.TopicId, pushed.PartitionIndex)}: {result.ErrorCode}");
+            }
 
             if (result.ErrorCode == ErrorCode.None)
                 CheckFence(new PartitionId(pushed.TopicId, pushed.PartitionIndex), pushed.LeaderEpoch);

@@ -23,7 +23,6 @@ internal sealed partial class BrokerProcess
     private long _nextCall;
     private long _advanceAtMs = long.MaxValue;
     private bool _isStarted;
-    private bool _isDraining;
 
     public BrokerProcess(Broker broker)
     {
@@ -49,6 +48,9 @@ internal sealed partial class BrokerProcess
     public long Life { get; }
 
     public bool IsGone { get; private set; }
+
+    /// <summary>A graceful stop has begun.</summary>
+    public bool IsDraining { get; private set; }
 
     public DataPath Data { get; }
 
@@ -112,10 +114,10 @@ internal sealed partial class BrokerProcess
     /// <summary>Hands over what it leads, closes its logs, leaves the membership; in ten seconds at most.</summary>
     public void Stop()
     {
-        if (_isDraining || !_isStarted)
+        if (IsDraining || !_isStarted)
             return;
 
-        _isDraining = true;
+        IsDraining = true;
         Note("drains");
         Tell((machine, now) => machine.Drain(now));
         AwaitDrained(_world.NowMs + 8_000);

@@ -97,10 +97,11 @@ internal sealed class ClusterSimulation
         IsTroubled = false;
         World.Trace?.Invoke($"{World.NowMs,7} ---- all is healed");
         _faults.Heal();
-        if (!World.RunUntil(World.NowMs + SettleMs, () => Cluster.Partitions.TrueForAll(IsWhole)))
+        if (!World.RunUntil(World.NowMs + SettleMs, () => Cluster.Brokers.All(Cluster.Membership.IsSettled) && Cluster.Partitions.TrueForAll(IsWhole)))
         {
-            PartitionId sick = Cluster.Partitions.Find(id => !IsWhole(id));
-            throw ViolationException.Liveness(12, $"after {SettleMs} ms of health: {Describe(sick)}");
+            PartitionId? sick = Cluster.Partitions.Cast<PartitionId?>().FirstOrDefault(id => !IsWhole(id!.Value));
+            throw ViolationException.Liveness(
+                12, $"after {SettleMs} ms of health: {(sick is { } id ? Describe(id) : "a broker is not up")}");
         }
     }
 
@@ -122,13 +123,15 @@ internal sealed class ClusterSimulation
     /// <summary>Invariant 13: while every isr is whole, nobody notices that the database is away.</summary>
     private void DoWithoutDatabase()
     {
+        World.RunUntil(World.NowMs + 3_000, () => false); // Every broker has read the membership.
+        Settle();
         World.Trace?.Invoke($"{World.NowMs,7} ---- the database goes away");
         Cluster.Database.Away++;
         PaceMs = 300;
         var ends = Cluster.Partitions.ToDictionary(id => id, id => Cluster.History(id).CommittedEnd);
-        if (!World.RunUntil(World.NowMs + DatabaseAwayMs, () => Cluster.Partitions.TrueForAll(id => IsStuck(id) || IsAhead(id))))
+        if (!World.RunUntil(World.NowMs + DatabaseAwayMs, () => ends.Keys.All(id => IsStuck(id) || IsAhead(id))))
         {
-            PartitionId sick = Cluster.Partitions.Find(id => !IsStuck(id) && !IsAhead(id));
+            PartitionId sick = ends.Keys.First(id => !IsStuck(id) && !IsAhead(id));
             throw ViolationException.Liveness(13, $"without the database nothing is acknowledged: {Describe(sick)}");
         }
 
@@ -136,7 +139,7 @@ internal sealed class ClusterSimulation
         Cluster.Database.Away--;
         Settle();
 
-        bool IsAhead(PartitionId id) => Cluster.History(id).CommittedEnd > ends.GetValueOrDefault(id);
+        bool IsAhead(PartitionId id) => Cluster.History(id).CommittedEnd > ends[id];
     }
 
     /// <summary>Clients come to rest; then all replicas hold the same, and each acknowledged batch once.</summary>

@@ -43,6 +43,11 @@ internal sealed class Membership
         Gossip();
     }
 
+    /// <summary>The broker is up, is a member, and is not about to end.</summary>
+    public bool IsSettled(Broker broker) =>
+        broker is { IsPaused: false, Process: { IsDraining: false } process }
+        && _cluster.Database.Members.GetValueOrDefault(broker.Id) == process.Life;
+
     public void Leave(int broker, long life)
     {
         if (_cluster.Database.Members.GetValueOrDefault(broker) == life)

@@ -59,18 +59,19 @@ internal sealed class PartitionHistory(Cluster cluster, PartitionState created, 
     }
 
     /// <summary>Invariants 1, 3, 4: what is passed is on every disk of the isr, and is what other leaders have there.</summary>
-    public void HighWatermarkMoved(SimulatedLog log, long from, ReplicaView? view)
+    public void HighWatermarkMoved(SimulatedLog log, long from, long to, ReplicaView? view)
     {
         if (IsDeleted)
             return;
 
-        long to = log.HighWatermark;
         if (to > log.DurableEndOffset)
             throw ViolationException.Safety(4, $"{Name}: high watermark {to} above the durable end {log.DurableEndOffset}");
 
-        bool leads = view is { Role: ReplicaRole.Leader };
-        if (leads)
-            CheckIsr(log, to, view!);
+        // An elected leader moves its high watermark before it serves.
+        PartitionState row = cluster.Database.Row(Id);
+        bool leads = view is { Role: ReplicaRole.Leader } || (row.Leader == log.BrokerId && row.LeaderEpoch == log.FencedEpoch);
+        if (leads && row.LeaderEpoch == log.FencedEpoch)
+            CheckIsr(log, to, row);
 
         foreach (StoredBatch batch in log.Batches)
         {
@@ -116,7 +117,10 @@ internal sealed class PartitionHistory(Cluster cluster, PartitionState created, 
                 10, $"{Name}: epoch {epoch} begins at {view.EpochStart}, the log ends at {log.LogEndOffset}, on disk {log.DurableEndOffset}");
         }
 
-        ServingEpoch = Math.Max(ServingEpoch, epoch);
+        if (epoch < ServingEpoch)
+            return; // It is late, and commits nothing any more.
+
+        ServingEpoch = epoch;
         CheckHoldsCommitted(log, 1, "leads");
     }
 
@@ -168,12 +172,8 @@ internal sealed class PartitionHistory(Cluster cluster, PartitionState created, 
         }
     }
 
-    private void CheckIsr(SimulatedLog log, long to, ReplicaView view)
+    private void CheckIsr(SimulatedLog log, long to, PartitionState stored)
     {
-        PartitionState stored = cluster.Database.Row(Id);
-        if (stored.LeaderEpoch != view.State.LeaderEpoch)
-            return;
-
         if (stored.Isr.Length < Math.Min(minInSyncReplicas, ReplicationFactor))
             throw ViolationException.Safety(4, $"{Name}: high watermark {to} with the isr {string.Join(' ', stored.Isr)}");
 

@@ -97,9 +97,9 @@ internal sealed class Administrator(ClusterSimulation simulation) : Client(simul
     protected override void Begin(PartitionId id)
     {
         double choice = World.Random.NextDouble();
-        if (choice < 0.55)
+        if (choice < 0.6)
             Move(id);
-        else if (choice < 0.9)
+        else if (choice < 0.95 || Cluster.Database.Away > 0)
             DeleteRecords(id);
         else
             ReplaceTopic(id);

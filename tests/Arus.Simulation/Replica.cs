@@ -140,7 +140,13 @@ internal sealed class Replica(BrokerProcess process, PartitionId id)
     public void AdvanceHighWatermark(long highWatermark, long logStartOffset)
     {
         if (Log is not { } log)
+        {
+            // The log failed a moment ago, and the machine does not know yet.
+            if (process.Broker.Logs.GetValueOrDefault(id) is { IsOpen: false } last && highWatermark > last.HighWatermark)
+                History.HighWatermarkMoved(last, last.HighWatermark, Math.Min(highWatermark, last.DurableEndOffset), View);
+
             return;
+        }
 
         long before = log.HighWatermark;
         if (!Guard(() => log.AdvanceHighWatermark(highWatermark, logStartOffset)))
@@ -150,7 +156,7 @@ internal sealed class Replica(BrokerProcess process, PartitionId id)
         {
             process.Note($"moves the high watermark of {History.Name} from {before} to {log.HighWatermark}");
             _world.Statistics.Count(Rule.HighWatermarkMoved);
-            History.HighWatermarkMoved(log, before, View);
+            History.HighWatermarkMoved(log, before, log.HighWatermark, View);
         }
 
         Changed?.Invoke();
