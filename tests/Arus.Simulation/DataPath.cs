@@ -104,7 +104,10 @@ internal sealed class DataPath(BrokerProcess process)
             LogAppendResult result = results[0];
             if (result.Error != ErrorCode.None)
             {
-                answer(new Answer(result.Error == ErrorCode.FencedLeaderEpoch ? ErrorCode.NotLeaderOrFollower : result.Error, -1));
+                // That a sequence is wrong is a verdict too: a deposed leader does not know what came since.
+                bool isUnsure = result.Error == ErrorCode.OutOfOrderSequenceNumber && !MayJudge(replica);
+                ErrorCode error = isUnsure || result.Error == ErrorCode.FencedLeaderEpoch ? ErrorCode.NotLeaderOrFollower : result.Error;
+                answer(new Answer(error, -1));
                 return;
             }
 

@@ -61,7 +61,7 @@ internal sealed class PartitionHistory(Cluster cluster, PartitionState created, 
     /// <summary>Invariants 1, 3, 4: what is passed is on every disk of the isr, and is what other leaders have there.</summary>
     public void HighWatermarkMoved(SimulatedLog log, long from, long to, ReplicaView? view)
     {
-        if (IsDeleted)
+        if (IsDeleted || to <= DeletedUpTo)
             return;
 
         if (to > log.DurableEndOffset)

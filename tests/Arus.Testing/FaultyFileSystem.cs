@@ -304,9 +304,10 @@ public sealed class FaultyFileSystem : ILogFileSystem
 
         private static byte[] Tear(byte[] content, int position, byte[] bytes, Random random)
         {
-            // Some sectors of the write arrive, in any order; the file's length may be grown already.
-            if (random.Next(2) == 0)
-                content = Apply(content, position, new byte[bytes.Length]);
+            // Some sectors of the write arrive, in any order; the file's length may be grown already, by zeros. What was there before
+            // is overwritten by what arrives alone.
+            if (random.Next(2) == 0 && content.Length < position + bytes.Length)
+                Array.Resize(ref content, position + bytes.Length);
 
             for (int at = 0; at < bytes.Length; at += Sector)
             {
