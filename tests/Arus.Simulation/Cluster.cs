@@ -75,13 +75,15 @@ internal sealed class Cluster
     /// <summary>The last log that a broker had open.</summary>
     public SimulatedLog? LogOf(int broker, PartitionId id) => Brokers[broker].Logs.GetValueOrDefault(id);
 
-    /// <summary>The logs of those who serve as leaders, or believe that they do.</summary>
-    public IEnumerable<SimulatedLog> ServingLogs(PartitionId id, SimulatedLog but)
+    /// <summary>The logs of those who serve in the newest epoch that was served, unless that is no newer than the given one.</summary>
+    public IEnumerable<SimulatedLog> SuccessorLogs(PartitionId id, int epoch)
     {
+        int serving = History(id).ServingEpoch;
         foreach (Broker broker in Brokers)
         {
-            if (broker.Process?.Replicas.GetValueOrDefault(id) is { Log: { } log, View.Role: ReplicaRole.Leader } replica
-                && log != but && replica.View.State.LeaderEpoch == History(id).ServingEpoch)
+            if (serving > epoch
+                && broker.Process?.Replicas.GetValueOrDefault(id) is { Log: { } log, View.Role: ReplicaRole.Leader } replica
+                && replica.View.State.LeaderEpoch == serving)
             {
                 yield return log;
             }

@@ -149,10 +149,11 @@ internal sealed class ClusterSimulation
         if (!World.RunUntil(World.NowMs + SettleMs, () => Array.TrueForAll(_clients, client => client.IsIdle)))
             throw ViolationException.Liveness(13, "a client's operation does not end");
 
+        World.RunUntil(World.NowMs + 3_000, () => false); // Every broker has read the membership.
         Settle();
-        World.RunUntil(World.NowMs + 1_000, () => false);
-        foreach (PartitionId id in Cluster.Partitions.Where(id => !IsStuck(id)))
-            new FinalCheck(Cluster, id).Run();
+        FinalCheck[] checks = [.. Cluster.Partitions.Where(id => !IsStuck(id)).Select(id => new FinalCheck(Cluster, id))];
+        World.RunUntil(World.NowMs + SettleMs, () => Array.TrueForAll(checks, check => check.IsLevel));
+        Array.ForEach(checks, check => check.Run());
     }
 
     private bool IsStuck(PartitionId id) => !Cluster.HasSurvivor(id);

@@ -7,23 +7,25 @@ internal sealed class FinalCheck(Cluster cluster, PartitionId id)
 {
     private readonly PartitionHistory _history = cluster.History(id);
 
+    /// <summary>All replicas have all records, and know that they are committed.</summary>
+    public bool IsLevel =>
+        cluster.ServingLeader(id) is { Log: { } leader } && leader.HighWatermark == leader.LogEndOffset
+        && Array.TrueForAll(Logs, log => log.HighWatermark == leader.HighWatermark && log.DurableEndOffset == leader.DurableEndOffset);
+
+    private SimulatedLog[] Logs => [.. cluster.Database.Row(id).Replicas.Select(broker => cluster.LogOf(broker, id)!)];
+
     public void Run()
     {
-        SimulatedLog leader = cluster.ServingLeader(id)!.Log!;
-        if (leader.HighWatermark != leader.LogEndOffset)
-            throw ViolationException.Liveness(12, $"{_history.Name}: high watermark {leader.HighWatermark}, end {leader.LogEndOffset}");
-
-        foreach (int broker in cluster.Database.Row(id).Replicas)
+        if (!IsLevel)
         {
-            SimulatedLog log = cluster.LogOf(broker, id)!;
+            string logs = string.Join(", ", Logs.Select(log => $"{log.BrokerId}: {log.DurableEndOffset} hw {log.HighWatermark}"));
+            throw ViolationException.Liveness(12, $"{_history.Name}: replicas differ at last: {logs}");
+        }
+
+        foreach (SimulatedLog log in Logs)
+        {
             log.CheckContents();
             _history.CheckHoldsCommitted(log, 1, "is in sync at last");
-            if (log.HighWatermark != leader.HighWatermark || log.DurableEndOffset != leader.DurableEndOffset)
-            {
-                throw ViolationException.Liveness(
-                    12, $"{_history.Name}: broker {broker} has {log.DurableEndOffset}, high watermark {log.HighWatermark}; the leader "
-                    + $"{leader.DurableEndOffset}, {leader.HighWatermark}");
-            }
         }
 
         CheckOnce();

@@ -203,7 +203,7 @@ internal sealed class PartitionHistory(Cluster cluster, PartitionState created, 
             throw ViolationException.Safety(4, $"{Name}: follower {log.BrokerId} passes {batch}, no leader has ({CommittedEnd})");
 
         Committed.Add(batch);
-        foreach (SimulatedLog other in cluster.ServingLogs(Id, log))
+        foreach (SimulatedLog other in cluster.SuccessorLogs(Id, log.FencedEpoch))
         {
             if (other.Find(batch.Offset) != batch)
                 throw ViolationException.Safety(1, $"{Name}: broker {log.BrokerId} commits {batch}, leader {other.BrokerId} lacks it");

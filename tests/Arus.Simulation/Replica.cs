@@ -139,27 +139,21 @@ internal sealed class Replica(BrokerProcess process, PartitionId id)
 
     public void AdvanceHighWatermark(long highWatermark, long logStartOffset)
     {
-        if (Log is not { } log)
-        {
-            // The log failed a moment ago, and the machine does not know yet.
-            if (process.Broker.Logs.GetValueOrDefault(id) is { IsOpen: false } last && highWatermark > last.HighWatermark)
-                History.HighWatermarkMoved(last, last.HighWatermark, Math.Min(highWatermark, last.DurableEndOffset), View);
-
+        // The log may have failed a moment ago, and the machine not know yet.
+        if ((Log ?? process.Broker.Logs.GetValueOrDefault(id)) is not { } log)
             return;
-        }
 
         long before = log.HighWatermark;
-        if (!Guard(() => log.AdvanceHighWatermark(highWatermark, logStartOffset)))
-            return;
-
-        if (log.HighWatermark > before)
+        long after = Math.Min(highWatermark, log.DurableEndOffset);
+        if (after > before)
         {
-            process.Note($"moves the high watermark of {History.Name} from {before} to {log.HighWatermark}");
+            process.Note($"moves the high watermark of {History.Name} from {before} to {after}");
             _world.Statistics.Count(Rule.HighWatermarkMoved);
-            History.HighWatermarkMoved(log, before, log.HighWatermark, View);
+            History.HighWatermarkMoved(log, before, after, View);
         }
 
-        Changed?.Invoke();
+        if (Log is not null && Guard(() => log.AdvanceHighWatermark(highWatermark, logStartOffset)))
+            Changed?.Invoke();
     }
 
     public void Publish(ReplicaView view)

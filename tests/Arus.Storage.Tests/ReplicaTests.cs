@@ -208,6 +208,36 @@ public sealed class ReplicaTests
     }
 
     [Fact]
+    public async Task Behind_what_is_refused_of_a_leader_nothing_is_taken()
+    {
+        IPartitionLog log = await OpenAsync();
+        await PrepareAsync(log, 7);
+        LogAppendResult[] results = await _machine.Scheduler.RunAsync(log.AppendAsync(
+            [Sent(0, 7, "a"), Sent(0, 7, "again"), Sent(1, 7, "b")], 7, AppendOrigin.Replica));
+        Assert.Equal(
+            [ErrorCode.None, ErrorCode.OffsetOutOfRange, ErrorCode.OffsetOutOfRange], results.Select(result => result.Error));
+        Assert.Equal(["a"], await ReadAsync(log, 0, LogReadLimit.DurableEnd));
+    }
+
+    [Fact]
+    public async Task A_log_that_restarts_within_a_batch_takes_that_batch_whole()
+    {
+        IPartitionLog log = await OpenAsync();
+        await PrepareAsync(log, 7, restartAt: 46);
+        await AppendAsync(log, 7, (byte[])[.. Sent(45, 3, "x", "y"), .. Sent(47, 7, "z")], AppendOrigin.Replica);
+        Assert.Equal((46, 48), (log.LogStartOffset, log.DurableEndOffset));
+        Assert.Equal([new LogEpochStart(3, 46), new LogEpochStart(7, 47)], log.Epochs.ToArray());
+        Assert.Equal(["x", "y", "z"], await ReadAsync(log, 46, LogReadLimit.DurableEnd));
+
+        await _machine.RestartAsync(log);
+        log = await OpenAsync();
+        Assert.Equal((46, 48), (log.LogStartOffset, log.DurableEndOffset));
+        Assert.Equal(["x", "y", "z"], await ReadAsync(log, 46, LogReadLimit.DurableEnd));
+        LogAppendResult[] refused = await _machine.Scheduler.RunAsync(log.AppendAsync([Sent(47, 7, "z")], 7, AppendOrigin.Replica));
+        Assert.Equal(ErrorCode.OffsetOutOfRange, refused[0].Error);
+    }
+
+    [Fact]
     public async Task A_log_in_one_copy_is_no_replica()
     {
         IPartitionLog log = await _machine.OpenAsync();
@@ -219,9 +249,9 @@ public sealed class ReplicaTests
         Assert.False(ReplicaFile.Exists(_machine.Disk, _machine.Directory));
     }
 
-    private static byte[] Sent(long offset, int epoch, string value)
+    private static byte[] Sent(long offset, int epoch, params string[] values)
     {
-        byte[] batch = Batches.Of(value).ToArray();
+        byte[] batch = Batches.Of(values).ToArray();
         BatchStamp.Write(batch, offset, epoch, null);
         return batch;
     }

@@ -124,6 +124,12 @@ internal sealed class LogAppender(
                     append.Results[i] = AppendEntry(append.Entries[i], append, nowMs, batches);
                     any |= append.Results[i].Error == ErrorCode.None;
                 }
+
+                if (append.Origin == AppendOrigin.Replica && append.Results[i].Error != ErrorCode.None)
+                {
+                    append.RefuseFrom(i); // What comes behind it would leave a hole that the leader does not have.
+                    break;
+                }
             }
         }
         catch (Exception error)
@@ -186,7 +192,7 @@ internal sealed class LogAppender(
         for (int length; !batches.IsEmpty; batches = batches[length..])
         {
             var header = new RecordBatchHeader(batches);
-            if (header.BaseOffset < next)
+            if (header.BaseOffset < next && !BeginsWithin(header, next))
             {
                 return LogAppendResult.Refused(
                     ErrorCode.OffsetOutOfRange,
@@ -206,6 +212,13 @@ internal sealed class LogAppender(
 
         return null;
     }
+
+    /// <summary>
+    /// An empty log begins where its leader's does, which may be within a batch, since records are deleted one by one: the leader has that
+    /// batch whole.
+    /// </summary>
+    private bool BeginsWithin(RecordBatchHeader batch, long next) =>
+        next == segments.LogStartOffset && next == segments.LogEndOffset && segments.All.Length == 0 && batch.NextOffset > next;
 
     /// <summary>Whether the segment rolls before an entry (<c>segment.bytes</c>, <c>segment.ms</c>), or a checkpoint is due.</summary>
     private SegmentRoll? DecideRoll(ReadOnlySpan<byte> entry, long baseOffset, TopicConfig config, long nowMs, bool logAppendTime)

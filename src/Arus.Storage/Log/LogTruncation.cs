@@ -35,8 +35,7 @@ internal sealed class LogTruncation(
             producers.ReplaceWith(new ProducerStateManager());
             checkpointer.CleanedOffset = Math.Min(checkpointer.CleanedOffset, offset);
             segments.RestartAt(offset);
-            Discard(all);
-            writer.StartSegment(offset);
+            Discard(all); // The first batch begins a segment: it may begin before the offset, see LogAppender.
             segments.Tail.Clear();
             checkpointer.DeleteSnapshots(checkpointer.ListSnapshots());
             checkpointer.CheckpointEnd();

@@ -63,6 +63,9 @@ internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEp
         return new ValueTask<LogAppendResult[]>(Results);
     }
 
+    /// <summary>The entries behind one that was refused are refused for the same reason.</summary>
+    public void RefuseFrom(int index) => Array.Fill(Results, Results[index], index, Results.Length - index);
+
     /// <summary>
     /// Whether a result depends on what the log knew at the time, so that it is void when the log was wrong. A validation error is final.
     /// </summary>

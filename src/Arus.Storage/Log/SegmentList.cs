@@ -74,8 +74,8 @@ internal sealed class SegmentList
     {
         using (_lock.Enter())
         {
-            Debug.Assert(baseOffset >= _logEnd && nextOffset > baseOffset, "Offsets grow.");
-            _epochs.Add(epoch, baseOffset);
+            Debug.Assert((baseOffset >= _logEnd || _logEnd == _logStart) && nextOffset > _logEnd, "Offsets grow.");
+            _epochs.Add(epoch, Math.Max(baseOffset, _logStart));
             Volatile.Write(ref _logEnd, nextOffset);
         }
     }
