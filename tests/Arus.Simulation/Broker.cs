@@ -135,6 +135,7 @@ internal sealed class Broker
     public void Ended()
     {
         Process = null;
+        _ioUntilCrash = NotArmed;
         _deferred.Clear();
     }
 

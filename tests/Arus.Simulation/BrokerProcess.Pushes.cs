@@ -38,10 +38,26 @@ internal sealed partial class BrokerProcess
             partition.SegmentCount = records[i].Length;
         }
 
+        if (_world.Trace is not null && request.Partitions.Length > 0)
+        {
+            Note($"push {send.Call} to {send.To}: " + string.Join(", ", request.Partitions.Select(p =>
+                $"{NameOf(p.TopicId, p.PartitionIndex)} {p.PreviousEndOffset} hw {p.HighWatermark} {p.SegmentCount} segments")));
+        }
+
         Call<ReplicaPushResponse>(
             send.To,
             (process, answer) => process.ReceivePush(Broker.Id, request, records, answer),
-            response => Tell((machine, now) => machine.PushAnswered(send.Call, response, now)));
+            response =>
+            {
+                if (_world.Trace is not null && request.Partitions.Length > 0)
+                {
+                    Note($"push {send.Call} answered: " + (response is null ? "nothing" : string.Join(", ",
+                        response.Partitions.Select(p => $"{p.ErrorCode} {p.LogEndOffset}").Concat(
+                            response.MovedEnds.Select(m => $"moved {NameOf(m.TopicId, m.PartitionIndex)} {m.LogEndOffset}")))));
+                }
+
+                Tell((machine, now) => machine.PushAnswered(send.Call, response, now));
+            });
     }
 
     private void ReceivePush(

@@ -4,7 +4,9 @@ using Arus.Protocol;
 namespace Arus.Coordination.Replication;
 
 /// <summary>What a follower has to do to its log before its leader's records can follow.</summary>
-/// <param name="TruncateTo">-1 for nothing.</param>
+/// <param name="TruncateTo">
+/// Where its log has to end, which may be its durable end: what is not durable yet is of an older leadership, and goes. -1 if it restarts.
+/// </param>
 /// <param name="RestartAt">-1 for not.</param>
 /// <param name="IsRefused">Committed records would go, though no election was unclean.</param>
 internal readonly record struct Reconciliation(long TruncateTo, long RestartAt, bool RenewLogId, bool IsRefused = false);
@@ -22,7 +24,7 @@ internal static class EpochHistory
         if (!isKnown && leader.IsUnclean)
         {
             bool isThere = isEmpty && end == leader.LogStartOffset;
-            return new Reconciliation(-1, isThere ? -1 : leader.LogStartOffset, RenewLogId: end > 0 && !isThere);
+            return new Reconciliation(isThere ? end : -1, isThere ? -1 : leader.LogStartOffset, RenewLogId: end > 0 && !isThere);
         }
 
         // What lies below the high watermark is the same everywhere, and an empty log has nothing that could differ.
@@ -35,7 +37,7 @@ internal static class EpochHistory
         if (common < leader.LogStartOffset || common < log.LogStartOffset)
             return new Reconciliation(-1, leader.LogStartOffset, RenewLogId: !isEmpty || end > 0);
 
-        return new Reconciliation(common < end ? common : -1, -1, RenewLogId: common < highWatermark);
+        return new Reconciliation(common, -1, RenewLogId: common < highWatermark);
     }
 
     /// <summary>

@@ -140,7 +140,7 @@ internal sealed class FollowerSessions(ReplicationContext context, CallAnswers a
                 + $"{replica.HighWatermark}, though no election is known to have been unclean; the replica does not follow");
             Refuse(replica, offer, ErrorCode.OffsetOutOfRange);
         }
-        else if (log.FencedEpoch == request.LeaderEpoch && cut.TruncateTo < 0 && cut.RestartAt < 0)
+        else if (log.FencedEpoch == request.LeaderEpoch && cut.TruncateTo >= log.LogEndOffset)
             Open(replica, offer);
         else
         {

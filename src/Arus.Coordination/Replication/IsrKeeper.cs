@@ -16,7 +16,7 @@ internal sealed class IsrKeeper(ReplicationContext context, SwapKeeper swaps)
         Replica replica = link.Replica;
         return link.IsOpen && link.Peer.IsLive && link.EndOffset >= replica.HighWatermark
             && link.EndOffset >= replica.Leadership!.EpochStart && replica.State.Replicas.Contains(link.Peer.BrokerId)
-            && !replica.State.Isr.Contains(link.Member);
+            && !replica.State.Isr.Contains(link.Member) && !LagsTooLong(link);
     }
 
     /// <returns>False if a swap without which nothing is committed is missing for too long.</returns>
@@ -116,6 +116,9 @@ internal sealed class IsrKeeper(ReplicationContext context, SwapKeeper swaps)
         context.Timers.Arm(replica, context.NowMs + LagCheckMs);
         return true;
     }
+
+    /// <summary>It would have to leave at once: the high watermark that it has reached stands still while too few are in sync.</summary>
+    private bool LagsTooLong(FollowerLink link) => link.IsBehind && context.NowMs > link.CaughtUpMs + context.Options.LagTimeMaxMs;
 
     private static bool HasAnotherLog(Leadership leadership, ReplicaId member) =>
         leadership.Link(member.BrokerId) is { IsOpen: true } link && link.LogId != member.LogId;

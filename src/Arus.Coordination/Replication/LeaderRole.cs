@@ -102,8 +102,13 @@ internal sealed class LeaderRole(
 
     private void ReconcileLink(FollowerLink link)
     {
-        if (link.Phase == LinkPhase.Open && link.IsPushing && link.Call == 0 && context.NowMs >= link.RetryAtMs)
-            progress.LoseSession(link);
+        if (link.Phase == LinkPhase.Open && link.IsPushing && link.Call == 0)
+        {
+            if (context.NowMs >= link.RetryAtMs)
+                progress.LoseSession(link);
+            else
+                context.Timers.Arm(link.Replica, link.RetryAtMs);
+        }
 
         if (link.Phase == LinkPhase.Idle && link.Peer.IsLive)
         {

@@ -50,14 +50,72 @@ public sealed class SimulatedScenarioTests
         Assert.Empty(cluster[1].Logs);
     }
 
-    private static ReplicaSessionRequest Sessions(PartitionId id, int epoch) => new()
+    [Fact]
+    public void A_session_cuts_off_what_the_deposed_leader_has_taken_and_not_written_yet()
+    {
+        (TestCluster cluster, PartitionId id) = TestCluster.Running();
+        cluster.Append(1, id, 5);
+        cluster.Until(() => cluster[2].Logs[id].HighWatermark == 5);
+
+        cluster[1].ReceiveSessions(2, Sessions(id, epoch: 1, end: 5), _ => { });
+
+        ReplicationEffect.Prepare prepare = cluster[1].Effects.OfType<ReplicationEffect.Prepare>().Last();
+        Assert.Equal((1, 5L), (prepare.Epoch, prepare.TruncateTo));
+    }
+
+    [Fact]
+    public void A_follower_whose_late_acknowledgement_was_lost_is_asked_again()
+    {
+        (TestCluster cluster, PartitionId id) = TestCluster.Running();
+        cluster[2].HoldsAppends = true;
+        cluster.Append(1, id);
+        cluster.Until(() => cluster[2].Held.Count == 1);
+        cluster.Run(500);
+        cluster.Cut(2, 1);
+        cluster[2].Held[0]();
+        cluster[2].HoldsAppends = false;
+        cluster.Run(1_000);
+        cluster.Heal();
+
+        for (int second = 0; second < 15; second++)
+        {
+            cluster[1].Feed(machine => machine.Configure(id, 2, false, cluster.NowMs)); // The partition is looked at for other reasons.
+            cluster.Run(1_000);
+        }
+
+        Assert.Equal(1, cluster[1].Logs[id].HighWatermark);
+    }
+
+    [Fact]
+    public void A_follower_that_lags_does_not_come_and_go()
+    {
+        (TestCluster cluster, PartitionId id) = TestCluster.Running();
+        cluster.Kill(3);
+        cluster.Until(() => cluster.Store[id].Isr.Length == 2);
+        int changes = cluster.Store.History.Count;
+        cluster[2].HoldsAppends = true;
+        for (int second = 0; second < 60; second++)
+        {
+            cluster.Append(1, id);
+            cluster.Run(1_000);
+        }
+
+        Assert.InRange(cluster.Store.History.Count - changes, 1, 5);
+        Assert.Single(cluster.Store[id].Isr);
+    }
+
+    private static ReplicaSessionRequest Sessions(PartitionId id, int epoch, long end = 0) => new()
     {
         Sessions =
         [
             new ReplicaSessionRequest.SessionOpening
             {
                 TopicId = id.TopicId, PartitionIndex = id.Partition, LeaderEpoch = epoch,
-                Epochs = [new ReplicaSessionRequest.SessionEpoch { Epoch = epoch }],
+                LogEndOffset = end, HighWatermark = end,
+                Epochs =
+                [
+                    new ReplicaSessionRequest.SessionEpoch(), new ReplicaSessionRequest.SessionEpoch { Epoch = epoch, StartOffset = end },
+                ],
             },
         ],
     };
