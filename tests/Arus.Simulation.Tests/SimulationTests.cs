@@ -6,10 +6,10 @@ namespace Arus.Simulation.Tests;
 
 public sealed class SimulationTests(ITestOutputHelper output)
 {
-    private const int FreshSeeds = 100;
+    private const int FreshSeeds = 60;
 
     /// <summary>A deliberate bug is found long before.</summary>
-    private const int MostSeedsForBug = 2_000;
+    private const int MostSeedsForBug = 500;
 
     /// <summary>Seeds that once found something.</summary>
     private static readonly int[] Regressions = [];
@@ -42,7 +42,9 @@ public sealed class SimulationTests(ITestOutputHelper output)
         Assert.Equal(WholeTraceOf(seed), WholeTraceOf(seed));
     }
 
-    public static TheoryData<string> DeliberateBugs() => new(Enum.GetNames<Bug>().Skip(1));
+    /// <summary>The one that takes hundreds of seeds is left to <c>--bugs</c>.</summary>
+    public static TheoryData<string> DeliberateBugs() =>
+        new(Enum.GetValues<Bug>().Where(bug => bug is not (Bug.None or Bug.SwapSettledByRead)).Select(bug => bug.ToString()));
 
     [Theory, MemberData(nameof(DeliberateBugs))]
     public void A_deliberate_bug_is_found(string name)

@@ -10,6 +10,27 @@ internal sealed partial class BrokerProcess
     /// <summary>Of <see cref="Bug.ElectionReadsEndBeforeFence"/>: the epoch that is stood for, and the end that was read before.</summary>
     private readonly Dictionary<PartitionId, (int Epoch, long End)> _endsRead = [];
 
+    /// <summary>Of <see cref="Bug.SwapSettledByRead"/>: versions that the machine was told, and what they are in the database.</summary>
+    private readonly Dictionary<PartitionId, (long Told, long Stored)> _toldVersions = [];
+
+    /// <summary>The row as it reads now is taken for the outcome of a swap that may yet take effect.</summary>
+    private void SettleByRead((long Number, PartitionState Proposed) swap) =>
+        _cluster.Database.Execute(Broker.Id, _ => _cluster.Database.Row(swap.Proposed.Id), row => Post(0, () =>
+        {
+            if (row is not null && row.Version == swap.Proposed.Version)
+            {
+                _toldVersions[row.Id] = (row.Version + 1, row.Version);
+                row = row with { Version = row.Version + 1 };
+            }
+
+            Tell((machine, now) => machine.SwapCompleted(swap.Number, row is null ? SwapOutcome.Unknown : SwapOutcome.Lost, row, now));
+        }));
+
+    private PartitionState Settled(PartitionState proposed) =>
+        _toldVersions.TryGetValue(proposed.Id, out (long Told, long Stored) version) && version.Told == proposed.Version
+            ? proposed with { Version = version.Stored }
+            : proposed;
+
     private void Proposed(ReplicationEffect.Swap swap)
     {
         PartitionState proposed = swap.Proposed;

@@ -15,7 +15,7 @@ internal sealed partial class BrokerProcess
         {
             if (effect is ReplicationEffect.Swap swap)
             {
-                (swaps ??= []).Add((swap.Number, swap.Proposed));
+                (swaps ??= []).Add((swap.Number, Settled(swap.Proposed)));
                 Proposed(swap);
             }
             else
@@ -116,13 +116,6 @@ internal sealed partial class BrokerProcess
                 Tell((machine, now) => machine.SwapCompleted(result.Number, result.Outcome, result.State, now));
         }
     }
-
-    /// <summary>A deliberate bug: the row as it reads now is taken for the outcome of a swap that may yet take effect.</summary>
-    private void SettleByRead((long Number, PartitionState Proposed) swap) =>
-        _cluster.Database.Execute(
-            Broker.Id, _ => _cluster.Database.Row(swap.Proposed.Id),
-            row => Post(0, () => Tell((machine, now) => machine.SwapCompleted(
-                swap.Number, row is null ? SwapOutcome.Unknown : SwapOutcome.Lost, row, now))));
 
     private void Announce(List<PartitionState> states)
     {

@@ -108,7 +108,9 @@ internal sealed class FollowerPushes(ReplicationContext context, CallAnswers ans
         if (pushed.LeaderEpoch != replica.SessionEpoch || pushed.Opening != replica.Opening || replica.WaitingOffer is not null)
             return ErrorCode.InvalidFetchSessionEpoch;
 
-        return replica.Operation != LogOperation.None || pushed.PreviousEndOffset != log.DurableEndOffset
+        // A leader sends a partition's next push when the last one is answered; another one is a copy, which nobody could retract.
+        bool isBusy = replica.Operation != LogOperation.None || replica.LastPush is { Call.IsAnswered: false };
+        return isBusy || pushed.PreviousEndOffset != log.DurableEndOffset
             ? ErrorCode.OffsetOutOfRange
             : ErrorCode.None;
     }
