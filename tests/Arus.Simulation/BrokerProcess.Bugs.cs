@@ -95,7 +95,9 @@ internal sealed partial class BrokerProcess
         };
     }
 
-    /// <summary>The leader's epochs, or with <see cref="Bug.PreviousEpochUnchecked"/> the follower's own, so that only ends differ.</summary>
+    /// <summary>
+    /// The leader's epochs, or with <see cref="Bug.PreviousEpochUnchecked"/> the follower's own, so that only ends differ.
+    /// </summary>
     private ReplicaSessionRequest Compared(ReplicaSessionRequest request)
     {
         if (_cluster.Bug != Bug.PreviousEpochUnchecked)

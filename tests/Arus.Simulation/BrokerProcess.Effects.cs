@@ -151,7 +151,8 @@ internal sealed partial class BrokerProcess
         if (_world.Trace is not null)
         {
             Note($"opens sessions with {send.To}: " + string.Join(
-                ", ", send.Request.Sessions.Select(s => $"{NameOf(s.TopicId, s.PartitionIndex)} epoch {s.LeaderEpoch} end {s.LogEndOffset}")));
+                ", ", send.Request.Sessions.Select(s =>
+                    $"{NameOf(s.TopicId, s.PartitionIndex)} epoch {s.LeaderEpoch} end {s.LogEndOffset}")));
         }
 
         Call<ReplicaSessionResponse>(

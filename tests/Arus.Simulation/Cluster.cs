@@ -101,7 +101,9 @@ internal sealed class Cluster
                 : null;
     }
 
-    /// <summary>Whether anybody still has all that was acknowledged: with flush=os, machines that lost power together may have it lost.</summary>
+    /// <summary>
+    /// Whether anybody still has all that was acknowledged: with flush=os, machines that lost power together may have it lost.
+    /// </summary>
     public bool HasSurvivor(PartitionId id)
     {
         PartitionState row = Database.Row(id);

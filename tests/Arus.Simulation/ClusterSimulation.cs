@@ -45,7 +45,8 @@ internal sealed class ClusterSimulation
     /// <summary>The longest that a client thinks before its next operation.</summary>
     public int PaceMs { get; private set; } = 700;
 
-    private bool IsEnough => World.Statistics.TotalOperations >= SeedPlan.MinOperations && World.Statistics.TotalFaults >= SeedPlan.MinFaults;
+    private bool IsEnough =>
+        World.Statistics.TotalOperations >= SeedPlan.MinOperations && World.Statistics.TotalFaults >= SeedPlan.MinFaults;
 
     /// <exception cref="ViolationException">An invariant does not hold.</exception>
     public Statistics Run()
@@ -97,7 +98,7 @@ internal sealed class ClusterSimulation
         IsTroubled = false;
         World.Trace?.Invoke($"{World.NowMs,7} ---- all is healed");
         _faults.Heal();
-        if (!World.RunUntil(World.NowMs + SettleMs, () => Cluster.Brokers.All(Cluster.Membership.IsSettled) && Cluster.Partitions.TrueForAll(IsWhole)))
+        if (!World.RunUntil(World.NowMs + SettleMs, IsAllWhole))
         {
             PartitionId? sick = Cluster.Partitions.Cast<PartitionId?>().FirstOrDefault(id => !IsWhole(id!.Value));
             throw ViolationException.Liveness(
@@ -155,6 +156,8 @@ internal sealed class ClusterSimulation
         World.RunUntil(World.NowMs + SettleMs, () => Array.TrueForAll(checks, check => check.IsLevel));
         Array.ForEach(checks, check => check.Run());
     }
+
+    private bool IsAllWhole() => Cluster.Brokers.All(Cluster.Membership.IsSettled) && Cluster.Partitions.TrueForAll(IsWhole);
 
     private bool IsStuck(PartitionId id) => !Cluster.HasSurvivor(id);
 

@@ -1,6 +1,8 @@
 namespace Arus.Simulation;
 
-/// <summary>The cluster's membership: silent brokers are declared dead after a while, late or wrongly, in a table of the database.</summary>
+/// <summary>
+/// The cluster's membership: silent brokers are declared dead after a while, late or wrongly, in a table of the database.
+/// </summary>
 internal sealed class Membership
 {
     private const int TickMs = 250;

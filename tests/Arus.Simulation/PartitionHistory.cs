@@ -114,7 +114,8 @@ internal sealed class PartitionHistory(Cluster cluster, PartitionState created, 
         if (view.EpochStart != log.LogEndOffset || log.DurableEndOffset != log.LogEndOffset)
         {
             throw ViolationException.Safety(
-                10, $"{Name}: epoch {epoch} begins at {view.EpochStart}, the log ends at {log.LogEndOffset}, on disk {log.DurableEndOffset}");
+                10, $"{Name}: epoch {epoch} begins at {view.EpochStart}, the log ends at {log.LogEndOffset}, on disk at "
+                + log.DurableEndOffset);
         }
 
         if (epoch < ServingEpoch)

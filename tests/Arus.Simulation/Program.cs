@@ -84,7 +84,8 @@ internal static class Program
                 result = SeedResult.Of(Random.Shared.Next(), bug);
 
             foundAll &= result.ExitCode != 0;
-            Console.WriteLine(FormattableString.Invariant($"{bug}: {(result.ExitCode == 0 ? "not found" : "found")} after {seeds} seeds. {result}"));
+            string found = result.ExitCode == 0 ? "not found" : "found";
+            Console.WriteLine(FormattableString.Invariant($"{bug}: {found} after {seeds} seeds. {result}"));
         }
 
         return foundAll ? 0 : 4;

@@ -196,45 +196,19 @@ internal sealed class Replica(BrokerProcess process, PartitionId id)
             return;
         }
 
-        CheckRecovered(before, log);
+        if (before is not null)
+            new RecoveryCheck(process, History, before, log).Run();
+
         process.Note($"opens {History.Name}: {log.LogStartOffset} to {log.DurableEndOffset}, high watermark {log.HighWatermark}, "
             + $"fence {log.FencedEpoch}, id {log.LogId.ToString("N")[..4]}");
         process.Broker.Logs[id] = log;
         Log = log;
+        log.FailedByItself += () => process.Post(0, () => Guard(() => { }));
         process.Tell((machine, now) =>
         {
             machine.Configure(id, History.MinInSyncReplicas, uncleanElections: false, now);
             machine.LogOpened(id, log, now);
         });
-    }
-
-    /// <summary>A log that keeps its id has what it had, and remembers its fence.</summary>
-    private void CheckRecovered(SimulatedLog? before, SimulatedLog log)
-    {
-        if (before is null)
-            return;
-
-        if (log.LogId != before.LogId)
-        {
-            _world.Statistics.Count(Rule.LogIdRenewed);
-            return;
-        }
-
-        _world.Statistics.Count(Rule.LogRecovered);
-        if (process.Cluster.Bug == Bug.LogIdNotRenewed)
-            return;
-
-        if (log.DurableEndOffset < before.GuaranteedEnd)
-        {
-            throw ViolationException.Safety(
-                1, $"{History.Name}: {process} opens its log up to {log.DurableEndOffset}, it had {before.GuaranteedEnd} under the same id");
-        }
-
-        if (process.Broker.Fences.TryGetValue(id, out (Guid LogId, int Epoch) fence) && fence.LogId == log.LogId
-            && log.FencedEpoch < fence.Epoch)
-        {
-            throw ViolationException.Safety(6, $"{History.Name}: {process} forgot the fence {fence.Epoch}, it has {log.FencedEpoch}");
-        }
     }
 
     /// <summary>The work is done after what was queued before, and takes the disk's time.</summary>

@@ -8,7 +8,7 @@ internal sealed class SeedPlan
     public const int MinOperations = 500;
     public const int MinFaults = 20;
 
-    /// <summary>How long the probes of membership take to declare a silent broker dead, at most, with the time until all have heard.</summary>
+    /// <summary>How long it takes at most until a silent broker is declared dead and all others have heard of it.</summary>
     public const int MaxDetectionMs = 6_000;
 
     public SeedPlan(World world)

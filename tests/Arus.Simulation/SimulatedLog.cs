@@ -28,7 +28,7 @@ internal sealed class SimulatedLog : IReplicaLog
         {
             Directory = $"/{state.Id.TopicId:N}-{state.Id.Partition}",
             Flush = broker.Cluster.Plan.Flush,
-            Time = new LogClock(this),
+            Time = new LogClock(this, broker),
             CacheBytes = 1 << 20,
             NewLogId = broker.Cluster.World.NewId,
             BootId = broker.BootId,
@@ -79,6 +79,9 @@ internal sealed class SimulatedLog : IReplicaLog
 
     public Exception? Failure => _log.Failure;
 
+    /// <summary>Told when work that a timer began has made the log fail.</summary>
+    public event Action? FailedByItself;
+
     /// <exception cref="LogException">It cannot be opened.</exception>
     public static SimulatedLog Open(Broker broker, PartitionState state, TopicConfig config, long nowMs) =>
         new(broker, state, config, nowMs);
@@ -99,6 +102,15 @@ internal sealed class SimulatedLog : IReplicaLog
     {
         _scheduler.RunAll();
         Remember();
+    }
+
+    /// <summary>Does what a timer of the log's is for.</summary>
+    public void RunTimer(Action callback)
+    {
+        callback();
+        RunIo();
+        if (_log.Failure is not null)
+            FailedByItself?.Invoke();
     }
 
     public ValueTask Prepare(int epoch, long truncateTo, long restartAt, bool renewLogId)
@@ -265,65 +277,5 @@ internal sealed class SimulatedLog : IReplicaLog
         var header = new RecordBatchHeader(records.Span);
         size = header.SizeInBytes;
         return new StoredBatch(header.BaseOffset, header.NextOffset, header.PartitionLeaderEpoch, header.Crc);
-    }
-
-    /// <summary>The log's timers; what they queue is run at once.</summary>
-    private sealed class LogClock(SimulatedLog log) : TimeProvider
-    {
-        private static readonly DateTimeOffset Start = new(2025, 1, 1, 0, 0, 0, TimeSpan.Zero);
-
-        private readonly World _world = log._broker.Cluster.World;
-
-        public override long TimestampFrequency => 1_000;
-
-        public override DateTimeOffset GetUtcNow() => Start.AddMilliseconds(_world.NowMs);
-
-        public override long GetTimestamp() => log._broker.LocalNowMs;
-
-        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
-        {
-            var timer = new LogTimer(log, () => callback(state));
-            timer.Change(dueTime, period);
-            return timer;
-        }
-    }
-
-    private sealed class LogTimer(SimulatedLog log, Action callback) : ITimer
-    {
-        private int _arming;
-
-        public bool Change(TimeSpan dueTime, TimeSpan period)
-        {
-            Arm(dueTime, period, ++_arming);
-            return true;
-        }
-
-        public void Dispose() => _arming++;
-
-        public ValueTask DisposeAsync()
-        {
-            Dispose();
-            return ValueTask.CompletedTask;
-        }
-
-        private void Arm(TimeSpan dueTime, TimeSpan period, int arming)
-        {
-            if (dueTime == Timeout.InfiniteTimeSpan)
-                return;
-
-            log._broker.Cluster.World.After((long)dueTime.TotalMilliseconds, () =>
-            {
-                if (arming != _arming || !log.IsOpen)
-                    return;
-
-                if (!log._broker.IsPaused)
-                {
-                    callback();
-                    log.RunIo();
-                }
-
-                Arm(period > TimeSpan.Zero ? period : Timeout.InfiniteTimeSpan, period, arming);
-            });
-        }
     }
 }
