@@ -98,7 +98,7 @@ internal sealed partial class BrokerProcess
                     Note($"refuses a push of {NameOf(pushed.TopicId, pushed.PartitionIndex)}: {result.ErrorCode}");
             }
 
-            if (result.ErrorCode == ErrorCode.None)
+            if (result.ErrorCode == ErrorCode.None && !pushed.IsResigned)
                 CheckFence(new PartitionId(pushed.TopicId, pushed.PartitionIndex), pushed.LeaderEpoch);
         }
 

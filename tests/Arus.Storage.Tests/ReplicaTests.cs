@@ -211,7 +211,7 @@ public sealed class ReplicaTests
     public async Task Behind_what_is_refused_of_a_leader_nothing_is_taken()
     {
         IPartitionLog log = await OpenAsync();
-        await PrepareAsync(log, 7);
+        await _machine.PrepareAsync(log, 7);
         LogAppendResult[] results = await _machine.Scheduler.RunAsync(log.AppendAsync(
             [Sent(0, 7, "a"), Sent(0, 7, "again"), Sent(1, 7, "b")], 7, AppendOrigin.Replica));
         Assert.Equal(
@@ -223,8 +223,8 @@ public sealed class ReplicaTests
     public async Task A_log_that_restarts_within_a_batch_takes_that_batch_whole()
     {
         IPartitionLog log = await OpenAsync();
-        await PrepareAsync(log, 7, restartAt: 46);
-        await AppendAsync(log, 7, (byte[])[.. Sent(45, 3, "x", "y"), .. Sent(47, 7, "z")], AppendOrigin.Replica);
+        await _machine.PrepareAsync(log, 7, restartAt: 46);
+        await _machine.MustAppendAsync(log, 7, (byte[])[.. Sent(45, 3, "x", "y"), .. Sent(47, 7, "z")], AppendOrigin.Replica);
         Assert.Equal((46, 48), (log.LogStartOffset, log.DurableEndOffset));
         Assert.Equal([new LogEpochStart(3, 46), new LogEpochStart(7, 47)], log.Epochs.ToArray());
         Assert.Equal(["x", "y", "z"], await ReadAsync(log, 46, LogReadLimit.DurableEnd));

@@ -95,7 +95,8 @@ internal sealed class SegmentList
             }
 
             Debug.Assert(
-                batches[0].BaseOffset >= _durableEnd && batches[^1].NextOffset <= _logEnd, "What is written follows the durable end.");
+                (batches[0].BaseOffset >= _durableEnd || _durableEnd == _logStart) && batches[^1].NextOffset <= _logEnd,
+                "What is written follows the durable end.");
             Volatile.Write(ref _sizeBytes, size);
             Volatile.Write(ref _durableEnd, batches[^1].NextOffset);
             if (!IsReplicated)
