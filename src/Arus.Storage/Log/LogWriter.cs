@@ -117,7 +117,7 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
         int runStart = 0;
         replica?.MarkOpen();
         if (segments.All.Length == 0)
-            CreateDirectory(batches[0].BaseOffset);
+            CreateDirectory(Math.Min(batches[0].BaseOffset, segments.LogStartOffset)); // Its leader may have holes there.
 
         for (int i = 0; i < batches.Length; i++)
         {
