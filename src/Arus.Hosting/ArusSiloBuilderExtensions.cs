@@ -47,6 +47,8 @@ public static class ArusSiloBuilderExtensions
         bool usesDatabase = ClusterDatabase.IsUsedBy(config);
         services.AddSingleton(_ => DataDirectory.Open(logDirectory, config.GetInt(BrokerConfigs.BrokerId), usesDatabase));
         services.AddSingleton(provider => LogProviders.Create(config, provider));
+        services.AddKeyedSingleton(
+            BrokerConfigs.LogTypeFile, (provider, _) => LogProviders.Create(config, provider, BrokerConfigs.LogTypeFile));
         services.AddSingleton<IFatalErrorHandler, FatalErrorExit>();
         if (usesDatabase)
             ClusterDatabase.AddStores(silo, config);

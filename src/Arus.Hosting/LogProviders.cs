@@ -10,7 +10,8 @@ namespace Arus.Hosting;
 /// <summary>Makes the logs that the configuration asks for.</summary>
 internal static class LogProviders
 {
-    public static IPartitionLogProvider Create(BrokerConfig config, IServiceProvider services)
+    /// <param name="type">Of topics that are kept elsewhere than the broker's others; null for the broker's own type.</param>
+    public static IPartitionLogProvider Create(BrokerConfig config, IServiceProvider services, string? type = null)
     {
         ILogger logger = services.GetRequiredService<ILoggerFactory>().CreateLogger("Arus.Storage");
         var options = new LogProviderOptions
@@ -25,7 +26,7 @@ internal static class LogProviders
             HighWatermarkCheckpointInterval = config.GetTimerPeriod(BrokerConfigs.ReplicaHighWatermarkCheckpointIntervalMs),
             OnEvent = logEvent => Report(logger, logEvent),
         };
-        return config.GetString(BrokerConfigs.LogType) switch
+        return (type ?? config.GetString(BrokerConfigs.LogType)) switch
         {
             BrokerConfigs.LogTypeMemory => new LogProvider(options, new MemoryFileSystem()),
             BrokerConfigs.LogTypeStorage => new RowLogProvider(

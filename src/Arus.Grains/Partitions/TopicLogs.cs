@@ -23,7 +23,7 @@ internal sealed class TopicLogs(IServiceProvider services, LocalBroker broker) :
     /// <summary>Deletes the partition's log of whichever type: its topic is gone, and can no longer be asked.</summary>
     public async ValueTask DeleteAsync(TopicPartition partition, Guid topicId)
     {
-        foreach (string type in (string[])[BrokerConfigs.LogTypeFile, BrokerConfigs.LogTypeMemory, BrokerConfigs.LogTypeStorage])
+        foreach (string type in new HashSet<string>([_ownType, BrokerConfigs.LogTypeFile, BrokerConfigs.LogTypeStorage]))
         {
             if (Find(type) is { } provider)
                 await provider.DeleteAsync(partition, topicId);

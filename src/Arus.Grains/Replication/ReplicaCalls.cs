@@ -34,9 +34,12 @@ internal sealed partial class ReplicaCalls(
     /// <param name="find">The open log of a partition, or null.</param>
     public async Task SendPushAsync(ReplicationEffect.SendPush send, Func<PartitionId, IPartitionLog?> find)
     {
-        RecordBytes records = await ReadAsync(send.Request, find).ConfigureAwait(false);
-        ReplicaPushResponse? response = await CallAsync(
-            send.To, Limit, (service, self) => service.PushAsync(self, send.Request, records)).ConfigureAwait(false);
+        // Whatever fails, the machine hears of it: it counts the calls that are under way.
+        ReplicaPushResponse? response = await CallAsync(send.To, Limit, async (service, self) =>
+        {
+            RecordBytes records = await ReadAsync(send.Request, find).ConfigureAwait(false);
+            return await service.PushAsync(self, send.Request, records).ConfigureAwait(false);
+        }).ConfigureAwait(false);
         pump.Post((machine, now) => machine.PushAnswered(send.Call, response, now));
     }
 
