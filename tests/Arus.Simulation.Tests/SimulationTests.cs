@@ -12,7 +12,10 @@ public sealed class SimulationTests(ITestOutputHelper output)
     private const int MostSeedsForBug = 500;
 
     /// <summary>Seeds that once found something.</summary>
-    private static readonly int[] Regressions = [];
+    private static readonly int[] Regressions =
+    [
+        1847760941, 1410441719, 1180202454, 1382022047, 1572853504, 1082393687, 817170743, 539228275, 1450545353, 194191028,
+    ];
 
     [Fact]
     public void A_cluster_keeps_its_promises_under_faults_and_is_whole_after_them()

@@ -125,6 +125,7 @@ internal sealed class ClusterSimulation
     private void DoWithoutDatabase()
     {
         World.RunUntil(World.NowMs + 3_000, () => false); // Every broker has read the membership.
+        AwaitCommits();
         Settle();
         World.Trace?.Invoke($"{World.NowMs,7} ---- the database goes away");
         Cluster.Database.Away++;
@@ -141,6 +142,17 @@ internal sealed class ClusterSimulation
         Settle();
 
         bool IsAhead(PartitionId id) => Cluster.History(id).CommittedEnd > ends[id];
+    }
+
+    /// <summary>A member of the isr may still wait for the outcome of a swap, until when it follows nobody.</summary>
+    private void AwaitCommits()
+    {
+        var ends = Cluster.Partitions.ToDictionary(id => id, id => Cluster.ServingLeader(id)?.Log?.LogEndOffset ?? 0);
+        if (!World.RunUntil(World.NowMs + SettleMs, () => ends.Keys.All(IsCommitted)))
+            throw ViolationException.Liveness(12, $"nothing is committed: {Describe(ends.Keys.First(id => !IsCommitted(id)))}");
+
+        bool IsCommitted(PartitionId id) =>
+            !Cluster.Partitions.Contains(id) || IsStuck(id) || Cluster.History(id).CommittedEnd >= ends[id];
     }
 
     /// <summary>Clients come to rest; then all replicas hold the same, and each acknowledged batch once.</summary>
