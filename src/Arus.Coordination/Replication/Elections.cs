@@ -107,7 +107,9 @@ internal sealed class Elections(ReplicationContext context, SwapKeeper swaps, Le
         PartitionState state = replica.State;
         if (state.Leader == context.Self && state.LeaderEpoch == replica.PreparedEpoch && state.LeaderEpoch > replica.RetiredEpoch
             && replica.WaitingOffer is null && !state.IsDeleted)
+        {
             leaders.Lead(replica);
+        }
     }
 
     private void Stand(Replica replica)

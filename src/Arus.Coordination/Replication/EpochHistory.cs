@@ -52,9 +52,13 @@ internal static class EpochHistory
         while (i >= 0 && j >= 0)
         {
             if (mine[i].Epoch > theirs[j].Epoch)
+            {
                 i--;
+            }
             else if (mine[i].Epoch < theirs[j].Epoch)
+            {
                 j--;
+            }
             else
             {
                 long myEpochEnd = i + 1 < mine.Length ? Math.Min(mine[i + 1].StartOffset, myEnd) : myEnd;

@@ -92,7 +92,9 @@ internal sealed class FollowerProgress(ReplicationContext context, PushScheduler
             if (context.Replicas.TryGetValue(id, out Replica? replica) && replica.Leadership is { } leadership
                 && leadership.Epoch == moved.LeaderEpoch && leadership.Link(peer.BrokerId) is { IsOpen: true, IsPushing: true } link
                 && link.Opening == moved.Opening)
+            {
                 EndMoved(link, moved.LogEndOffset);
+            }
         }
     }
 
@@ -136,7 +138,9 @@ internal sealed class FollowerProgress(ReplicationContext context, PushScheduler
             context.Timers.Arm(link.Replica, link.RetryAtMs);
         }
         else
+        {
             LoseSession(link);
+        }
     }
 
     /// <summary>The follower has made durable what the last push brought.</summary>

@@ -91,9 +91,13 @@ internal sealed class FollowerSessions(ReplicationContext context, CallAnswers a
 
         ErrorCode error = Check(replica, offer);
         if (error != ErrorCode.None)
+        {
             Refuse(replica, offer, error);
+        }
         else if (replica.Operation == LogOperation.None)
+        {
             Begin(replica, offer);
+        }
         else
         {
             if (replica.WaitingOffer is { } former)
@@ -112,7 +116,9 @@ internal sealed class FollowerSessions(ReplicationContext context, CallAnswers a
 
         if (epoch < replica.MinEpoch || (epoch == state.LeaderEpoch && state.Leader != offer.Call.From.BrokerId)
             || epoch < replica.WaitingOffer?.Request.LeaderEpoch)
+        {
             return ErrorCode.FencedLeaderEpoch;
+        }
 
         return replica.Log is null ? ErrorCode.ReplicaNotAvailable : ErrorCode.None;
     }
@@ -141,7 +147,9 @@ internal sealed class FollowerSessions(ReplicationContext context, CallAnswers a
             Refuse(replica, offer, ErrorCode.OffsetOutOfRange);
         }
         else if (log.FencedEpoch == request.LeaderEpoch && cut.TruncateTo >= log.LogEndOffset)
+        {
             Open(replica, offer);
+        }
         else
         {
             replica.SessionEpoch = -1;

@@ -29,9 +29,13 @@ internal sealed class ReplicaCatalog(ReplicationContext context, LeaderRole lead
             Count(replica, 1);
         }
         else if (state.Version > replica.State.Version)
+        {
             Adopt(replica, state);
+        }
         else
+        {
             return;
+        }
 
         context.Touch(replica);
     }
