@@ -63,7 +63,9 @@ public sealed class RandomFaultTests
             for (long offset = log.LogStartOffset; offset < highWatermark; offset++)
             {
                 if (offset < committed.Count)
+                {
                     Assert.Equal(committed[(int)offset], log[offset]);
+                }
                 else
                 {
                     Assert.Equal(committed.Count, offset);
