@@ -196,7 +196,11 @@ public interface IPartitionLogProvider : IAsyncDisposable
 /// <param name="DurableEndMoved">
 /// Called when the durable end has moved, on an I/O thread and under no lock. It must neither block nor throw.
 /// </param>
-public sealed record LogReplication(Action DurableEndMoved);
+/// <param name="Failed">
+/// Called once when the log has failed (<see cref="IPartitionLog.Failure"/>), on any thread, perhaps under a lock. It must neither block
+/// nor throw.
+/// </param>
+public sealed record LogReplication(Action DurableEndMoved, Action? Failed = null);
 
 /// <summary>Where a read ends.</summary>
 public enum LogReadLimit

@@ -162,6 +162,13 @@ public sealed class LeaderLogTests
             ErrorCode.NotLeaderOrFollower,
             (await leader.ListOffsetAsync(new ListOffsetRequest(-1, -1, IsolationLevel.ReadUncommitted))).Error);
         Assert.Equal((ErrorCode.None, 1), ((await FetchAsync(0)).Error, (await FetchAsync(0)).Records.Count));
+        Assert.Equal(ErrorCode.None, await ProduceAsync(sequence: 0));
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, await ProduceAsync(sequence: 7));
+        leadership.Update(View(inSync: 2));
+        Assert.Equal(ErrorCode.OutOfOrderSequenceNumber, await ProduceAsync(sequence: 7));
+
+        async Task<ErrorCode> ProduceAsync(int sequence) => (await leader.AppendAsync(Append(
+            acks: 1, options: new RecordBatchOptions { ProducerId = 5, ProducerEpoch = 0, BaseSequence = sequence }))).Results[0].Error;
 
         Task<PartitionReadResult> FetchAsync(long offset, int? lastEpoch = null) => leader.FetchAsync(
             new PartitionRead(offset, -1, 1 << 20, true, 0, IsolationLevel.ReadUncommitted, LastFetchedEpoch: lastEpoch),

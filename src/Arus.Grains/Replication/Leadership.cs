@@ -85,7 +85,10 @@ internal sealed class Leadership(IPartitionLog log, ReplicaView view, LeaseTable
         long last = -1;
         for (int i = 0; i < results.Length; i++)
         {
-            if (results[i].Error == ErrorCode.FencedLeaderEpoch)
+            // What a producer cannot repeat is a verdict, which a later leader may know better.
+            ErrorCode error = results[i].Error;
+            bool isVerdict = error is ErrorCode.OutOfOrderSequenceNumber or ErrorCode.InvalidProducerEpoch;
+            if (error == ErrorCode.FencedLeaderEpoch || (isVerdict && !GivesVerdicts))
                 results[i] = Refuse(ErrorCode.NotLeaderOrFollower, Lost);
 
             last = Math.Max(last, LastOffset(request, results, i));

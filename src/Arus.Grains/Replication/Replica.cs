@@ -65,6 +65,13 @@ internal sealed class Replica(PartitionState state, ReplicaWork work)
     /// <summary>Whether the durable end's move has to be told: the machine has seen those before. Called from the log's threads.</summary>
     public bool TryNote() => Interlocked.Exchange(ref _isNoted, 1) == 0;
 
+    /// <summary>The log has failed by itself, and is to be opened again. Called from any thread, perhaps under a lock of the log.</summary>
+    public void NoteFailure() => _ = Task.Run(async () =>
+    {
+        if (Log is { Log.Failure: { } reason } log)
+            await FailAsync(log, reason).ConfigureAwait(false);
+    });
+
     /// <summary>The machine is about to look at the durable end.</summary>
     public void BeginLook() => Volatile.Write(ref _isNoted, 0);
 
@@ -125,6 +132,8 @@ internal sealed class Replica(PartitionState state, ReplicaWork work)
         Volatile.Write(ref _log, new ReplicaLog(log));
         _isClosed = false;
         work.Opened(this, _log!);
+        if (log.Failure is not null)
+            NoteFailure();
     }
 
     private async ValueTask CloseAsync(bool delete)

@@ -29,7 +29,8 @@ internal sealed partial class ReplicaWork(
         return state.IsShared
             ? await provider.OpenAsync(replica.Partition, state.Id.TopicId, config, state.LeaderEpoch).ConfigureAwait(false)
             : await provider.OpenAsync(
-                replica.Partition, state.Id.TopicId, config, replication: new LogReplication(() => Note(replica))).ConfigureAwait(false);
+                replica.Partition, state.Id.TopicId, config,
+                replication: new LogReplication(() => Note(replica), replica.NoteFailure)).ConfigureAwait(false);
     }
 
     /// <summary>Tells the log, and the machine, of a configuration that changed.</summary>

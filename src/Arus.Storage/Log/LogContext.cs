@@ -9,8 +9,10 @@ internal enum LogPhase
 
 /// <summary>What the roles of one log in files have in common.</summary>
 /// <param name="io">The log's turn on its I/O thread.</param>
+/// <param name="failed">As of <see cref="LogReplication.Failed"/>.</param>
 internal sealed class LogContext(
-    LogShared shared, TopicPartition partition, string directory, Guid topicId, int affinity, TopicConfig config, ILogWork io)
+    LogShared shared, TopicPartition partition, string directory, Guid topicId, int affinity, TopicConfig config, ILogWork io,
+    Action? failed)
     : LogState(partition, config, shared.Options.Time)
 {
     private const long DamageReportMs = 60_000;
@@ -40,6 +42,7 @@ internal sealed class LogContext(
 
         Shared.Unsynced.Add(Directory);
         Report(LogEventKind.Failed, Directory, $"The log in {Directory} failed and is closed: {error.Message}", error);
+        failed?.Invoke();
     }
 
     /// <summary>Tells of damage that a reader came upon, at most once a minute: a consumer asks again and again.</summary>

@@ -34,7 +34,7 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
     {
         _provider = provider;
         _replication = replication;
-        _log = new LogContext(shared, partition, directory, topicId, affinity, config, this);
+        _log = new LogContext(shared, partition, directory, topicId, affinity, config, this, replication?.Failed);
         _producers = loaded.Producers;
         _segments = new SegmentList(shared.Cache, loaded);
         _checkpointer = new LogCheckpointer(_log, _segments, _producers, loaded.Checkpoint);

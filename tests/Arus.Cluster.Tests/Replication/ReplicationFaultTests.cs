@@ -28,6 +28,25 @@ public sealed class ReplicationFaultTests
     }
 
     [Fact]
+    public async Task A_leader_whose_disk_fails_gives_way_and_comes_back_as_another_replica()
+    {
+        await using BrokerCluster cluster = await BrokerCluster.StartReplicatedAsync(3);
+        ReplicatedTopic topic = await ReplicatedTopic.CreateAsync(
+            cluster, "t", [1, 2, 3], MinTwo, ("internal.segment.bytes", "1000"));
+        PartitionAssignment all = await topic.BecomesAsync(partition => partition.Isr.Length == 3);
+        await topic.AppendAsync("a");
+
+        // No further segment can be begun where the directory is gone.
+        string directory = Directory.GetDirectories(cluster.LogDirectory(all.Leader), "t-0").Single();
+        Directory.Delete(directory, recursive: true);
+        for (int i = 0; i < 50; i++)
+            await topic.AppendAsync($"b{i}");
+
+        Assert.True((await topic.BecomesAsync(partition => partition.Isr.Length == 3)).LeaderEpoch > all.LeaderEpoch);
+        await topic.CheckAsync();
+    }
+
+    [Fact]
     public async Task While_the_database_is_away_led_partitions_go_on_and_a_failover_waits_for_it()
     {
         await using BrokerCluster cluster = await BrokerCluster.StartReplicatedAsync(3);
