@@ -127,7 +127,15 @@ public sealed class WireFuzzTests(ITestOutputHelper output)
             await connection.SendRawAsync(sent);
             goes |= Waits.Contains(Api(sent));
             await (goes ? connection.CloseAsync() : connection.EndAsync());
-            await connection.Serving;
+            try
+            {
+                await connection.Serving;
+            }
+            catch (TimeoutException)
+            {
+                Assert.Fail($"{Api(sent)} {Version(sent)} is served for ever{(goes ? " though its client is gone" : "")}:\n"
+                    + $"Add the frame to {CorpusFile} with the mend:\n{Convert.ToHexString(sent)}");
+            }
 
             // Its lines are limited in number in an interval.
             string[] complaints = _kafka.Complaints;
