@@ -15,7 +15,7 @@ namespace Arus.Grains;
 [PartitionPlacement]
 internal sealed class PartitionGrain(
     [PersistentState("partition", StorageNames.Metadata)] IPersistentState<PartitionLeadership> state,
-    LocalBroker broker, LocalPartitions partitions, BrokerMetrics metrics, ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
+    LocalBroker broker, LocalPartitions partitions, BrokerMetrics metrics, ILogger<PartitionGrain> logger) : LeaderGrain
 {
     /// <summary>How often a broker that cannot write its metadata tries again to lead.</summary>
     private static readonly TimeSpan RecoveryInterval = TimeSpan.FromSeconds(5);
@@ -62,7 +62,7 @@ internal sealed class PartitionGrain(
             await claim.CloseAsync();
     }
 
-    public async Task<PartitionAppendResult> AppendAsync(PartitionAppend request)
+    public override async Task<PartitionAppendResult> AppendAsync(PartitionAppend request)
     {
         if (!TryGetLeader(out LeaderLog? leader))
             return LeaderLog.Reject(request, _rejection.Error, _rejection.Message);
@@ -75,40 +75,17 @@ internal sealed class PartitionGrain(
         return response;
     }
 
-    public Task<PartitionReadResult> FetchAsync(PartitionRead request) => ReadAsync(
-        request, request.TopicId, static (leader, read, stopping) => leader.FetchAsync(read, stopping),
-        static error => LeaderLog.RejectRead(error));
-
-    public Task<PartitionOffsets> WaitForOffsetAsync(PartitionWait request) => ReadAsync(
-        request, request.TopicId, static (leader, wait, stopping) => leader.WaitForOffsetAsync(wait, stopping),
-        static error => LeaderLog.RejectWait(error));
-
-    public Task<ListOffsetResponse> ListOffsetAsync(ListOffsetRequest request) => ReadAsync(
-        request, request.TopicId, static (leader, list, _) => leader.ListOffsetAsync(list), static error => new ListOffsetResponse(error));
-
-    public Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset, Guid topicId) => ReadAsync(
-        beforeOffset, topicId, static (leader, before, _) => leader.DeleteRecordsAsync(before),
-        static error => new DeleteRecordsResponse(error));
-
-    public Task<EpochEndResponse> GetEpochEndAsync(int currentLeaderEpoch, int leaderEpoch, Guid topicId) => ReadAsync(
-        (currentLeaderEpoch, leaderEpoch), topicId,
-        static (leader, epochs, _) => Task.FromResult(leader.GetEpochEnd(epochs.currentLeaderEpoch, epochs.leaderEpoch)),
-        static error => new EpochEndResponse(error));
-
-    public Task<PartitionProducers> DescribeProducersAsync(Guid topicId) => ReadAsync(
-        0, topicId, static (leader, _, _) => leader.DescribeProducersAsync(), static error => new PartitionProducers(error, []));
-
-    public Task<PartitionDescription> DescribeAsync() => Task.FromResult(TryGetLeader(out LeaderLog? leader)
+    public override Task<PartitionDescription> DescribeAsync() => Task.FromResult(TryGetLeader(out LeaderLog? leader)
         ? leader.Describe(broker.BrokerId)
         : new PartitionDescription(_rejection.Error, -1, -1, -1, -1, -1, 0, 0));
 
-    public async Task ReconfigureAsync()
+    public override async Task ReconfigureAsync()
     {
         if (_leader is { } leader && await Topic.DescribePartitionAsync(_partition) is { } spec)
             leader.Log.Reconfigure(TopicConfig.Resolve(spec.Configs, broker.Config));
     }
 
-    public async Task DeleteAsync(Guid topicId)
+    public override async Task DeleteAsync(Guid topicId)
     {
         DeactivateOnIdle(); // Whatever it leads: the next activation reads which topic there is.
         await state.ReadStateAsync(); // Another activation may have written what this one does not know.
@@ -272,8 +249,8 @@ internal sealed class PartitionGrain(
         return Rejection.OtherTopic;
     }
 
-    /// <summary>Calls the log and maps its exceptions to error codes: it failed, or was closed because the partition moves.</summary>
-    private async Task<T> ReadAsync<TRequest, T>(
+    /// <inheritdoc/>
+    protected override async Task<T> ReadAsync<TRequest, T>(
         TRequest request, Guid topicId, Func<LeaderLog, TRequest, CancellationToken, Task<T>> read, Func<ErrorCode, T> reject)
     {
         if (!TryGetLeader(out LeaderLog? leader))

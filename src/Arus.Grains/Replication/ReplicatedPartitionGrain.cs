@@ -14,7 +14,7 @@ namespace Arus.Grains;
 /// </remarks>
 [GrainDirectory(PartitionDirectory.Name), ReplicaPlacement]
 internal sealed class ReplicatedPartitionGrain(
-    ReplicationHost host, PartitionImage image, LocalBroker broker, ILogger<ReplicatedPartitionGrain> logger) : Grain, IPartitionGrain
+    ReplicationHost host, PartitionImage image, LocalBroker broker, ILogger<ReplicatedPartitionGrain> logger) : LeaderGrain
 {
     /// <summary>How long an append waits for the outcome of a move of the leadership.</summary>
     private static readonly TimeSpan MovePatience = TimeSpan.FromSeconds(2);
@@ -28,7 +28,7 @@ internal sealed class ReplicatedPartitionGrain(
         return Task.CompletedTask;
     }
 
-    public async Task<PartitionAppendResult> AppendAsync(PartitionAppend request)
+    public override async Task<PartitionAppendResult> AppendAsync(PartitionAppend request)
     {
         if (!TryFind(request.TopicId, out LeaderLog? leader, out Leadership? leadership, out Rejection? rejection))
             return LeaderLog.Reject(request, rejection.Error, rejection.Message);
@@ -39,39 +39,16 @@ internal sealed class ReplicatedPartitionGrain(
         return await leader.AppendAsync(request);
     }
 
-    public Task<PartitionReadResult> FetchAsync(PartitionRead request) => ReadAsync(
-        request, request.TopicId, static (leader, read, stopping) => leader.FetchAsync(read, stopping),
-        static error => LeaderLog.RejectRead(error));
-
-    public Task<PartitionOffsets> WaitForOffsetAsync(PartitionWait request) => ReadAsync(
-        request, request.TopicId, static (leader, wait, stopping) => leader.WaitForOffsetAsync(wait, stopping),
-        static error => LeaderLog.RejectWait(error));
-
-    public Task<ListOffsetResponse> ListOffsetAsync(ListOffsetRequest request) => ReadAsync(
-        request, request.TopicId, static (leader, list, _) => leader.ListOffsetAsync(list), static error => new ListOffsetResponse(error));
-
-    public Task<DeleteRecordsResponse> DeleteRecordsAsync(long beforeOffset, Guid topicId) => ReadAsync(
-        beforeOffset, topicId, static (leader, before, _) => leader.DeleteRecordsAsync(before),
-        static error => new DeleteRecordsResponse(error));
-
-    public Task<EpochEndResponse> GetEpochEndAsync(int currentLeaderEpoch, int leaderEpoch, Guid topicId) => ReadAsync(
-        (currentLeaderEpoch, leaderEpoch), topicId,
-        static (leader, epochs, _) => Task.FromResult(leader.GetEpochEnd(epochs.currentLeaderEpoch, epochs.leaderEpoch)),
-        static error => new EpochEndResponse(error));
-
-    public Task<PartitionProducers> DescribeProducersAsync(Guid topicId) => ReadAsync(
-        0, topicId, static (leader, _, _) => leader.DescribeProducersAsync(), static error => new PartitionProducers(error, []));
-
-    public Task<PartitionDescription> DescribeAsync() => Task.FromResult(
+    public override Task<PartitionDescription> DescribeAsync() => Task.FromResult(
         TryFind(Guid.Empty, out LeaderLog? leader, out _, out Rejection? rejection)
         ? leader.Describe(broker.BrokerId)
         : new PartitionDescription(rejection.Error, -1, -1, -1, -1, -1, 0, 0));
 
     /// <summary>Brokers are told of a topic's configuration, not partitions.</summary>
-    public Task ReconfigureAsync() => Task.CompletedTask;
+    public override Task ReconfigureAsync() => Task.CompletedTask;
 
     /// <summary>The states of a topic's partitions are marked as deleted, which every broker hears of.</summary>
-    public Task DeleteAsync(Guid topicId) => Task.CompletedTask;
+    public override Task DeleteAsync(Guid topicId) => Task.CompletedTask;
 
     private bool TryFind(
         Guid topicId, [NotNullWhen(true)] out LeaderLog? leader, [NotNullWhen(true)] out Leadership? leadership,
@@ -97,8 +74,8 @@ internal sealed class ReplicatedPartitionGrain(
         : topicId != Guid.Empty && topicId != state.Id.TopicId ? Rejection.OtherTopic
         : null;
 
-    /// <summary>Calls the log and maps its exceptions to error codes: it failed, or was closed because the partition moves.</summary>
-    private async Task<T> ReadAsync<TRequest, T>(
+    /// <inheritdoc/>
+    protected override async Task<T> ReadAsync<TRequest, T>(
         TRequest request, Guid topicId, Func<LeaderLog, TRequest, CancellationToken, Task<T>> read, Func<ErrorCode, T> reject)
     {
         if (!TryFind(topicId, out LeaderLog? leader, out Leadership? leadership, out Rejection? rejection))
