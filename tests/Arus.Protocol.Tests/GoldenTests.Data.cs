@@ -76,7 +76,8 @@ public sealed partial class GoldenTests
                         new() { Index = 0, Offset = -1, LeaderEpoch = -1, CommittedAtMs = long.MinValue, ExpireAtMs = -1 },
                         new()
                         {
-                            Index = 3, Offset = 300, LeaderEpoch = 2, Metadata = "é", CommittedAtMs = 1_700_000_000_000, ExpireAtMs = 2_000,
+                            Index = 3, Offset = 300, LeaderEpoch = 2, Metadata = "é", CommittedAtMs = 1_700_000_000_000,
+                            ExpireAtMs = 2_000,
                         },
                     ],
                 },
