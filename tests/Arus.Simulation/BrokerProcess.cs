@@ -105,8 +105,7 @@ internal sealed partial class BrokerProcess
     {
         long beganMs = LocalNowMs;
         _cluster.Database.Execute(
-            Broker.Id, _ => new SortedDictionary<int, long>(_cluster.Database.Members),
-            members => Post(0, () => MembersRead(members, beganMs)));
+            Broker.Id, _ => Snapshot(), answer => Post(0, () => MembersRead(answer, beganMs)));
     });
 
     public void MoveLeadership(PartitionId id, int target) => Tell((machine, now) => machine.MoveLeadership(id, target, now));
@@ -187,11 +186,12 @@ internal sealed partial class BrokerProcess
         RefreshMembers();
     }
 
-    private void MembersRead(SortedDictionary<int, long>? members, long beganMs)
+    private void MembersRead((List<PartitionState> Rows, SortedDictionary<int, long> Members)[]? answer, long beganMs)
     {
-        if (members is null || !_isStarted)
+        if (answer is null || !_isStarted)
             return;
 
+        (List<PartitionState> rows, SortedDictionary<int, long> members) = answer[0];
         if (members.GetValueOrDefault(Broker.Id) != Life)
         {
             Note("reads that it is dead, and ends");
@@ -205,6 +205,7 @@ internal sealed partial class BrokerProcess
             Note($"sees members {string.Join(' ', members.Keys)}");
 
         _members = members;
+        Learn(rows);
         Tell((machine, now) => machine.MembershipChanged(new Dictionary<int, long>(members), beganMs, now));
         foreach ((int to, long life, Action fail) in _calls.ToArray())
         {

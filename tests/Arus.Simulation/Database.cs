@@ -106,7 +106,7 @@ internal sealed class Database(World world, Cluster cluster)
     private SwapResult Apply(BrokerProcess process, long number, PartitionState proposed, bool unheard)
     {
         PartitionState row = _rows[proposed.Id];
-        if (row.Version != proposed.Version)
+        if (row.Version != proposed.Version || Members.GetValueOrDefault(process.Broker.Id) != process.Life)
         {
             world.Statistics.Count(unheard ? Rule.LateSwapRefused : Rule.SwapLost);
             return new SwapResult(number, SwapOutcome.Lost, row);

@@ -70,16 +70,20 @@ public sealed class ReplicationMachine
         End();
     }
 
-    /// <summary>The membership was read from the database: to be told after every reading, whether anything changed or not.</summary>
+    /// <summary>The membership is known: to be told after every reading, whether anything changed or not.</summary>
     /// <param name="live">The brokers in the cluster's membership, this one included, and the number of each one's present life.</param>
-    /// <param name="readMs">When the reading began. Who was not a member then needs a lease's time before it takes anything over.</param>
+    /// <param name="readMs">
+    /// When the reading of the membership began, if all states were read after it and have been learnt; -1 otherwise. The store takes no swap
+    /// of who was not a member then, and what it had taken before is known now: such a broker takes over in another life only, and that
+    /// waits for a lease's time first.
+    /// </param>
     public void MembershipChanged(IReadOnlyDictionary<int, long> live, long readMs, long nowMs)
     {
         Begin(nowMs);
         List<Peer>? changed = _context.Peers.Update(live, nowMs);
         foreach (Peer peer in _context.Peers.All)
         {
-            if (!peer.IsLive)
+            if (readMs >= 0 && !peer.IsLive)
                 Leases.Extend(peer.BrokerId, readMs + Options.LeaseMs);
         }
 

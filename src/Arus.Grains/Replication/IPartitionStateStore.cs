@@ -18,7 +18,10 @@ public interface IPartitionStateStore
     /// <summary>Makes the states of partitions that are new; those that exist already are left alone.</summary>
     Task<IReadOnlyList<PartitionState>> CreateAsync(IReadOnlyList<PartitionState> states, CancellationToken cancellationToken = default);
 
-    /// <summary>Changes states, each by itself, all in one commit.</summary>
+    /// <summary>
+    /// Changes states, each by itself, all in one commit; none if the cluster's membership does not name this life of the broker as alive
+    /// when they would take effect. So who knows that another is dead, and then reads the states, knows all that the other changed.
+    /// </summary>
     /// <param name="proposed">Each with the version of the state that it is to replace.</param>
     /// <returns>In the same order: the state as it is now, and whether the proposal made it so.</returns>
     Task<StateSwapResult[]> SwapAsync(IReadOnlyList<PartitionState> proposed, CancellationToken cancellationToken = default);

@@ -65,7 +65,7 @@ internal sealed partial class ReplicationHost : ILocalReplicas
         machine.Start([.. _image.All], now);
     });
 
-    /// <param name="readAtMs">When the reading of the membership began, by the clock of the machine.</param>
+    /// <param name="readAtMs">As of <see cref="ReplicationMachine.MembershipChanged"/>, by the clock of the machine.</param>
     public void MembershipRead(IReadOnlyDictionary<int, long> live, long readAtMs) =>
         _pump.Post((machine, now) => machine.MembershipChanged(live, readAtMs, now));
 

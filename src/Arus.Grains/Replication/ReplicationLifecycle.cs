@@ -39,10 +39,8 @@ internal sealed partial class ReplicationLifecycle(
     {
         await polling.ReadAllAsync(cancellationToken);
         host.Start();
-        host.MembershipRead(membership.Lives, pump.NowMs);
-        _running = Task.WhenAll(
-            polling.RunAsync(_stopping.Token), WatchAsync(_stopping.Token), RefreshAsync(_stopping.Token),
-            PreferAsync(_stopping.Token));
+        host.MembershipRead(membership.Lives, readAtMs: -1);
+        _running = Task.WhenAll(WatchAsync(_stopping.Token), RefreshAsync(_stopping.Token), PreferAsync(_stopping.Token));
         LogStarted(image.All.Count);
     }
 
@@ -50,27 +48,39 @@ internal sealed partial class ReplicationLifecycle(
     {
         await foreach (ClusterMembershipSnapshot snapshot in membership.Updates.WithCancellation(stopping).ConfigureAwait(false))
         {
-            host.MembershipRead(membership.Lives, pump.NowMs);
+            host.MembershipRead(membership.Lives, readAtMs: -1);
             lost.Observe(snapshot.Members.Values, stopping);
         }
     }
 
-    /// <summary>Reads the membership again and again: after a pause this broker may have been declared dead, and must not lead.</summary>
+    /// <summary>
+    /// Reads the membership again and again, since after a pause this broker may have been declared dead, and must not lead; and after it
+    /// the states, since who is no member may have changed some before.
+    /// </summary>
     private async Task RefreshAsync(CancellationToken stopping)
     {
         using var timer = new PeriodicTimer(RefreshInterval, time);
         while (await timer.WaitForNextTickAsync(stopping).ConfigureAwait(false))
         {
             long readAtMs = pump.NowMs;
-            try
-            {
-                await membership.RefreshAsync(stopping).ConfigureAwait(false);
-                host.MembershipRead(membership.Lives, readAtMs);
-            }
-            catch (Exception e) when (e is not OperationCanceledException || !stopping.IsCancellationRequested)
-            {
-                LogNotRefreshed(e.GetBaseException().Message);
-            }
+            bool isMembershipRead = await TryRefreshAsync(stopping).ConfigureAwait(false);
+            bool areStatesRead = await polling.PollAsync(stopping).ConfigureAwait(false);
+            if (isMembershipRead)
+                host.MembershipRead(membership.Lives, areStatesRead ? readAtMs : -1);
+        }
+    }
+
+    private async Task<bool> TryRefreshAsync(CancellationToken stopping)
+    {
+        try
+        {
+            await membership.RefreshAsync(stopping).ConfigureAwait(false);
+            return true;
+        }
+        catch (Exception e) when (e is not OperationCanceledException || !stopping.IsCancellationRequested)
+        {
+            LogNotRefreshed(e.GetBaseException().Message);
+            return false;
         }
     }
 

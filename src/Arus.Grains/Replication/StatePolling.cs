@@ -10,7 +10,7 @@ namespace Arus.Grains;
 internal sealed partial class StatePolling(
     IPartitionStateStore store, PartitionImage image, TimeProvider time, ILogger<StatePolling> logger)
 {
-    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(1);
 
     /// <summary>Longer than any transaction that changes states may take.</summary>
     private static readonly TimeSpan Overlap = TimeSpan.FromSeconds(10);
@@ -30,18 +30,18 @@ internal sealed partial class StatePolling(
     public async Task ReadAllAsync(CancellationToken cancellationToken)
     {
         while (!await TryReadAsync(0, cancellationToken).ConfigureAwait(false))
-            await Task.Delay(Interval, time, cancellationToken).ConfigureAwait(false);
+            await Task.Delay(RetryInterval, time, cancellationToken).ConfigureAwait(false);
     }
 
-    public async Task RunAsync(CancellationToken stopping)
+    /// <summary>Reads what changed since some time ago; to be called about every second.</summary>
+    /// <returns>Whether it was read, so that the image has all that had been changed when this was called.</returns>
+    public async Task<bool> PollAsync(CancellationToken stopping)
     {
-        using var timer = new PeriodicTimer(Interval, time);
-        while (await timer.WaitForNextTickAsync(stopping).ConfigureAwait(false))
-        {
-            await TryReadAsync(OverlappingVersion(), stopping).ConfigureAwait(false);
-            if (time.GetElapsedTime(_purgedAt) >= PurgeInterval)
-                await TryPurgeAsync(stopping).ConfigureAwait(false);
-        }
+        bool isRead = await TryReadAsync(OverlappingVersion(), stopping).ConfigureAwait(false);
+        if (time.GetElapsedTime(_purgedAt) >= PurgeInterval)
+            await TryPurgeAsync(stopping).ConfigureAwait(false);
+
+        return isRead;
     }
 
     /// <summary>The highest version that was known when all that is numbered below it had been committed.</summary>

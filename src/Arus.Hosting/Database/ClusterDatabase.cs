@@ -5,6 +5,7 @@ using Microsoft.Extensions.Hosting;
 using Npgsql;
 using Orleans.Configuration;
 using Orleans.Hosting;
+using Orleans.Runtime;
 using Orleans.Runtime.Hosting;
 using Orleans.Runtime.MembershipService;
 using Orleans.Storage;
@@ -29,7 +30,8 @@ internal static class ClusterDatabase
         AddSource(silo.Services, config);
         silo.Services.AddSingleton<LostSilos>();
         silo.Services.AddHostedService(services => ActivatorUtilities.CreateInstance<DatabaseStart>(services, config));
-        silo.Services.AddSingleton<IPartitionStateStore, NpgsqlPartitionStateStore>();
+        silo.Services.AddSingleton<IPartitionStateStore>(static services => new NpgsqlPartitionStateStore(
+            services.GetRequiredService<NpgsqlDataSource>(), SiloLife.Of(services.GetRequiredService<ILocalSiloDetails>())));
         silo.AddAdoNetGrainStorage(
             ProviderName, options => options.Configure<NpgsqlDataSource>(Configure));
         silo.Services.AddGrainStorage(StorageNames.Metadata, static (services, _) =>

@@ -3,11 +3,18 @@ using Arus.Coordination.Replication;
 using Arus.Grains;
 using Npgsql;
 using NpgsqlTypes;
+using Orleans.Runtime;
 
 namespace Arus.Hosting.Database;
 
+/// <summary>Names one life of a silo in the table of the cluster's membership.</summary>
+internal sealed record SiloLife(string ClusterId, string Name, int Generation)
+{
+    public static SiloLife Of(ILocalSiloDetails silo) => new(silo.ClusterId, silo.Name, silo.SiloAddress.Generation);
+}
+
 /// <summary>The states of partitions in the table <c>arus_partition_state</c>. Safe for use by any thread.</summary>
-internal sealed class NpgsqlPartitionStateStore(NpgsqlDataSource source) : IPartitionStateStore
+internal sealed class NpgsqlPartitionStateStore(NpgsqlDataSource source, SiloLife life) : IPartitionStateStore
 {
     private const string Columns = """
         s.topic, s.topic_id, s.partition, s.version, s.leader_epoch, s.leader, s.replicas, s.isr, s.isr_logs, s.elr, s.elr_logs,
@@ -33,10 +40,15 @@ internal sealed class NpgsqlPartitionStateStore(NpgsqlDataSource source) : IPart
 
     /// <summary>
     /// Rows are locked in the order of their keys, so that two batches never wait for each other; a lock that was waited for brings the
-    /// row as it is then, not as it was when the statement began, and that is what who loses is told.
+    /// row as it is then, not as it was when the statement began, and that is what who loses is told. The silo's own row is held, so that
+    /// to declare the silo dead waits for this commit, or this comes later and changes nothing.
     /// </summary>
     private const string SwapStatement = $"""
-        WITH {Given}, locked AS MATERIALIZED (
+        WITH {Given}, proposer AS MATERIALIZED (
+            SELECT FROM arus_membership
+            WHERE cluster = @cluster AND silo_name = @silo AND generation = @generation AND status = @active
+            FOR SHARE
+        ), locked AS MATERIALIZED (
             SELECT s.*, given.number FROM arus_partition_state s JOIN given USING (topic_id, partition)
             ORDER BY s.topic_id, s.partition FOR UPDATE OF s
         ), changed AS (
@@ -47,6 +59,7 @@ internal sealed class NpgsqlPartitionStateStore(NpgsqlDataSource source) : IPart
             FROM given JOIN locked USING (number)
             WHERE s.topic_id = given.topic_id AND s.partition = given.partition
                 AND s.version = given.version AND locked.version = given.version AND NOT locked.is_deleted
+                AND EXISTS (SELECT FROM proposer)
             RETURNING s.*, given.number
         )
         SELECT {Columns}, s.number, true AS won FROM changed s
@@ -137,6 +150,10 @@ internal sealed class NpgsqlPartitionStateStore(NpgsqlDataSource source) : IPart
 
         await using NpgsqlCommand swap = source.CreateCommand(SwapStatement);
         AddStates(swap.Parameters, proposed);
+        swap.Parameters.AddWithValue("cluster", life.ClusterId);
+        swap.Parameters.AddWithValue("silo", life.Name);
+        swap.Parameters.AddWithValue("generation", life.Generation);
+        swap.Parameters.AddWithValue("active", (int)SiloStatus.Active);
         var results = new StateSwapResult[proposed.Count];
         await using NpgsqlDataReader rows = await swap.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
         while (await rows.ReadAsync(cancellationToken).ConfigureAwait(false))

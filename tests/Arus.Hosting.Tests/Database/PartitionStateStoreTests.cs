@@ -37,7 +37,7 @@ public sealed class PartitionStateStoreTests
         PostgresServer server = await PostgresServer.SharedAsync();
         await using NpgsqlDataSource source = DatabaseSource.Create(await server.CreateDatabaseAsync(), "test");
         await DatabaseSchema.CreateAsync(source, TestTimeout.Token);
-        await Scenarios[scenario](new NpgsqlPartitionStateStore(source));
+        await Scenarios[scenario](await OpenAsync(source));
     }
 
     [PostgresFact]
@@ -46,7 +46,7 @@ public sealed class PartitionStateStoreTests
         await using PostgresServer server = await PostgresServer.StartNewAsync();
         await using NpgsqlDataSource source = DatabaseSource.Create(await server.CreateDatabaseAsync(), "test");
         await DatabaseSchema.CreateAsync(source, TestTimeout.Token);
-        var store = new NpgsqlPartitionStateStore(source);
+        NpgsqlPartitionStateStore store = await OpenAsync(source);
         PartitionState created = (await store.CreateAsync([New(0)]))[0];
         await server.KillAsync();
         IOException failure = await Assert.ThrowsAsync<IOException>(() => store.SwapAsync([created with { Leader = 1 }]));
@@ -59,6 +59,46 @@ public sealed class PartitionStateStoreTests
             () => store.SwapAsync([created with { Leader = 1 }]), _ => true, e => e is IOException, TestTimeout.Value);
         Assert.Equal((true, 1), (swapped[0].Won, swapped[0].State!.Leader));
         Assert.True(swapped[0].State!.Version > created.Version);
+    }
+
+    [PostgresFact]
+    public async Task Who_is_declared_dead_changes_nothing_even_while_that_is_being_committed()
+    {
+        PostgresServer server = await PostgresServer.SharedAsync();
+        await using NpgsqlDataSource source = DatabaseSource.Create(await server.CreateDatabaseAsync(), "test");
+        await DatabaseSchema.CreateAsync(source, TestTimeout.Token);
+        NpgsqlPartitionStateStore store = await OpenAsync(source);
+        PartitionState created = (await store.CreateAsync([New(0)]))[0];
+        await using NpgsqlConnection connection = await source.OpenConnectionAsync(TestTimeout.Token);
+        await using NpgsqlTransaction declaration = await connection.BeginTransactionAsync(TestTimeout.Token);
+        await using (var declare = new NpgsqlCommand("UPDATE arus_membership SET status = 6", connection, declaration))
+            Assert.Equal(1, await declare.ExecuteNonQueryAsync(TestTimeout.Token));
+
+        Task<StateSwapResult[]> swap = store.SwapAsync([created with { Leader = 1 }]);
+        await Eventually.AsksAsync(
+            () => CountWaitingAsync(source), waiting => waiting == 1, _ => false, TestTimeout.Value);
+        await declaration.CommitAsync(TestTimeout.Token);
+        StateSwapResult refused = (await swap)[0];
+        Assert.False(refused.Won);
+        Assert.Equal(created, refused.State, Same);
+        Assert.Equal(created, Assert.Single(await store.ReadAsync(0)), Same);
+    }
+
+    /// <summary>The store of a silo that the membership names as alive.</summary>
+    private static async Task<NpgsqlPartitionStateStore> OpenAsync(NpgsqlDataSource source)
+    {
+        await using NpgsqlCommand join = source.CreateCommand("""
+            INSERT INTO arus_membership VALUES ('arus', '127.0.0.1', 11111, 7, 'broker-1', 'here', 3, 30000, null, now(), now())
+            """);
+        await join.ExecuteNonQueryAsync(TestTimeout.Token);
+        return new NpgsqlPartitionStateStore(source, new SiloLife("arus", "broker-1", 7));
+    }
+
+    private static async Task<long> CountWaitingAsync(NpgsqlDataSource source)
+    {
+        await using NpgsqlCommand count = source.CreateCommand(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'");
+        return (long)(await count.ExecuteScalarAsync(TestTimeout.Token))!;
     }
 
     [Fact]
