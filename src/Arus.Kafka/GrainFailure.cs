@@ -17,6 +17,9 @@ internal enum ApiScope
     /// <summary>The coordinator of a group.</summary>
     Coordinator,
 
+    /// <summary>Committed offsets, which consumers fetch once before they read.</summary>
+    CommittedOffsets,
+
     /// <summary>Topics and configurations, which Kafka's controller changes.</summary>
     Controller,
 
@@ -37,6 +40,7 @@ internal static class GrainFailure
     public static ErrorCode ToErrorCode(Exception exception, ApiScope scope) => exception switch
     {
         _ when scope == ApiScope.Fetch => ToFetchError(ToErrorCode(exception, ApiScope.Partition)),
+        ArusException { Code: ErrorCode.NotCoordinator } when scope == ApiScope.CommittedOffsets => Unavailable(scope),
         ArusException refusal => refusal.Code,
         TimeoutException or OperationCanceledException =>
             scope is ApiScope.Partition or ApiScope.Controller ? ErrorCode.RequestTimedOut : Unavailable(scope),
@@ -72,6 +76,11 @@ internal static class GrainFailure
 
         // An idempotent producer has no coordinator to look up; this code makes it repeat the request as it is.
         ApiScope.ProducerIds => ErrorCode.CoordinatorLoadInProgress,
+
+        // librdkafka repeats the request after this code only; after one that makes it look up the coordinator it never asks for these
+        // offsets again, and the consumer reads nothing for good (confluentinc/librdkafka#5586). Every broker asks the coordinator
+        // wherever it is, so that the same broker answers as soon as there is one.
+        ApiScope.CommittedOffsets => ErrorCode.CoordinatorLoadInProgress,
         _ => ErrorCode.NotLeaderOrFollower,
     };
 }

@@ -11,7 +11,7 @@ namespace Arus.Kafka;
 /// Returns committed offsets: -1 and "" where there is none, never an error for it. One group until version 7, several since.
 /// </summary>
 internal sealed class OffsetFetchHandler(IGrainFactory grains, TopicCache topicCache)
-    : ApiHandler<OffsetFetchRequest>(ApiScope.Coordinator)
+    : ApiHandler<OffsetFetchRequest>(ApiScope.CommittedOffsets)
 {
     protected override async Task<IApiMessage?> HandleAsync(OffsetFetchRequest request, KafkaRequestContext context) => context.Version < 8
         ? await FetchOneAsync(request, context)

@@ -158,6 +158,23 @@ public sealed class GroupHandlerTests
     }
 
     [Theory]
+    [InlineData(7)]
+    [InlineData(9)]
+    public async Task Committed_offsets_that_cannot_be_had_yet_are_asked_for_again_at_the_same_broker(short version)
+    {
+        await using var kafka = new KafkaHarness();
+        TestConnection connection = kafka.Connect();
+        foreach (Exception failure in new Exception[] { new TimeoutException(), new ArusException(ErrorCode.NotCoordinator, "It moves.") })
+        {
+            kafka.Cluster.Group("g").Failure = failure;
+            OffsetFetchResponse response = await connection.CallAsync<OffsetFetchResponse>(
+                new OffsetFetchRequest { GroupId = "g", Groups = [new() { GroupId = "g" }] }, version);
+            Assert.Equal(
+                ErrorCode.CoordinatorLoadInProgress, version < 8 ? response.ErrorCode : Assert.Single(response.Groups).ErrorCode);
+        }
+    }
+
+    [Theory]
     [InlineData("", ErrorCode.InvalidGroupId)]
     [InlineData(" \t", ErrorCode.UnknownMemberId)]
     public async Task A_group_with_members_has_an_id_which_may_be_blank(string blank, ErrorCode expected)
