@@ -73,9 +73,9 @@ public sealed class ReplicationMachine
     /// <summary>The membership is known: to be told after every reading, whether anything changed or not.</summary>
     /// <param name="live">The brokers in the cluster's membership, this one included, and the number of each one's present life.</param>
     /// <param name="readMs">
-    /// When the reading of the membership began, if all states were read after it and have been learnt; -1 otherwise. The store takes no swap
-    /// of who was not a member then, and what it had taken before is known now: such a broker takes over in another life only, and that
-    /// waits for a lease's time first.
+    /// When the reading of the membership began, if all states were read after it and have been learnt; -1 otherwise. The store takes no
+    /// swap of who was not a member then, and what it had taken before is known now: such a broker takes over in another life only, and
+    /// that waits for a lease's time first.
     /// </param>
     public void MembershipChanged(IReadOnlyDictionary<int, long> live, long readMs, long nowMs)
     {
