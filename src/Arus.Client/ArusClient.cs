@@ -4,8 +4,8 @@ using Microsoft.Extensions.Logging;
 namespace Arus.Client;
 
 internal sealed class ArusClient(
-    IGrainFactory grains, GrainRetry retry, IArusAdmin admin, ArusClientOptions clientOptions, TimeProvider time, ILoggerFactory loggers,
-    GroupMembershipFactory groups) : IArusClient
+    IGrainFactory grains, SiloLosses losses, GrainRetry retry, IArusAdmin admin, ArusClientOptions clientOptions, TimeProvider time,
+    ILoggerFactory loggers, GroupMembershipFactory groups) : IArusClient
 {
     private readonly TopicMetadata _topics = new(grains, retry, time);
 
@@ -16,7 +16,7 @@ internal sealed class ArusClient(
     {
         ProducerOptions chosen = options ?? new ProducerOptions { ClientId = clientOptions.ClientId };
         chosen.Validate();
-        var core = new ProducerCore(grains, retry, _topics, chosen, time, loggers.CreateLogger("Arus.Client.Producer"));
+        var core = new ProducerCore(grains, losses, retry, _topics, chosen, time, loggers.CreateLogger("Arus.Client.Producer"));
         return new Producer<TKey, TValue>(
             core, keySerializer ?? Serializers.Default<TKey>(), valueSerializer ?? Serializers.Default<TValue>());
     }
@@ -48,5 +48,6 @@ internal sealed class ArusClient(
     }
 
     private ConsumerCore CreateConsumerCore(ConsumerOptions options, string logger) =>
-        new(grains, new GrainRetry(clientOptions, time, options.DefaultApiTimeout), options, time, loggers.CreateLogger(logger));
+        new(grains, losses, new GrainRetry(clientOptions, losses, time, options.DefaultApiTimeout), options, time,
+            loggers.CreateLogger(logger));
 }

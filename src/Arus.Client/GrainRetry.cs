@@ -10,7 +10,7 @@ namespace Arus.Client;
 /// Only for calls that are safe to repeat. Thread-safe.
 /// </summary>
 /// <param name="timeout">Of one operation, retries included; null for <see cref="ArusClientOptions.DefaultApiTimeout"/>.</param>
-internal sealed class GrainRetry(ArusClientOptions options, TimeProvider time, TimeSpan? timeout = null)
+internal sealed class GrainRetry(ArusClientOptions options, SiloLosses losses, TimeProvider time, TimeSpan? timeout = null)
 {
     private TimeSpan Limit => timeout ?? options.DefaultApiTimeout;
 
@@ -29,8 +29,8 @@ internal sealed class GrainRetry(ArusClientOptions options, TimeProvider time, T
             bool isLast = left <= backoff.Of(attempt);
             try
             {
-                T answer = await call().WaitAsync(
-                    left > TimeSpan.Zero ? left : TimeSpan.Zero, time, cancellationToken).ConfigureAwait(false);
+                T answer = await losses.CallAsync(
+                    _ => call(), left > TimeSpan.Zero ? left : TimeSpan.Zero, cancellationToken).ConfigureAwait(false);
                 if (isLast || errorOf is null || !errorOf(answer).IsRetriable())
                     return answer;
             }

@@ -6,13 +6,18 @@ namespace Arus.Chaos;
 /// <summary>
 /// The command <c>failover</c>: one producer of librdkafka with its defaults writes to all partitions while leaders are lost, one at a
 /// time, by kill -9 and by silence. What counts is the time until a record that was handed to the producer after the loss is acknowledged,
-/// for each partition that the broker led.
+/// for each partition that the broker led. Beside it a producer of Arus.Client writes, whose longest time without an acknowledgement in
+/// any partition is told: its calls to all of them may have gone through the broker.
 /// </summary>
 internal sealed class FailoverRun(Options options)
 {
     private const string TopicName = "failover";
     private const string Client = "librdkafka default";
+    private const string Native = "Arus.Client";
     private const int PerPartition = 50;
+
+    /// <summary>The last acknowledgement before a loss may lie that far back.</summary>
+    private static readonly TimeSpan Reach = TimeSpan.FromMilliseconds(500);
 
     private static readonly TimeSpan WholeLimit = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(90);
@@ -35,18 +40,30 @@ internal sealed class FailoverRun(Options options)
         await using Cluster cluster = await Cluster.StartAsync(options.Launch(), options.Brokers, folder.Root, journal);
         using var topic = new ChaosTopic(cluster, TopicName, options.Partitions);
         await topic.CreateAsync();
-        var meter = new AvailabilityMeter(TimeProvider.System, [Client], options.Partitions);
+        bool withNative = cluster.Launch.HasGateway && !options.IsWithoutNative;
+        var meter = new AvailabilityMeter(TimeProvider.System, withNative ? [Client, Native] : [Client], options.Partitions);
         var ledger = new ProducerLedger(1, Client, isIdempotent: false, options.Partitions);
         await using var producer = new KafkaProducer(topic, ledger, meter, journal, OnAcknowledged);
         producer.Start(PerPartition * options.Partitions);
+        await using NativeConnection? connection = withNative ? await NativeConnection.ConnectAsync(cluster) : null;
+        await using NativeProducer? native = connection is null
+            ? null
+            : new NativeProducer(
+                connection.Client, topic, new ProducerLedger(2, Native, isIdempotent: true, options.Partitions), meter, journal);
+        native?.Start(PerPartition * options.Partitions);
+
+        // What is waited for before the first acknowledgement is no failover.
+        while (!meter.HasBegun && meter.Now < WholeLimit)
+            await Task.Delay(Poll, stop);
 
         for (int i = 0; i < options.Kills + options.Silences; i++)
             await LoseAsync(cluster, topic, meter, journal, i, stop);
 
         await cluster.HealAsync();
-        await producer.StopAsync(FlushLimit);
-        Verdict verdict = Checker.Check([ledger], await LogReader.ReadAsync(topic, "the log", journal, ReadLimit), []);
-        folder.IsClean = Report(cluster, verdict, journal);
+        await Task.WhenAll(producer.StopAsync(FlushLimit), native?.StopAsync(FlushLimit) ?? Task.CompletedTask);
+        ProducerLedger[] ledgers = native is null ? [ledger] : [ledger, native.Ledger];
+        Verdict verdict = Checker.Check(ledgers, await LogReader.ReadAsync(topic, "the log", journal, ReadLimit), []);
+        folder.IsClean = Report(cluster, verdict, withNative, journal);
         return folder.IsClean ? 0 : 1;
     }
 
@@ -61,6 +78,7 @@ internal sealed class FailoverRun(Options options)
         bool isKill = index < options.Kills;
         TimeSpan absence = index / cluster.Brokers.Count % 2 == 0 ? ShortAbsence : LongAbsence;
         DateTime lost = DateTime.UtcNow;
+        TimeSpan lostAt = meter.Now;
         journal.Note($"{(isKill ? "kill" : "silence")} of broker {broker.Id}, leader of {string.Join(',', led)}");
         if (isKill)
             await broker.KillAsync();
@@ -84,15 +102,19 @@ internal sealed class FailoverRun(Options options)
         if (!isWhole)
             journal.Find($"not whole {WholeLimit.TotalSeconds:0} s after the return of broker {broker.Id}: {topic.Complaint()}");
 
+        IReadOnlyList<Gap> gaps = meter.Gaps();
         double ofReturn = absence == LongAbsence
-            ? meter.Gaps().Where(gap => gap.Start >= returned && gap is { Client: null, Partition: not null })
-                .Select(gap => gap.Length.TotalSeconds).DefaultIfEmpty().Max()
+            ? Longest(gaps.Where(gap => gap.Start >= returned && gap.Client == Client))
             : 0;
-        _losses.Add(new Loss(isKill, absence, waited, ofReturn));
+        double ofNative = Longest(gaps.Where(
+            gap => gap.Client == Native && gap.Start >= lostAt - Reach && gap.Start < returned && gap.End > lostAt));
+        _losses.Add(new Loss(isKill, absence, waited, ofReturn, ofNative));
         journal.Note(string.Create(CultureInfo.InvariantCulture,
             $"broker {broker.Id}, leader of {led.Count}, back after {absence.TotalSeconds:0} s: "
-            + $"next write after {waited:0.00} s, the return cost {ofReturn:0.00} s"));
+            + $"next write after {waited:0.00} s, the return cost {ofReturn:0.00} s, {Native} waited {ofNative:0.00} s"));
     }
+
+    private static double Longest(IEnumerable<Gap> gaps) => gaps.Select(gap => gap.Length.TotalSeconds).DefaultIfEmpty().Max();
 
     private static TimeSpan Remaining(DateTime since, TimeSpan length) =>
         TimeSpan.FromTicks(Math.Max(0, (length - (DateTime.UtcNow - since)).Ticks));
@@ -133,7 +155,7 @@ internal sealed class FailoverRun(Options options)
     private void OnAcknowledged(int partition, DateTime sent) =>
         _newest.AddOrUpdate(partition, sent, (_, before) => sent > before ? sent : before);
 
-    private bool Report(Cluster cluster, Verdict verdict, Journal journal)
+    private bool Report(Cluster cluster, Verdict verdict, bool withNative, Journal journal)
     {
         foreach (string example in verdict.Examples)
             journal.Note(example);
@@ -149,6 +171,13 @@ internal sealed class FailoverRun(Options options)
         Loss[] silences = [.. _losses.Where(loss => !loss.IsKill)];
         Console.WriteLine($"{cluster.Launch.Name}: {kills.Length} kills: {Summary(kills.Select(loss => loss.Waited))}; "
             + $"{silences.Length} silences: {Summary(silences.Select(loss => loss.Waited))}");
+        if (withNative)
+        {
+            Console.WriteLine(
+                $"{Native}, without an acknowledgement: {kills.Length} kills: {Summary(kills.Select(loss => loss.OfNative))}; "
+                + $"{silences.Length} silences: {Summary(silences.Select(loss => loss.OfNative))}");
+        }
+
         return verdict.IsClean && journal.Findings.Count == 0;
     }
 
@@ -162,5 +191,6 @@ internal sealed class FailoverRun(Options options)
 
     /// <param name="Waited">Seconds until the partition that waited longest was written to again.</param>
     /// <param name="OfReturn">Seconds that a partition could not be written to when the broker came back.</param>
-    private sealed record Loss(bool IsKill, TimeSpan Absence, double Waited, double OfReturn);
+    /// <param name="OfNative">The longest time in seconds that the native client had no acknowledgement in a partition.</param>
+    private sealed record Loss(bool IsKill, TimeSpan Absence, double Waited, double OfReturn, double OfNative);
 }

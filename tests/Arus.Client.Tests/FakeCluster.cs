@@ -17,15 +17,18 @@ internal sealed class FakeCluster
         _cluster = new InMemoryCluster(logTime: Time);
         Group.BeforeCall = FailCommit;
         var options = new ArusClientOptions();
-        var retry = new GrainRetry(options, Time);
+        Losses = new SiloLosses(Time);
+        var retry = new GrainRetry(options, Losses, Time);
         Client = new ArusClient(
-            Grains, retry, new ArusAdmin(Grains, retry), options, Time, NullLoggerFactory.Instance,
+            Grains, Losses, retry, new ArusAdmin(Grains, retry), options, Time, NullLoggerFactory.Instance,
             (o, handler, _) => Membership = new FakeMembership(o, handler, Group));
     }
 
     public TimeProvider Time { get; }
 
     public IGrainFactory Grains => _cluster.Grains;
+
+    public SiloLosses Losses { get; }
 
     public ArusClient Client { get; }
 

@@ -73,6 +73,19 @@ public sealed class TcpTransportTests : IDisposable
         await Assert.ThrowsAsync<SocketException>(() => new TcpTransport().ConnectAsync(endpoint, _bound.Token).AsTask());
     }
 
+    [Fact]
+    public async Task An_endpoint_that_does_not_answer_is_given_up_soon()
+    {
+        // One connection that is not accepted fills the queue, and the requests of others get no answer.
+        using var full = new TcpListener(IPAddress.Loopback, 0);
+        full.Start(backlog: 0);
+        using var first = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        await first.ConnectAsync(full.LocalEndpoint, _bound.Token);
+        TimeoutException e = await Assert.ThrowsAsync<TimeoutException>(
+            () => new TcpTransport().ConnectAsync(full.LocalEndpoint, _bound.Token).AsTask());
+        Assert.Contains($"{full.LocalEndpoint} did not answer", e.Message);
+    }
+
     private async Task<(ConnectionContext Connection, Socket Peer)> ConnectAsync()
     {
         Task<Socket> accept = _listener.AcceptSocketAsync(_bound.Token).AsTask();

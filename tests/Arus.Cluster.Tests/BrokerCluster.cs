@@ -9,6 +9,8 @@ using Orleans.Hosting;
 using Orleans.Runtime;
 using Orleans.Storage;
 using Orleans.TestingHost;
+using static Arus.Client.ArusClientServiceCollectionExtensions;
+using IArusClient = Arus.Client.IArusClient;
 
 namespace Arus.Cluster.Tests;
 
@@ -29,17 +31,23 @@ public sealed class BrokerCluster : IAsyncDisposable
     private readonly ConcurrentDictionary<(int From, int To), bool> _cuts = new();
     private int? _nextBroker;
 
-    private BrokerCluster(int brokers, (string Key, string Value)[] config, InMemoryPartitionStateStore? states = null)
+    private BrokerCluster(
+        int brokers, (string Key, string Value)[] config, InMemoryPartitionStateStore? states = null, TimeSpan? responseTimeout = null)
     {
         (_config, States) = (config, states);
         var builder = new InProcessTestClusterBuilder((short)brokers);
         builder.ConfigureSilo(Configure);
         builder.ConfigureClient(client =>
-            client.Configure<ClientMessagingOptions>(options => options.ResponseTimeout = TimeSpan.FromSeconds(15)));
+        {
+            client.Configure<ClientMessagingOptions>(options => options.ResponseTimeout = responseTimeout ?? TimeSpan.FromSeconds(15));
+            client.Services.AddArusClient();
+        });
         _cluster = builder.Build();
     }
 
     public IGrainFactory Grains => _cluster.Client;
+
+    public IArusClient Client => _cluster.Client.ServiceProvider.GetRequiredService<IArusClient>();
 
     /// <summary>How often each method of each topic grain was called, by "name.method".</summary>
     public ConcurrentDictionary<string, int> TopicCalls { get; } = new();
@@ -58,9 +66,14 @@ public sealed class BrokerCluster : IAsyncDisposable
     }
 
     /// <summary>Brokers that replicate what they keep.</summary>
-    public static async Task<BrokerCluster> StartReplicatedAsync(int brokers, params (string Key, string Value)[] config)
+    public static Task<BrokerCluster> StartReplicatedAsync(int brokers, params (string Key, string Value)[] config) =>
+        StartReplicatedAsync(brokers, responseTimeout: null, config);
+
+    /// <param name="responseTimeout">Of the client; null for what is usual in tests.</param>
+    public static async Task<BrokerCluster> StartReplicatedAsync(
+        int brokers, TimeSpan? responseTimeout, params (string Key, string Value)[] config)
     {
-        var cluster = new BrokerCluster(brokers, config, new InMemoryPartitionStateStore());
+        var cluster = new BrokerCluster(brokers, config, new InMemoryPartitionStateStore(), responseTimeout);
         await cluster._cluster.DeployAsync();
         await EventuallyAsync(
             cluster.Grains.GetGrain<IClusterGrain>(0).DescribeAsync, description => description.Brokers.Length == brokers);

@@ -4,13 +4,16 @@ using Microsoft.Extensions.Logging;
 namespace Arus.Client;
 
 /// <summary>The partitions of one consumer of any key and value type. Thread-safe, except that one poll may run at a time.</summary>
-internal sealed class ConsumerCore(IGrainFactory grains, GrainRetry retry, ConsumerOptions options, TimeProvider time, ILogger logger)
+internal sealed class ConsumerCore(
+    IGrainFactory grains, SiloLosses losses, GrainRetry retry, ConsumerOptions options, TimeProvider time, ILogger logger)
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<TopicPartition, FetchLoop> _partitions = [];
     private readonly Queue<PartitionFetcher> _ready = new();
     private readonly AsyncSignal _dataReady = new(time);
     private long _bufferedBytes;
+
+    public SiloLosses Losses { get; } = losses;
 
     public ConsumerOptions Options { get; } = options;
 

@@ -64,8 +64,8 @@ internal sealed class FetchLoop(ConsumerCore core, IGrainFactory grains, Partiti
             offset, CurrentLeaderEpoch: -1, options.MaxPartitionFetchBytes, MinOneBatch: true, (int)options.FetchMaxWait.TotalMilliseconds,
             options.IsolationLevel);
         long start = core.Time.GetTimestamp();
-        PartitionReadResult response = await _grain.FetchAsync(request)
-            .WaitAsync(options.FetchMaxWait + ResponseGrace, core.Time, cancellationToken).ConfigureAwait(false);
+        PartitionReadResult response = await core.Losses.CallAsync(
+            _ => _grain.FetchAsync(request), options.FetchMaxWait + ResponseGrace, cancellationToken).ConfigureAwait(false);
         ClientDiagnostics.RecordFetch(
             fetcher.Partition, core.Time.GetElapsedTime(start), response.Error == ErrorCode.None ? null : response.Error.ToString());
         switch (response.Error)
@@ -113,9 +113,9 @@ internal sealed class FetchLoop(ConsumerCore core, IGrainFactory grains, Partiti
             _ => throw new ArgumentOutOfRangeException(
                 nameof(marker), marker, "An offset is 0 or more, or one of the constants of TopicPartitionOffset."),
         };
-        ListOffsetResponse response = await _grain.ListOffsetAsync(
-            new ListOffsetRequest(timestamp, CurrentLeaderEpoch: -1, core.Options.IsolationLevel))
-            .WaitAsync(core.Options.FetchMaxWait + ResponseGrace, core.Time, cancellationToken).ConfigureAwait(false);
+        var request = new ListOffsetRequest(timestamp, CurrentLeaderEpoch: -1, core.Options.IsolationLevel);
+        ListOffsetResponse response = await core.Losses.CallAsync(
+            _ => _grain.ListOffsetAsync(request), core.Options.FetchMaxWait + ResponseGrace, cancellationToken).ConfigureAwait(false);
         return response.Error == ErrorCode.None
             ? response.Offset
             : throw new ArusException(response.Error, $"Looking up an offset of {fetcher.Partition}: {response.Error}");

@@ -90,7 +90,7 @@ internal sealed partial class GroupMembership
         while (true)
         {
             JoinGroupResponse joined = await CallAsync(
-                "join", () => group.JoinAsync(CreateJoinRequest(reason), caller, stop), answer => answer.ErrorCode, stop);
+                "join", end => group.JoinAsync(CreateJoinRequest(reason), caller, end), answer => answer.ErrorCode, stop);
             if (joined.ErrorCode != ErrorCode.MemberIdRequired)
                 return joined;
 
@@ -132,7 +132,7 @@ internal sealed partial class GroupMembership
             ProtocolName = joined.ProtocolName,
             Assignments = joined.Leader == joined.MemberId && !joined.SkipAssignment ? await AssignAsync(joined, stop) : [],
         };
-        return await CallAsync("sync", () => group.SyncAsync(request, stop), answer => answer.ErrorCode, stop);
+        return await CallAsync("sync", end => group.SyncAsync(request, end), answer => answer.ErrorCode, stop);
     }
 
     private async Task<Assignment[]> AssignAsync(JoinGroupResponse joined, CancellationToken stop)
@@ -148,13 +148,13 @@ internal sealed partial class GroupMembership
         ];
         string[] topics = [.. members.SelectMany(member => member.Subscription.Topics).Distinct(StringComparer.Ordinal)];
         IReadOnlyDictionary<string, int> counts = await CallAsync(
-            "counting partitions", () => countPartitions(topics, stop).AsTask(), _ => ErrorCode.None, stop);
+            "counting partitions", end => countPartitions(topics, end).AsTask(), _ => ErrorCode.None, stop);
         return [.. assignor.Assign(counts, members).Select(
             entry => new Assignment { MemberId = entry.Key, Assignment = ConsumerProtocol.EncodeAssignment(entry.Value) })];
     }
 
     /// <summary>Calls until the answer is not a retriable error; there is no limit but <paramref name="stop"/>.</summary>
-    private async Task<T> CallAsync<T>(string name, Func<Task<T>> call, Func<T, ErrorCode> errorOf, CancellationToken stop)
+    private async Task<T> CallAsync<T>(string name, Func<CancellationToken, Task<T>> call, Func<T, ErrorCode> errorOf, CancellationToken stop)
     {
         var backoff = new ExponentialBackoff(options.RetryBackoff, options.RetryBackoffMax);
         for (int attempt = 1; ; attempt++)
@@ -162,7 +162,7 @@ internal sealed partial class GroupMembership
             string message;
             try
             {
-                T answer = await call().WaitAsync(stop);
+                T answer = await losses.CallAsync(call, Timeout.InfiniteTimeSpan, stop);
                 if (!errorOf(answer).IsRetriable())
                     return answer;
 

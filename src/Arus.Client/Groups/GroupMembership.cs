@@ -13,8 +13,8 @@ namespace Arus.Client;
 /// <param name="handler">Called when partitions are assigned, revoked or lost.</param>
 /// <param name="countPartitions">Called when this member leads the group.</param>
 internal sealed partial class GroupMembership(
-    IGroupGrain group, ConsumerOptions options, IConsumerRebalanceListener handler, PartitionCountSource countPartitions, TimeProvider time,
-    ILogger logger) : IGroupMembership
+    IGroupGrain group, ConsumerOptions options, IConsumerRebalanceListener handler, PartitionCountSource countPartitions, SiloLosses losses,
+    TimeProvider time, ILogger logger) : IGroupMembership
 {
     private static readonly TimeSpan LeaveTimeout = TimeSpan.FromSeconds(5);
 
@@ -224,7 +224,8 @@ internal sealed partial class GroupMembership(
 
             try
             {
-                hasPlace = Heed((await group.HeartbeatAsync(request).WaitAsync(stop)).ErrorCode);
+                HeartbeatResponse answer = await losses.CallAsync(_ => group.HeartbeatAsync(request), options.SessionTimeout, stop);
+                hasPlace = Heed(answer.ErrorCode);
             }
             catch (OperationCanceledException) when (stop.IsCancellationRequested)
             {

@@ -65,13 +65,9 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
         bool goesOn = false;
         try
         {
-            Task<PartitionAppendResult> call = _grain.AppendAsync(request);
-            if (core.Options.Acks == Acks.None)
-                SucceedUnseen(pending);
-
             // Should the call be under way still when it is repeated, then the sequence keeps it from taking effect twice.
-            PartitionAppendResult response =
-                await call.WaitAsync(core.Options.RequestTimeout + ResponseGrace, core.Time).ConfigureAwait(false);
+            PartitionAppendResult response = await core.Losses.CallAsync(
+                _ => Append(request, pending), core.Options.RequestTimeout + ResponseGrace, CancellationToken.None).ConfigureAwait(false);
             ClientDiagnostics.RecordSend(partition, core.Time.GetElapsedTime(start), error: null);
             goesOn = Settle(pending, count, response, attempt);
         }
@@ -89,6 +85,15 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
 
         await CheckTopicAsync(pending).ConfigureAwait(false);
         return goesOn;
+    }
+
+    private Task<PartitionAppendResult> Append(PartitionAppend request, List<ProducerBatch> pending)
+    {
+        Task<PartitionAppendResult> call = _grain.AppendAsync(request);
+        if (core.Options.Acks == Acks.None)
+            SucceedUnseen(pending);
+
+        return call;
     }
 
     /// <summary>With acks=0 the answer does not matter; it is awaited, because that keeps the order.</summary>

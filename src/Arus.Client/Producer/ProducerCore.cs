@@ -8,7 +8,8 @@ namespace Arus.Client;
 
 /// <summary>What the partitions of one producer share. Thread-safe.</summary>
 internal sealed class ProducerCore(
-    IGrainFactory grains, GrainRetry retry, TopicMetadata metadata, ProducerOptions options, TimeProvider time, ILogger logger)
+    IGrainFactory grains, SiloLosses losses, GrainRetry retry, TopicMetadata metadata, ProducerOptions options, TimeProvider time,
+    ILogger logger)
 {
     private readonly ConcurrentDictionary<string, TopicAccumulator> _topics = new(StringComparer.Ordinal);
     private readonly ConcurrentBag<RecordBatchBuilder> _builders = [];
@@ -18,6 +19,8 @@ internal sealed class ProducerCore(
     private Task<long>? _producerId;
 
     public IGrainFactory Grains { get; } = grains;
+
+    public SiloLosses Losses { get; } = losses;
 
     public TopicMetadata Topics { get; } = metadata;
 

@@ -38,11 +38,17 @@ internal sealed class TcpTransport : IConnectionFactory
     private const int ReceiveBufferBytes = 128 * 1024;
     private const int SendBufferBytes = 64 * 1024;
 
-    // Five seconds of silence, about as long as a cluster takes to replace a silo that it has lost.
-    private const int KeepAliveSeconds = 2;
+    // Four seconds of silence, about as long as a cluster takes to replace a silo that it has lost.
+    private const int KeepAliveSeconds = 1;
     private const int KeepAliveIntervalSeconds = 1;
     private const int KeepAliveRetries = 3;
-    private const int UserTimeoutMs = 5000;
+    private const int UserTimeoutMs = 4000;
+
+    /// <summary>
+    /// Orleans may choose the gateway again whose silence has just ended a connection, and calls wait while it connects. The second SYN is
+    /// sent after one second.
+    /// </summary>
+    private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(2);
 
     /// <summary>TCP_USER_TIMEOUT, in milliseconds: how long sent data may stay without acknowledgement (tcp(7)).</summary>
     private const int LinuxTcpUserTimeout = 18;
@@ -50,11 +56,18 @@ internal sealed class TcpTransport : IConnectionFactory
     public async ValueTask<ConnectionContext> ConnectAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
     {
         var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(ConnectTimeout);
         try
         {
             NoticeSilence(socket);
-            await socket.ConnectAsync(endpoint, cancellationToken).ConfigureAwait(false);
+            await socket.ConnectAsync(endpoint, limit.Token).ConfigureAwait(false);
             return new TcpConnection(new NetworkStream(socket, ownsSocket: true));
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            socket.Dispose();
+            throw new TimeoutException($"{endpoint} did not answer within {ConnectTimeout.TotalSeconds:0} s.");
         }
         catch
         {

@@ -16,6 +16,9 @@ internal sealed class BrokerMembership(IClusterMembershipService membership)
     /// <summary>The live brokers, each with the number of its present life, which grows with every start.</summary>
     public IReadOnlyDictionary<int, long> Lives => Current().Silos.ToDictionary(silo => silo.Key, silo => (long)silo.Value.Generation);
 
+    /// <summary>The membership as it is known now.</summary>
+    public ClusterMembershipSnapshot Snapshot => membership.CurrentSnapshot;
+
     /// <summary>Yields when the membership has changed.</summary>
     public IAsyncEnumerable<ClusterMembershipSnapshot> Updates => membership.MembershipUpdates;
 

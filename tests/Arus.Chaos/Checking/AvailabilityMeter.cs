@@ -37,6 +37,16 @@ internal sealed class AvailabilityMeter
     /// <summary>Time since the start.</summary>
     public TimeSpan Now => _time.GetElapsedTime(_start);
 
+    /// <summary>Whether every kind of client has had an acknowledgement in every partition.</summary>
+    public bool HasBegun
+    {
+        get
+        {
+            lock (_lock)
+                return _last.Values.All(last => last > TimeSpan.Zero);
+        }
+    }
+
     public void Acknowledge(string client, int partition)
     {
         lock (_lock)

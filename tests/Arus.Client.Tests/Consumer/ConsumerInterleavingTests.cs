@@ -131,7 +131,8 @@ public sealed class ConsumerInterleavingTests : ConsumerTestBase
             ? group
             : Fake.Of<IPartitionGrain>((_, _) => new TaskCompletionSource<PartitionReadResult>().Task));
         var core = new ConsumerCore(
-            grains, new GrainRetry(new ArusClientOptions(), _time), new ConsumerOptions { GroupId = "g" }, _time, NullLogger.Instance);
+            grains, new SiloLosses(_time), new GrainRetry(new ArusClientOptions(), new SiloLosses(_time), _time),
+            new ConsumerOptions { GroupId = "g" }, _time, NullLogger.Instance);
         await using var committer = new OffsetCommitter(core);
         core.Add([new(First, 0)]);
         PartitionFetcher fetcher = core.Get(First);
@@ -181,8 +182,9 @@ public sealed class ConsumerInterleavingTests : ConsumerTestBase
         // Fetches stay unanswered unless a test answers them: what comes, comes by Accept.
         IGrainFactory grains = Fake.Of<IGrainFactory>((_, key) => Fake.Of<IPartitionGrain>((_, _) =>
             fetch?.Invoke((string)key[0]!) ?? new TaskCompletionSource<PartitionReadResult>().Task));
-        var retry = new GrainRetry(new ArusClientOptions(), _time);
-        var core = new ConsumerCore(grains, retry, options, _time, NullLogger.Instance);
+        var losses = new SiloLosses(_time);
+        var retry = new GrainRetry(new ArusClientOptions(), losses, _time);
+        var core = new ConsumerCore(grains, losses, retry, options, _time, NullLogger.Instance);
         return (core, new Consumer<string, string>(
             core, (_, _, _) => throw new NotSupportedException(), new TopicMetadata(grains, retry, _time), _hook, _hook));
     }

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Threading.Channels;
 using Arus.Coordination;
+using Arus.Grains;
 using Arus.Protocol;
 using Arus.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -13,6 +14,7 @@ namespace Arus.Client.Tests.Groups;
 public sealed class GroupMembershipTests : IAsyncLifetime
 {
     private readonly InMemoryGroup _group = new();
+    private readonly SiloLosses _losses = new(TimeProvider.System);
     private readonly ConcurrentDictionary<TopicPartition, string> _owners = new();
     private readonly List<TestMember> _members = [];
 
@@ -30,6 +32,36 @@ public sealed class GroupMembershipTests : IAsyncLifetime
         Assert.Empty(a.Membership.Assignment);
         Assert.Equal("a-1", Assert.Single(_group.Leavers));
     }
+
+    [Theory]
+    [InlineData(nameof(IGroupGrain.JoinAsync))]
+    [InlineData(nameof(IGroupGrain.SyncAsync))]
+    [InlineData(nameof(IGroupGrain.HeartbeatAsync))]
+    public async Task A_call_that_is_lost_with_a_silo_is_made_again(string method)
+    {
+        var lost = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var again = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        IGroupGrain coordinator = Fake.Of<IGroupGrain>((called, arguments) =>
+        {
+            if (called.Name == method && lost.TrySetResult())
+                return Unanswered(called.ReturnType);
+
+            if (called.Name == method)
+                again.TrySetResult();
+
+            return called.Invoke(_group, arguments)!;
+        });
+        TestMember a = Start("a", PartitionAssignors.Range, coordinator: coordinator);
+        await lost.Task.WaitAsync(TestTimeout.Value);
+        _losses.Report();
+        await again.Task.WaitAsync(TestTimeout.Value);
+        Assert.Equal("assigned t-0 t-1 t-2 t-3", await a.NextAsync());
+    }
+
+    private static object Unanswered(Type task) =>
+        typeof(TaskCompletionSource<>).MakeGenericType(task.GetGenericArguments()[0]) is var source
+            ? source.GetProperty("Task")!.GetValue(Activator.CreateInstance(source))!
+            : throw new InvalidOperationException();
 
     [Fact]
     public async Task Under_the_eager_protocol_everything_is_revoked_before_it_is_divided_anew()
@@ -243,7 +275,7 @@ public sealed class GroupMembershipTests : IAsyncLifetime
 
     private TestMember Start(
         string name, IPartitionAssignor? assignor = null, string? instanceId = null, int heartbeatMs = 20, int maxPollMs = 300_000,
-        bool failOnAssigned = false)
+        bool failOnAssigned = false, IGroupGrain? coordinator = null)
     {
         var member = new TestMember(name, _owners, failOnAssigned);
         ConsumerOptions options = Options(name) with
@@ -252,7 +284,8 @@ public sealed class GroupMembershipTests : IAsyncLifetime
             MaxPollInterval = TimeSpan.FromMilliseconds(maxPollMs), PartitionAssignmentStrategy = assignor is null ? null : [assignor],
         };
         PartitionCountSource counts = (_, _) => new(new Dictionary<string, int> { ["t"] = 4, ["u"] = 1 });
-        member.Membership = new GroupMembership(_group, options, member, counts, TimeProvider.System, NullLogger.Instance);
+        member.Membership = new GroupMembership(
+            coordinator ?? _group, options, member, counts, _losses, TimeProvider.System, NullLogger.Instance);
         _members.Add(member);
         member.Membership.Subscribe(["t"]);
         return member;

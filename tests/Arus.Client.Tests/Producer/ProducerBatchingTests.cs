@@ -130,9 +130,9 @@ public sealed class ProducerBatchingTests
             return IPartitioner.AnyPartition;
         });
         var cluster = new FakeCluster();
-        var retry = new GrainRetry(new ArusClientOptions(), cluster.Time);
+        var retry = new GrainRetry(new ArusClientOptions(), cluster.Losses, cluster.Time);
         var core = new ProducerCore(
-            cluster.Grains, retry, new TopicMetadata(cluster.Grains, retry, cluster.Time),
+            cluster.Grains, cluster.Losses, retry, new TopicMetadata(cluster.Grains, retry, cluster.Time),
             Eager with { Partitioner = partitioner, BatchSize = BatchSize },
             cluster.Time, NullLogger.Instance);
         topic = new TopicAccumulator(core, "t");

@@ -137,6 +137,27 @@ public sealed class ProducerRetryTests
     }
 
     [Fact]
+    public async Task A_call_that_is_lost_with_a_silo_is_made_again_without_waiting_for_its_time()
+    {
+        var time = new ManualTimeProvider();
+        var cluster = new FakeCluster(time);
+        cluster.AddTopic("t", 1);
+        InMemoryPartition partition = cluster.Partition("t", 0);
+        IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(Eager);
+        await producer.ProduceAsync(new("t", "k", "first"));
+        partition.LoseNextCall = true;
+        Task called = partition.NextCallAsync();
+        Task<DeliveryResult> produced = producer.ProduceAsync(new("t", "k", "second"));
+        await called;
+        await time.WaitForArmedTimersAsync(1);
+        cluster.Losses.Report();
+        time.AdvanceToNextTimer();
+        Assert.Equal(1, (await produced.WaitAsync(TestTimeout.Value)).Offset);
+        Assert.True(time.Elapsed < TimeSpan.FromSeconds(1), $"it took {time.Elapsed}");
+        Assert.Equal(3, partition.Appends.Count);
+    }
+
+    [Fact]
     public async Task Without_acks_nobody_waits_for_the_answer()
     {
         var cluster = new FakeCluster();

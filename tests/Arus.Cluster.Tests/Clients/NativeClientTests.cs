@@ -3,7 +3,6 @@ using System.Collections.Concurrent;
 using System.Text.RegularExpressions;
 using Arus.Client;
 using Arus.Grains;
-using Microsoft.Extensions.DependencyInjection;
 
 namespace Arus.Cluster.Tests.Clients;
 
@@ -16,21 +15,12 @@ public sealed class NativeClientTests : IAsyncLifetime
     };
 
     private BrokerCluster _cluster = null!;
-    private ServiceProvider _services = null!;
+    private IArusClient Client => _cluster.Client;
 
-    private IArusClient Client => _services.GetRequiredService<IArusClient>();
-
-    public async Task InitializeAsync()
-    {
+    public async Task InitializeAsync() =>
         _cluster = await BrokerCluster.StartAsync(2, (BrokerConfigs.GroupInitialRebalanceDelayMs, "0"));
-        _services = new ServiceCollection().AddSingleton(_cluster.Grains).AddArusClient().BuildServiceProvider();
-    }
 
-    public async Task DisposeAsync()
-    {
-        await _services.DisposeAsync();
-        await _cluster.DisposeAsync();
-    }
+    public async Task DisposeAsync() => await _cluster.DisposeAsync();
 
     [Fact]
     public async Task What_is_produced_with_any_codec_is_consumed_in_order()

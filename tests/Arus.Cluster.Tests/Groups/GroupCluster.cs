@@ -85,5 +85,6 @@ public sealed class GroupCluster : IAsyncLifetime
             GroupId = groupId, ClientId = name, HeartbeatInterval = TimeSpan.FromMilliseconds(100),
             RetryBackoff = TimeSpan.FromMilliseconds(20), PartitionAssignmentStrategy = [PartitionAssignors.CooperativeSticky],
         },
-        handler, (topics, _) => new(topics.ToDictionary(topic => topic, _ => 6)), TimeProvider.System, NullLogger.Instance);
+        handler, (topics, _) => new(topics.ToDictionary(topic => topic, _ => 6)), new SiloLosses(TimeProvider.System),
+        TimeProvider.System, NullLogger.Instance);
 }

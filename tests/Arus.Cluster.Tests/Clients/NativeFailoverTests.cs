@@ -1,0 +1,64 @@
+using Arus.Client;
+using Arus.Grains;
+using Arus.Testing;
+
+namespace Arus.Cluster.Tests.Clients;
+
+/// <summary>Calls of the native client that were under way to a silo when it was killed.</summary>
+public sealed class NativeFailoverTests
+{
+    private const int Partitions = 6;
+
+    /// <summary>Longer than a test may take: what is not given up before has not been noticed.</summary>
+    private static readonly TimeSpan Forever = TimeSpan.FromMinutes(5);
+
+    [Fact]
+    public async Task A_producer_and_a_consumer_go_on_when_the_silo_dies_that_had_their_calls()
+    {
+        await using BrokerCluster cluster = await BrokerCluster.StartReplicatedAsync(3, responseTimeout: Forever);
+        await cluster.Topic("t").CreateAsync(new TopicSpec(-1, -1, [.. Enumerable.Repeat(new[] { 2, 3 }, Partitions)], [], false));
+        await BrokerCluster.EventuallyAsync(
+            async () => (await cluster.Topic("t").DescribeAsync())!,
+            topic => topic.Partitions.All(partition => partition is { Leader: 2, Isr.Length: 2 }));
+        await using IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(
+            new ProducerOptions { RequestTimeout = Forever, DeliveryTimeout = Forever + Forever });
+        await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(
+            new ConsumerOptions { FetchMaxWait = Forever });
+        consumer.Assign([.. Enumerable.Range(0, Partitions).Select(p => new TopicPartitionOffset("t", p, 0))]);
+        await ProduceAsync(producer, "before");
+        Assert.Equal(Partitions, await CountAsync(consumer, "before"));
+
+        // The client spreads the partitions over the gateways of all silos. Fetches wait at the leader, and so do appends: it can never
+        // confirm them.
+        cluster.Cut(2, 3);
+        Task appended = ProduceAsync(producer, "after");
+        for (int p = 0; p < Partitions; p++)
+            await BrokerCluster.EventuallyAsync(cluster.Partition("t", p).DescribeAsync, partition => partition.LogEndOffset == 2);
+
+        await cluster.KillAsync(2);
+        await appended.WaitAsync(TestTimeout.Value);
+        Assert.Equal(Partitions, await CountAsync(consumer, "after"));
+    }
+
+    private static async Task ProduceAsync(IProducer<string, string> producer, string value)
+    {
+        PendingDelivery[] pending = await Task.WhenAll(Enumerable.Range(0, Partitions).Select(
+            p => producer.EnqueueAsync(new("t", null, value) { Partition = p }).AsTask()));
+        foreach (PendingDelivery delivery in pending)
+            await delivery.GetResultAsync();
+    }
+
+    /// <summary>Reads a record of each partition; all must have the value.</summary>
+    private static async Task<int> CountAsync(IConsumer<string, string> consumer, string value)
+    {
+        int count = 0;
+        await foreach (ConsumeResult<string, string> record in consumer.ConsumeAsync(TestTimeout.Token))
+        {
+            Assert.Equal(value, record.Value);
+            if (++count == Partitions)
+                break;
+        }
+
+        return count;
+    }
+}
