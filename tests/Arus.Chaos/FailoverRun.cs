@@ -45,7 +45,7 @@ internal sealed class FailoverRun(Options options)
         var ledger = new ProducerLedger(1, Client, isIdempotent: false, options.Partitions);
         await using var producer = new KafkaProducer(topic, ledger, meter, journal, OnAcknowledged);
         producer.Start(PerPartition * options.Partitions);
-        await using NativeConnection? connection = withNative ? await NativeConnection.ConnectAsync(cluster) : null;
+        await using NativeConnection? connection = withNative ? await NativeConnection.ConnectAsync(cluster, journal) : null;
         await using NativeProducer? native = connection is null
             ? null
             : new NativeProducer(

@@ -154,7 +154,8 @@ internal sealed partial class GroupMembership
     }
 
     /// <summary>Calls until the answer is not a retriable error; there is no limit but <paramref name="stop"/>.</summary>
-    private async Task<T> CallAsync<T>(string name, Func<CancellationToken, Task<T>> call, Func<T, ErrorCode> errorOf, CancellationToken stop)
+    private async Task<T> CallAsync<T>(
+        string name, Func<CancellationToken, Task<T>> call, Func<T, ErrorCode> errorOf, CancellationToken stop)
     {
         var backoff = new ExponentialBackoff(options.RetryBackoff, options.RetryBackoffMax);
         for (int attempt = 1; ; attempt++)

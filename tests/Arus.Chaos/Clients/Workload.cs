@@ -78,7 +78,7 @@ internal sealed class Workload : IAsyncDisposable
         if (withNative)
         {
             await KafkaGroup.CommitStartAsync(NativeName, topic);
-            _native = await NativeConnection.ConnectAsync(cluster);
+            _native = await NativeConnection.ConnectAsync(cluster, journal);
             _groups.Add(new NativeGroup(_native.Client, NativeName, topic, journal));
         }
 
