@@ -16,6 +16,16 @@ internal sealed class FakeCluster : IConnector, IConnection, IArusClient, IArusA
 
     public List<(ConfigResourceType Type, string Name, bool ValidateOnly)> Altered { get; } = [];
 
+    public List<(LeaderElectionType Type, TopicPartition[]? Partitions)> Elections { get; } = [];
+
+    public List<NewReassignment> Reassignments { get; } = [];
+
+    /// <summary>How often reassignments were listed.</summary>
+    public int Listed { get; private set; }
+
+    /// <summary>What an operation on a partition ends with, if not with success.</summary>
+    public Dictionary<TopicPartition, ErrorCode> Outcomes { get; } = [];
+
     public bool Unreachable { get; init; }
 
     /// <summary>What producers and consumers are made of; null for none.</summary>
@@ -107,6 +117,35 @@ internal sealed class FakeCluster : IConnector, IConnection, IArusClient, IArusA
         Task.FromResult(
             new ClusterDescription(
                 "c", 1, [new BrokerDescription(1, "broker-1", [new BrokerEndpoint("PLAINTEXT", "localhost", 9092)], null)]));
+
+    public Task<ClusterBalance> DescribeBalanceAsync(CancellationToken cancellationToken = default) => Task.FromResult(
+        new ClusterBalance(9, 1, 2, Reassignments.Count, [new BrokerBalance(1, true, "a", 3, 6, 0), new BrokerBalance(2, false, null, 0, 3, 2)]));
+
+    public Task<IReadOnlyList<PartitionOutcome>> ElectLeadersAsync(
+        LeaderElectionType type, IReadOnlyCollection<TopicPartition>? partitions, CancellationToken cancellationToken = default)
+    {
+        Elections.Add((type, partitions?.ToArray()));
+        return Task.FromResult<IReadOnlyList<PartitionOutcome>>([.. (partitions ?? []).Select(Outcome)]);
+    }
+
+    public Task<IReadOnlyList<PartitionOutcome>> AlterPartitionReassignmentsAsync(
+        IReadOnlyCollection<NewReassignment> reassignments, CancellationToken cancellationToken = default)
+    {
+        Reassignments.AddRange(reassignments);
+        return Task.FromResult<IReadOnlyList<PartitionOutcome>>([.. reassignments.Select(one => Outcome(one.Partition))]);
+    }
+
+    /// <summary>Each time that it is asked one of those that were begun is over.</summary>
+    public Task<IReadOnlyList<PartitionReassignment>> ListPartitionReassignmentsAsync(CancellationToken cancellationToken = default)
+    {
+        PartitionReassignment[] all =
+            [.. Reassignments.Skip(Listed++).Select(one => new PartitionReassignment(one.Partition, one.Replicas ?? [], [2], [1]))];
+        return Task.FromResult<IReadOnlyList<PartitionReassignment>>(all);
+    }
+
+    private PartitionOutcome Outcome(TopicPartition partition) =>
+        Outcomes.TryGetValue(partition, out ErrorCode error) ? new(partition, error, $"because of {error}")
+        : new(partition, ErrorCode.None, null);
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 

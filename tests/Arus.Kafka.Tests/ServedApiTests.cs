@@ -42,6 +42,9 @@ public sealed class ServedApiTests
         [ApiKey.UpdateFeatures] = (0, 2),
         [ApiKey.DescribeProducers] = (0, 0),
         [ApiKey.DescribeCluster] = (0, 2),
+        [ApiKey.ElectLeaders] = (0, 2),
+        [ApiKey.AlterPartitionReassignments] = (0, 1),
+        [ApiKey.ListPartitionReassignments] = (0, 0),
     };
 
     [Fact]

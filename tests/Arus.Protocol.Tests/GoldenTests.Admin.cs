@@ -55,6 +55,35 @@ public sealed partial class GoldenTests
         }, 1, "02 02 02 74  02 02 6b 01 00 00  00  00 00"),
         (new AlterConfigsResponse { Responses = [new() { ResourceType = 4, ResourceName = "1", ErrorMessage = "no" }] }, 0,
             "00000000 00000001 0000 0002 6e6f 04 0001 31"),
+        (new ElectLeadersRequest { TopicPartitions = [new() { Topic = "t", Partitions = [3] }], TimeoutMs = 5 }, 0,
+            "00000001 0001 74 00000001 00000003  00000005"),
+        (new ElectLeadersRequest { ElectionType = 1, TopicPartitions = null, TimeoutMs = 5 }, 2, "01 00 00000005 00"),
+        (new ElectLeadersResponse
+        {
+            ReplicaElectionResults =
+                [new() { Topic = "t", PartitionResult = [new() { PartitionId = 3, ErrorCode = ErrorCode.ElectionNotNeeded }] }],
+        }, 2, "00000000 0000 02 02 74 02 00000003 0054 00 00 00 00"),
+        (new AlterPartitionReassignmentsRequest
+        {
+            AllowReplicationFactorChange = false, TimeoutMs = 5,
+            Topics = [new() { Name = "t", Partitions = [new() { PartitionIndex = 3, Replicas = [1, 2] }, new() { Replicas = null }] }],
+        }, 1, "00000005 00 02 02 74 03 00000003 03 00000001 00000002 00  00000000 00 00  00 00"),
+        (new AlterPartitionReassignmentsResponse
+        {
+            Responses = [new() { Name = "t", Partitions = [new() { PartitionIndex = 3, ErrorCode = ErrorCode.NoReassignmentInProgress }] }],
+        }, 1, "00000000 01 0000 00 02 02 74 02 00000003 0055 00 00 00 00"),
+        (new ListPartitionReassignmentsRequest { TimeoutMs = 5, Topics = null }, 0, "00000005 00 00"),
+        (new ListPartitionReassignmentsResponse
+        {
+            Topics =
+            [
+                new()
+                {
+                    Name = "t",
+                    Partitions = [new() { PartitionIndex = 3, Replicas = [4, 1], AddingReplicas = [4], RemovingReplicas = [1] }],
+                },
+            ],
+        }, 0, "00000000 0000 00 02 02 74 02 00000003 03 00000004 00000001 02 00000004 02 00000001 00 00 00"),
         (new DescribeClusterRequest { IncludeFencedBrokers = true }, 2, "00 01 01 00"),
         (new DescribeClusterResponse { ClusterId = "c", ControllerId = 1, Brokers = [new() { BrokerId = 1, Host = "h", Port = 2 }] }, 0,
             "00000000 0000 00 02 63 00000001  02 00000001 02 68 00000002 00 00  80000000 00"),

@@ -25,6 +25,9 @@ public sealed partial class GoldenTests
                 ],
             }, 1, $"00000001 0001 74 {Partition} 0000000000000102 00000004 00000001 00 01 00 00000002 00000001 00000002"
                 + $"00000001 00000001 {LogId} 00000001 00000002 000102030405060708090a0b0c0d0e0f"),
+            (new PartitionStates { States = [new() { Topic = "t", TopicId = ReplicatedTopic, PartitionIndex = 3, Target = [2, 3] }] }, 2,
+                $"00000001 0001 74 {Partition} 0000000000000000 00000000 00000000 00 00 00 00000000 00000000 00000000"
+                + "00000002 00000002 00000003"),
             (new ReplicaSessionRequest
             {
                 Sessions =

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Arus.Grains;
+using Arus.Protocol;
 using Orleans.Core;
 using Orleans.Runtime;
 
@@ -81,6 +82,7 @@ public sealed class InMemoryCluster
         (nameof(IBrokerGrain), _) => Broker,
         (nameof(IConfigGrain), _) => _configs,
         (nameof(IClusterGrain), _) => new FakeClusterGrain(this),
+        (nameof(IControllerGrain), _) => new FakeController(Grains),
         (nameof(IProducerIdGrain), _) => new FakeProducerIds(this),
         (nameof(ITopicCatalogGrain), long shard) => new FakeCatalog(this, (int)shard),
         (nameof(IGroupCatalogGrain), long shard) => new FakeGroupCatalog(this, (int)shard),
@@ -101,6 +103,23 @@ public sealed class InMemoryCluster
         public Task<ClusterDescription> DescribeAsync() => Task.FromResult(cluster.Description);
 
         public Task<string[]> GetGatewaysAsync() => Task.FromResult(cluster.Gateways);
+    }
+
+    /// <summary>As a single node answers.</summary>
+    private sealed class FakeController(IGrainFactory grains) : IControllerGrain
+    {
+        private readonly PartitionLookup _partitions = new(grains);
+
+        public Task<ElectLeadersResponse> ElectLeadersAsync(ElectLeadersRequest request) =>
+            new LeaderElections(_partitions, grains, TimeProvider.System).ElectAsync(request);
+
+        public Task<AlterPartitionReassignmentsResponse> AlterPartitionReassignmentsAsync(AlterPartitionReassignmentsRequest request) =>
+            new Reassignments(_partitions, grains).AlterAsync(request);
+
+        public Task<ListPartitionReassignmentsResponse> ListPartitionReassignmentsAsync(ListPartitionReassignmentsRequest request) =>
+            new Reassignments(_partitions, grains).ListAsync(request);
+
+        public Task<ClusterBalance> DescribeBalanceAsync() => throw new NotSupportedException();
     }
 
     private sealed class FakeProducerIds(InMemoryCluster cluster) : IProducerIdGrain

@@ -3,21 +3,43 @@ using Arus.Client;
 
 namespace Arus.Cli.Commands;
 
-/// <summary><c>arus cluster</c>: which brokers there are.</summary>
+/// <summary><c>arus cluster …</c>: which brokers there are, and what they lead and keep.</summary>
 internal static class ClusterCommand
 {
     public static Command Build(Application application) =>
-        application.Connected(new Command("cluster", "Show the brokers that are alive."), async run =>
+        application.Connected(
+            new Command("cluster", "Show the brokers that are alive; operate the cluster.")
+            {
+                Describe(application), ElectCommand.Build(application), ReassignCommand.Build(application),
+            },
+            async run =>
+            {
+                ClusterDescription cluster = await run.Admin.DescribeClusterAsync(run.Cancellation);
+                run.Write(cluster,
+                [
+                    $"Cluster {cluster.ClusterId}, controller {cluster.ControllerId}",
+                    .. Terminal.Table(
+                        ["BROKER", "SILO", "ENDPOINTS", "RACK"],
+                        cluster.Brokers.OrderBy(b => b.BrokerId).Select(b => new object?[]
+                        {
+                            b.BrokerId, b.SiloName, string.Join(' ', b.Endpoints.Select(e => $"{e.Listener}://{e.Host}:{e.Port}")), b.Rack,
+                        })),
+                ]);
+            });
+
+    private static Command Describe(Application application) =>
+        application.Connected(new Command("describe", "Show how partitions are spread over brokers."), async run =>
         {
-            ClusterDescription cluster = await run.Admin.DescribeClusterAsync(run.Cancellation);
-            run.Write(cluster,
+            ClusterBalance balance = await run.Admin.DescribeBalanceAsync(run.Cancellation);
+            run.Write(balance,
             [
-                $"Cluster {cluster.ClusterId}, controller {cluster.ControllerId}",
+                $"{balance.Partitions} partitions: {balance.Leaderless} without a leader, {balance.UnderReplicated} under-replicated, "
+                    + $"{balance.Reassigning} being reassigned",
                 .. Terminal.Table(
-                    ["BROKER", "SILO", "ENDPOINTS", "RACK"],
-                    cluster.Brokers.OrderBy(b => b.BrokerId).Select(b => new object?[]
+                    ["BROKER", "RACK", "STATE", "LEADERS", "REPLICAS", "OUT OF SYNC"],
+                    balance.Brokers.Select(b => new object?[]
                     {
-                        b.BrokerId, b.SiloName, string.Join(' ', b.Endpoints.Select(e => $"{e.Listener}://{e.Host}:{e.Port}")), b.Rack,
+                        b.BrokerId, b.Rack, b.IsAlive ? "alive" : "away", b.Leaders, b.Replicas, b.OutOfSync,
                     })),
             ]);
         });

@@ -9,7 +9,7 @@ using IncrementalAlterConfigsResponse = Arus.Protocol.IncrementalAlterConfigsRes
 
 namespace Arus.Client;
 
-internal sealed class ArusAdmin(IGrainFactory grains, GrainRetry retry) : IArusAdmin
+internal sealed partial class ArusAdmin(IGrainFactory grains, GrainRetry retry) : IArusAdmin
 {
     /// <summary>How many grain calls one operation has under way at once.</summary>
     private const int MaxParallelCalls = 64;
@@ -214,7 +214,7 @@ internal sealed class ArusAdmin(IGrainFactory grains, GrainRetry retry) : IArusA
     private static void ThrowIfRefused(ErrorCode error, string? message)
     {
         if (error != ErrorCode.None)
-            throw new ArusException(error, message ?? "The configuration was refused.");
+            throw new ArusException(error, message ?? "The request was refused.");
     }
 
     private ITopicGrain Topic(string name) => grains.GetGrain<ITopicGrain>(name);

@@ -72,6 +72,26 @@ public interface IArusAdmin
     Task DeleteGroupAsync(string groupId, CancellationToken cancellationToken = default);
 
     Task<ClusterDescription> DescribeClusterAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>How partitions are spread over brokers now.</summary>
+    Task<ClusterBalance> DescribeBalanceAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Lets the preferred leaders lead, or those who are out of sync where nobody else can; an election that takes longer than about 15 s
+    /// may still take place later.
+    /// </summary>
+    /// <param name="partitions">Null for all; of these only those are told that needed an election.</param>
+    /// <returns>A result for each partition: <see cref="ErrorCode.ElectionNotNeeded"/> is one.</returns>
+    Task<IReadOnlyList<PartitionOutcome>> ElectLeadersAsync(
+        LeaderElectionType type, IReadOnlyCollection<TopicPartition>? partitions, CancellationToken cancellationToken = default);
+
+    /// <summary>Begins or cancels reassignments, which go on by themselves; each by itself.</summary>
+    /// <returns>A result for each partition.</returns>
+    Task<IReadOnlyList<PartitionOutcome>> AlterPartitionReassignmentsAsync(
+        IReadOnlyCollection<NewReassignment> reassignments, CancellationToken cancellationToken = default);
+
+    /// <summary>The reassignments that are under way.</summary>
+    Task<IReadOnlyList<PartitionReassignment>> ListPartitionReassignmentsAsync(CancellationToken cancellationToken = default);
 }
 
 /// <param name="Partitions">-1 for the brokers' <c>num.partitions</c>.</param>

@@ -51,7 +51,8 @@ internal sealed class ElectionOrder(ReplicationContext context)
         isUnclean = true;
 
         // A log that never took part has nothing: with it the partition would begin anew.
-        if (!replica.AllowsUncleanElection || log.FencedEpoch < 0 || HasOtherCandidates(state))
+        bool isAllowed = replica.AllowsUncleanElection || (state.LeaderEpoch >= 0 && replica.UncleanAfterEpoch == state.LeaderEpoch);
+        if (!isAllowed || log.FencedEpoch < 0 || HasOtherCandidates(state))
             return -1;
 
         int turn = LiveReplicas(state).IndexOf(context.Self);

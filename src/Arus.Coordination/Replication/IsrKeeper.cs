@@ -15,7 +15,7 @@ internal sealed class IsrKeeper(ReplicationContext context, SwapKeeper swaps)
     {
         Replica replica = link.Replica;
         return link.IsOpen && link.Peer.IsLive && link.EndOffset >= replica.HighWatermark
-            && link.EndOffset >= replica.Leadership!.EpochStart && replica.State.Replicas.Contains(link.Peer.BrokerId)
+            && link.EndOffset >= replica.Leadership!.EpochStart && replica.State.IsAssigned(link.Peer.BrokerId)
             && !replica.State.Isr.Contains(link.Member) && !LagsTooLong(link);
     }
 
@@ -27,8 +27,10 @@ internal sealed class IsrKeeper(ReplicationContext context, SwapKeeper swaps)
             return true;
 
         ImmutableArray<ReplicaId> isr = Desired(replica);
-        PartitionState proposed = replica.State.WithIsr(isr, replica.EffectiveMin, member => HasAnotherLog(leadership, member));
-        bool isSame = proposed.HasMembersOf(replica.State);
+        PartitionState proposed = Reassigned(replica, isr) is { } completed
+            ? completed
+            : replica.State.WithIsr(isr, replica.EffectiveMin, member => HasAnotherLog(leadership, member));
+        bool isSame = proposed.HasMembersOf(replica.State) && proposed.Target.Length == replica.State.Target.Length;
         if (!HasPatience(replica, isr))
             return false;
 
@@ -41,6 +43,26 @@ internal sealed class IsrKeeper(ReplicationContext context, SwapKeeper swaps)
             swaps.Propose(replica, proposed);
 
         return true;
+    }
+
+    /// <summary>
+    /// The state without its reassignment, if all who are new are in sync, and enough of those who are to keep the partition. A leader that
+    /// is not to keep it stays in the isr until somebody else leads.
+    /// </summary>
+    private PartitionState? Reassigned(Replica replica, ImmutableArray<ReplicaId> isr)
+    {
+        PartitionState state = replica.State;
+        ImmutableArray<int> target = state.Target;
+        if (target.IsEmpty || !target.All(broker => state.Replicas.Contains(broker) || isr.NamesBroker(broker)))
+            return null;
+
+        int min = replica.MinOf(target.Length);
+        if (isr.Count(member => target.Contains(member.BrokerId)) < min)
+            return null;
+
+        ImmutableArray<ReplicaId> kept =
+            [.. isr.Where(member => target.Contains(member.BrokerId) || member.BrokerId == context.Self)];
+        return (state with { Replicas = target, Target = [] }).WithIsr(kept, min);
     }
 
     /// <summary>A member that blocks what is committed has to leave, and the database may be out of reach.</summary>
@@ -86,7 +108,7 @@ internal sealed class IsrKeeper(ReplicationContext context, SwapKeeper swaps)
         // Who is no replica any more leaves once enough others are in sync.
         for (int i = isr.Count - 1; i >= 0; i--)
         {
-            bool isStranger = !state.Replicas.Contains(isr[i].BrokerId) && isr[i].BrokerId != context.Self;
+            bool isStranger = !state.IsAssigned(isr[i].BrokerId) && isr[i].BrokerId != context.Self;
             if (isStranger && isr.Count > replica.EffectiveMin)
                 isr.RemoveAt(i);
         }

@@ -130,7 +130,7 @@ internal sealed class LeaderRole(
             return;
         }
 
-        IEnumerable<int> brokers = state.Replicas.Concat(state.Isr.Select(member => member.BrokerId)).Distinct()
+        IEnumerable<int> brokers = state.Replicas.Concat(state.Target).Concat(state.Isr.Select(member => member.BrokerId)).Distinct()
             .Where(broker => broker != context.Self);
         Leadership leadership = replica.Leadership!;
         leadership.SetFollowers(brokers, broker => new FollowerLink(replica, leadership, context.Peers.Get(broker), context.NowMs));

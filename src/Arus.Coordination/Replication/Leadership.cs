@@ -18,6 +18,9 @@ internal sealed class Leadership(int epoch, long epochStart)
 
     public LeadershipMove? Move { get; set; }
 
+    /// <summary>To whom it is to go once moves that are under way have ended; -1 for nobody.</summary>
+    public int WantedTarget { get; set; } = -1;
+
     /// <summary>It is to go to somebody else, as soon as somebody can take it.</summary>
     public bool IsToMove { get; set; }
 

@@ -7,6 +7,12 @@ internal sealed class LogKeeper(ReplicationContext context)
 {
     private const int MaxReopenPause = 300;
 
+    /// <summary>
+    /// How long the log of a partition that is kept elsewhere now stays. By then a later change, by which this broker keeps it again, would
+    /// have been heard of.
+    /// </summary>
+    private const int StrayMs = 30_000;
+
     private readonly PriorityQueue<Replica, (int Order, long LastUsed)> _queue = new();
     private int _opening;
 
@@ -28,9 +34,16 @@ internal sealed class LogKeeper(ReplicationContext context)
         if (!Keeps(replica) || (replica.State.IsShared && replica.Log is not null && replica.OpenedEpoch != replica.State.LeaderEpoch))
             Close(replica);
 
-        if (replica.Phase != LogPhase.Closed || !Keeps(replica))
+        if (replica.Phase != LogPhase.Closed)
             return;
 
+        if (!Keeps(replica))
+        {
+            DeleteStray(replica);
+            return;
+        }
+
+        replica.StraySinceMs = -1;
         if (context.NowMs < replica.ReopenAtMs)
         {
             context.Timers.Arm(replica, replica.ReopenAtMs);
@@ -81,6 +94,22 @@ internal sealed class LogKeeper(ReplicationContext context)
         replica.ReopenAtMs = context.RetryAt(3 + replica.LogFailures++, MaxReopenPause);
     }
 
+    /// <summary>Deletes the log of a partition that was reassigned to others, after a while.</summary>
+    private void DeleteStray(Replica replica)
+    {
+        if (replica.StraySinceMs < 0)
+            return;
+
+        if (!replica.State.IsDeleted && context.NowMs < replica.StraySinceMs + StrayMs)
+        {
+            context.Timers.Arm(replica, replica.StraySinceMs + StrayMs);
+            return;
+        }
+
+        replica.StraySinceMs = -1;
+        context.Emit(new ReplicationEffect.CloseLog(replica.Id, Delete: true));
+    }
+
     private void Close(Replica replica)
     {
         if (replica.Phase == LogPhase.Queued)
@@ -95,6 +124,9 @@ internal sealed class LogKeeper(ReplicationContext context)
             return;
 
         replica.IsDeletionOrdered |= delete;
+        if (!replica.State.IsDeleted && !replica.State.IsShared)
+            replica.StraySinceMs = context.NowMs;
+
         replica.Phase = LogPhase.Closed;
         replica.Log = null;
         replica.SessionEpoch = -1;

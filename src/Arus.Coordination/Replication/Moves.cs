@@ -10,6 +10,7 @@ internal sealed class Moves(ReplicationContext context, SwapKeeper swaps) : ITim
     private const int RetryMoveMs = 250;
 
     private readonly Queue<Replica> _queue = new();
+    private readonly Queue<Replica> _wanted = new();
     private readonly List<Replica> _later = [];
     private int _active;
 
@@ -33,8 +34,40 @@ internal sealed class Moves(ReplicationContext context, SwapKeeper swaps) : ITim
             Enqueue(replica);
     }
 
+    /// <summary>
+    /// The leadership is to go to a certain broker: at once, or when others that are under way have ended. If the broker cannot take it
+    /// then, it stays.
+    /// </summary>
+    public void Enqueue(Replica replica, int target)
+    {
+        if (replica.Leadership is not { } leadership)
+            return;
+
+        if (_active < MaxMoves)
+        {
+            Begin(replica, target);
+            return;
+        }
+
+        if (leadership.WantedTarget < 0)
+            _wanted.Enqueue(replica);
+
+        leadership.WantedTarget = target;
+    }
+
     private void Pump()
     {
+        while (_active < MaxMoves && _wanted.TryDequeue(out Replica? replica))
+        {
+            if (replica.Leadership is not { } leadership)
+                continue;
+
+            int target = leadership.WantedTarget;
+            leadership.WantedTarget = -1;
+            if (target >= 0)
+                Begin(replica, target);
+        }
+
         while (_active < MaxMoves && _queue.TryDequeue(out Replica? replica))
         {
             if (replica.Leadership is not { Move: null })
@@ -58,7 +91,7 @@ internal sealed class Moves(ReplicationContext context, SwapKeeper swaps) : ITim
         Pump();
     }
 
-    public bool Begin(Replica replica, int target)
+    private bool Begin(Replica replica, int target)
     {
         if (replica.Leadership is not { Move: null } leadership || target == context.Self || !CanTake(replica, target))
             return false;
@@ -66,6 +99,7 @@ internal sealed class Moves(ReplicationContext context, SwapKeeper swaps) : ITim
         leadership.Move = new LeadershipMove(target, context.NowMs + context.Options.MovePatienceMs);
         _active++;
         context.Timers.Arm(replica, leadership.Move.DeadlineMs);
+        context.Touch(replica);
         Consider(replica);
         return true;
     }

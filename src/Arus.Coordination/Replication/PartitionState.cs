@@ -16,7 +16,7 @@ public readonly record struct ReplicaId(int BrokerId, Guid LogId);
 /// <param name="Version">Given by the database to each change, never twice.</param>
 /// <param name="LeaderEpoch">-1 before the first leader; grows with every leadership.</param>
 /// <param name="Leader">The broker that leads in this epoch, or is about to; -1 for none.</param>
-/// <param name="Replicas">The brokers that are to keep the partition, the preferred leader first.</param>
+/// <param name="Replicas">The brokers that keep the partition, the preferred leader first.</param>
 /// <param name="Isr">
 /// In sync: each has all that was acknowledged with acks=all. Empty only before the first leader.
 /// </param>
@@ -30,4 +30,14 @@ public readonly record struct ReplicaId(int BrokerId, Guid LogId);
 public sealed record PartitionState(
     string Topic, PartitionId Id, long Version, int LeaderEpoch, int Leader, ImmutableArray<int> Replicas,
     ImmutableArray<ReplicaId> Isr, ImmutableArray<ReplicaId> Elr, bool IsDeleted = false, bool IsUnclean = false,
-    bool IsShared = false);
+    bool IsShared = false)
+{
+    /// <summary>
+    /// The replicas with which a reassignment is to end, the preferred leader first; empty while there is none. Until all who are new are in
+    /// sync the partition's <see cref="Replicas"/> stay as they were, so that it can be cancelled.
+    /// </summary>
+    public ImmutableArray<int> Target { get; init; } = [];
+
+    /// <summary>The broker keeps the partition, or is to.</summary>
+    public bool IsAssigned(int brokerId) => Replicas.Contains(brokerId) || Target.Contains(brokerId);
+}

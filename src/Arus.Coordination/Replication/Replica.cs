@@ -41,6 +41,9 @@ internal sealed class Replica(PartitionState state) : ITimed
 
     public bool AllowsUncleanElection { get; set; }
 
+    /// <summary>The epoch after which an operator allowed an unclean election; -1 for none.</summary>
+    public int UncleanAfterEpoch { get; set; } = -1;
+
     // The log.
     public LogPhase Phase { get; set; }
 
@@ -54,6 +57,9 @@ internal sealed class Replica(PartitionState state) : ITimed
     public int LogFailures { get; set; }
 
     public bool IsDeletionOrdered { get; set; }
+
+    /// <summary>Since when the log of a partition that is kept elsewhere now waits to be deleted; -1 for not.</summary>
+    public long StraySinceMs { get; set; } = -1;
 
     /// <summary>Since when nothing is left of a deleted partition; -1 for not.</summary>
     public long DeletedMs { get; set; } = -1;
@@ -111,10 +117,12 @@ internal sealed class Replica(PartitionState state) : ITimed
         Math.Max(Math.Max(State.LeaderEpoch, CandidateEpoch), Math.Max(Log?.FencedEpoch ?? -1, PreparingOffer?.Request.LeaderEpoch ?? -1));
 
     /// <summary>How many have to be in sync before records count as committed.</summary>
-    public int EffectiveMin => Math.Max(1, Math.Min(MinInSyncReplicas, State.Replicas.Length));
+    public int EffectiveMin => MinOf(State.Replicas.Length);
+
+    public int MinOf(int replicas) => Math.Max(1, Math.Min(MinInSyncReplicas, replicas));
 
     public bool IsReplica(int brokerId) =>
-        State.Replicas.Contains(brokerId) || State.Isr.NamesBroker(brokerId) || State.Elr.NamesBroker(brokerId);
+        State.IsAssigned(brokerId) || State.Isr.NamesBroker(brokerId) || State.Elr.NamesBroker(brokerId);
 }
 
 /// <summary>Swaps of one state that are under way, or whose outcome is unknown.</summary>

@@ -15,7 +15,10 @@ public abstract record ReplicationEffect
     /// <summary>Open the partition's log; answered by <see cref="ReplicationMachine.LogOpened"/> or <c>LogFailed</c>.</summary>
     public sealed record OpenLog(PartitionState State) : ReplicationEffect;
 
-    /// <summary>Close the log: this broker is no replica any more, or, if <paramref name="Delete"/>, the topic is gone.</summary>
+    /// <summary>
+    /// Close the log: this broker is no replica any more. If <paramref name="Delete"/>, delete it as well: the topic is gone, or others have
+    /// kept the partition for a while.
+    /// </summary>
     public sealed record CloseLog(PartitionId Id, bool Delete) : ReplicationEffect;
 
     /// <summary>

@@ -6,7 +6,7 @@ namespace Arus.Coordination.Replication;
 /// The replication of one broker: elections, sessions with followers, high watermarks, who is in sync, leases. A deterministic state
 /// machine without I/O, clock or chance. Not thread-safe.
 /// </summary>
-public sealed class ReplicationMachine
+public sealed partial class ReplicationMachine
 {
     private readonly ReplicationContext _context;
     private readonly ViewPublisher _views;
@@ -224,26 +224,6 @@ public sealed class ReplicationMachine
     {
         Begin(nowMs);
         _catalog.Configure(id, minInSyncReplicas, uncleanElections);
-        End();
-    }
-
-    /// <summary>Move the leadership of a partition to an in-sync replica; gives up if that does not catch up in time.</summary>
-    public void MoveLeadership(PartitionId id, int target, long nowMs)
-    {
-        Begin(nowMs);
-        if (_context.Replicas.TryGetValue(id, out Replica? replica) && _moves.Begin(replica, target))
-            _context.Touch(replica);
-
-        End();
-    }
-
-    /// <summary>The broker is about to stop: every leadership moves to somebody in sync, as far as there is one.</summary>
-    public void Drain(long nowMs)
-    {
-        Begin(nowMs);
-        _context.IsDraining = true;
-        _catalog.TouchAll();
-        _moves.EnqueueAll();
         End();
     }
 

@@ -28,7 +28,10 @@ internal sealed class ConfigDescriptions(LocalBroker broker, LoggerLevels logger
                 await RefreshAsync();
                 BrokerConfig config = broker.Config;
                 return Describe(
-                    [.. BrokerConfigs.All, .. Known(broker.Dynamic.Of(type, name).Keys.Where(IsOfListener), BrokerConfigs.Find)],
+                    [
+                        .. BrokerConfigs.All,
+                        .. Known(broker.Dynamic.Of(type, name).Keys, BrokerConfigs.Find).Where(key => key.IsInternal || IsOfListener(key.Name)),
+                    ],
                     key => (config[key.Name], config.Synonyms(key.Name)));
             case ConfigResourceType.BrokerLogger:
                 RequireThisBroker(name);

@@ -47,6 +47,10 @@ public static class BrokerSiloBuilderExtensions
         builder.Services.AddHostedService(services => services.GetRequiredService<ConfigWatch>());
         builder.AddStartupTask((services, cancellation) => services.GetRequiredService<ConfigWatch>().StartAtSiloAsync(cancellation));
 
+        builder.Services.AddSingleton<PartitionLookup>();
+        builder.Services.AddSingleton<LeaderElections>();
+        builder.Services.AddSingleton<Reassignments>();
+
         builder.Services.AddSingleton<LoggerLevels>();
         builder.Services.AddSingleton<ILoggerProvider>(services => services.GetRequiredService<LoggerLevels>());
         builder.Services.AddSingleton<IPostConfigureOptions<LoggerFilterOptions>>(services => services.GetRequiredService<LoggerLevels>());

@@ -25,6 +25,10 @@ internal interface IBrokerService : IGrainService
     [Alias("Announce"), OneWay]
     Task AnnounceAsync(PartitionStates states);
 
+    /// <summary>An operator wishes for other leaders. Nothing tells what became of it but the states of the partitions.</summary>
+    [Alias("Elect"), OneWay]
+    Task ElectAsync(LeaderElection[] elections);
+
     /// <summary>A topic's configuration changed.</summary>
     [Alias("Reconfigure")]
     Task ReconfigureAsync(Guid topicId, Dictionary<string, string> configs);
@@ -46,12 +50,24 @@ internal sealed class BrokerService(GrainId id, Silo silo, ILoggerFactory logger
         return Task.CompletedTask;
     }
 
+    public Task ElectAsync(LeaderElection[] elections)
+    {
+        host.Elect(elections);
+        return Task.CompletedTask;
+    }
+
     public Task ReconfigureAsync(Guid topicId, Dictionary<string, string> configs)
     {
         host.Reconfigure(topicId, configs);
         return Task.CompletedTask;
     }
 }
+
+/// <param name="Target">
+/// The broker to which the leader is to give its leadership; -1 tells a replica that is out of sync that it may lead if nobody else can.
+/// </param>
+[GenerateSerializer, Immutable, Alias("arus.LeaderElection")]
+internal readonly record struct LeaderElection(Guid TopicId, int Partition, int Target);
 
 /// <summary>The services of the brokers, by silo. Safe for use by any thread of a silo.</summary>
 internal interface IBrokerServices

@@ -60,6 +60,13 @@ internal sealed partial class ReplicaCalls(
     public Task ReconfigureAsync(Guid topicId, Dictionary<string, string> configs) =>
         Task.WhenAll(membership.Alive.Select(other => TellAsync(other, service => service.ReconfigureAsync(topicId, configs))));
 
+    /// <summary>Tells a broker of leaders that an operator wishes for, without waiting for it.</summary>
+    public void Elect(int to, LeaderElection[] elections)
+    {
+        foreach (LeaderElection[] some in elections.Chunk(MaxAnnounced))
+            _ = TellAsync(to, service => service.ElectAsync(some));
+    }
+
     private async Task TellAsync(int to, Func<IBrokerService, Task> call)
     {
         try

@@ -84,6 +84,22 @@ internal sealed partial class ReplicationHost : ILocalReplicas
         }
     }
 
+    /// <summary>What an operator wishes; a replica that is not here is left out.</summary>
+    public void Elect(LeaderElection[] elections)
+    {
+        foreach (LeaderElection election in elections)
+        {
+            var id = new PartitionId(election.TopicId, election.Partition);
+            _pump.Post((machine, now) =>
+            {
+                if (election.Target < 0)
+                    machine.AllowUncleanElection(id, now);
+                else
+                    machine.MoveLeadership(id, election.Target, now);
+            });
+        }
+    }
+
     public bool LeadsAnything => _replicas.Values.Any(replica => replica.Leadership is not null);
 
     /// <summary>Ends all replication here, and closes the logs.</summary>

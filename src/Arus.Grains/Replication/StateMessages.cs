@@ -23,12 +23,16 @@ internal static class StateMessages
             Replicas = [.. state.Replicas],
             Isr = Convert(state.Isr),
             Elr = Convert(state.Elr),
+            Target = [.. state.Target],
         })],
     };
 
     public static PartitionState[] ToStates(PartitionStates message) => Array.ConvertAll(message.States, state => new PartitionState(
         state.Topic, new PartitionId(state.TopicId, state.PartitionIndex), state.Version, state.LeaderEpoch, state.LeaderId,
-        ImmutableArray.Create(state.Replicas), Convert(state.Isr), Convert(state.Elr), state.IsDeleted, state.IsUnclean, state.IsShared));
+        ImmutableArray.Create(state.Replicas), Convert(state.Isr), Convert(state.Elr), state.IsDeleted, state.IsUnclean, state.IsShared)
+    {
+        Target = ImmutableArray.Create(state.Target),
+    });
 
     private static PartitionStates.ReplicaId[] Convert(ImmutableArray<ReplicaId> replicas) =>
         [.. replicas.Select(replica => new PartitionStates.ReplicaId { BrokerId = replica.BrokerId, LogId = replica.LogId })];

@@ -36,7 +36,7 @@ internal sealed class TopicImage(PartitionImage image, BrokerMembership membersh
 
     public PartitionAssignment Describe(PartitionState state)
     {
-        int[] replicas = [.. state.Replicas];
+        int[] replicas = [.. state.Target, .. state.Replicas.Where(broker => !state.Target.Contains(broker))];
         return new PartitionAssignment(
             state.Id.Partition, membership.IsAlive(state.Leader) ? state.Leader : -1, state.LeaderEpoch, replicas,
             state.IsShared ? replicas : [.. state.Isr.Select(replica => replica.BrokerId)],

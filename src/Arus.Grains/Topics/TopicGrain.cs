@@ -124,7 +124,8 @@ internal sealed class TopicGrain(
     {
         TopicState topic = Existing ?? throw Unknown();
         int[][] added = ReplicaPlacer.PlaceAdded(
-            topic.Replicas.Length, topic.Replicas[0].Length, count, assignments, await LiveBrokersAsync(), RotationStart(topic.Id));
+            topic.Replicas.Length, replication?.FactorOf(topic) ?? topic.Replicas[0].Length, count, assignments, await LiveBrokersAsync(),
+            RotationStart(topic.Id));
         TopicState grown = topic with { Replicas = [.. topic.Replicas, .. added], Version = topic.Version + 1 };
         if (validateOnly)
             return Describe(grown);

@@ -48,6 +48,10 @@ internal sealed class TopicReplication(
     public bool IsComplete(TopicState topic) =>
         Enumerable.Range(0, topic.Replicas.Length).All(i => image.Find(new PartitionId(topic.Id, i)) is not null);
 
+    /// <summary>How many replicas a partition that is added gets.</summary>
+    public int FactorOf(TopicState topic) =>
+        image.Find(new PartitionId(topic.Id, 0))?.Replicas.Length ?? topic.Replicas[0].Length;
+
     public PartitionAssignment Describe(TopicState topic, int partition) =>
         image.Find(new PartitionId(topic.Id, partition)) is not { } state
             ? new PartitionAssignment(partition, -1, -1, topic.Replicas[partition], [], [])

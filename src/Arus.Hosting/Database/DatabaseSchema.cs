@@ -10,7 +10,7 @@ namespace Arus.Hosting.Database;
 internal static class DatabaseSchema
 {
     /// <summary>The version that this program needs.</summary>
-    public const int Version = 1;
+    public const int Version = 2;
 
     /// <summary>Of all who change the schema one at a time does. Chosen at random.</summary>
     private const long AdvisoryLock = 0x41727573_0e5c1b23;

@@ -18,7 +18,7 @@ internal sealed class NpgsqlPartitionStateStore(NpgsqlDataSource source, SiloLif
 {
     private const string Columns = """
         s.topic, s.topic_id, s.partition, s.version, s.leader_epoch, s.leader, s.replicas, s.isr, s.isr_logs, s.elr, s.elr_logs,
-        s.is_deleted, s.is_unclean, s.is_shared
+        s.is_deleted, s.is_unclean, s.is_shared, s.target
         """;
 
     /// <summary>
@@ -29,12 +29,12 @@ internal sealed class NpgsqlPartitionStateStore(NpgsqlDataSource source, SiloLif
         given AS (
             SELECT number, topic, topic_id, partition, version, leader_epoch, leader, replicas::integer[] AS replicas,
                 isr::integer[] AS isr, isr_logs::uuid[] AS isr_logs, elr::integer[] AS elr, elr_logs::uuid[] AS elr_logs,
-                is_unclean, is_shared
+                is_unclean, is_shared, target::integer[] AS target
             FROM unnest(
                 @topics, @ids, @partitions, @versions, @epochs, @leaders, @replicas, @isrs, @isr_logs, @elrs, @elr_logs, @uncleans,
-                @shareds) WITH ORDINALITY AS given (
+                @shareds, @targets) WITH ORDINALITY AS given (
                 topic, topic_id, partition, version, leader_epoch, leader, replicas, isr, isr_logs, elr, elr_logs, is_unclean,
-                is_shared, number)
+                is_shared, target, number)
         )
         """;
 
@@ -55,7 +55,7 @@ internal sealed class NpgsqlPartitionStateStore(NpgsqlDataSource source, SiloLif
             UPDATE arus_partition_state s
             SET version = nextval('arus_partition_version'), leader_epoch = given.leader_epoch, leader = given.leader,
                 replicas = given.replicas, isr = given.isr, isr_logs = given.isr_logs, elr = given.elr, elr_logs = given.elr_logs,
-                is_unclean = given.is_unclean, changed_at = now()
+                is_unclean = given.is_unclean, target = given.target, changed_at = now()
             FROM given JOIN locked USING (number)
             WHERE s.topic_id = given.topic_id AND s.partition = given.partition
                 AND s.version = given.version AND locked.version = given.version AND NOT locked.is_deleted
@@ -71,9 +71,9 @@ internal sealed class NpgsqlPartitionStateStore(NpgsqlDataSource source, SiloLif
         WITH {Given}
         INSERT INTO arus_partition_state (
             topic, topic_id, partition, version, leader_epoch, leader, replicas, isr, isr_logs, elr, elr_logs, is_unclean, is_shared,
-            is_deleted)
+            target, is_deleted)
         SELECT topic, topic_id, partition, nextval('arus_partition_version'), leader_epoch, leader, replicas, isr, isr_logs, elr,
-            elr_logs, is_unclean, is_shared, false
+            elr_logs, is_unclean, is_shared, target, false
         FROM given ORDER BY topic_id, partition
         ON CONFLICT DO NOTHING
         """;
@@ -157,7 +157,7 @@ internal sealed class NpgsqlPartitionStateStore(NpgsqlDataSource source, SiloLif
         var results = new StateSwapResult[proposed.Count];
         await using NpgsqlDataReader rows = await swap.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
         while (await rows.ReadAsync(cancellationToken).ConfigureAwait(false))
-            results[rows.GetInt64(14) - 1] = new StateSwapResult(rows.GetBoolean(15), ReadState(rows));
+            results[rows.GetInt64(15) - 1] = new StateSwapResult(rows.GetBoolean(16), ReadState(rows));
 
         return results;
     }
@@ -188,6 +188,7 @@ internal sealed class NpgsqlPartitionStateStore(NpgsqlDataSource source, SiloLif
         Add("isr_logs", NpgsqlDbType.Text, state => Text(state.Isr.Select(member => member.LogId)));
         Add("elrs", NpgsqlDbType.Text, state => Text(state.Elr.Select(member => member.BrokerId)));
         Add("elr_logs", NpgsqlDbType.Text, state => Text(state.Elr.Select(member => member.LogId)));
+        Add("targets", NpgsqlDbType.Text, state => Text(state.Target));
         Add("uncleans", NpgsqlDbType.Boolean, state => state.IsUnclean);
         Add("shareds", NpgsqlDbType.Boolean, state => state.IsShared);
 
@@ -228,7 +229,10 @@ internal sealed class NpgsqlPartitionStateStore(NpgsqlDataSource source, SiloLif
         Elr: Members(row, 9),
         IsDeleted: row.GetBoolean(11),
         IsUnclean: row.GetBoolean(12),
-        IsShared: row.GetBoolean(13));
+        IsShared: row.GetBoolean(13))
+    {
+        Target = ImmutableArray.Create(row.GetFieldValue<int[]>(14)),
+    };
 
     private static ImmutableArray<ReplicaId> Members(NpgsqlDataReader row, int column)
     {

@@ -33,6 +33,7 @@ internal sealed class HandlerRegistry
         typeof(DescribeTopicPartitionsHandler), typeof(DescribeConfigsHandler), typeof(AlterConfigsHandler),
         typeof(IncrementalAlterConfigsHandler), typeof(ListConfigResourcesHandler),
         typeof(DescribeClusterHandler), typeof(DescribeLogDirsHandler), typeof(UpdateFeaturesHandler), typeof(DescribeProducersHandler),
+        typeof(ElectLeadersHandler), typeof(AlterPartitionReassignmentsHandler), typeof(ListPartitionReassignmentsHandler),
     ];
 
     /// <summary>The versions that ApiVersions names, by API key.</summary>

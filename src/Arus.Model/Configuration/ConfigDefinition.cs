@@ -67,6 +67,12 @@ public sealed record ConfigDefinition
 {
     private const string InternalPrefix = "internal.";
 
+    /// <summary>The throttles of Kafka's reassignment tool, which sets and removes them.</summary>
+    private static readonly HashSet<string> Throttles =
+    [
+        "leader.replication.throttled.rate", "follower.replication.throttled.rate", "replica.alter.log.dirs.io.max.bytes.per.second",
+    ];
+
     public required string Name { get; init; }
 
     public required ConfigType Type { get; init; }
@@ -89,7 +95,7 @@ public sealed record ConfigDefinition
     public bool IsSensitive => Type == ConfigType.Password;
 
     /// <summary>Whether the key is told only where it is set.</summary>
-    public bool IsInternal => Name.StartsWith(InternalPrefix, StringComparison.Ordinal);
+    public bool IsInternal => Name.StartsWith(InternalPrefix, StringComparison.Ordinal) || Throttles.Contains(Name);
 
     /// <summary>The allowed values, for people: <c>0 to 100</c>, <c>one of: a, b</c>.</summary>
     public string Allowed => Rule.Text;

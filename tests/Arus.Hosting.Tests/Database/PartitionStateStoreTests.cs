@@ -126,7 +126,7 @@ public sealed class PartitionStateStoreTests
     {
         PartitionState full = New(1) with
         {
-            LeaderEpoch = 3, Leader = 2, Isr = [Member(1), Member(2)], Elr = [Member(3)], IsUnclean = true, IsShared = true,
+            LeaderEpoch = 3, Leader = 2, Isr = [Member(1), Member(2)], Elr = [Member(3)], IsUnclean = true, IsShared = true, Target = [4, 2],
         };
         IReadOnlyList<PartitionState> created = await store.CreateAsync([full, New(0)]);
         Assert.Equal([full.Id, New(0).Id], created.Select(state => state.Id));
@@ -248,7 +248,8 @@ public sealed class PartitionStateStoreTests
     /// <summary>Records compare their arrays by reference.</summary>
     private static bool Same(PartitionState? a, PartitionState? b) =>
         a is not null && b is not null && a.Replicas.SequenceEqual(b.Replicas) && a.Isr.SequenceEqual(b.Isr) && a.Elr.SequenceEqual(b.Elr)
-        && a with { Replicas = [], Isr = [], Elr = [] } == b with { Replicas = [], Isr = [], Elr = [] };
+        && a.Target.SequenceEqual(b.Target)
+        && a with { Replicas = [], Isr = [], Elr = [], Target = [] } == b with { Replicas = [], Isr = [], Elr = [], Target = [] };
 
     private static bool Same(IEnumerable<PartitionState> a, IEnumerable<PartitionState> b) =>
         a.Count() == b.Count() && a.Zip(b).All(pair => Same(pair.First, pair.Second));

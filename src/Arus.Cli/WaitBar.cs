@@ -1,0 +1,36 @@
+using Spectre.Console;
+
+namespace Arus.Cli;
+
+/// <summary>Waits for something that the cluster does by itself, under a bar on standard error while somebody watches.</summary>
+internal static class WaitBar
+{
+    private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(250);
+
+    /// <param name="count">Asks how much of <paramref name="total"/> is done.</param>
+    public static async Task ShowAsync(CommandRun run, string what, int total, Func<Task<int>> count)
+    {
+        if (!run.Terminal.Interactive)
+        {
+            await WaitAsync(_ => { });
+            return;
+        }
+
+        await run.Terminal.Display().Progress().StartAsync(async progress =>
+        {
+            ProgressTask bar = progress.AddTask(what, maxValue: Math.Max(1, total));
+            await WaitAsync(done => bar.Value = done);
+        });
+
+        async Task WaitAsync(Action<int> show)
+        {
+            for (int done = await count(); done < total; done = await count())
+            {
+                show(done);
+                await Task.Delay(PollInterval, run.Cancellation);
+            }
+
+            show(total);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+using Arus.Protocol;
+using Orleans.Concurrency;
+
+namespace Arus.Grains;
+
+/// <summary>
+/// What an operator asks of the cluster as a whole: other leaders, other replicas, and how these are spread. One grain, key 0. Nothing needs
+/// it to stay available: brokers elect leaders by themselves. Failures of single partitions are in the responses.
+/// </summary>
+[Alias("arus.IControllerGrain")]
+public interface IControllerGrain : IGrainWithIntegerKey
+{
+    /// <summary>Moves leaderships to the preferred leaders, or lets who is out of sync lead; answers when the leaders lead.</summary>
+    [Alias("ElectLeaders"), AlwaysInterleave]
+    Task<ElectLeadersResponse> ElectLeadersAsync(ElectLeadersRequest request);
+
+    /// <summary>Begins and cancels reassignments. They are durable when the call returns, and go on by themselves.</summary>
+    [Alias("AlterPartitionReassignments"), AlwaysInterleave]
+    Task<AlterPartitionReassignmentsResponse> AlterPartitionReassignmentsAsync(AlterPartitionReassignmentsRequest request);
+
+    /// <summary>The reassignments that are under way.</summary>
+    [Alias("ListPartitionReassignments"), AlwaysInterleave]
+    Task<ListPartitionReassignmentsResponse> ListPartitionReassignmentsAsync(ListPartitionReassignmentsRequest request);
+
+    /// <summary>How partitions are spread over brokers now.</summary>
+    [Alias("DescribeBalance"), AlwaysInterleave]
+    Task<ClusterBalance> DescribeBalanceAsync();
+}
+
+/// <param name="Partitions">In the whole cluster.</param>
+/// <param name="Leaderless">Those that nobody leads now.</param>
+/// <param name="UnderReplicated">Those with fewer replicas in sync than replicas.</param>
+/// <param name="Reassigning">Those whose reassignment is under way.</param>
+/// <param name="Brokers">All that are alive or keep a partition, by id.</param>
+[GenerateSerializer, Immutable, Alias("arus.ClusterBalance")]
+public sealed record ClusterBalance(int Partitions, int Leaderless, int UnderReplicated, int Reassigning, BrokerBalance[] Brokers);
+
+/// <param name="Leaders">Partitions that it leads.</param>
+/// <param name="Replicas">Partitions that it keeps, or is to keep, the led ones included.</param>
+/// <param name="OutOfSync">Of these, those of which it is not in sync.</param>
+[GenerateSerializer, Immutable, Alias("arus.BrokerBalance")]
+public sealed record BrokerBalance(int BrokerId, bool IsAlive, string? Rack, int Leaders, int Replicas, int OutOfSync);
