@@ -4,8 +4,8 @@ using Orleans.Concurrency;
 namespace Arus.Grains;
 
 /// <summary>
-/// What an operator asks of the cluster as a whole: other leaders, other replicas, and how these are spread. One grain, key 0. Nothing needs
-/// it to stay available: brokers elect leaders by themselves. Failures of single partitions are in the responses.
+/// What an operator asks of the cluster as a whole: other leaders, other replicas, and how these are spread. One grain, key 0. Nothing
+/// needs it to stay available: brokers elect leaders by themselves. Failures of single partitions are in the responses.
 /// </summary>
 [Alias("arus.IControllerGrain")]
 public interface IControllerGrain : IGrainWithIntegerKey

@@ -119,7 +119,8 @@ internal sealed class FakeCluster : IConnector, IConnection, IArusClient, IArusA
                 "c", 1, [new BrokerDescription(1, "broker-1", [new BrokerEndpoint("PLAINTEXT", "localhost", 9092)], null)]));
 
     public Task<ClusterBalance> DescribeBalanceAsync(CancellationToken cancellationToken = default) => Task.FromResult(
-        new ClusterBalance(9, 1, 2, Reassignments.Count, [new BrokerBalance(1, true, "a", 3, 6, 0), new BrokerBalance(2, false, null, 0, 3, 2)]));
+        new ClusterBalance(
+            9, 1, 2, Reassignments.Count, [new BrokerBalance(1, true, "a", 3, 6, 0), new BrokerBalance(2, false, null, 0, 3, 2)]));
 
     public Task<IReadOnlyList<PartitionOutcome>> ElectLeadersAsync(
         LeaderElectionType type, IReadOnlyCollection<TopicPartition>? partitions, CancellationToken cancellationToken = default)

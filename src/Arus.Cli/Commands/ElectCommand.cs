@@ -39,7 +39,8 @@ internal static class ElectCommand
                 run.Get(Unclean) ? LeaderElectionType.Unclean : LeaderElectionType.Preferred,
                 topic.Length == 0 ? null : await run.PartitionsAsync(topic, run.Get(Partitions)),
                 run.Cancellation);
-            OutcomeTable.Write(run, outcomes, ErrorCode.ElectionNotNeeded, "elected", "Every partition has the leader that it should have.");
+            OutcomeTable.Write(
+                run, outcomes, ErrorCode.ElectionNotNeeded, "elected", "Every partition has the leader that it should have.");
         });
     }
 }

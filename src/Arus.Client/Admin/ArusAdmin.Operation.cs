@@ -49,14 +49,15 @@ internal sealed partial class ArusAdmin
         {
             Topics =
             [
-                .. reassignments.GroupBy(one => one.Partition.Topic).Select(topic => new AlterPartitionReassignmentsRequest.ReassignableTopic
-                {
-                    Name = topic.Key,
-                    Partitions = [.. topic.Select(one => new AlterPartitionReassignmentsRequest.ReassignablePartition
+                .. reassignments.GroupBy(one => one.Partition.Topic)
+                    .Select(topic => new AlterPartitionReassignmentsRequest.ReassignableTopic
                     {
-                        PartitionIndex = one.Partition.Partition, Replicas = one.Replicas is null ? null : [.. one.Replicas],
-                    })],
-                }),
+                        Name = topic.Key,
+                        Partitions = [.. topic.Select(one => new AlterPartitionReassignmentsRequest.ReassignablePartition
+                        {
+                            PartitionIndex = one.Partition.Partition, Replicas = one.Replicas is null ? null : [.. one.Replicas],
+                        })],
+                    }),
             ],
         };
         AlterPartitionReassignmentsResponse response =

@@ -33,8 +33,8 @@ public sealed record PartitionState(
     bool IsShared = false)
 {
     /// <summary>
-    /// The replicas with which a reassignment is to end, the preferred leader first; empty while there is none. Until all who are new are in
-    /// sync the partition's <see cref="Replicas"/> stay as they were, so that it can be cancelled.
+    /// The replicas with which a reassignment is to end, the preferred leader first; empty while there is none. Until all who are new are
+    /// in sync the partition's <see cref="Replicas"/> stay as they were, so that it can be cancelled.
     /// </summary>
     public ImmutableArray<int> Target { get; init; } = [];
 

@@ -110,7 +110,8 @@ internal sealed class ReplicaCatalog(ReplicationContext context, LeaderRole lead
         if (replica.State.IsShared || replica.State.IsDeleted || !replica.IsReplica(context.Self))
             return;
 
-        IEnumerable<int> brokers = replica.State.Replicas.Concat(replica.State.Target).Concat(replica.State.Isr.Select(member => member.BrokerId))
+        IEnumerable<int> brokers = replica.State.Replicas.Concat(replica.State.Target)
+            .Concat(replica.State.Isr.Select(member => member.BrokerId))
             .Concat(replica.State.Elr.Select(member => member.BrokerId)).Distinct();
         foreach (int broker in brokers)
         {

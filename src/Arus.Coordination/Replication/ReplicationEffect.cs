@@ -16,8 +16,8 @@ public abstract record ReplicationEffect
     public sealed record OpenLog(PartitionState State) : ReplicationEffect;
 
     /// <summary>
-    /// Close the log: this broker is no replica any more. If <paramref name="Delete"/>, delete it as well: the topic is gone, or others have
-    /// kept the partition for a while.
+    /// Close the log: this broker is no replica any more. If <paramref name="Delete"/>, delete it as well: the topic is gone, or others
+    /// have kept the partition for a while.
     /// </summary>
     public sealed record CloseLog(PartitionId Id, bool Delete) : ReplicationEffect;
 

@@ -30,7 +30,8 @@ internal sealed class ConfigDescriptions(LocalBroker broker, LoggerLevels logger
                 return Describe(
                     [
                         .. BrokerConfigs.All,
-                        .. Known(broker.Dynamic.Of(type, name).Keys, BrokerConfigs.Find).Where(key => key.IsInternal || IsOfListener(key.Name)),
+                        .. Known(broker.Dynamic.Of(type, name).Keys, BrokerConfigs.Find)
+                            .Where(key => key.IsInternal || IsOfListener(key.Name)),
                     ],
                     key => (config[key.Name], config.Synonyms(key.Name)));
             case ConfigResourceType.BrokerLogger:

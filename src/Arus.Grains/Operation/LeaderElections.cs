@@ -51,7 +51,13 @@ internal sealed class LeaderElections(
     {
         bool isUnclean = request.ElectionType == Unclean;
         if (request.TopicPartitions is not { } requested)
-            return [.. (await partitions.AllAsync()).Select(state => new Election(state.Topic, state.Id.Partition, state, live, isUnclean))];
+        {
+            return
+            [
+                .. (await partitions.AllAsync())
+                    .Select(state => new Election(state.Topic, state.Id.Partition, state, live, isUnclean)),
+            ];
+        }
 
         var elections = new List<Election>();
         foreach (ElectLeadersRequest.ElectedTopic topic in requested)

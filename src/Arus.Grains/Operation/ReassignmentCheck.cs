@@ -46,7 +46,7 @@ internal sealed class ReassignmentCheck(HashSet<int> liveBrokers, bool allowsFac
         {
             throw new ArusException(
                 ErrorCode.InvalidReplicationFactor,
-                $"The assignment names {wanted.Length} brokers, the partition has {state.Replicas.Length}, and the request allows no change.");
+                $"The assignment names {wanted.Length} brokers, the partition has {state.Replicas.Length}; the request allows no change.");
         }
     }
 }

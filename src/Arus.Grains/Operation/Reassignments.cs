@@ -6,8 +6,8 @@ using Reassigned = Arus.Protocol.AlterPartitionReassignmentsResponse.Reassignabl
 namespace Arus.Grains;
 
 /// <summary>
-/// Reassignments as an operator asks for them. A state's target is swapped in here; the partition's leader does the rest. Safe for use by any
-/// thread.
+/// Reassignments as an operator asks for them. A state's target is swapped in here; the partition's leader does the rest. Safe for use by
+/// any thread.
 /// </summary>
 /// <param name="store">Null on a single node, where no partition can have other replicas than it has.</param>
 internal sealed class Reassignments(

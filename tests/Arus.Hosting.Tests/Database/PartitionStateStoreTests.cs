@@ -126,7 +126,8 @@ public sealed class PartitionStateStoreTests
     {
         PartitionState full = New(1) with
         {
-            LeaderEpoch = 3, Leader = 2, Isr = [Member(1), Member(2)], Elr = [Member(3)], IsUnclean = true, IsShared = true, Target = [4, 2],
+            LeaderEpoch = 3, Leader = 2, Isr = [Member(1), Member(2)], Elr = [Member(3)], IsUnclean = true, IsShared = true,
+            Target = [4, 2],
         };
         IReadOnlyList<PartitionState> created = await store.CreateAsync([full, New(0)]);
         Assert.Equal([full.Id, New(0).Id], created.Select(state => state.Id));

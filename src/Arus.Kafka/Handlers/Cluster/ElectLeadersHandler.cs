@@ -24,7 +24,10 @@ internal sealed class ElectLeadersHandler(IGrainFactory grains) : ApiHandler<Ele
             Topic = topic.Topic,
             PartitionResult = Array.ConvertAll(
                 topic.Partitions,
-                partition => new ElectLeadersResponse.ElectedPartition { PartitionId = partition, ErrorCode = error, ErrorMessage = message }),
+                partition => new ElectLeadersResponse.ElectedPartition
+                {
+                    PartitionId = partition, ErrorCode = error, ErrorMessage = message,
+                }),
         }),
     };
 }

@@ -23,7 +23,8 @@ public sealed class ReassignmentTests
             response.ReplicaElectionResults.SelectMany(topic => topic.PartitionResult).Select(result => result.ErrorCode));
 
         // Of all, only those are told that needed one.
-        response = await connection.CallAsync<ElectLeadersResponse>(new ElectLeadersRequest { ElectionType = type, TopicPartitions = null }, 2);
+        response = await connection.CallAsync<ElectLeadersResponse>(
+            new ElectLeadersRequest { ElectionType = type, TopicPartitions = null }, 2);
         Assert.Empty(response.ReplicaElectionResults);
     }
 
