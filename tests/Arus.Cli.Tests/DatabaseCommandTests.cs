@@ -14,10 +14,10 @@ public sealed class DatabaseCommandTests : IDisposable
         Environment.SetEnvironmentVariable(Variable, await server.CreateDatabaseAsync());
         (int code, string output, string error) = await new FakeCluster().RunAsync("db", "init");
         Assert.Equal((ExitCode.Success, ""), (code, error));
-        Assert.Matches($@"^The database at 127\.0\.0\.1:{server.Port}/test_\d+ has got version 1 of the schema\.\n$", output);
+        Assert.Matches($@"^The database at 127\.0\.0\.1:{server.Port}/test_\d+ has got version 2 of the schema\.\n$", output);
         (code, output, _) = await new FakeCluster().RunAsync("db", "init");
         Assert.Equal(ExitCode.Success, code);
-        Assert.Contains("has version 1 of the schema already", output);
+        Assert.Contains("has version 2 of the schema already", output);
     }
 
     [Theory]

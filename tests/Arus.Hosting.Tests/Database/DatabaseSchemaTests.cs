@@ -1,4 +1,5 @@
 using System.Net;
+using Arus.Coordination.Replication;
 using Arus.Hosting.Database;
 using Arus.Testing;
 using Microsoft.Extensions.DependencyInjection;
@@ -41,6 +42,25 @@ public sealed class DatabaseSchemaTests
             StartRefusedException refusal = await Assert.ThrowsAsync<StartRefusedException>(() => look(source, TestTimeout.Token));
             Assert.Contains("version 99", refusal.Message);
         }
+    }
+
+    [PostgresFact]
+    public async Task A_database_of_version_1_keeps_its_partitions()
+    {
+        await using NpgsqlDataSource source = await EmptyAsync();
+        await DatabaseSchema.CreateAsync(source, TestTimeout.Token);
+        await using NpgsqlCommand older = source.CreateCommand(
+            """
+            ALTER TABLE arus_partition_state DROP COLUMN target;
+            DELETE FROM arus_schema WHERE version > 1;
+            INSERT INTO arus_partition_state VALUES (
+                gen_random_uuid(), 0, 't', 1, 4, 1, '{1,2}', '{}', '{}', '{}', '{}', false, false, false)
+            """);
+        await older.ExecuteNonQueryAsync(TestTimeout.Token);
+        await Assert.ThrowsAsync<StartRefusedException>(() => DatabaseSchema.CheckAsync(source, TestTimeout.Token));
+        Assert.Equal(1, await DatabaseSchema.CreateAsync(source, TestTimeout.Token));
+        PartitionState kept = Assert.Single(await new NpgsqlPartitionStateStore(source, new SiloLife("c", "s", 1)).ReadAsync(0));
+        Assert.Equal((4, 2, true), (kept.LeaderEpoch, kept.Replicas.Length, kept.Target.IsEmpty));
     }
 
     [PostgresFact]
