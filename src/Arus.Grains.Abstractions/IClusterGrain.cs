@@ -11,6 +11,15 @@ public interface IClusterGrain : IGrainWithIntegerKey
     [Alias("RegisterBroker")]
     Task<ClusterDescription> RegisterBrokerAsync(BrokerRegistration registration);
 
+    /// <summary>
+    /// Forgets a broker that is gone for good. One that comes back all the same registers anew. What it kept is another matter.
+    /// </summary>
+    /// <exception cref="ArusException">
+    /// <see cref="ErrorCode.BrokerIdNotRegistered"/>; <see cref="ErrorCode.InvalidRequest"/>: it is alive.
+    /// </exception>
+    [Alias("UnregisterBroker")]
+    Task UnregisterBrokerAsync(int brokerId);
+
     /// <summary>The cluster id and the registered brokers whose silos are alive now.</summary>
     [Alias("Describe"), AlwaysInterleave]
     Task<ClusterDescription> DescribeAsync();

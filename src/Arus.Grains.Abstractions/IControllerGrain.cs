@@ -25,6 +25,25 @@ public interface IControllerGrain : IGrainWithIntegerKey
     /// <summary>How partitions are spread over brokers now.</summary>
     [Alias("DescribeBalance"), AlwaysInterleave]
     Task<ClusterBalance> DescribeBalanceAsync();
+
+    /// <summary>
+    /// Lets a broker give away what it leads and keeps, as far as others can take it, until that is undone; it is durable when the call
+    /// returns, and goes on by itself.
+    /// </summary>
+    /// <exception cref="ArusException">
+    /// <see cref="ErrorCode.BrokerIdNotRegistered"/>, or <see cref="ErrorCode.InvalidRequest"/>: nobody could take anything.
+    /// </exception>
+    [Alias("Drain")]
+    Task DrainAsync(int brokerId, bool isUndone);
+
+    /// <summary>The brokers that are being drained, or are drained.</summary>
+    [Alias("GetDraining"), AlwaysInterleave]
+    Task<int[]> GetDrainingAsync();
+
+    /// <summary>Moves some of what the balance of the cluster wants to move. Brokers call it again and again.</summary>
+    /// <returns>Whether there is more to be done.</returns>
+    [Alias("Balance")]
+    Task<bool> BalanceAsync();
 }
 
 /// <param name="Partitions">In the whole cluster.</param>
@@ -38,5 +57,8 @@ public sealed record ClusterBalance(int Partitions, int Leaderless, int UnderRep
 /// <param name="Leaders">Partitions that it leads.</param>
 /// <param name="Replicas">Partitions that it keeps, or is to keep, the led ones included.</param>
 /// <param name="OutOfSync">Of these, those of which it is not in sync.</param>
+/// <param name="IsDraining">It is to give away what it leads and keeps.</param>
+/// <param name="Remaining">Of a draining broker: leaderships and replicas that it still has to give away.</param>
 [GenerateSerializer, Immutable, Alias("arus.BrokerBalance")]
-public sealed record BrokerBalance(int BrokerId, bool IsAlive, string? Rack, int Leaders, int Replicas, int OutOfSync);
+public sealed record BrokerBalance(
+    int BrokerId, bool IsAlive, string? Rack, int Leaders, int Replicas, int OutOfSync, bool IsDraining, int Remaining);

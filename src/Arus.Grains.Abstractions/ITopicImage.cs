@@ -10,6 +10,9 @@ public interface ITopicImage
 
     TopicDescription? Find(Guid id);
 
+    /// <summary>The version of the newest change of a partition that this broker knows of.</summary>
+    long LatestVersion { get; }
+
     /// <summary>
     /// Raised on a pool thread when a broker was declared dead and others lead in its place. A client whose connection to it is merely
     /// silent is not told, and waits for a timeout of its own.

@@ -82,7 +82,27 @@ public sealed class ClusterCommandTests
         Assert.Contains("No reassignment", (await new FakeCluster().RunAsync("cluster", "reassign")).Output, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_broker_is_drained_and_what_it_keeps_all_the_same_is_told()
+    {
+        var cluster = new FakeCluster { Remaining = 2 };
+        var (code, output, _) = await cluster.RunAsync("cluster", "drain", "2");
+        Assert.Equal(ExitCode.Success, code);
+        Assert.Contains("It keeps 3 partitions for which there is no other broker", output, StringComparison.Ordinal);
+        Assert.Contains("away, drained", (await cluster.RunAsync("cluster", "describe")).Output, StringComparison.Ordinal);
+        cluster.Kept = 0;
+        Assert.Contains("nothing, and can be stopped", (await cluster.RunAsync("cluster", "drain", "2")).Output, StringComparison.Ordinal);
+        cluster.Remaining = 9;
+        Assert.Contains("draining: 9 to go", (await cluster.RunAsync("cluster", "describe")).Output, StringComparison.Ordinal);
+        Assert.Contains("it goes on", (await cluster.RunAsync("cluster", "drain", "2", "--no-wait")).Output, StringComparison.Ordinal);
+        Assert.Contains("takes leaderships", (await cluster.RunAsync("cluster", "drain", "2", "--undo")).Output, StringComparison.Ordinal);
+        Assert.Empty(cluster.Drained);
+        Assert.Equal(ExitCode.Failure, (await cluster.RunAsync("cluster", "drain", "9")).Code);
+    }
+
     [Theory]
+    [InlineData("drain")]
+    [InlineData("drain", "two")]
     [InlineData("elect", "--unclean")]
     [InlineData("elect", "-p", "1")]
     [InlineData("reassign", "visits")]

@@ -20,6 +20,14 @@ internal sealed class FakeCluster : IConnector, IConnection, IArusClient, IArusA
 
     public List<NewReassignment> Reassignments { get; } = [];
 
+    public HashSet<int> Drained { get; } = [];
+
+    /// <summary>What broker 2 has to give away, less with each look, and what it keeps all the same.</summary>
+    public int Remaining { get; set; }
+
+    /// <inheritdoc cref="Remaining"/>
+    public int Kept { get; set; } = 3;
+
     /// <summary>How often reassignments were listed.</summary>
     public int Listed { get; private set; }
 
@@ -120,7 +128,20 @@ internal sealed class FakeCluster : IConnector, IConnection, IArusClient, IArusA
 
     public Task<ClusterBalance> DescribeBalanceAsync(CancellationToken cancellationToken = default) => Task.FromResult(
         new ClusterBalance(
-            9, 1, 2, Reassignments.Count, [new BrokerBalance(1, true, "a", 3, 6, 0), new BrokerBalance(2, false, null, 0, 3, 2)]));
+            9, 1, 2, Reassignments.Count,
+            [
+                new BrokerBalance(1, true, "a", 3, 6, 0, false, 0),
+                new BrokerBalance(2, false, null, 0, Kept, 2, Drained.Contains(2), Drained.Contains(2) ? Math.Max(0, Remaining--) : 0),
+            ]));
+
+    public Task DrainBrokerAsync(int brokerId, bool undo = false, CancellationToken cancellationToken = default)
+    {
+        if (brokerId > 2)
+            throw new ArusException(ErrorCode.BrokerIdNotRegistered, $"Broker {brokerId} is not alive; those that are: 1, 2.");
+
+        _ = undo ? Drained.Remove(brokerId) : Drained.Add(brokerId);
+        return Task.CompletedTask;
+    }
 
     public Task<IReadOnlyList<PartitionOutcome>> ElectLeadersAsync(
         LeaderElectionType type, IReadOnlyCollection<TopicPartition>? partitions, CancellationToken cancellationToken = default)

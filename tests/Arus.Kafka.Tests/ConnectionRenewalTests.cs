@@ -40,6 +40,8 @@ public sealed class ConnectionRenewalTests
 
     private sealed class FakeImage : ITopicImage
     {
+        public long LatestVersion => 0;
+
         public event Action? LeadersReplaced;
 
         public TopicDescription? Find(string name) => null;

@@ -45,6 +45,9 @@ public sealed class ServedApiTests
         [ApiKey.ElectLeaders] = (0, 2),
         [ApiKey.AlterPartitionReassignments] = (0, 1),
         [ApiKey.ListPartitionReassignments] = (0, 0),
+        [ApiKey.AlterReplicaLogDirs] = (1, 2),
+        [ApiKey.DescribeQuorum] = (0, 2),
+        [ApiKey.UnregisterBroker] = (0, 0),
     };
 
     [Fact]

@@ -72,6 +72,32 @@ public sealed partial class GoldenTests
         {
             Responses = [new() { Name = "t", Partitions = [new() { PartitionIndex = 3, ErrorCode = ErrorCode.NoReassignmentInProgress }] }],
         }, 1, "00000000 01 0000 00 02 02 74 02 00000003 0055 00 00 00 00"),
+        (new AlterReplicaLogDirsRequest { Dirs = [new() { Path = "/d", Topics = [new() { Name = "t", Partitions = [3] }] }] }, 2,
+            "02 03 2f64 02 02 74 02 00000003 00 00 00"),
+        (new AlterReplicaLogDirsResponse
+        {
+            Results =
+                [new() { TopicName = "t", Partitions = [new() { PartitionIndex = 3, ErrorCode = ErrorCode.LogDirNotFound }] }],
+        }, 1, "00000000 00000001 0001 74 00000001 00000003 0039"),
+        (new UnregisterBrokerRequest { BrokerId = 3 }, 0, "00000003 00"),
+        (new UnregisterBrokerResponse { ErrorCode = ErrorCode.BrokerIdNotRegistered, ErrorMessage = "no" }, 0, "00000000 0066 03 6e6f 00"),
+        (new DescribeQuorumRequest { Topics = [new() { TopicName = "t", Partitions = [new() { PartitionIndex = 3 }] }] }, 1,
+            "02 02 74 02 00000003 00 00 00"),
+        (new DescribeQuorumResponse
+        {
+            Topics =
+            [
+                new()
+                {
+                    TopicName = "t",
+                    Partitions =
+                        [new() { LeaderId = 1, HighWatermark = 9, CurrentVoters = [new() { ReplicaId = 1, LogEndOffset = 9 }] }],
+                },
+            ],
+            Nodes = [new() { NodeId = 1, Listeners = [new() { Name = "P", Host = "h", Port = 9092 }] }],
+        }, 2, "0000 00 02 02 74 02 00000000 0000 00 00000001 00000000 0000000000000009"
+            + "02 00000001 00000000000000000000000000000000 0000000000000009 ffffffffffffffff ffffffffffffffff 00 01 00 00"
+            + "02 00000001 02 02 50 02 68 2384 00 00 00"),
         (new ListPartitionReassignmentsRequest { TimeoutMs = 5, Topics = null }, 0, "00000005 00 00"),
         (new ListPartitionReassignmentsResponse
         {

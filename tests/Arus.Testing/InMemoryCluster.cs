@@ -100,6 +100,9 @@ public sealed class InMemoryCluster
             return Task.FromResult(cluster.Description = cluster.Description with { Brokers = [.. others, registration] });
         }
 
+        public Task UnregisterBrokerAsync(int brokerId) => Task.FromException(new ArusException(
+            brokerId == 7 ? ErrorCode.BrokerIdNotRegistered : ErrorCode.InvalidRequest, $"Not broker {brokerId}."));
+
         public Task<ClusterDescription> DescribeAsync() => Task.FromResult(cluster.Description);
 
         public Task<string[]> GetGatewaysAsync() => Task.FromResult(cluster.Gateways);
@@ -120,6 +123,12 @@ public sealed class InMemoryCluster
             new Reassignments(_partitions, grains).ListAsync(request);
 
         public Task<ClusterBalance> DescribeBalanceAsync() => throw new NotSupportedException();
+
+        public Task DrainAsync(int brokerId, bool isUndone) => throw new NotSupportedException();
+
+        public Task<int[]> GetDrainingAsync() => Task.FromResult<int[]>([]);
+
+        public Task<bool> BalanceAsync() => Task.FromResult(false);
     }
 
     private sealed class FakeProducerIds(InMemoryCluster cluster) : IProducerIdGrain

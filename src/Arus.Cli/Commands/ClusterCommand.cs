@@ -10,7 +10,7 @@ internal static class ClusterCommand
         application.Connected(
             new Command("cluster", "Show the brokers that are alive; operate the cluster.")
             {
-                Describe(application), ElectCommand.Build(application), ReassignCommand.Build(application),
+                Describe(application), ElectCommand.Build(application), ReassignCommand.Build(application), DrainCommand.Build(application),
             },
             async run =>
             {
@@ -39,8 +39,14 @@ internal static class ClusterCommand
                     ["BROKER", "RACK", "STATE", "LEADERS", "REPLICAS", "OUT OF SYNC"],
                     balance.Brokers.Select(b => new object?[]
                     {
-                        b.BrokerId, b.Rack, b.IsAlive ? "alive" : "away", b.Leaders, b.Replicas, b.OutOfSync,
+                        b.BrokerId, b.Rack, State(b), b.Leaders, b.Replicas, b.OutOfSync,
                     })),
             ]);
         });
+
+    private static string State(BrokerBalance broker)
+    {
+        string state = broker.IsAlive ? "alive" : "away";
+        return !broker.IsDraining ? state : broker.Remaining > 0 ? $"{state}, draining: {broker.Remaining} to go" : $"{state}, drained";
+    }
 }

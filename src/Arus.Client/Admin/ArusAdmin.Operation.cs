@@ -18,8 +18,14 @@ internal sealed partial class ArusAdmin
             await retry.CallAsync(() => Controller.DescribeBalanceAsync(), cancellationToken).ConfigureAwait(false);
         return new ClusterBalance(
             balance.Partitions, balance.Leaderless, balance.UnderReplicated, balance.Reassigning,
-            [.. balance.Brokers.Select(b => new BrokerBalance(b.BrokerId, b.IsAlive, b.Rack, b.Leaders, b.Replicas, b.OutOfSync))]);
+            [
+                .. balance.Brokers.Select(b => new BrokerBalance(
+                    b.BrokerId, b.IsAlive, b.Rack, b.Leaders, b.Replicas, b.OutOfSync, b.IsDraining, b.Remaining)),
+            ]);
     }
+
+    public Task DrainBrokerAsync(int brokerId, bool undo = false, CancellationToken cancellationToken = default) =>
+        ChangeAsync(Controller.DrainAsync(brokerId, undo), cancellationToken);
 
     public async Task<IReadOnlyList<PartitionOutcome>> ElectLeadersAsync(
         LeaderElectionType type, IReadOnlyCollection<TopicPartition>? partitions, CancellationToken cancellationToken = default)

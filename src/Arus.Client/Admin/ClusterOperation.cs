@@ -36,4 +36,7 @@ public sealed record ClusterBalance(
 /// <param name="Leaders">Partitions that it leads.</param>
 /// <param name="Replicas">Partitions that it keeps, or is to keep, the led ones included.</param>
 /// <param name="OutOfSync">Of these, those of which it is not in sync.</param>
-public sealed record BrokerBalance(int BrokerId, bool IsAlive, string? Rack, int Leaders, int Replicas, int OutOfSync);
+/// <param name="IsDraining">It is to give away what it leads and keeps.</param>
+/// <param name="Remaining">Of a draining broker: leaderships and replicas that it still has to give away.</param>
+public sealed record BrokerBalance(
+    int BrokerId, bool IsAlive, string? Rack, int Leaders, int Replicas, int OutOfSync, bool IsDraining, int Remaining);

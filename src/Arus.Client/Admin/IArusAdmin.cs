@@ -77,6 +77,15 @@ public interface IArusAdmin
     Task<ClusterBalance> DescribeBalanceAsync(CancellationToken cancellationToken = default);
 
     /// <summary>
+    /// Lets a broker give away what it leads and keeps, as far as others can take it, until that is undone. It goes on by itself;
+    /// <see cref="DescribeBalanceAsync"/> tells how far it is.
+    /// </summary>
+    /// <exception cref="ArusException">
+    /// <see cref="ErrorCode.BrokerIdNotRegistered"/>, or <see cref="ErrorCode.InvalidRequest"/>: nobody could take anything.
+    /// </exception>
+    Task DrainBrokerAsync(int brokerId, bool undo = false, CancellationToken cancellationToken = default);
+
+    /// <summary>
     /// Lets the preferred leaders lead, or those who are out of sync where nobody else can; an election that takes longer than about 15 s
     /// may still take place later.
     /// </summary>

@@ -24,9 +24,8 @@ internal sealed class ClusterGrain(
 
         if (known is null || state.State.ClusterId.Length == 0 || !Same(known, registration))
         {
-            // The old state comes back if the write fails, since descriptions are read from it.
             ClusterState before = state.State;
-            state.State = new ClusterState
+            await WriteAsync(new ClusterState
             {
                 ClusterId = before.ClusterId.Length > 0 ? before.ClusterId : identity.ClusterId ?? ClusterIdentity.NewId(),
                 Brokers =
@@ -34,21 +33,25 @@ internal sealed class ClusterGrain(
                     .. before.Brokers.Where(broker => broker.BrokerId != registration.BrokerId).Append(registration)
                         .OrderBy(broker => broker.BrokerId),
                 ],
-            };
-            try
-            {
-                await state.WriteStateAsync();
-            }
-            catch
-            {
-                state.State = before;
-                throw;
-            }
-
-            _description = null;
+            });
         }
 
         return Describe();
+    }
+
+    public async Task UnregisterBrokerAsync(int brokerId)
+    {
+        ClusterState before = state.State;
+        if (!before.Brokers.Exists(broker => broker.BrokerId == brokerId))
+            throw new ArusException(ErrorCode.BrokerIdNotRegistered, $"Broker {brokerId} is not registered.");
+
+        if (membership.IsAlive(brokerId))
+            throw new ArusException(ErrorCode.InvalidRequest, $"Broker {brokerId} is alive: drain it and stop it first.");
+
+        await WriteAsync(new ClusterState
+        {
+            ClusterId = before.ClusterId, Brokers = before.Brokers.FindAll(broker => broker.BrokerId != brokerId),
+        });
     }
 
     public Task<ClusterDescription> DescribeAsync() => Task.FromResult(Describe());
@@ -58,6 +61,24 @@ internal sealed class ClusterGrain(
         MembershipEntry[] silos = await GrainFactory.GetGrain<IManagementGrain>(0).GetDetailedHosts(onlyActive: true);
         return [.. silos.Where(silo => silo.ProxyPort > 0)
             .Select(silo => new IPEndPoint(silo.SiloAddress.Endpoint.Address, silo.ProxyPort).ToString())];
+    }
+
+    /// <summary>The old state comes back if the write fails, since descriptions are read from it.</summary>
+    private async Task WriteAsync(ClusterState next)
+    {
+        ClusterState before = state.State;
+        state.State = next;
+        try
+        {
+            await state.WriteStateAsync();
+        }
+        catch
+        {
+            state.State = before;
+            throw;
+        }
+
+        _description = null;
     }
 
     private ClusterDescription Describe()

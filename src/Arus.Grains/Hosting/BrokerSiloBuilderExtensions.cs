@@ -50,6 +50,7 @@ public static class BrokerSiloBuilderExtensions
         builder.Services.AddSingleton<PartitionLookup>();
         builder.Services.AddSingleton<LeaderElections>();
         builder.Services.AddSingleton<Reassignments>();
+        builder.Services.AddSingleton<ClusterBalancer>();
 
         builder.Services.AddSingleton<LoggerLevels>();
         builder.Services.AddSingleton<ILoggerProvider>(services => services.GetRequiredService<LoggerLevels>());
@@ -95,6 +96,7 @@ public static class BrokerSiloBuilderExtensions
         services.AddSingleton<ReplicationHost>();
         services.AddSingleton<ILocalReplicas>(provider => provider.GetRequiredService<ReplicationHost>());
         services.AddSingleton<TopicReplication>();
+        services.AddSingleton<BalanceWatch>();
         services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>, ReplicationLifecycle>();
         services.PostConfigure<GrainTypeOptions>(options => options.Classes.Remove(typeof(PartitionGrain)));
         builder.AddGrainService<BrokerService>();

@@ -1,12 +1,23 @@
+using Arus.Coordination.Balance;
 using Arus.Coordination.Replication;
 using Arus.Protocol;
+using Orleans.Runtime;
+using Orleans.Storage;
 
 namespace Arus.Grains;
 
 /// <inheritdoc cref="IControllerGrain"/>
-internal sealed class ControllerGrain(PartitionLookup partitions, LeaderElections elections, Reassignments reassignments)
+/// <remarks>
+/// Of two activations the later one balances: each claims the state before its first round, and looks before each further one whether it
+/// has been claimed since. What a round changes is changed by compare-and-swap in any case.
+/// </remarks>
+internal sealed class ControllerGrain(
+    [PersistentState("controller", StorageNames.Metadata)] IPersistentState<ControllerState> state,
+    PartitionLookup partitions, LeaderElections elections, Reassignments reassignments, ClusterBalancer balancer)
     : Grain, IControllerGrain
 {
+    private long _claim = -1;
+
     public Task<ElectLeadersResponse> ElectLeadersAsync(ElectLeadersRequest request) => elections.ElectAsync(request);
 
     public Task<AlterPartitionReassignmentsResponse> AlterPartitionReassignmentsAsync(AlterPartitionReassignmentsRequest request) =>
@@ -17,26 +28,74 @@ internal sealed class ControllerGrain(PartitionLookup partitions, LeaderElection
 
     public async Task<ClusterBalance> DescribeBalanceAsync()
     {
-        ClusterDescription cluster = await GrainFactory.GetGrain<IClusterGrain>(0).DescribeAsync();
-        return Describe(cluster.Brokers, await partitions.AllAsync());
+        int[] draining = state.State.Draining;
+        return BalanceDescription.Of(
+            (await GrainFactory.GetGrain<IClusterGrain>(0).DescribeAsync()).Brokers, await partitions.AllAsync(), draining);
     }
 
-    private static ClusterBalance Describe(BrokerRegistration[] live, IReadOnlyList<PartitionState> states)
+    public Task<int[]> GetDrainingAsync() => Task.FromResult(state.State.Draining);
+
+    public async Task DrainAsync(int brokerId, bool isUndone)
     {
-        Dictionary<int, string?> racks = live.ToDictionary(broker => broker.BrokerId, broker => broker.Rack);
-        Dictionary<int, int> leaders = states.CountBy(state => state.Leader).ToDictionary();
-        Dictionary<int, int> replicas = states.SelectMany(state => state.Replicas.Union(state.Target)).CountBy(id => id).ToDictionary();
-        Dictionary<int, int> behind = states.Where(state => !state.IsShared).SelectMany(state => state.Replicas.Union(state.Target)
-            .Where(broker => !state.Isr.Any(member => member.BrokerId == broker))).CountBy(id => id).ToDictionary();
-        return new ClusterBalance(
-            states.Count,
-            states.Count(state => !racks.ContainsKey(state.Leader)),
-            states.Count(state => !state.IsShared && state.Isr.Length < state.Replicas.Length),
-            states.Count(state => !state.Target.IsEmpty),
-            [
-                .. racks.Keys.Union(replicas.Keys).Order().Select(id => new BrokerBalance(
-                    id, racks.ContainsKey(id), racks.GetValueOrDefault(id), leaders.GetValueOrDefault(id), replicas.GetValueOrDefault(id),
-                    behind.GetValueOrDefault(id))),
-            ]);
+        int[] others = Array.FindAll(state.State.Draining, id => id != brokerId);
+        if (isUndone)
+        {
+            await WriteAsync(state.State with { Draining = others });
+            return;
+        }
+
+        if (!balancer.IsAvailable)
+            throw new ArusException(ErrorCode.InvalidRequest, "This is a single node: there is no broker to which anything could go.");
+
+        IReadOnlyCollection<BalanceBroker> live = await balancer.LiveAsync(others);
+        if (!live.Any(broker => broker.Id == brokerId))
+        {
+            throw new ArusException(
+                ErrorCode.BrokerIdNotRegistered,
+                $"Broker {brokerId} is not alive; those that are: {string.Join(", ", live.Select(broker => broker.Id).Order())}.");
+        }
+
+        if (live.All(broker => broker.IsDraining || broker.Id == brokerId))
+            throw new ArusException(ErrorCode.InvalidRequest, "Every other live broker is being drained, too: nobody could take anything.");
+
+        await WriteAsync(state.State with { Draining = [.. others.Append(brokerId).Order()] });
+        await balancer.RunAsync(state.State.Draining);
+    }
+
+    public async Task<bool> BalanceAsync()
+    {
+        await state.ReadStateAsync();
+        if (_claim < 0)
+        {
+            await WriteAsync(state.State with { Claim = state.State.Claim + 1 });
+            _claim = state.State.Claim;
+        }
+
+        if (_claim != state.State.Claim)
+        {
+            DeactivateOnIdle();
+            return false;
+        }
+
+        return await balancer.RunAsync(state.State.Draining);
+    }
+
+    private async Task WriteAsync(ControllerState next)
+    {
+        ControllerState before = state.State;
+        state.State = next;
+        try
+        {
+            await state.WriteStateAsync();
+        }
+        catch (Exception e)
+        {
+            state.State = before;
+            if (e is not InconsistentStateException)
+                throw;
+
+            DeactivateOnIdle();
+            throw new ArusException(ErrorCode.RequestTimedOut, "It was changed elsewhere at the same time; try again.", e);
+        }
     }
 }

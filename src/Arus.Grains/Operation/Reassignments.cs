@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Arus.Coordination.Balance;
 using Arus.Coordination.Replication;
 using Arus.Protocol;
 using Reassigned = Arus.Protocol.AlterPartitionReassignmentsResponse.ReassignablePartitionResponse;
@@ -53,6 +54,29 @@ internal sealed class Reassignments(
                 }),
             ],
         };
+    }
+
+    /// <summary>Begins what was planned.</summary>
+    /// <returns>What was refused.</returns>
+    public async Task<IReadOnlyList<(TopicPartition Partition, ArusException Refusal)>> BeginAsync(IEnumerable<PlannedReplicas> plan)
+    {
+        ClusterDescription cluster = await grains.GetGrain<IClusterGrain>(0).DescribeAsync();
+        var check = new ReassignmentCheck([.. cluster.Brokers.Select(broker => broker.BrokerId)]);
+        var changes = new List<Change>();
+        foreach (PlannedReplicas one in plan)
+        {
+            var change = new Change(one.State.Topic, one.State.Id.Partition, [.. one.Replicas]);
+            change.Propose(check, one.State);
+            changes.Add(change);
+        }
+
+        await SwapAsync(check, changes);
+        return
+        [
+            .. changes.Where(change => change.Result.ErrorCode != ErrorCode.None).Select(change => (
+                new TopicPartition(change.Topic, change.Result.PartitionIndex),
+                new ArusException(change.Result.ErrorCode, change.Result.ErrorMessage ?? ""))),
+        ];
     }
 
     public async Task<ListPartitionReassignmentsResponse> ListAsync(ListPartitionReassignmentsRequest request)

@@ -10,7 +10,7 @@ namespace Arus.Grains;
 /// </summary>
 internal sealed partial class ReplicationLifecycle(
     ReplicationHost host, PartitionImage image, StatePolling polling, BrokerMembership membership, MachinePump pump,
-    LostBrokers lost, LocalBroker broker, TimeProvider time, ILogger<ReplicationLifecycle> logger)
+    LostBrokers lost, BalanceWatch balance, LocalBroker broker, TimeProvider time, ILogger<ReplicationLifecycle> logger)
     : ILifecycleParticipant<ISiloLifecycle>
 {
     /// <summary>How long a graceful stop waits for others to take over.</summary>
@@ -40,7 +40,8 @@ internal sealed partial class ReplicationLifecycle(
         await polling.ReadAllAsync(cancellationToken);
         host.Start();
         host.MembershipRead(membership.Lives, readAtMs: -1);
-        _running = Task.WhenAll(WatchAsync(_stopping.Token), RefreshAsync(_stopping.Token), PreferAsync(_stopping.Token));
+        _running = Task.WhenAll(
+            WatchAsync(_stopping.Token), RefreshAsync(_stopping.Token), PreferAsync(_stopping.Token), balance.RunAsync(_stopping.Token));
         LogStarted(image.All.Count);
     }
 

@@ -12,6 +12,8 @@ internal sealed class TopicImage(PartitionImage image, BrokerMembership membersh
 
     public event Action? LeadersReplaced;
 
+    public long LatestVersion => image.LatestVersion;
+
     public TopicDescription? Find(string name) => image.FindTopic(name) is { } id ? Find(id) : null;
 
     public TopicDescription? Find(Guid id)

@@ -68,7 +68,7 @@ internal sealed class TopicGrain(
         Guid id = TopicCatalog.IdFor(_name, Guid.NewGuid());
         int[][] replicas = ReplicaPlacer.Place(
             spec, broker.Config.GetInt(BrokerConfigs.NumPartitions), (short)broker.Config.GetInt(BrokerConfigs.DefaultReplicationFactor),
-            await LiveBrokersAsync(), RotationStart(id), replication is not null);
+            await LiveBrokersAsync(FactorOf(spec)), RotationStart(id), replication is not null);
         var created = new TopicState
         {
             Id = id, Replicas = replicas, Configs = configs, Version = 1, CreatedAtMs = time.GetUtcNow().ToUnixTimeMilliseconds(),
@@ -123,8 +123,9 @@ internal sealed class TopicGrain(
     public async Task<TopicDescription> CreatePartitionsAsync(int count, int[][]? assignments, bool validateOnly)
     {
         TopicState topic = Existing ?? throw Unknown();
+        int factor = replication?.FactorOf(topic) ?? topic.Replicas[0].Length;
         int[][] added = ReplicaPlacer.PlaceAdded(
-            topic.Replicas.Length, replication?.FactorOf(topic) ?? topic.Replicas[0].Length, count, assignments, await LiveBrokersAsync(),
+            topic.Replicas.Length, factor, count, assignments, await LiveBrokersAsync(assignments is null ? factor : int.MaxValue),
             RotationStart(topic.Id));
         TopicState grown = topic with { Replicas = [.. topic.Replicas, .. added], Version = topic.Version + 1 };
         if (validateOnly)
@@ -294,10 +295,22 @@ internal sealed class TopicGrain(
         }
     }
 
-    private async Task<LiveBroker[]> LiveBrokersAsync()
+    /// <summary>How many brokers a partition needs; more than there are if its creator names them.</summary>
+    private int FactorOf(TopicSpec spec) => spec.Assignments is not null ? int.MaxValue
+        : spec.ReplicationFactor == -1 ? broker.Config.GetInt(BrokerConfigs.DefaultReplicationFactor)
+        : spec.ReplicationFactor;
+
+    /// <summary>The brokers that may get a partition: without those that are being drained, if the others are enough.</summary>
+    private async Task<LiveBroker[]> LiveBrokersAsync(int factor)
     {
         ClusterDescription cluster = await GrainFactory.GetGrain<IClusterGrain>(0).DescribeAsync();
-        return [.. cluster.Brokers.Select(one => new LiveBroker(one.BrokerId, one.Rack)).OrderBy(one => one.Id)];
+        LiveBroker[] live = [.. cluster.Brokers.Select(one => new LiveBroker(one.BrokerId, one.Rack)).OrderBy(one => one.Id)];
+        if (replication is null)
+            return live;
+
+        int[] draining = await GrainFactory.GetGrain<IControllerGrain>(0).GetDrainingAsync();
+        LiveBroker[] takers = Array.FindAll(live, one => !draining.Contains(one.Id));
+        return takers.Length >= factor ? takers : live;
     }
 
     private TopicDescription? Description()

@@ -34,6 +34,7 @@ internal sealed class HandlerRegistry
         typeof(IncrementalAlterConfigsHandler), typeof(ListConfigResourcesHandler),
         typeof(DescribeClusterHandler), typeof(DescribeLogDirsHandler), typeof(UpdateFeaturesHandler), typeof(DescribeProducersHandler),
         typeof(ElectLeadersHandler), typeof(AlterPartitionReassignmentsHandler), typeof(ListPartitionReassignmentsHandler),
+        typeof(AlterReplicaLogDirsHandler), typeof(DescribeQuorumHandler), typeof(UnregisterBrokerHandler),
     ];
 
     /// <summary>The versions that ApiVersions names, by API key.</summary>

@@ -104,6 +104,65 @@ public sealed class OperationTests : IAsyncLifetime
         Assert.Equal(2, (await topic.BecomesAsync(_ => true)).Leader);
     }
 
+    [Fact]
+    public async Task A_drained_broker_leads_and_keeps_nothing_and_is_stopped_without_anybody_noticing()
+    {
+        await _cluster.Topic("many").CreateAsync(new TopicSpec(12, 3, null, [], false));
+        ReplicatedTopic topic = await ReplicatedTopic.CreateAsync(_cluster, "t", [2, 1, 3], MinTwo);
+        await topic.BecomesAsync(partition => partition.Isr.Length == 3);
+        for (int i = 0; i < 10; i++)
+            await topic.AppendAsync($"a{i}");
+
+        await Assert.ThrowsAsync<ArusException>(() => Controller.DrainAsync(9, isUndone: false));
+        await Controller.DrainAsync(2, isUndone: false);
+        ClusterBalance drained = await BrokerCluster.EventuallyAsync(
+            Controller.DescribeBalanceAsync, balance => balance.Brokers[1] is { Remaining: 0, Replicas: 0, Leaders: 0 });
+        Assert.Equal((13, 0, 0, true), (drained.Partitions, drained.Leaderless, drained.Reassigning, drained.Brokers[1].IsDraining));
+        PartitionAssignment before = await topic.BecomesAsync(_ => true);
+        Assert.Equal([1, 3, 4], before.Replicas.Order());
+        TopicDescription later = await _cluster.CreateTopicAsync("later", 4);
+        Assert.DoesNotContain(later.Partitions, partition => partition.Replicas.Contains(2));
+        await topic.AppendAsync("b");
+
+        await _cluster.StopAsync(2);
+        await topic.AppendAsync("c");
+        PartitionAssignment after = await topic.BecomesAsync(_ => true);
+        Assert.Equal((before.Leader, before.LeaderEpoch), (after.Leader, after.LeaderEpoch));
+        await topic.CheckAsync();
+
+        await Controller.DrainAsync(2, isUndone: true);
+        Assert.Empty(await Controller.GetDrainingAsync());
+    }
+
+    [Fact]
+    public async Task A_broker_of_which_nobody_takes_the_replicas_gives_its_leaderships_away()
+    {
+        ReplicatedTopic topic = await ReplicatedTopic.CreateAsync(_cluster, "t", [4, 3, 2, 1], MinTwo);
+        await topic.BecomesAsync(partition => partition is { Leader: 4, Isr.Length: 4 });
+        await Controller.DrainAsync(4, isUndone: false);
+        PartitionAssignment drained = await topic.BecomesAsync(
+            partition => partition.Leader != 4 && partition.Replicas[0] == partition.Leader);
+        Assert.Equal(4, drained.Replicas[^1]);
+        Assert.Equal(4, drained.Isr.Length);
+        await topic.AppendAsync("a");
+        await topic.CheckAsync();
+    }
+
+    [Fact]
+    public async Task A_broker_is_forgotten_when_it_is_gone_and_comes_back_all_the_same()
+    {
+        IClusterGrain cluster = _cluster.Grains.GetGrain<IClusterGrain>(0);
+        ArusException refusal = await Assert.ThrowsAsync<ArusException>(() => cluster.UnregisterBrokerAsync(4));
+        Assert.Equal(ErrorCode.InvalidRequest, refusal.Code);
+        await _cluster.StopAsync(4);
+        await BrokerCluster.EventuallyAsync(cluster.DescribeAsync, description => description.Brokers.Length == 3);
+        await cluster.UnregisterBrokerAsync(4);
+        refusal = await Assert.ThrowsAsync<ArusException>(() => cluster.UnregisterBrokerAsync(4));
+        Assert.Equal(ErrorCode.BrokerIdNotRegistered, refusal.Code);
+        await _cluster.RestartAsync(4);
+        await BrokerCluster.EventuallyAsync(cluster.DescribeAsync, description => description.Brokers.Length == 4);
+    }
+
     private static bool SameArrays((int[], int[], int[]) a, (int[], int[], int[]) b) =>
         a.Item1.SequenceEqual(b.Item1) && a.Item2.SequenceEqual(b.Item2) && a.Item3.SequenceEqual(b.Item3);
 

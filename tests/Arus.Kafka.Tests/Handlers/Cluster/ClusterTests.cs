@@ -53,4 +53,52 @@ public sealed class ClusterTests
             [(0, (long)batch.Length)],
             response.Results[0].Topics[0].Partitions.Select(partition => (partition.PartitionIndex, partition.PartitionSize)));
     }
+
+    [Fact]
+    public async Task Brokers_stand_for_a_quorum_of_controllers()
+    {
+        await using var kafka = new KafkaHarness();
+        DescribeQuorumResponse response = await kafka.Connect().CallAsync<DescribeQuorumResponse>(
+            new DescribeQuorumRequest
+            {
+                Topics = [new() { TopicName = "__cluster_metadata", Partitions = [new(), new() { PartitionIndex = 1 }] }],
+            }, 2);
+        DescribeQuorumResponse.PartitionData quorum = response.Topics[0].Partitions[0];
+        Assert.Equal((ErrorCode.None, 1), (quorum.ErrorCode, quorum.LeaderId));
+        Assert.Equal([1, 2], quorum.CurrentVoters.Select(voter => voter.ReplicaId));
+        Assert.Equal(["one.example", "two.example"], response.Nodes.Select(node => node.Listeners[0].Host));
+        Assert.Equal(ErrorCode.UnknownTopicOrPartition, response.Topics[0].Partitions[1].ErrorCode);
+    }
+
+    [Fact]
+    public async Task A_refusal_to_forget_a_broker_says_why()
+    {
+        await using var kafka = new KafkaHarness();
+        TestConnection connection = kafka.Connect();
+        foreach ((int id, ErrorCode expected) in new[] { (7, ErrorCode.BrokerIdNotRegistered), (1, ErrorCode.InvalidRequest) })
+        {
+            UnregisterBrokerResponse response = await connection.CallAsync<UnregisterBrokerResponse>(
+                new UnregisterBrokerRequest { BrokerId = id }, 0);
+            Assert.Equal((expected, $"Not broker {id}."), (response.ErrorCode, response.ErrorMessage));
+        }
+    }
+
+    [Fact]
+    public async Task A_broker_has_no_other_directory()
+    {
+        await using var kafka = new KafkaHarness();
+        string own = Path.GetFullPath(kafka.Cluster.LocalBroker.Config.GetString(BrokerConfigs.LogDir) ?? ".");
+        AlterReplicaLogDirsResponse response = await kafka.Connect().CallAsync<AlterReplicaLogDirsResponse>(
+            new AlterReplicaLogDirsRequest
+            {
+                Dirs =
+                [
+                    new() { Path = "/other", Topics = [new() { Name = "topic", Partitions = [0, 1] }] },
+                    new() { Path = own, Topics = [new() { Name = "topic", Partitions = [2] }] },
+                ],
+            }, 2);
+        Assert.Equal(
+            [(0, ErrorCode.LogDirNotFound), (1, ErrorCode.LogDirNotFound), (2, ErrorCode.None)],
+            response.Results.SelectMany(topic => topic.Partitions).Select(result => (result.PartitionIndex, result.ErrorCode)));
+    }
 }
