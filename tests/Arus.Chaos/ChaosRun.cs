@@ -35,7 +35,9 @@ internal sealed class ChaosRun(Options options)
             journal.Find($"the new topic was not whole within {WholeLimit.TotalSeconds:0} s: {topic.Complaint()}");
 
         bool withNative = cluster.Launch.HasGateway && !options.IsWithoutNative;
-        await using Workload workload = await Workload.StartAsync(cluster, topic, options.Rate, withNative, journal);
+        await using Workload workload = await Workload.StartAsync(
+            cluster, topic, withNative ? [Workload.Idempotent, Workload.Default, Workload.Native] : [Workload.Idempotent, Workload.Default],
+            options.Rate, journal);
         await MakeFaultsAsync(cluster, kinds, workload.Meter, journal, stop);
         IReadOnlyList<Gap> gaps = workload.Meter.Gaps();
         double seconds = workload.Meter.Now.TotalSeconds;

@@ -6,14 +6,12 @@ namespace Arus.Chaos;
 /// <summary>
 /// The command <c>failover</c>: one producer of librdkafka with its defaults writes to all partitions while leaders are lost, one at a
 /// time, by kill -9 and by silence. What counts is the time until a record that was handed to the producer after the loss is acknowledged,
-/// for each partition that the broker led. Beside it a producer of Arus.Client writes, whose longest time without an acknowledgement in
-/// any partition is told: its calls to all of them may have gone through the broker.
+/// for each partition that the broker led. Beside it a producer of Arus.Client writes, and groups of both read; their longest times without
+/// an acknowledgement or a record in any partition are told.
 /// </summary>
 internal sealed class FailoverRun(Options options)
 {
     private const string TopicName = "failover";
-    private const string Client = "librdkafka default";
-    private const string Native = "Arus.Client";
     private const int PerPartition = 50;
 
     /// <summary>The last acknowledgement before a loss may lie that far back.</summary>
@@ -22,6 +20,7 @@ internal sealed class FailoverRun(Options options)
     private static readonly TimeSpan WholeLimit = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(90);
     private static readonly TimeSpan FlushLimit = TimeSpan.FromSeconds(120);
+    private static readonly TimeSpan CatchUpLimit = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan ReadLimit = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan ShortAbsence = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan LongAbsence = TimeSpan.FromSeconds(10);
@@ -41,35 +40,31 @@ internal sealed class FailoverRun(Options options)
         using var topic = new ChaosTopic(cluster, TopicName, options.Partitions);
         await topic.CreateAsync();
         bool withNative = cluster.Launch.HasGateway && !options.IsWithoutNative;
-        var meter = new AvailabilityMeter(TimeProvider.System, withNative ? [Client, Native] : [Client], options.Partitions);
-        var ledger = new ProducerLedger(1, Client, isIdempotent: false, options.Partitions);
-        await using var producer = new KafkaProducer(topic, ledger, meter, journal, OnAcknowledged);
-        producer.Start(PerPartition * options.Partitions);
-        await using NativeConnection? connection = withNative ? await NativeConnection.ConnectAsync(cluster, journal) : null;
-        await using NativeProducer? native = connection is null
-            ? null
-            : new NativeProducer(
-                connection.Client, topic, new ProducerLedger(2, Native, isIdempotent: true, options.Partitions), meter, journal);
-        native?.Start(PerPartition * options.Partitions);
+        string[] clients = withNative ? [Workload.Default, Workload.Native] : [Workload.Default];
+        await using Workload workload = await Workload.StartAsync(
+            cluster, topic, clients, PerPartition * options.Partitions * clients.Length, journal, OnAcknowledged);
 
         // What is waited for before the first acknowledgement is no failover.
-        while (!meter.HasBegun && meter.Now < WholeLimit)
+        while (!(workload.Meter.HasBegun && workload.Reading.HasBegun) && workload.Meter.Now < WholeLimit)
             await Task.Delay(Poll, stop);
 
         for (int i = 0; i < options.Kills + options.Silences; i++)
-            await LoseAsync(cluster, topic, meter, journal, i, stop);
+            await LoseAsync(cluster, topic, workload, journal, i, stop);
 
         await cluster.HealAsync();
-        await Task.WhenAll(producer.StopAsync(FlushLimit), native?.StopAsync(FlushLimit) ?? Task.CompletedTask);
-        ProducerLedger[] ledgers = native is null ? [ledger] : [ledger, native.Ledger];
-        Verdict verdict = Checker.Check(ledgers, await LogReader.ReadAsync(topic, "the log", journal, ReadLimit), []);
+        await workload.StopProducersAsync(FlushLimit);
+        TopicContents log = await LogReader.ReadAsync(topic, "the log", journal, ReadLimit);
+        foreach (GroupReader group in workload.Groups)
+            await group.FinishAsync(log, CatchUpLimit);
+
+        Verdict verdict = Checker.Check(workload.Ledgers, log, [.. workload.Groups.Select(group => group.Served)]);
         folder.IsClean = Report(cluster, verdict, withNative, journal);
         return folder.IsClean ? 0 : 1;
     }
 
     /// <summary>Loses the next broker in turn, that leads, and takes it back after 2 or 10 seconds.</summary>
     private async Task LoseAsync(
-        Cluster cluster, ChaosTopic topic, AvailabilityMeter meter, Journal journal, int index, CancellationToken stop)
+        Cluster cluster, ChaosTopic topic, Workload workload, Journal journal, int index, CancellationToken stop)
     {
         if (!await topic.IsWholeWithinAsync(WholeLimit))
             journal.Find($"not whole {WholeLimit.TotalSeconds:0} s after the loss before: {topic.Complaint()}");
@@ -77,9 +72,13 @@ internal sealed class FailoverRun(Options options)
         (Broker broker, IReadOnlyList<int> led) = NextLeader(cluster, topic, index);
         bool isKill = index < options.Kills;
         TimeSpan absence = index / cluster.Brokers.Count % 2 == 0 ? ShortAbsence : LongAbsence;
+        string what = $"{(isKill ? "kill" : "silence")} of broker {broker.Id}, leader of {string.Join(',', led)}";
+        foreach (GroupReader group in workload.Groups)
+            what += await topic.CoordinatorOfAsync(group.Served.Reader) == broker.Id ? $", coordinator of the {group.Served.Reader}" : "";
+
+        journal.Note(what);
         DateTime lost = DateTime.UtcNow;
-        TimeSpan lostAt = meter.Now;
-        journal.Note($"{(isKill ? "kill" : "silence")} of broker {broker.Id}, leader of {string.Join(',', led)}");
+        TimeSpan lostAt = workload.Meter.Now;
         if (isKill)
             await broker.KillAsync();
         else
@@ -91,27 +90,50 @@ internal sealed class FailoverRun(Options options)
             await waiting;
 
         await Task.Delay(Remaining(lost, absence), stop);
-        TimeSpan returned = meter.Now;
+        TimeSpan returned = workload.Meter.Now;
         if (isKill)
             await cluster.StartAsync(broker);
         else
-            await cluster.Network.HealAsync();
+            await EndSilenceAsync(cluster, broker, stop);
 
         double waited = await waiting;
-        bool isWhole = await topic.IsWholeWithinAsync(WholeLimit);
-        if (!isWhole)
+        if (!await topic.IsWholeWithinAsync(WholeLimit))
             journal.Find($"not whole {WholeLimit.TotalSeconds:0} s after the return of broker {broker.Id}: {topic.Complaint()}");
 
-        IReadOnlyList<Gap> gaps = meter.Gaps();
-        double ofReturn = absence == LongAbsence
-            ? Longest(gaps.Where(gap => gap.Start >= returned && gap.Client == Client))
-            : 0;
-        double ofNative = Longest(gaps.Where(
-            gap => gap.Client == Native && gap.Start >= lostAt - Reach && gap.Start < returned && gap.End > lostAt));
-        _losses.Add(new Loss(isKill, absence, waited, ofReturn, ofNative));
+        Record(workload, new Loss(isKill, absence, waited) { Start = lostAt, Return = returned }, journal, broker);
+    }
+
+    /// <summary>A broker that others have replaced is told so, ends, and is started again; until then it may look whole.</summary>
+    private static async Task EndSilenceAsync(Cluster cluster, Broker broker, CancellationToken stop)
+    {
+        int starts = broker.Starts;
+        long start = TimeProvider.System.GetTimestamp();
+        await cluster.Network.HealAsync();
+        while (cluster.Launch.ExitCodesOfTheEvicted.Count > 0 && broker.Starts == starts
+            && TimeProvider.System.GetElapsedTime(start) < WholeLimit)
+        {
+            await Task.Delay(Poll, stop);
+        }
+    }
+
+    private void Record(Workload workload, Loss loss, Journal journal, Broker broker)
+    {
+        Gap[] gaps = [.. workload.Meter.Gaps(), .. workload.Reading.Gaps()];
+        double Of(string client) => Longest(gaps.Where(gap =>
+            gap.Client == client && gap.Start >= loss.Start - Reach && gap.Start < loss.Return && gap.End > loss.Start));
+
+        loss = loss with
+        {
+            OfNative = Of(Workload.Native), OfNativeGroup = Of(Workload.NativeGroup), OfKafkaGroup = Of(Workload.KafkaGroup),
+            OfReturn = loss.Absence == LongAbsence
+                ? Longest(gaps.Where(gap => gap.Start >= loss.Return && gap.Client == Workload.Default))
+                : 0,
+        };
+        _losses.Add(loss);
         journal.Note(string.Create(CultureInfo.InvariantCulture,
-            $"broker {broker.Id}, leader of {led.Count}, back after {absence.TotalSeconds:0} s: "
-            + $"next write after {waited:0.00} s, the return cost {ofReturn:0.00} s, {Native} waited {ofNative:0.00} s"));
+            $"broker {broker.Id} back after {loss.Absence.TotalSeconds:0} s: next write after {loss.Waited:0.00} s, the return cost "
+            + $"{loss.OfReturn:0.00} s; waited: {Workload.Native} {loss.OfNative:0.00} s, "
+            + $"{Workload.NativeGroup} {loss.OfNativeGroup:0.00} s, {Workload.KafkaGroup} {loss.OfKafkaGroup:0.00} s"));
     }
 
     private static double Longest(IEnumerable<Gap> gaps) => gaps.Select(gap => gap.Length.TotalSeconds).DefaultIfEmpty().Max();
@@ -173,13 +195,17 @@ internal sealed class FailoverRun(Options options)
             + $"{silences.Length} silences: {Summary(silences.Select(loss => loss.Waited))}");
         if (withNative)
         {
-            Console.WriteLine(
-                $"{Native}, without an acknowledgement: {kills.Length} kills: {Summary(kills.Select(loss => loss.OfNative))}; "
-                + $"{silences.Length} silences: {Summary(silences.Select(loss => loss.OfNative))}");
+            WriteWaits($"{Workload.Native}, without an acknowledgement", loss => loss.OfNative);
+            WriteWaits($"{Workload.NativeGroup}, without a record", loss => loss.OfNativeGroup);
+            WriteWaits($"{Workload.KafkaGroup}, without a record", loss => loss.OfKafkaGroup);
         }
 
         return verdict.IsClean && journal.Findings.Count == 0;
     }
+
+    private void WriteWaits(string what, Func<Loss, double> wait) => Console.WriteLine(
+        $"{what}: kills: {Summary(_losses.Where(loss => loss.IsKill).Select(wait))}; "
+        + $"silences: {Summary(_losses.Where(loss => !loss.IsKill).Select(wait))}");
 
     private static string Summary(IEnumerable<double> seconds)
     {
@@ -190,7 +216,22 @@ internal sealed class FailoverRun(Options options)
     }
 
     /// <param name="Waited">Seconds until the partition that waited longest was written to again.</param>
-    /// <param name="OfReturn">Seconds that a partition could not be written to when the broker came back.</param>
-    /// <param name="OfNative">The longest time in seconds that the native client had no acknowledgement in a partition.</param>
-    private sealed record Loss(bool IsKill, TimeSpan Absence, double Waited, double OfReturn, double OfNative);
+    private sealed record Loss(bool IsKill, TimeSpan Absence, double Waited)
+    {
+        public TimeSpan Start { get; init; }
+
+        public TimeSpan Return { get; init; }
+
+        /// <summary>Seconds that a partition could not be written to when the broker came back.</summary>
+        public double OfReturn { get; init; }
+
+        /// <summary>The longest time in seconds that the native client had no acknowledgement in a partition.</summary>
+        public double OfNative { get; init; }
+
+        /// <summary>The longest time in seconds that the native group read no record of a partition.</summary>
+        public double OfNativeGroup { get; init; }
+
+        /// <summary>The same of librdkafka's group.</summary>
+        public double OfKafkaGroup { get; init; }
+    }
 }

@@ -17,6 +17,7 @@ public sealed class SiloWatchTests : IAsyncLifetime
         Channel.CreateUnbounded<(long, TaskCompletionSource<SiloMembership>)>();
     private readonly SiloLosses _losses;
     private readonly SiloWatch _watch;
+    private int _connections;
 
     public SiloWatchTests()
     {
@@ -28,7 +29,7 @@ public sealed class SiloWatchTests : IAsyncLifetime
         });
         _losses = new SiloLosses(_time);
         _watch = new SiloWatch(
-            Fake.Of<IGrainFactory>((_, _) => grain), _losses,
+            Fake.Of<IGrainFactory>((_, _) => _connections++ > 0 ? grain : throw new InvalidOperationException("not connected")), _losses,
             new ArusClientOptions { RetryBackoff = TimeSpan.Zero, RetryBackoffMax = TimeSpan.Zero }, _time, NullLogger.Instance);
     }
 

@@ -24,13 +24,14 @@ internal sealed class SiloWatch(
         if (self is not null)
             return;
 
-        IMembershipGrain silo = grains.GetGrain<IMembershipGrain>(0);
         var backoff = new ExponentialBackoff(options.RetryBackoff, options.RetryBackoffMax);
         var known = new SiloMembership(-1, []);
         for (int failures = 0; !stoppingToken.IsCancellationRequested;)
         {
             try
             {
+                // Throws until the client has connected: this may have been started first.
+                IMembershipGrain silo = grains.GetGrain<IMembershipGrain>(0);
                 SiloMembership now = await losses.CallAsync(
                     _ => silo.WaitForChangeAsync(known.Version), Limit, stoppingToken).ConfigureAwait(false);
                 if (known.Live.Except(now.Live).Any())

@@ -10,9 +10,7 @@ internal sealed class ChaosTopic(Cluster cluster, string name, int partitions) :
     private static readonly TimeSpan CreateLimit = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan PollPause = TimeSpan.FromMilliseconds(200);
 
-    private readonly IAdminClient _admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = cluster.Bootstrap })
-        .SetLogHandler((_, _) => { })
-        .Build();
+    private readonly IAdminClient _admin = Connect(cluster);
 
     public string Name => name;
 
@@ -54,6 +52,25 @@ internal sealed class ChaosTopic(Cluster cluster, string name, int partitions) :
     public IReadOnlyList<int> LedBy(int broker) =>
         [.. Describe().Where(partition => partition.Leader == broker).Select(partition => partition.PartitionId)];
 
+    /// <summary>
+    /// The broker that coordinates a group; -1 where nobody answers. It is asked by a client of its own: librdkafka answers no metadata any
+    /// more for a while when a coordinator dies that it has asked.
+    /// </summary>
+    public async Task<int> CoordinatorOfAsync(string group)
+    {
+        using IAdminClient admin = Connect(cluster);
+        try
+        {
+            DescribeConsumerGroupsResult described = await admin.DescribeConsumerGroupsAsync(
+                [group], new DescribeConsumerGroupsOptions { RequestTimeout = CallLimit });
+            return described.ConsumerGroupDescriptions[0].Coordinator.Id;
+        }
+        catch (KafkaException)
+        {
+            return -1;
+        }
+    }
+
     /// <summary>Whether every partition has a leader and all its copies in sync.</summary>
     public bool IsWhole()
     {
@@ -79,6 +96,9 @@ internal sealed class ChaosTopic(Cluster cluster, string name, int partitions) :
     }
 
     public void Dispose() => _admin.Dispose();
+
+    private static IAdminClient Connect(Cluster cluster) =>
+        new AdminClientBuilder(new AdminClientConfig { BootstrapServers = cluster.Bootstrap }).SetLogHandler((_, _) => { }).Build();
 
     private static async Task<bool> ComesAsync(Func<bool> isTrue, TimeSpan limit)
     {

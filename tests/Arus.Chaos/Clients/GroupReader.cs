@@ -7,9 +7,11 @@ internal abstract class GroupReader : IAsyncDisposable
 
     private static readonly TimeSpan PollPause = TimeSpan.FromMilliseconds(100);
 
-    protected GroupReader(string group, ChaosTopic topic, Journal journal)
+    private readonly AvailabilityMeter _meter;
+
+    protected GroupReader(string group, ChaosTopic topic, AvailabilityMeter meter, Journal journal)
     {
-        (Group, Topic, Journal) = (group, topic, journal);
+        (Group, Topic, _meter, Journal) = (group, topic, meter, journal);
         Served = new TopicContents(group, topic.Partitions);
     }
 
@@ -44,6 +46,12 @@ internal abstract class GroupReader : IAsyncDisposable
 
         await Stop.CancelAsync();
         await Task.WhenAll(Running);
+    }
+
+    protected void Receive(int partition, long offset, ReadOnlySpan<byte> value)
+    {
+        Served.Add(partition, offset, value);
+        _meter.Acknowledge(Group, partition);
     }
 
     public virtual async ValueTask DisposeAsync()

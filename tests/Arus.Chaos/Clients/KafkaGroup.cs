@@ -3,7 +3,8 @@ using Confluent.Kafka;
 namespace Arus.Chaos;
 
 /// <summary>A group of librdkafka's consumers with its defaults.</summary>
-internal sealed class KafkaGroup(string group, ChaosTopic topic, Journal journal) : GroupReader(group, topic, journal)
+internal sealed class KafkaGroup(string group, ChaosTopic topic, AvailabilityMeter meter, Journal journal)
+    : GroupReader(group, topic, meter, journal)
 {
     private static readonly TimeSpan PollTime = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan CommitLimit = TimeSpan.FromSeconds(60);
@@ -67,7 +68,7 @@ internal sealed class KafkaGroup(string group, ChaosTopic topic, Journal journal
         try
         {
             if (consumer.Consume(PollTime) is { } result)
-                Served.Add(result.Partition, result.Offset, result.Message.Value);
+                Receive(result.Partition, result.Offset, result.Message.Value);
         }
         catch (Confluent.Kafka.ConsumeException e) when (e.Error.Code == Confluent.Kafka.ErrorCode.Local_AutoOffsetReset)
         {

@@ -3,7 +3,8 @@ using Arus.Client;
 namespace Arus.Chaos;
 
 /// <summary>A group of Arus.Client's consumers with its defaults.</summary>
-internal sealed class NativeGroup(IArusClient client, string group, ChaosTopic topic, Journal journal) : GroupReader(group, topic, journal)
+internal sealed class NativeGroup(IArusClient client, string group, ChaosTopic topic, AvailabilityMeter meter, Journal journal)
+    : GroupReader(group, topic, meter, journal)
 {
     private static readonly TimeSpan PollTime = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan RejoinPause = TimeSpan.FromSeconds(1);
@@ -41,7 +42,7 @@ internal sealed class NativeGroup(IArusClient client, string group, ChaosTopic t
         try
         {
             foreach (ConsumeResult<byte[], byte[]> record in await consumer.PollAsync(PollTime))
-                Served.Add(record.Partition.Partition, record.Offset, record.Value);
+                Receive(record.Partition.Partition, record.Offset, record.Value);
         }
         catch (ConsumeException e)
         {

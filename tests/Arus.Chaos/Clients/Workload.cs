@@ -1,39 +1,50 @@
 namespace Arus.Chaos;
 
 /// <summary>
-/// What writes and reads during a run: a producer of each kind, which share the rate, and a consumer group of each kind. The native ones
-/// are there when the cluster is one of Arus.
+/// What writes and reads during a run: producers, which share the rate, and a consumer group of librdkafka; where Arus.Client produces,
+/// also one of its consumers.
 /// </summary>
 internal sealed class Workload : IAsyncDisposable
 {
-    private const string Idempotent = "librdkafka idempotent";
-    private const string Default = "librdkafka default";
-    private const string Native = "Arus.Client";
+    public const string Idempotent = "librdkafka idempotent";
+    public const string Default = "librdkafka default";
+    public const string Native = "Arus.Client";
+    public const string NativeGroup = "group of Arus.Client";
+    public const string KafkaGroup = "group of librdkafka";
 
     private readonly List<PacedProducer> _producers = [];
     private readonly List<GroupReader> _groups = [];
     private NativeConnection? _native;
 
-    private Workload(AvailabilityMeter meter) => Meter = meter;
+    private Workload(AvailabilityMeter meter, AvailabilityMeter reading) => (Meter, Reading) = (meter, reading);
 
+    /// <summary>Of acknowledgements, by kind of producer.</summary>
     public AvailabilityMeter Meter { get; }
+
+    /// <summary>Of records that were read, by group.</summary>
+    public AvailabilityMeter Reading { get; }
 
     public IReadOnlyList<GroupReader> Groups => _groups;
 
     public IReadOnlyList<ProducerLedger> Ledgers => [.. _producers.Select(producer => producer.Ledger)];
 
-    /// <param name="withNative">Whether Arus.Client takes part.</param>
-    public static async Task<Workload> StartAsync(Cluster cluster, ChaosTopic topic, int perSecond, bool withNative, Journal journal)
+    /// <param name="clients">The kinds of producers.</param>
+    /// <param name="onAcknowledged">Of the records of librdkafka's producers, as <see cref="KafkaProducer"/> tells them.</param>
+    public static async Task<Workload> StartAsync(
+        Cluster cluster, ChaosTopic topic, IReadOnlyList<string> clients, int perSecond, Journal journal,
+        Action<int, DateTime>? onAcknowledged = null)
     {
-        string[] clients = withNative ? [Idempotent, Default, Native] : [Idempotent, Default];
-        var workload = new Workload(new AvailabilityMeter(TimeProvider.System, clients, topic.Partitions));
+        bool withNative = clients.Contains(Native);
+        var workload = new Workload(
+            new AvailabilityMeter(TimeProvider.System, clients, topic.Partitions),
+            new AvailabilityMeter(TimeProvider.System, withNative ? [KafkaGroup, NativeGroup] : [KafkaGroup], topic.Partitions));
         try
         {
             await workload.AddGroupsAsync(cluster, topic, withNative, journal);
-            for (ushort i = 0; i < clients.Length; i++)
+            for (int i = 0; i < clients.Count; i++)
             {
                 var ledger = new ProducerLedger((ushort)(i + 1), clients[i], clients[i] != Default, topic.Partitions);
-                workload.AddProducer(ledger, topic, perSecond / clients.Length, journal);
+                workload.AddProducer(ledger, topic, perSecond / clients.Count, journal, onAcknowledged);
             }
 
             return workload;
@@ -60,26 +71,25 @@ internal sealed class Workload : IAsyncDisposable
             await _native.DisposeAsync();
     }
 
-    private void AddProducer(ProducerLedger ledger, ChaosTopic topic, int perSecond, Journal journal)
+    private void AddProducer(
+        ProducerLedger ledger, ChaosTopic topic, int perSecond, Journal journal, Action<int, DateTime>? onAcknowledged)
     {
         PacedProducer producer = ledger.Client == Native
             ? new NativeProducer(_native!.Client, topic, ledger, Meter, journal)
-            : new KafkaProducer(topic, ledger, Meter, journal);
+            : new KafkaProducer(topic, ledger, Meter, journal, onAcknowledged);
         _producers.Add(producer);
         producer.Start(perSecond);
     }
 
     private async Task AddGroupsAsync(Cluster cluster, ChaosTopic topic, bool withNative, Journal journal)
     {
-        const string KafkaName = "group of librdkafka";
-        const string NativeName = "group of Arus.Client";
-        await KafkaGroup.CommitStartAsync(KafkaName, topic);
-        _groups.Add(new KafkaGroup(KafkaName, topic, journal));
+        await Chaos.KafkaGroup.CommitStartAsync(KafkaGroup, topic);
+        _groups.Add(new KafkaGroup(KafkaGroup, topic, Reading, journal));
         if (withNative)
         {
-            await KafkaGroup.CommitStartAsync(NativeName, topic);
+            await Chaos.KafkaGroup.CommitStartAsync(NativeGroup, topic);
             _native = await NativeConnection.ConnectAsync(cluster, journal);
-            _groups.Add(new NativeGroup(_native.Client, NativeName, topic, journal));
+            _groups.Add(new NativeGroup(_native.Client, NativeGroup, topic, Reading, journal));
         }
 
         foreach (GroupReader group in _groups)

@@ -40,6 +40,9 @@ internal sealed partial class Broker(int id, string directory, Func<Broker, Brok
     /// <summary>Whether it is meant to run: false between a fault that ended it and the start that ends the fault.</summary>
     public bool IsToRun => _isToRun;
 
+    /// <summary>How often it was started.</summary>
+    public int Starts { get; private set; }
+
     public int ProcessId => _process?.Id ?? 0;
 
     public void Start()
@@ -62,6 +65,7 @@ internal sealed partial class Broker(int id, string directory, Func<Broker, Brok
                 ended(this, process.ExitCode);
         };
         _process = process;
+        Starts++;
         process.Start();
     }
 
