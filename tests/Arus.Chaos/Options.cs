@@ -10,7 +10,9 @@ internal sealed record Options
         Arus.Chaos failover                     the time from the loss of a leader to the next acknowledged write
                    [--kills N] [--silences N]   how often by kill -9, and by silence of the network (30, 10)
         Arus.Chaos throughput                   records a second of three brokers with three copies
-                   [--records N]                in each of its rounds, of 100 bytes; a fifth of 1 KiB (2000000)
+                   [--records N]                in each of its runs, of 100 bytes; a fifth of 1 KiB (2000000)
+                   [--rounds N]                 runs of each broker, which take turns; medians are printed (3)
+                   [--flush os,always]          only these; Kafka's flush.messages=1 stands beside always (both)
 
           --kafka DIR        Apache Kafka, whose libs are in DIR: instead of Arus (run, failover) or beside it (throughput)
           --brokers N        3 to 5 brokers, or 1 (3)
@@ -45,6 +47,10 @@ internal sealed record Options
     public int Rate { get; init; } = 2000;
 
     public int Records { get; init; } = 2_000_000;
+
+    public int Rounds { get; init; } = 3;
+
+    public IReadOnlyList<string> Flushes { get; init; } = ["os", "always"];
 
     public double Interval { get; init; } = 20;
 
@@ -99,6 +105,8 @@ internal sealed record Options
         "--seed" => this with { Seed = (int)Number(name, take(), 0, int.MaxValue) },
         "--rate" => this with { Rate = (int)Number(name, take(), 10, 1_000_000) },
         "--records" => this with { Records = (int)Number(name, take(), 100, 1_000_000_000) },
+        "--rounds" => this with { Rounds = (int)Number(name, take(), 1, 100) },
+        "--flush" => this with { Flushes = [.. take().Split(',').Select(FlushNamed)] },
         "--interval" => this with { Interval = Number(name, take(), 1, 3600) },
         "--partitions" => this with { Partitions = (int)Number(name, take(), 1, 1000) },
         "--server" => this with { Server = Path.GetFullPath(take()) },
@@ -112,6 +120,9 @@ internal sealed record Options
     private static Fault FaultNamed(string kind) =>
         Chaos.Faults.All.FirstOrDefault(fault => fault.Kind == kind)
             ?? throw new ChaosException($"No fault {kind}; there are: {string.Join(", ", Chaos.Faults.All.Select(fault => fault.Kind))}.");
+
+    private static string FlushNamed(string flush) =>
+        flush is "os" or "always" ? flush : throw new ChaosException($"--flush takes os, always or both with a comma, not '{flush}'.");
 
     private static double Number(string name, string text, double least, double most) =>
         double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) && number >= least && number <= most

@@ -23,6 +23,13 @@ internal sealed class RunFolder : IDisposable
     /// <summary>Set once a run is known to have found nothing.</summary>
     public bool IsClean { get; set; }
 
+    /// <summary>Removes what a part of the run left, unless it is to be kept or something was found.</summary>
+    public void DeleteData(string directory)
+    {
+        if (!_isKept && Journal.Findings.Count == 0)
+            Directory.Delete(directory, recursive: true);
+    }
+
     public void Dispose()
     {
         Journal.Dispose();

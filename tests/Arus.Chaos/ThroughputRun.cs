@@ -5,65 +5,111 @@ namespace Arus.Chaos;
 
 /// <summary>
 /// The command <c>throughput</c>: what three brokers take from one producer of librdkafka with acks=all when each record has three copies,
-/// Arus and, with <c>--kafka</c>, Apache Kafka one after the other on the same machine.
+/// Arus and, with <c>--kafka</c>, Apache Kafka. They take turns, each round on new clusters, so that what else the machine does falls on both.
 /// </summary>
 internal sealed class ThroughputRun(Options options)
 {
-    private const int Rounds = 3;
+    private const string Arus = "Arus";
+    private const string Kafka = "Kafka";
     private const double Million = 1_000_000;
 
     private static readonly TimeSpan WholeLimit = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan FlushLimit = TimeSpan.FromSeconds(120);
 
+    /// <summary>Bytes of a record, and the part of <see cref="Options.Records"/> that a run of that size sends.</summary>
+    private static readonly (int Size, int Part)[] Sizes = [(100, 1), (1024, 5)];
+
+    private readonly List<Sample> _samples = [];
+
     public async Task<int> RunAsync(CancellationToken stop)
     {
         using var folder = new RunFolder(options);
-        var results = new List<string>();
-        foreach ((string name, BrokerLaunch launch) in Contenders())
+        for (int round = 1; round <= options.Rounds; round++)
         {
-            stop.ThrowIfCancellationRequested();
-            string directory = Path.Combine(folder.Root, name.Replace(' ', '-'));
-            Directory.CreateDirectory(directory);
-            await using Cluster cluster = await Cluster.StartAsync(launch, options.Brokers, directory, folder.Journal);
-            results.Add(await MeasureAsync(cluster, name, 100, options.Records, folder.Journal));
-            results.Add(await MeasureAsync(cluster, name, 1024, options.Records / 5, folder.Journal));
+            foreach ((string flush, string product, BrokerLaunch launch) in Contenders())
+            {
+                stop.ThrowIfCancellationRequested();
+                string directory = Path.Combine(folder.Root, $"{product}-{flush}-{round}");
+                Directory.CreateDirectory(directory);
+                await using (Cluster cluster = await Cluster.StartAsync(launch, options.Brokers, directory, folder.Journal))
+                {
+                    foreach ((int size, int part) in Sizes)
+                        await MeasureAsync(cluster, new Series(flush, product, size), round, options.Records / part, folder.Journal);
+                }
+
+                folder.DeleteData(directory);
+            }
         }
 
-        Console.WriteLine($"| {options.Brokers} brokers | record | records/s | MB/s | processor s per million records | memory, MiB |");
-        Console.WriteLine("|---|---|---|---|---|---|");
-        results.ForEach(Console.WriteLine);
+        Report();
         folder.IsClean = folder.Journal.Findings.Count == 0;
         return folder.IsClean ? 0 : 1;
     }
 
-    private IEnumerable<(string Name, BrokerLaunch Launch)> Contenders()
+    private IEnumerable<(string Flush, string Product, BrokerLaunch Launch)> Contenders()
     {
-        yield return ("Arus os", new ArusLaunch(options.Server, [.. options.Flags, "--arus.flush=os"]));
-        if (options.Kafka is not null)
-            yield return ("Kafka os", new KafkaLaunch(options.Kafka, []));
-
-        yield return ("Arus always", new ArusLaunch(options.Server, [.. options.Flags, "--arus.flush=always"]));
-        if (options.Kafka is not null)
-            yield return ("Kafka always", new KafkaLaunch(options.Kafka, ["log.flush.interval.messages=1"]));
+        foreach (string flush in options.Flushes)
+        {
+            yield return (flush, Arus, new ArusLaunch(options.Server, [.. options.Flags, $"--arus.flush={flush}"]));
+            if (options.Kafka is not null)
+                yield return (flush, Kafka, new KafkaLaunch(options.Kafka, flush == "os" ? [] : ["log.flush.interval.messages=1"]));
+        }
     }
 
-    /// <summary>The median of some rounds, after one to warm up, as a row of the table.</summary>
-    private async Task<string> MeasureAsync(Cluster cluster, string name, int size, int count, Journal journal)
+    /// <summary>One run after another, shorter one, in which both sides compile what they use.</summary>
+    private async Task MeasureAsync(Cluster cluster, Series series, int round, int count, Journal journal)
     {
-        using var topic = new ChaosTopic(cluster, $"throughput-{size}", options.Partitions);
+        using var topic = new ChaosTopic(cluster, $"throughput-{series.Size}", options.Partitions);
         await topic.CreateAsync();
         if (!await topic.IsWholeWithinAsync(WholeLimit))
-            journal.Find($"{name}: the topic was not whole: {topic.Complaint()}");
+            journal.Find($"{series}: the topic was not whole: {topic.Complaint()}");
 
-        Send(topic, size, count / 2, journal);
+        Send(topic, series.Size, count / 2, journal);
         TimeSpan before = Processor(cluster);
-        double[] rates = [.. Enumerable.Range(0, Rounds).Select(_ => Send(topic, size, count, journal)).Order()];
-        double processor = (Processor(cluster) - before).TotalSeconds / (Rounds * count / Million);
+        double rate = Send(topic, series.Size, count, journal);
+        double processor = (Processor(cluster) - before).TotalSeconds / (count / Million);
         long memory = cluster.Brokers.Sum(broker => broker.Usage().ResidentBytes) >> 20;
-        double rate = rates[Rounds / 2];
-        journal.Note(string.Create(CultureInfo.InvariantCulture, $"{name}, {size} B: {rate:0} records/s"));
-        return string.Create(CultureInfo.InvariantCulture,
-            $"| {name} | {size} B | {rate:0} | {rate * size / Million:0} | {processor:0.00} | {memory} |");
+        _samples.Add(new Sample(series, round, rate, processor, memory));
+        journal.Note(string.Create(
+            CultureInfo.InvariantCulture, $"{series}: {rate:0} records/s, {processor:0.00} s per million records, {memory} MiB"));
+    }
+
+    /// <summary>Medians of the rounds, and of the ratios of what ran in one round.</summary>
+    private void Report()
+    {
+        Console.WriteLine($"| {options.Brokers} brokers | flush | record | records/s | MB/s | Arus : Kafka | "
+            + "processor s per million records | memory, MiB |");
+        Console.WriteLine("|---|---|---|---|---|---|---|---|");
+        foreach (IGrouping<Series, Sample> group in _samples.GroupBy(sample => sample.Series))
+        {
+            Series series = group.Key;
+            double rate = Median(group.Select(sample => sample.Rate));
+            Console.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"| {series.Product} | {series.Flush} | {series.Size} B | {rate:0} | {rate * series.Size / Million:0} | {Ratio(series)} | "
+                + $"{Median(group.Select(sample => sample.Processor)):0.00} | {Median(group.Select(sample => (double)sample.Memory)):0} |"));
+        }
+    }
+
+    private string Ratio(Series series)
+    {
+        double[] ratios =
+        [
+            .. from ours in _samples
+               where ours.Series == series && series.Product == Arus
+               from theirs in _samples
+               where theirs.Series == series with { Product = Kafka } && theirs.Round == ours.Round
+               select ours.Rate / theirs.Rate,
+        ];
+        return ratios.Length == 0
+            ? ""
+            : string.Create(CultureInfo.InvariantCulture, $"{Median(ratios):0.00} ({ratios.Min():0.00} to {ratios.Max():0.00})");
+    }
+
+    private static double Median(IEnumerable<double> values)
+    {
+        double[] sorted = [.. values.Order()];
+        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
     }
 
     private static TimeSpan Processor(Cluster cluster) =>
@@ -112,4 +158,16 @@ internal sealed class ThroughputRun(Options options)
             }
         }
     }
+
+    /// <summary>What is measured once in each round.</summary>
+    /// <param name="Size">Bytes of a record's value.</param>
+    private sealed record Series(string Flush, string Product, int Size)
+    {
+        public override string ToString() => $"{Product} {Flush}, {Size} B";
+    }
+
+    /// <param name="Rate">Records a second.</param>
+    /// <param name="Processor">Seconds that the brokers took for a million records.</param>
+    /// <param name="Memory">MiB that the brokers have resident after the run.</param>
+    private sealed record Sample(Series Series, int Round, double Rate, double Processor, long Memory);
 }

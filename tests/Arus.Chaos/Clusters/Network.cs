@@ -117,6 +117,8 @@ internal sealed class Network : IAsyncDisposable
             foreach (string pid in pids.Split('\n', StringSplitOptions.RemoveEmptyEntries))
                 await Shell.TryAsync("kill", "-KILL", pid);
 
+            // The kernel removes what is in a namespace later; a link's end here takes the other one with it at once.
+            await Shell.TryAsync("ip", "link", "del", $"{NamespacePrefix}v{name[NamespacePrefix.Length..]}");
             await Shell.TryAsync("ip", "netns", "del", name);
         }
 
