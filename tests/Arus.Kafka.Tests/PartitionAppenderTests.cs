@@ -6,6 +6,7 @@ namespace Arus.Kafka.Tests;
 public sealed class PartitionAppenderTests
 {
     private readonly InMemoryPartition _partition = new();
+    private readonly ManualTimeProvider _time = new();
     private readonly List<(ErrorCode Error, Exception? Failure)> _faults = [];
     private readonly Owner _owner = new();
 
@@ -103,6 +104,72 @@ public sealed class PartitionAppenderTests
         Assert.Equal((ErrorCode.NotLeaderOrFollower, null), Assert.Single(_faults));
     }
 
+    [Fact]
+    public async Task A_leader_here_gets_further_appends_while_earlier_ones_wait_for_the_replicas()
+    {
+        var leaders = new Leaders();
+        PartitionAppender appender = Create(leaders: leaders);
+        int few = PartitionAppender.MaxCallsInFlight;
+        for (int i = 0; i < few + 3; i++)
+            await appender.EnqueueAsync(Append(i));
+
+        Assert.Equal(Enumerable.Repeat(1, few), leaders.Calls.Select(call => call.Request.Entries.Count));
+        Assert.False(appender.IsIdle);
+
+        // The answer to a later one is not held back, and makes room for what has gathered.
+        leaders.Answer(1, 1);
+        await _owner.WhenAsync(1);
+        Assert.Equal(1, _owner.Results[1].BaseOffset);
+        Assert.Equal(3, leaders.Calls[few].Request.Entries.Count);
+        for (int call = few; call >= 0; call--)
+            leaders.Answer(call, call);
+
+        await _owner.WhenAsync(few + 3);
+        Assert.True(appender.IsIdle);
+        Assert.Empty(_partition.Appends);
+    }
+
+    [Fact]
+    public async Task The_grain_of_a_leader_elsewhere_is_called_when_the_leader_here_has_answered()
+    {
+        var leaders = new Leaders();
+        PartitionAppender appender = Create(leaders: leaders);
+        await appender.EnqueueAsync(Append(0));
+        leaders.Leads = false;
+        await appender.EnqueueAsync(Append(1));
+        await appender.EnqueueAsync(Append(2));
+        Assert.Empty(_partition.Appends);
+        leaders.Answer(0, 0);
+        await _owner.WhenAsync(3);
+        Assert.Single(leaders.Calls);
+        Assert.Equal([1, 1], _partition.Appends.Select(call => call.Entries.Count));
+
+        // And back: of the grain one call is in flight.
+        _partition.Hold();
+        await appender.EnqueueAsync(Append(3));
+        leaders.Leads = true;
+        await appender.EnqueueAsync(Append(4));
+        Assert.Single(leaders.Calls);
+        _partition.Release();
+        await _owner.WhenAsync(4);
+        leaders.Answer(1, 0);
+        await _owner.WhenAsync(5);
+        Assert.True(appender.IsIdle);
+    }
+
+    [Fact]
+    public async Task A_leader_here_that_does_not_answer_fails_the_append_in_the_end()
+    {
+        var leaders = new Leaders();
+        PartitionAppender appender = Create(leaders: leaders);
+        await appender.EnqueueAsync(Append(0));
+        _time.Advance(TimeSpan.FromSeconds(32));
+        await _owner.WhenAsync(1);
+        Assert.Equal(ErrorCode.RequestTimedOut, _owner.Results[0].Error);
+        Assert.True(_owner.MemoryInUse.Contains(0), "The log may still read it.");
+        Assert.True(appender.IsIdle);
+    }
+
     [Theory]
     [InlineData(typeof(TimeoutException), ErrorCode.RequestTimedOut)]
     [InlineData(typeof(OperationCanceledException), ErrorCode.RequestTimedOut)]
@@ -121,10 +188,31 @@ public sealed class PartitionAppenderTests
         Assert.Equal(ErrorCode.NonEmptyGroup, GrainFailure.ToErrorCode(nonEmpty, ApiScope.Coordinator));
     }
 
-    private PartitionAppender Create(long maxBytes = 1_000_000) =>
-        new(new TopicPartition("topic", 0), _partition, maxBytes, (_, error, failure) => _faults.Add((error, failure)));
+    private PartitionAppender Create(long maxBytes = 1_000_000, ILocalLeaders? leaders = null) => new(
+        new TopicPartition("topic", 0), _partition, leaders, maxBytes, _time, (_, error, failure) => _faults.Add((error, failure)));
 
     private QueuedAppend Append(int part, short acks = -1) => new(_owner, new(0, part), Messages.Batch("x"), acks, 1_000, Guid.Empty);
+
+    /// <summary>A leader in this process that answers when a test asks for it.</summary>
+    private sealed class Leaders : ILocalLeaders
+    {
+        public bool Leads { get; set; } = true;
+
+        public List<(PartitionAppend Request, TaskCompletionSource<PartitionAppendResult> Answer)> Calls { get; } = [];
+
+        public Task<PartitionAppendResult>? TryAppend(TopicPartition partition, PartitionAppend request)
+        {
+            if (!Leads)
+                return null;
+
+            var answer = new TaskCompletionSource<PartitionAppendResult>();
+            Calls.Add((request, answer));
+            return answer.Task;
+        }
+
+        public void Answer(int call, long baseOffset) => Calls[call].Answer.TrySetResult(new PartitionAppendResult(
+            0, 0, [.. Enumerable.Range(0, Calls[call].Request.Entries.Count).Select(i => new AppendEntryResult(0, baseOffset + i, -1))]));
+    }
 
     private sealed class Owner : IAppendOwner
     {

@@ -95,6 +95,7 @@ public static class BrokerSiloBuilderExtensions
         services.AddSingleton<ReplicationMetrics>();
         services.AddSingleton<ReplicationHost>();
         services.AddSingleton<ILocalReplicas>(provider => provider.GetRequiredService<ReplicationHost>());
+        services.AddSingleton<ILocalLeaders, LocalLeaders>();
         services.AddSingleton<TopicReplication>();
         services.AddSingleton<BalanceWatch>();
         services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>, ReplicationLifecycle>();

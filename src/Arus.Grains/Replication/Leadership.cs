@@ -13,9 +13,6 @@ internal sealed class Leadership(IPartitionLog log, ReplicaView view, LeaseTable
 {
     private const string Lost = "Another broker leads this partition now; whether the records are kept is not known.";
 
-    /// <summary>Below every response timeout, so that a wait ends by itself.</summary>
-    private const int MaxAcknowledgementWaitMs = 10_000;
-
     /// <summary>Not disposed of, since several threads may be about to cancel it; without a timer it holds nothing.</summary>
     private readonly CancellationTokenSource _ended = new();
 
@@ -97,7 +94,7 @@ internal sealed class Leadership(IPartitionLog log, ReplicaView view, LeaseTable
         if (last < 0 || request.RequiredAcks != -1)
             return;
 
-        var patience = TimeSpan.FromMilliseconds(Math.Clamp(request.TimeoutMs, 0, MaxAcknowledgementWaitMs));
+        var patience = TimeSpan.FromMilliseconds(Math.Max(0, request.TimeoutMs));
         if (last >= Log.HighWatermark)
             await Log.WaitForAsync(last, patience, Ended).ConfigureAwait(false);
 

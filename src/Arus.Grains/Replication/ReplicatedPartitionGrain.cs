@@ -19,6 +19,9 @@ internal sealed class ReplicatedPartitionGrain(
     /// <summary>How long an append waits for the outcome of a move of the leadership.</summary>
     private static readonly TimeSpan MovePatience = TimeSpan.FromSeconds(2);
 
+    /// <summary>How long a call waits for the replicas at most: less than callers wait for the call, so that they learn how it ended.</summary>
+    private const int MaxAcknowledgementWaitMs = 10_000;
+
     private string _topic = "";
     private int _partition;
 
@@ -36,7 +39,8 @@ internal sealed class ReplicatedPartitionGrain(
         if (leadership.View.HoldsAppends && !await leadership.WaitUntilAppendableAsync(MovePatience))
             return LeaderLog.Reject(request, Rejection.Moving.Error, Rejection.Moving.Message);
 
-        return await leader.AppendAsync(request);
+        return await leader.AppendAsync(
+            request.TimeoutMs <= MaxAcknowledgementWaitMs ? request : request with { TimeoutMs = MaxAcknowledgementWaitMs });
     }
 
     public override Task<PartitionDescription> DescribeAsync() => Task.FromResult(

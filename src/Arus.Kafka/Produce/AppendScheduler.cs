@@ -5,9 +5,10 @@ using Microsoft.Extensions.Logging;
 namespace Arus.Kafka;
 
 /// <summary>The appenders of this silo, one for each partition that is being produced to through it. Safe for use by any thread.</summary>
+/// <param name="leaders">Null where partitions are not replicated.</param>
 internal sealed partial class AppendScheduler(
     PartitionGrains grains, KafkaListenerOptions options, TopicCache topics, RateLimitedFailureLogger failures, TimeProvider time,
-    ILogger<AppendScheduler> logger)
+    ILogger<AppendScheduler> logger, ILocalLeaders? leaders = null)
 {
     private static readonly TimeSpan IdleLife = TimeSpan.FromMinutes(5);
 
@@ -48,7 +49,7 @@ internal sealed partial class AppendScheduler(
     }
 
     private PartitionAppender Create(TopicPartition partition) => new(
-        partition, grains.Get(partition), options.MaxPartitionQueueBytes, OnFault);
+        partition, grains.Get(partition), leaders, options.MaxPartitionQueueBytes, time, OnFault);
 
     private void OnFault(PartitionAppender appender, ErrorCode error, Exception? failure)
     {

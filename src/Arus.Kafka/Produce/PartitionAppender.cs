@@ -19,32 +19,56 @@ internal interface IAppendOwner
 }
 
 /// <summary>
-/// Sends this silo's appends to one partition in the order in which they were queued: one call is in flight, and what is queued in the
-/// meantime goes as the entries of the next. Orleans does not keep the order of calls, so it is kept here. Safe for use by any thread.
+/// Sends this silo's appends to one partition in the order in which they were queued; what is queued in the meantime goes as the entries
+/// of the next call. Orleans does not keep the order of calls, so it is kept here: of the grain one call is in flight. A leader of this
+/// broker takes appends in their order, so that further ones go on while earlier ones wait for the replicas. Safe for use by any thread.
 /// </summary>
+/// <param name="leaders">What this broker leads; null where partitions are not replicated.</param>
 /// <param name="onFault">Called for calls that failed, and for results that say that the partition moved or is gone.</param>
 internal sealed class PartitionAppender(
-    TopicPartition partition, IPartitionGrain grain, long maxQueuedBytes, Action<PartitionAppender, ErrorCode, Exception?> onFault)
+    TopicPartition partition, IPartitionGrain grain, ILocalLeaders? leaders, long maxQueuedBytes, TimeProvider time,
+    Action<PartitionAppender, ErrorCode, Exception?> onFault)
 {
+    /// <summary>
+    /// Calls that a leader of this broker is given before it has answered the first. It is also what an idempotent producer has in flight
+    /// at most; of others, what comes meanwhile gathers in larger calls.
+    /// </summary>
+    internal const int MaxCallsInFlight = 5;
+
     /// <summary>Entries of one call; enough to share a group commit, few enough to answer early ones soon.</summary>
     internal const int MaxEntriesPerCall = 256;
 
     /// <summary>Bytes of one call, unless its first entry alone is larger.</summary>
     internal const int MaxBytesPerCall = 8 * 1024 * 1024;
 
+    /// <summary>Bytes that are checked and copied on the thread that brings them; for more another one is woken.</summary>
+    private const int MaxInlineBytes = 16 * 1024;
+
+    /// <summary>How much longer than its own timeout an append may take, as on a disk that hangs. Orleans limits calls of the grain.</summary>
+    private static readonly TimeSpan LateBy = TimeSpan.FromSeconds(30);
+
     private readonly Lock _lock = new();
     private readonly Queue<QueuedAppend> _queue = new();
     private readonly Queue<(QueuedAppend Append, TaskCompletionSource Queued)> _waiting = new();
     private long _queuedBytes;
     private bool _sending;
+    private int _inFlight;
+    private TaskCompletionSource? _answered;
 
     public TopicPartition Partition { get; } = partition;
 
     /// <summary>When it was last used, in ticks of the scheduler's clock; kept for the scheduler.</summary>
     public long LastUsed { get; set; }
 
-    /// <summary>Whether nothing is queued, waiting or in flight: sending ends only when nothing is.</summary>
-    public bool IsIdle => !Volatile.Read(ref _sending);
+    /// <summary>Whether nothing is queued, waiting or in flight.</summary>
+    public bool IsIdle
+    {
+        get
+        {
+            lock (_lock)
+                return !_sending && _inFlight == 0;
+        }
+    }
 
     /// <summary>
     /// Queues an append. The task ends when it has its place in the queue, which is at once unless the queue is full; the result goes to
@@ -82,39 +106,96 @@ internal sealed class PartitionAppender(
 
     private async Task SendAsync()
     {
-        List<QueuedAppend>? batch = Take();
-        Task<PartitionAppendResult>? next = batch is null ? null : CallAsync(batch);
-        while (batch is not null)
+        int most = leaders is null ? 0 : MaxCallsInFlight - 1;
+        while (true)
         {
-            (List<QueuedAppend> answered, Task<PartitionAppendResult> call) = (batch, next!);
-            await ((Task)call).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await WaitForCallsAsync(most).ConfigureAwait(false);
+            if (Take() is not { } batch)
+                return;
 
-            // The next call is sent before this one's results are distributed: the partition does not wait for the sockets.
-            batch = Take();
-            next = batch is null ? null : CallAsync(batch);
-            Exception? failure = !call.IsCompletedSuccessfully ? call.Exception?.InnerException ?? new TaskCanceledException(call)
-                : call.Result.Results.Length == answered.Count ? null
-                : new InvalidOperationException(
-                    $"The partition answered {call.Result.Results.Length} results to {answered.Count} appends.");
-            if (failure is null)
-                Distribute(answered, call.Result);
+            (PartitionAppend request, long bytes) = RequestOf(batch);
+            if (leaders is not null && bytes > MaxInlineBytes)
+                await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+
+            if (leaders?.TryAppend(Partition, request) is { } call)
+            {
+                most = MaxCallsInFlight - 1;
+                Begin(batch, call.WaitAsync(TimeSpan.FromMilliseconds(Math.Max(0, request.TimeoutMs)) + LateBy, time));
+            }
             else
-                Fail(answered, failure);
+            {
+                // The leader may have become another one: what was given to the one here is answered first.
+                most = 0;
+                await WaitForCallsAsync(0).ConfigureAwait(false);
+                Begin(batch, CallAsync(request));
+            }
         }
     }
 
-    private async Task<PartitionAppendResult> CallAsync(List<QueuedAppend> batch)
+    private async Task<PartitionAppendResult> CallAsync(PartitionAppend request) => await grain.AppendAsync(request).ConfigureAwait(false);
+
+    private void Begin(List<QueuedAppend> batch, Task<PartitionAppendResult> call)
+    {
+        lock (_lock)
+            _inFlight++;
+
+        _ = FinishAsync(batch, call);
+    }
+
+    /// <summary>Waits until no more than so many calls are in flight.</summary>
+    private async ValueTask WaitForCallsAsync(int most)
+    {
+        while (true)
+        {
+            Task answered;
+            lock (_lock)
+            {
+                if (_inFlight <= most)
+                    return;
+
+                _answered ??= new TaskCompletionSource();
+                answered = _answered.Task;
+            }
+
+            await answered.ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Waits for a call and gives its results to their owners.</summary>
+    private async Task FinishAsync(List<QueuedAppend> batch, Task<PartitionAppendResult> call)
+    {
+        await ((Task)call).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+
+        // Sending goes on at once, here, and the results are given out after it: the partition does not wait for the sockets.
+        TaskCompletionSource? answered;
+        lock (_lock)
+        {
+            _inFlight--;
+            (answered, _answered) = (_answered, null);
+        }
+
+        answered?.SetResult();
+        Exception? failure = !call.IsCompletedSuccessfully ? call.Exception?.InnerException ?? new TaskCanceledException(call)
+            : call.Result.Results.Length == batch.Count ? null
+            : new InvalidOperationException($"The partition answered {call.Result.Results.Length} results to {batch.Count} appends.");
+        if (failure is null)
+            Distribute(batch, call.Result);
+        else
+            Fail(batch, failure);
+    }
+
+    private static (PartitionAppend Request, long Bytes) RequestOf(List<QueuedAppend> batch)
     {
         var entries = new ReadOnlyMemory<byte>[batch.Count];
-        int timeoutMs = 0;
+        (int timeoutMs, long bytes) = (0, 0);
         for (int i = 0; i < batch.Count; i++)
         {
             entries[i] = batch[i].Batches;
+            bytes += entries[i].Length;
             timeoutMs = Math.Max(timeoutMs, batch[i].TimeoutMs);
         }
 
-        var request = new PartitionAppend(batch[0].RequiredAcks, timeoutMs, entries, batch[0].TopicId);
-        return await grain.AppendAsync(request).ConfigureAwait(false);
+        return (new PartitionAppend(batch[0].RequiredAcks, timeoutMs, entries, batch[0].TopicId), bytes);
     }
 
     /// <summary>

@@ -1,5 +1,7 @@
 using Arus.Grains;
+using Arus.Storage;
 using Arus.Testing;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Arus.Cluster.Tests;
 
@@ -25,6 +27,34 @@ public sealed class ReplicationFaultTests
         await topic.AppendAsync("c");
         await topic.BecomesAsync(partition => partition.Isr.Length == 3);
         await topic.CheckAsync();
+    }
+
+    [Fact]
+    public async Task A_leader_takes_further_appends_while_earlier_ones_wait_for_its_followers()
+    {
+        await using BrokerCluster cluster = await BrokerCluster.StartReplicatedAsync(3);
+        ReplicatedTopic topic = await ReplicatedTopic.CreateAsync(cluster, "t", [1, 2, 3], MinTwo);
+        PartitionAssignment all = await topic.BecomesAsync(partition => partition.Isr.Length == 3);
+        await topic.AppendAsync("a");
+        var leaders = cluster.Services(all.Leader).GetRequiredService<ILocalLeaders>();
+        var partition = new TopicPartition("t", 0);
+        foreach (int other in all.Replicas.Where(broker => broker != all.Leader))
+        {
+            Assert.Null(cluster.Services(other).GetRequiredService<ILocalLeaders>().TryAppend(partition, Batches.Append("elsewhere")));
+            cluster.Cut(all.Leader, other);
+        }
+
+        PartitionAppend another = Batches.Append("b") with { TopicId = Guid.NewGuid() };
+        Assert.Null(leaders.TryAppend(partition, another));
+        Task<PartitionAppendResult>[] appends = [.. Enumerable.Range(0, 20).Select(i =>
+            leaders.TryAppend(partition, Batches.Append($"b{i}") with { TimeoutMs = 30_000 })!)];
+        IPartitionLog log = cluster.Services(all.Leader).GetRequiredService<ReplicationHost>().OpenLogs.Single();
+        await BrokerCluster.EventuallyAsync(() => Task.FromResult(log.DurableEndOffset), end => end == 21);
+        Assert.DoesNotContain(appends, append => append.IsCompleted);
+        cluster.Mend();
+        PartitionAppendResult[] results = await Task.WhenAll(appends);
+        Assert.Equal(Enumerable.Range(1, 20).Select(offset => (ErrorCode.None, (long)offset)),
+            results.Select(result => (result.Results[0].Error, result.Results[0].BaseOffset)));
     }
 
     [Fact]
