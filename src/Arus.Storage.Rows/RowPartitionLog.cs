@@ -99,7 +99,7 @@ public sealed class RowPartitionLog : IPartitionLog
     }
 
     public ValueTask<LogReadResult> ReadAsync(
-        long offset, int maxBytes, bool minOneBatch, LogReadLimit upTo = LogReadLimit.HighWatermark) =>
+        long offset, int maxBytes, bool minOneBatch, LogReadLimit upTo = LogReadLimit.HighWatermark, LogReadLease? lease = null) =>
         _reader.ReadAsync(offset, maxBytes, minOneBatch);
 
     public ValueTask<bool> WaitForAsync(long offset, TimeSpan timeout, CancellationToken cancellationToken = default) =>

@@ -10,7 +10,8 @@ namespace Arus.Storage;
 /// <para>Thread-safe. The order of appends is the order in which <see cref="AppendAsync"/> is entered, so one logical thread calls it;
 /// it need not wait for one append before it starts the next.</para>
 /// <para>Memory that a caller passes in is read only until <see cref="AppendAsync"/>'s task completes. Memory that is handed out is
-/// never written again and stays valid for as long as it is referenced; callers must not write to it.</para>
+/// never written again and stays valid for as long as it is referenced, or until a lease on it is released; callers must not write to
+/// it.</para>
 /// <para>An I/O error poisons the log: what was under way is answered with <see cref="ErrorCode.KafkaStorageError"/>, so are later
 /// appends, and <see cref="Failure"/> says why. Dispose it and open it again: opening recovers.</para>
 /// </remarks>
@@ -86,8 +87,9 @@ public interface IPartitionLog : IAsyncDisposable
     /// <param name="offset">Between the log start and the log end, otherwise <see cref="ErrorCode.OffsetOutOfRange"/>.</param>
     /// <param name="maxBytes">No more than this, but see <paramref name="minOneBatch"/>.</param>
     /// <param name="minOneBatch">The first batch is returned whole even when it is larger than <paramref name="maxBytes"/>.</param>
+    /// <param name="lease">Of a reader that will say when it has done with the records; null for one that may keep them.</param>
     ValueTask<LogReadResult> ReadAsync(
-        long offset, int maxBytes, bool minOneBatch, LogReadLimit upTo = LogReadLimit.HighWatermark);
+        long offset, int maxBytes, bool minOneBatch, LogReadLimit upTo = LogReadLimit.HighWatermark, LogReadLease? lease = null);
 
     /// <summary>
     /// Waits until something can be read at <paramref name="offset"/>, that is until the high watermark passes it. Holds no thread.

@@ -1,3 +1,4 @@
+using System.Buffers;
 using Arus.Testing;
 
 namespace Arus.Storage.Tests;
@@ -31,6 +32,41 @@ public sealed class RoleTests
         Assert.Null(list.Locate(2));
         list.TruncateTo(3, []);
         Assert.Equal((3, 3, 3, 1), (list.LogStartOffset, list.HighWatermark, list.LogEndOffset, list.Generation));
+    }
+
+    [Fact]
+    public void Memory_of_the_tail_cache_is_used_again_when_the_last_lease_on_it_is_released()
+    {
+        var budget = new TailCacheBudget(1 << 20);
+        var list = new SegmentList(budget, new LoadedLog());
+        byte[] Drop(params LogReadLease?[] leases)
+        {
+            long offset = list.LogEndOffset;
+            (TailChunk reserved, int start) = list.Tail.Reserve(100, offset);
+            list.AssignOffsets(1, offset, offset + 1);
+            list.Publish([new PendingBatch(reserved, start, 100, offset, offset + 1, 0, 0, null)]);
+            foreach (LogReadLease? lease in leases)
+                Assert.Equal(OffsetLookup.Readable, list.Find(offset, visible: true, out _, lease));
+
+            Assert.True(list.Tail.TryDrop(reserved));
+            return reserved.Bytes;
+        }
+
+        // The pool hands a thread first what that thread has returned last.
+        list.Add(NewSegment(0));
+        (var one, var two) = (new LogReadLease(), new LogReadLease());
+        byte[] leased = Drop(one, two);
+        Assert.NotSame(leased, ArrayPool<byte>.Shared.Rent(leased.Length));
+        one.Release();
+        Assert.NotSame(leased, ArrayPool<byte>.Shared.Rent(leased.Length));
+        two.Release();
+        Assert.Same(leased, ArrayPool<byte>.Shared.Rent(leased.Length));
+
+        byte[] kept = Drop(one, null);
+        one.Release();
+        Assert.NotSame(kept, ArrayPool<byte>.Shared.Rent(kept.Length));
+        byte[] unread = Drop();
+        Assert.Same(unread, ArrayPool<byte>.Shared.Rent(unread.Length));
     }
 
     [Fact]

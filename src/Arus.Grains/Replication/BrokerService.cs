@@ -19,7 +19,7 @@ internal interface IBrokerService : IGrainService
     /// <summary>Brings records of many partitions, or is a heartbeat; answered when what was accepted is durable.</summary>
     /// <param name="records">The segments of all partitions, in the order of the request.</param>
     [Alias("Push")]
-    Task<ReplicaPushResponse> PushAsync(int from, ReplicaPushRequest request, RecordBytes records);
+    Task<ReplicaPushResponse> PushAsync(int from, ReplicaPushRequest request, PushedRecords records);
 
     /// <summary>Tells of states that changed. One that is lost is found by the next poll of the store.</summary>
     [Alias("Announce"), OneWay]
@@ -41,7 +41,7 @@ internal sealed class BrokerService(GrainId id, Silo silo, ILoggerFactory logger
     public Task<ReplicaSessionResponse> OpenSessionsAsync(int from, ReplicaSessionRequest request) =>
         host.ReceiveSessionsAsync(from, request);
 
-    public Task<ReplicaPushResponse> PushAsync(int from, ReplicaPushRequest request, RecordBytes records) =>
+    public Task<ReplicaPushResponse> PushAsync(int from, ReplicaPushRequest request, PushedRecords records) =>
         host.ReceivePushAsync(from, request, records);
 
     public Task AnnounceAsync(PartitionStates states)

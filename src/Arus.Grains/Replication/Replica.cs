@@ -179,6 +179,7 @@ internal sealed class Replica(PartitionState state, ReplicaWork work)
             ValueTask<LogAppendResult[]> append = log.Log.AppendAsync(push.Records.Segments, push.Epoch, AppendOrigin.Replica);
             await before.ConfigureAwait(false);
             LogAppendResult[] results = await append.ConfigureAwait(false);
+            push.Appended?.Invoke();
             if (Array.Find(results, result => result.Error != ErrorCode.None) is { Error: not ErrorCode.None } refused)
                 throw new LogException($"{Partition} does not take what its leader pushed: {refused.Message}", error: refused.Error);
 
@@ -238,6 +239,7 @@ internal sealed class Replica(PartitionState state, ReplicaWork work)
 }
 
 /// <param name="Records">What a push brought, and <paramref name="Epoch"/> the epoch of the leader that sent it.</param>
+/// <param name="Appended">Called when the log has the records, and reads them no more.</param>
 /// <param name="Done">Set when it is done.</param>
 internal readonly record struct ReplicaTask(
-    ReplicationEffect Effect, RecordBytes Records = default, int Epoch = -1, TaskCompletionSource? Done = null);
+    ReplicationEffect Effect, RecordBytes Records = default, int Epoch = -1, Action? Appended = null, TaskCompletionSource? Done = null);

@@ -37,8 +37,13 @@ internal sealed partial class ReplicaCalls(
         // Whatever fails, the machine hears of it: it counts the calls that are under way.
         ReplicaPushResponse? response = await CallAsync(send.To, Limit, async (service, self) =>
         {
-            RecordBytes records = await ReadAsync(send.Request, find).ConfigureAwait(false);
-            return await service.PushAsync(self, send.Request, records).ConfigureAwait(false);
+            var lease = new LogReadLease();
+            RecordBytes records = await ReadAsync(send.Request, find, lease).ConfigureAwait(false);
+            ReplicaPushResponse answer = await service.PushAsync(self, send.Request, new PushedRecords(records)).ConfigureAwait(false);
+
+            // An answer means that the request has been written to the connection whole. Of a call that fails nobody knows that.
+            lease.Release();
+            return answer;
         }).ConfigureAwait(false);
         pump.Post((machine, now) => machine.PushAnswered(send.Call, response, now));
     }
@@ -97,7 +102,8 @@ internal sealed partial class ReplicaCalls(
     }
 
     /// <summary>Reads what follows each entry's previous end, and says in the request how many segments each has.</summary>
-    private static async ValueTask<RecordBytes> ReadAsync(ReplicaPushRequest request, Func<PartitionId, IPartitionLog?> find)
+    private static async ValueTask<RecordBytes> ReadAsync(
+        ReplicaPushRequest request, Func<PartitionId, IPartitionLog?> find, LogReadLease lease)
     {
         var segments = new List<ReadOnlyMemory<byte>>();
         long left = MaxPushBytes;
@@ -111,7 +117,8 @@ internal sealed partial class ReplicaCalls(
                 continue;
             }
 
-            LogReadResult read = await TryReadAsync(log, entry.PreviousEndOffset, (int)left, segments.Count == 0).ConfigureAwait(false);
+            LogReadResult read = await TryReadAsync(log, entry.PreviousEndOffset, (int)left, segments.Count == 0, lease)
+                .ConfigureAwait(false);
             if (log.FencedEpoch > entry.LeaderEpoch)
                 continue; // A later leader may have had the log cut during the read.
 
@@ -127,12 +134,13 @@ internal sealed partial class ReplicaCalls(
     }
 
     /// <summary>Without records where the log cannot be read: what failed, the log's owner reports.</summary>
-    private static async ValueTask<LogReadResult> TryReadAsync(IPartitionLog log, long offset, int maxBytes, bool minOneBatch)
+    private static async ValueTask<LogReadResult> TryReadAsync(
+        IPartitionLog log, long offset, int maxBytes, bool minOneBatch, LogReadLease lease)
     {
         var nothing = new LogReadResult(ErrorCode.None, -1, -1, -1, []);
         try
         {
-            LogReadResult read = await log.ReadAsync(offset, maxBytes, minOneBatch, LogReadLimit.DurableEnd).ConfigureAwait(false);
+            LogReadResult read = await log.ReadAsync(offset, maxBytes, minOneBatch, LogReadLimit.DurableEnd, lease).ConfigureAwait(false);
             return read.Error == ErrorCode.None ? read : nothing;
         }
         catch (Exception e) when (e is LogException or IOException or ObjectDisposedException)

@@ -19,7 +19,7 @@ internal sealed class ReplicatedPartitionGrain(
     /// <summary>How long an append waits for the outcome of a move of the leadership.</summary>
     private static readonly TimeSpan MovePatience = TimeSpan.FromSeconds(2);
 
-    /// <summary>How long a call waits for the replicas at most: less than callers wait for the call, so that they learn how it ended.</summary>
+    /// <summary>How long a call waits for the replicas at most: less than callers wait for it, so that they learn how it ended.</summary>
     private const int MaxAcknowledgementWaitMs = 10_000;
 
     private string _topic = "";

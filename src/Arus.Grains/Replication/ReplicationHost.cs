@@ -131,9 +131,9 @@ internal sealed partial class ReplicationHost : ILocalReplicas
         return received.Sessions.Task;
     }
 
-    public Task<ReplicaPushResponse> ReceivePushAsync(int from, ReplicaPushRequest request, RecordBytes records)
+    public Task<ReplicaPushResponse> ReceivePushAsync(int from, ReplicaPushRequest request, PushedRecords records)
     {
-        if (request.Partitions.Sum(entry => (long)Math.Max(0, entry.SegmentCount)) != records.Count
+        if (request.Partitions.Sum(entry => (long)Math.Max(0, entry.SegmentCount)) != records.Records.Count
             || Array.Exists(request.Partitions, entry => entry.SegmentCount < 0))
         {
             throw new ArusException(ErrorCode.InvalidRequest, $"A push of broker {from} does not have the segments that it counts.");
@@ -209,6 +209,7 @@ internal sealed partial class ReplicationHost : ILocalReplicas
                 break;
             case ReplicationEffect.AnswerPush answer when _received.TryRemove(answer.Call, out ReceivedCall? received):
                 received.Push!.TrySetResult(answer.Response);
+                received.Release();
                 break;
             case ReplicationEffect.Announce announce:
                 _calls.Announce(announce.States);
@@ -227,8 +228,9 @@ internal sealed partial class ReplicationHost : ILocalReplicas
         for (int i = 0; i < append.Index; i++)
             first += entries[i].SegmentCount;
 
-        ReadOnlyMemory<byte>[] segments = call.Records.Segments.AsSpan(first, entries[append.Index].SegmentCount).ToArray();
-        return new ReplicaTask(append, segments, entries[append.Index].LeaderEpoch);
+        ReadOnlyMemory<byte>[] segments = call.Records.Records.Segments.AsSpan(first, entries[append.Index].SegmentCount).ToArray();
+        call.Hold();
+        return new ReplicaTask(append, segments, entries[append.Index].LeaderEpoch, Appended: call.Release);
     }
 
     private Replica ReplicaOf(PartitionState state) =>
@@ -242,12 +244,28 @@ internal sealed partial class ReplicationHost : ILocalReplicas
     /// <summary>What another broker sent and is not answered yet.</summary>
     private sealed class ReceivedCall
     {
+        /// <summary>The appends of a push that are not done, and the call itself until it is answered: later no append begins.</summary>
+        private int _holders = 1;
+
         public TaskCompletionSource<ReplicaSessionResponse>? Sessions { get; init; }
 
         public TaskCompletionSource<ReplicaPushResponse>? Push { get; init; }
 
         public ReplicaPushRequest? PushRequest { get; init; }
 
-        public RecordBytes Records { get; init; }
+        public PushedRecords Records { get; init; }
+
+        /// <summary>The records are read until this is undone by <see cref="Release"/>.</summary>
+        public void Hold() => Interlocked.Increment(ref _holders);
+
+        /// <summary>
+        /// One that reads the records is done with them. An append that failed does not say so: it may go on, and the memory is not used
+        /// again.
+        /// </summary>
+        public void Release()
+        {
+            if (Interlocked.Decrement(ref _holders) == 0)
+                Records.Return();
+        }
     }
 }

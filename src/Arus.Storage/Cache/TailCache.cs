@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 
 namespace Arus.Storage;
@@ -55,7 +56,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
     }
 
     /// <summary>Hands the chunk that holds an offset to a reader; null when there is none. Called under the list's lock.</summary>
-    public TailChunk? Find(long offset)
+    public TailChunk? Find(long offset, LogReadLease? lease)
     {
         if (offset < _servedFrom)
             return null;
@@ -65,8 +66,32 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
         if (index == chunks.Length || chunks[index] is not { Committed: > 0 } chunk || chunk.BaseOffset > offset)
             return null;
 
-        chunk.WasRead = true;
+        if (lease is null)
+        {
+            chunk.WasRead = true;
+        }
+        else
+        {
+            chunk.Leases++;
+            lease.Add(chunk);
+        }
+
         return chunk;
+    }
+
+    /// <summary>A reader has done with a chunk that it had on a lease.</summary>
+    public void Release(TailChunk chunk)
+    {
+        bool isLast;
+        using (listLock.Enter())
+        {
+            Debug.Assert(chunk.Leases > 0, "A lease is released once.");
+            chunk.Leases--;
+            isLast = chunk.IsDropped && chunk.IsUnseen;
+        }
+
+        if (isLast)
+            ArrayPool<byte>.Shared.Return(chunk.Bytes);
     }
 
     /// <summary>Offsets before this one were compacted in the files. Called under the list's lock.</summary>
@@ -74,9 +99,10 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
 
     /// <summary>The whole batches of a chunk from an offset on, and of those that follow it, as far as the bytes allow.</summary>
     /// <param name="endOffset">No batch that ends behind it.</param>
-    public ReadOnlyMemory<byte>[] Read(TailChunk chunk, long offset, int maxBytes, bool minOneBatch, long endOffset)
+    public ReadOnlyMemory<byte>[] Read(
+        TailChunk chunk, long offset, int maxBytes, bool minOneBatch, long endOffset, LogReadLease? lease)
     {
-        ReadOnlyMemory<byte> first = Slice(chunk, offset, maxBytes, minOneBatch, endOffset, out TailChunk? next);
+        ReadOnlyMemory<byte> first = Slice(chunk, offset, maxBytes, minOneBatch, endOffset, lease, out TailChunk? next);
         if (next is null)
             return first.IsEmpty ? [] : [first];
 
@@ -84,7 +110,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
         int left = maxBytes - first.Length;
         while (next is not null)
         {
-            ReadOnlyMemory<byte> slice = Slice(next, next.BaseOffset, left, minOneBatch: false, endOffset, out next);
+            ReadOnlyMemory<byte> slice = Slice(next, next.BaseOffset, left, minOneBatch: false, endOffset, lease, out next);
             if (!slice.IsEmpty)
             {
                 slices.Add(slice);
@@ -98,12 +124,14 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
     /// <summary>Drops a chunk unless an append under way needs it.</summary>
     public bool TryDrop(TailChunk chunk)
     {
+        bool isUnseen;
         using (listLock.Enter())
         {
             if (chunk.Reserved != chunk.Committed)
                 return false;
 
             chunk.IsDropped = true;
+            isUnseen = chunk.IsUnseen;
             _chunks!.Remove(chunk);
             if (_tail == chunk)
             {
@@ -112,7 +140,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
             }
         }
 
-        if (!chunk.WasRead)
+        if (isUnseen)
             ArrayPool<byte>.Shared.Return(chunk.Bytes); // Fresh memory costs more than the copy into it.
 
         return true;
@@ -138,7 +166,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
 
     /// <summary>The whole batches of one chunk, and the chunk that follows when there is room for more.</summary>
     private ReadOnlyMemory<byte> Slice(
-        TailChunk chunk, long offset, int maxBytes, bool minOneBatch, long endOffset, out TailChunk? next)
+        TailChunk chunk, long offset, int maxBytes, bool minOneBatch, long endOffset, LogReadLease? lease, out TailChunk? next)
     {
         int position;
         int end;
@@ -156,7 +184,7 @@ internal sealed class TailCache(TailCacheBudget budget, LogLock listLock)
         if (length > 0 && position + length == end)
         {
             using (listLock.Enter())
-                next = chunk.Committed == end && Find(chunk.NextOffset) is { } other && other != chunk ? other : null;
+                next = chunk.Committed == end && Find(chunk.NextOffset, lease) is { } other && other != chunk ? other : null;
         }
 
         return chunk.Bytes.AsMemory(position, length);

@@ -35,8 +35,14 @@ internal sealed class TailChunk(TailCache owner, byte[] bytes, long baseOffset) 
 
     public bool IsDropped { get; set; }
 
-    /// <summary>A reader has had it, and may hold slices of it for ever; otherwise its memory can be used again.</summary>
+    /// <summary>A reader has had it, and may hold slices of it for ever.</summary>
     public bool WasRead { get; set; }
+
+    /// <summary>Readers that have slices of it and will say when they have done with them.</summary>
+    public int Leases { get; set; }
+
+    /// <summary>Nobody has slices of it: its memory can be used again.</summary>
+    public bool IsUnseen => !WasRead && Leases == 0;
 
     /// <summary>Publishes the batch that follows what is committed.</summary>
     public void Commit(long batchOffset, long nextOffset, int length)

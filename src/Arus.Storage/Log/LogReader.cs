@@ -9,7 +9,7 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
     /// <summary>Where the last read from a file ended: a reader that catches up goes on there.</summary>
     private Cursor? _cursor;
 
-    public ValueTask<LogReadResult> ReadAsync(long offset, int maxBytes, bool minOneBatch, LogReadLimit upTo)
+    public ValueTask<LogReadResult> ReadAsync(long offset, int maxBytes, bool minOneBatch, LogReadLimit upTo, LogReadLease? lease)
     {
         if (log.Phase == LogPhase.Closed)
             return new ValueTask<LogReadResult>(Answer([], ErrorCode.NotLeaderOrFollower));
@@ -17,12 +17,12 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
         maxBytes = Math.Min(maxBytes, MaxReadBytes);
         bool visible = upTo == LogReadLimit.HighWatermark;
         long end = visible ? segments.VisibleEnd : long.MaxValue;
-        OffsetLookup lookup = segments.Find(offset, visible, out TailChunk? chunk);
+        OffsetLookup lookup = segments.Find(offset, visible, out TailChunk? chunk, lease);
         if (lookup != OffsetLookup.Readable)
             return new ValueTask<LogReadResult>(Answer([], lookup == OffsetLookup.AtEnd ? ErrorCode.None : ErrorCode.OffsetOutOfRange));
 
         if (chunk is not null)
-            return new ValueTask<LogReadResult>(Answer(segments.Tail.Read(chunk, offset, maxBytes, minOneBatch, end)));
+            return new ValueTask<LogReadResult>(Answer(segments.Tail.Read(chunk, offset, maxBytes, minOneBatch, end, lease)));
 
         return ReadFileAsync(new Request(offset, maxBytes, minOneBatch, end));
     }

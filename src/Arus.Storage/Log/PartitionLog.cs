@@ -94,8 +94,8 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
     }
 
     public ValueTask<LogReadResult> ReadAsync(
-        long offset, int maxBytes, bool minOneBatch, LogReadLimit upTo = LogReadLimit.HighWatermark) =>
-        Reader.ReadAsync(offset, maxBytes, minOneBatch, upTo);
+        long offset, int maxBytes, bool minOneBatch, LogReadLimit upTo = LogReadLimit.HighWatermark, LogReadLease? lease = null) =>
+        Reader.ReadAsync(offset, maxBytes, minOneBatch, upTo, lease);
 
     public ValueTask<bool> WaitForAsync(long offset, TimeSpan timeout, CancellationToken cancellationToken = default) =>
         _log.Waiters.WaitAsync(this, offset, timeout, cancellationToken);

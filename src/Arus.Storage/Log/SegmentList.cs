@@ -208,7 +208,8 @@ internal sealed class SegmentList
     /// <param name="chunk">
     /// With <see cref="OffsetLookup.Readable"/>: the part of the tail cache that holds the offset; null when only the disk does.
     /// </param>
-    public OffsetLookup Find(long offset, bool visible, out TailChunk? chunk)
+    /// <param name="lease">The reader's, which gets the chunk.</param>
+    public OffsetLookup Find(long offset, bool visible, out TailChunk? chunk, LogReadLease? lease = null)
     {
         using (_lock.Enter())
         {
@@ -219,7 +220,7 @@ internal sealed class SegmentList
             if (offset >= (visible ? _highWatermark : _durableEnd))
                 return OffsetLookup.AtEnd;
 
-            chunk = Tail.Find(offset);
+            chunk = Tail.Find(offset, lease);
             return OffsetLookup.Readable;
         }
     }

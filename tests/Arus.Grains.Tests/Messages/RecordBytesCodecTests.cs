@@ -13,6 +13,7 @@ public sealed class RecordBytesCodecTests
 {
     private static readonly ServiceProvider Services = new ServiceCollection().AddSerializer().BuildServiceProvider();
     private readonly Serializer<RecordBytes> _serializer = Services.GetRequiredService<Serializer<RecordBytes>>();
+    private readonly Serializer<PushedRecords> _pushes = Services.GetRequiredService<Serializer<PushedRecords>>();
 
     public static TheoryData<int[]> Lengths() => [[], [0], [1], [127, 128], [16_384, 0, 3], [300_000, 70_000]];
 
@@ -27,6 +28,9 @@ public sealed class RecordBytesCodecTests
             await pipe.Writer.CompleteAsync();
             ReadResult read = await pipe.Reader.ReadAsync();
             Assert.Equal(value.Select(s => s.ToArray()), _serializer.Deserialize(read.Buffer).Select(s => s.ToArray()));
+            PushedRecords pushed = _pushes.Deserialize(read.Buffer);
+            Assert.Equal(value.Select(s => s.ToArray()), pushed.Records.Select(s => s.ToArray()));
+            pushed.Return();
         }
     }
 
@@ -35,6 +39,7 @@ public sealed class RecordBytesCodecTests
     {
         var bytes = new RecordBytes([new byte[] { 0xAA, 0xBB }, new byte[] { 0xCC }]);
         Assert.Equal("400D050503AABBCC", Convert.ToHexString(_serializer.SerializeToArray(bytes)));
+        Assert.Equal("400D050503AABBCC", Convert.ToHexString(_pushes.SerializeToArray(new PushedRecords(bytes))));
     }
 
     [Fact]
@@ -50,7 +55,10 @@ public sealed class RecordBytesCodecTests
     {
         byte[] bytes = _serializer.SerializeToArray(Make([200, 100]));
         for (int length = 1; length < bytes.Length - 1; length++)
+        {
             Assert.ThrowsAny<Exception>(() => _serializer.Deserialize(bytes.AsSpan(0, length)));
+            Assert.ThrowsAny<Exception>(() => _pushes.Deserialize(bytes.AsSpan(0, length)));
+        }
     }
 
     /// <summary>The field, its number of segments and a segment in turn claim 256 MiB.</summary>
