@@ -5,7 +5,8 @@ namespace Arus.Chaos;
 
 /// <summary>
 /// The command <c>throughput</c>: what three brokers take from one producer of librdkafka with acks=all when each record has three copies,
-/// Arus and, with <c>--kafka</c>, Apache Kafka. They take turns, each round on new clusters, so that what else the machine does falls on both.
+/// Arus and, with <c>--kafka</c>, Apache Kafka. They take turns, each round on new clusters, so that what else the machine does falls on
+/// both.
 /// </summary>
 internal sealed class ThroughputRun(Options options)
 {
@@ -33,15 +34,19 @@ internal sealed class ThroughputRun(Options options)
                 Directory.CreateDirectory(directory);
                 await using (Cluster cluster = await Cluster.StartAsync(launch, options.Brokers, directory, folder.Journal))
                 {
+                    // Both sides compile what they use first: a broker runs for weeks.
                     foreach ((int size, int part) in Sizes)
-                        await MeasureAsync(cluster, new Series(flush, product, size), round, options.Records / part, folder.Journal);
+                        await WarmUpAsync(cluster, size, options.Records / part, folder.Journal);
+
+                    foreach ((int size, int part) in Sizes)
+                        Measure(cluster, new Series(flush, product, size), round, options.Records / part, folder.Journal);
                 }
 
                 folder.DeleteData(directory);
             }
         }
 
-        Report();
+        Report(folder.Journal);
         folder.IsClean = folder.Journal.Findings.Count == 0;
         return folder.IsClean ? 0 : 1;
     }
@@ -56,15 +61,21 @@ internal sealed class ThroughputRun(Options options)
         }
     }
 
-    /// <summary>One run after another, shorter one, in which both sides compile what they use.</summary>
-    private async Task MeasureAsync(Cluster cluster, Series series, int round, int count, Journal journal)
+    private ChaosTopic TopicOf(Cluster cluster, int size) => new(cluster, $"throughput-{size}", options.Partitions);
+
+    private async Task WarmUpAsync(Cluster cluster, int size, int count, Journal journal)
     {
-        using var topic = new ChaosTopic(cluster, $"throughput-{series.Size}", options.Partitions);
+        using ChaosTopic topic = TopicOf(cluster, size);
         await topic.CreateAsync();
         if (!await topic.IsWholeWithinAsync(WholeLimit))
-            journal.Find($"{series}: the topic was not whole: {topic.Complaint()}");
+            journal.Find($"{cluster.Launch.Name}, {size} B: the topic was not whole: {topic.Complaint()}");
 
-        Send(topic, series.Size, count / 2, journal);
+        Send(topic, size, count, journal);
+    }
+
+    private void Measure(Cluster cluster, Series series, int round, int count, Journal journal)
+    {
+        using ChaosTopic topic = TopicOf(cluster, series.Size);
         TimeSpan before = Processor(cluster);
         double rate = Send(topic, series.Size, count, journal);
         double processor = (Processor(cluster) - before).TotalSeconds / (count / Million);
@@ -74,8 +85,8 @@ internal sealed class ThroughputRun(Options options)
             CultureInfo.InvariantCulture, $"{series}: {rate:0} records/s, {processor:0.00} s per million records, {memory} MiB"));
     }
 
-    /// <summary>Medians of the rounds, and of the ratios of what ran in one round.</summary>
-    private void Report()
+    /// <summary>Medians of the rounds, and of the ratios of what ran in one round. To be behind is a finding.</summary>
+    private void Report(Journal journal)
     {
         Console.WriteLine($"| {options.Brokers} brokers | flush | record | records/s | MB/s | Arus : Kafka | "
             + "processor s per million records | memory, MiB |");
@@ -84,27 +95,35 @@ internal sealed class ThroughputRun(Options options)
         {
             Series series = group.Key;
             double rate = Median(group.Select(sample => sample.Rate));
+            double processor = Median(group.Select(sample => sample.Processor));
+            double memory = Median(group.Select(sample => sample.Memory));
+            double[] ratios = RatiosOf(series, sample => sample.Rate);
+            if (ratios.Length > 0 && Median(ratios) < 1)
+                journal.Find($"{series}: fewer records a second than Apache Kafka takes");
+
+            if (ratios.Length > 0 && Median(RatiosOf(series, sample => sample.Memory)) > 1)
+                journal.Find($"{series}: more memory than Apache Kafka needs");
+
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"| {series.Product} | {series.Flush} | {series.Size} B | {rate:0} | {rate * series.Size / Million:0} | {Ratio(series)} | "
-                + $"{Median(group.Select(sample => sample.Processor)):0.00} | {Median(group.Select(sample => (double)sample.Memory)):0} |"));
+                $"| {series.Product} | {series.Flush} | {series.Size} B | {rate:0} | {rate * series.Size / Million:0} | {Text(ratios)} | "
+                + $"{processor:0.00} | {memory:0} |"));
         }
     }
 
-    private string Ratio(Series series)
-    {
-        double[] ratios =
-        [
-            .. from ours in _samples
-               where ours.Series == series && series.Product == Arus
-               from theirs in _samples
-               where theirs.Series == series with { Product = Kafka } && theirs.Round == ours.Round
-               select ours.Rate / theirs.Rate,
-        ];
-        return ratios.Length == 0
-            ? ""
-            : string.Create(CultureInfo.InvariantCulture, $"{Median(ratios):0.00} ({ratios.Min():0.00} to {ratios.Max():0.00})");
-    }
+    /// <summary>Of a series of Arus to that of Kafka, in each round; none without Kafka.</summary>
+    private double[] RatiosOf(Series series, Func<Sample, double> figure) =>
+    [
+        .. from ours in _samples
+           where ours.Series == series && series.Product == Arus
+           from theirs in _samples
+           where theirs.Series == series with { Product = Kafka } && theirs.Round == ours.Round
+           select figure(ours) / figure(theirs),
+    ];
+
+    private static string Text(double[] ratios) => ratios.Length == 0
+        ? ""
+        : string.Create(CultureInfo.InvariantCulture, $"{Median(ratios):0.00} ({ratios.Min():0.00} to {ratios.Max():0.00})");
 
     private static double Median(IEnumerable<double> values)
     {
@@ -169,5 +188,5 @@ internal sealed class ThroughputRun(Options options)
     /// <param name="Rate">Records a second.</param>
     /// <param name="Processor">Seconds that the brokers took for a million records.</param>
     /// <param name="Memory">MiB that the brokers have resident after the run.</param>
-    private sealed record Sample(Series Series, int Round, double Rate, double Processor, long Memory);
+    private sealed record Sample(Series Series, int Round, double Rate, double Processor, double Memory);
 }
