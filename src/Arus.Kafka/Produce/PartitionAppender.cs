@@ -44,7 +44,7 @@ internal sealed class PartitionAppender(
     /// <summary>Bytes that are checked and copied on the thread that brings them; for more another one is woken.</summary>
     private const int MaxInlineBytes = 16 * 1024;
 
-    /// <summary>How much longer than its own timeout an append may take, as on a disk that hangs. Orleans limits calls of the grain.</summary>
+    /// <summary>How much longer than its timeout an append may take, as on a disk that hangs. Orleans limits calls of the grain.</summary>
     private static readonly TimeSpan LateBy = TimeSpan.FromSeconds(30);
 
     private readonly Lock _lock = new();
