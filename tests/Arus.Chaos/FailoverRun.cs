@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Globalization;
 
 namespace Arus.Chaos;
@@ -18,16 +17,12 @@ internal sealed class FailoverRun(Options options)
     private static readonly TimeSpan Reach = TimeSpan.FromMilliseconds(500);
 
     private static readonly TimeSpan WholeLimit = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(90);
     private static readonly TimeSpan FlushLimit = TimeSpan.FromSeconds(120);
     private static readonly TimeSpan CatchUpLimit = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan ReadLimit = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan ShortAbsence = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan LongAbsence = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(20);
-
-    /// <summary>Of each partition, when the newest acknowledged record was handed to the producer.</summary>
-    private readonly ConcurrentDictionary<int, DateTime> _newest = new();
 
     private readonly List<Loss> _losses = [];
 
@@ -41,15 +36,16 @@ internal sealed class FailoverRun(Options options)
         await topic.CreateAsync();
         bool withNative = cluster.Launch.HasGateway && !options.IsWithoutNative;
         string[] clients = withNative ? [Workload.Default, Workload.Native] : [Workload.Default];
+        var watch = new WriteWatch(journal);
         await using Workload workload = await Workload.StartAsync(
-            cluster, topic, clients, PerPartition * options.Partitions * clients.Length, journal, OnAcknowledged);
+            cluster, topic, clients, PerPartition * options.Partitions * clients.Length, journal, watch.Acknowledged);
 
         // What is waited for before the first acknowledgement is no failover.
         while (!(workload.Meter.HasBegun && workload.Reading.HasBegun) && workload.Meter.Now < WholeLimit)
             await Task.Delay(Poll, stop);
 
         for (int i = 0; i < options.Kills + options.Silences; i++)
-            await LoseAsync(cluster, topic, workload, journal, i, stop);
+            await LoseAsync(cluster, topic, workload, watch, journal, i, stop);
 
         await cluster.HealAsync();
         await workload.StopProducersAsync(FlushLimit);
@@ -64,7 +60,7 @@ internal sealed class FailoverRun(Options options)
 
     /// <summary>Loses the next broker in turn, that leads, and takes it back after 2 or 10 seconds.</summary>
     private async Task LoseAsync(
-        Cluster cluster, ChaosTopic topic, Workload workload, Journal journal, int index, CancellationToken stop)
+        Cluster cluster, ChaosTopic topic, Workload workload, WriteWatch watch, Journal journal, int index, CancellationToken stop)
     {
         if (!await topic.IsWholeWithinAsync(WholeLimit))
             journal.Find($"not whole {WholeLimit.TotalSeconds:0} s after the loss before: {topic.Complaint()}");
@@ -84,7 +80,7 @@ internal sealed class FailoverRun(Options options)
         else
             await cluster.Network.SetLinkAsync(broker.Id, isUp: false);
 
-        Task<double> waiting = WaitAsync(led, lost, journal, stop);
+        Task<double> waiting = watch.WaitAsync(led, lost, stop);
         // A silence ends when all partitions are written to again, since it is their time that is measured.
         if (!isKill)
             await waiting;
@@ -150,32 +146,6 @@ internal sealed class FailoverRun(Options options)
             .Select(broker => (broker, topic.LedBy(broker.Id)))
             .First(candidate => candidate.Item2.Count > 0);
     }
-
-    /// <summary>Seconds until each partition has an acknowledged record from after the loss.</summary>
-    private async Task<double> WaitAsync(IReadOnlyList<int> led, DateTime lost, Journal journal, CancellationToken stop)
-    {
-        double longest = 0;
-        var waiting = new HashSet<int>(led);
-        while (waiting.Count > 0)
-        {
-            double now = (DateTime.UtcNow - lost).TotalSeconds;
-            if (waiting.RemoveWhere(partition => _newest.TryGetValue(partition, out DateTime sent) && sent > lost) > 0)
-                longest = now;
-
-            if (now > AnswerLimit.TotalSeconds)
-            {
-                journal.Find($"partitions {string.Join(',', waiting)} were not written to within {now:0} s");
-                return now;
-            }
-
-            await Task.Delay(Poll, stop);
-        }
-
-        return longest;
-    }
-
-    private void OnAcknowledged(int partition, DateTime sent) =>
-        _newest.AddOrUpdate(partition, sent, (_, before) => sent > before ? sent : before);
 
     private bool Report(Cluster cluster, Verdict verdict, bool withNative, Journal journal)
     {

@@ -9,6 +9,7 @@ internal sealed record Options
         Arus.Chaos [run] [--minutes N]          faults while clients write and read, then a check that nothing is lost (3 minutes)
         Arus.Chaos failover                     the time from the loss of a leader to the next acknowledged write
                    [--kills N] [--silences N]   how often by kill -9, and by silence of the network (30, 10)
+        Arus.Chaos restarts [--restarts N]      each broker ended and started again at once, so many times in a row (4)
         Arus.Chaos throughput                   records a second of three brokers with three copies
                    [--records N]                in each of its runs, of 100 bytes; a fifth of 1 KiB (2000000)
                    [--rounds N]                 runs of each broker, which take turns; medians are printed (3)
@@ -35,6 +36,8 @@ internal sealed record Options
     public int Kills { get; init; } = 30;
 
     public int Silences { get; init; } = 10;
+
+    public int Restarts { get; init; } = 4;
 
     public string? Kafka { get; init; }
 
@@ -99,6 +102,7 @@ internal sealed record Options
         "--minutes" => this with { Minutes = Number(name, take(), 0.1, 24 * 60) },
         "--kills" => this with { Kills = (int)Number(name, take(), 0, 10_000) },
         "--silences" => this with { Silences = (int)Number(name, take(), 0, 10_000) },
+        "--restarts" => this with { Restarts = (int)Number(name, take(), 1, 1000) },
         "--kafka" => this with { Kafka = Path.GetFullPath(take()) },
         "--brokers" => this with { Brokers = (int)Number(name, take(), 1, 5) },
         "--faults" => this with { Faults = [.. take().Split(',').Select(FaultNamed)] },

@@ -4,7 +4,8 @@ using Confluent.Kafka.Admin;
 namespace Arus.Chaos;
 
 /// <summary>The topic of a run, seen through librdkafka.</summary>
-internal sealed class ChaosTopic(Cluster cluster, string name, int partitions) : IDisposable
+/// <param name="inDatabase">Whether its records are rows of the database, in one copy, and not files of brokers.</param>
+internal sealed class ChaosTopic(Cluster cluster, string name, int partitions, bool inDatabase = false) : IDisposable
 {
     private static readonly TimeSpan CallLimit = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan CreateLimit = TimeSpan.FromSeconds(60);
@@ -18,17 +19,21 @@ internal sealed class ChaosTopic(Cluster cluster, string name, int partitions) :
 
     public string Bootstrap => cluster.Bootstrap;
 
+    private int ReplicationFactor => inDatabase ? 1 : cluster.ReplicationFactor;
+
     /// <summary>With as many copies as there are brokers, up to three, of which all but one must have a record.</summary>
     public async Task CreateAsync()
     {
-        int factor = cluster.ReplicationFactor;
         var topic = new TopicSpecification
         {
             Name = name,
             NumPartitions = partitions,
-            ReplicationFactor = (short)factor,
-            Configs = new() { ["min.insync.replicas"] = $"{Math.Max(1, factor - 1)}" },
+            ReplicationFactor = (short)ReplicationFactor,
+            Configs = new() { ["min.insync.replicas"] = $"{Math.Max(1, ReplicationFactor - 1)}" },
         };
+        if (inDatabase)
+            topic.Configs["arus.log.type"] = "storage";
+
         long start = TimeProvider.System.GetTimestamp();
         while (true)
         {
@@ -76,7 +81,7 @@ internal sealed class ChaosTopic(Cluster cluster, string name, int partitions) :
     {
         IReadOnlyList<PartitionMetadata> described = Describe();
         return described.Count == partitions
-            && described.All(partition => partition.Leader > 0 && partition.InSyncReplicas.Length == cluster.ReplicationFactor);
+            && described.All(partition => partition.Leader > 0 && partition.InSyncReplicas.Length == ReplicationFactor);
     }
 
     /// <summary>Waits until <see cref="IsWhole"/>; false where that does not come.</summary>
@@ -90,7 +95,7 @@ internal sealed class ChaosTopic(Cluster cluster, string name, int partitions) :
     public string Complaint()
     {
         IEnumerable<string> partial = Describe()
-            .Where(partition => partition.Leader <= 0 || partition.InSyncReplicas.Length < cluster.ReplicationFactor)
+            .Where(partition => partition.Leader <= 0 || partition.InSyncReplicas.Length < ReplicationFactor)
             .Select(partition => $"{partition.PartitionId}: leader {partition.Leader}, isr {string.Join(',', partition.InSyncReplicas)}");
         return string.Join("; ", partial);
     }
