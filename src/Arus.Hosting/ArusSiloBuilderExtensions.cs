@@ -74,7 +74,9 @@ public static class ArusSiloBuilderExtensions
     /// Applies the <c>orleans.*</c> keys: cluster and service id, addresses, failure detection, response timeout and the age at which idle
     /// grains are put away. With a database (<c>arus.database</c>) the silo is one of its cluster; without one it is a cluster of its own.
     /// </summary>
-    /// <exception cref="StartRefusedException">A host of the configuration has no address.</exception>
+    /// <exception cref="StartRefusedException">
+    /// A host of the configuration has no address, or the process is not the pod that <c>orleans.kubernetes</c> needs.
+    /// </exception>
     public static ISiloBuilder UseArusClustering(this ISiloBuilder silo, BrokerConfig config)
     {
         silo.Configure<ClusterOptions>(options => (options.ClusterId, options.ServiceId) =
@@ -85,6 +87,9 @@ public static class ArusSiloBuilderExtensions
         silo.Configure<GrainCollectionOptions>(
             options => options.CollectionAge = config.GetMilliseconds(BrokerConfigs.OrleansCollectionAgeMs));
         silo.Configure<ClusterMembershipOptions>(options => FailureDetection.Configure(options, config));
+        if (config.GetBoolean(BrokerConfigs.OrleansKubernetes))
+            KubernetesPods.Watch(silo, config);
+
         if (!ClusterDatabase.IsUsedBy(config))
             return silo.UseDevelopmentClustering(primarySiloEndpoint: null);
 

@@ -42,6 +42,20 @@ public sealed class ClusterServersTests : IDisposable
     }
 
     [PostgresFact]
+    public async Task With_database_json_a_broker_keeps_no_records_on_its_disk()
+    {
+        string file = Path.Combine(AppContext.BaseDirectory, "silo-config", "database.json");
+        await using ServerProcess broker = await ServerProcess.StartAsync(
+            _ports[0], FolderOf("1"), [("ARUS_DATABASE", await DatabaseAsync())], "--config", file);
+        IGrainFactory grains = await broker.ConnectAsync();
+        await grains.GetGrain<ITopicGrain>("t").CreateAsync(new TopicSpec(1, -1, null, [], false));
+        await Eventually.AsksAsync(
+            async () => (await grains.GetGrain<ITopicGrain>("t").DescribeAsync())!, topic => topic.Partitions[0].Leader == 1,
+            e => e is OrleansException or TimeoutException or ArusException, TimeSpan.FromSeconds(60));
+        Assert.Empty(Directory.EnumerateFiles(FolderOf("1"), "*.log", SearchOption.AllDirectories));
+    }
+
+    [PostgresFact]
     public async Task Who_is_none_of_the_cluster_is_refused_in_one_line()
     {
         string database = await DatabaseAsync();

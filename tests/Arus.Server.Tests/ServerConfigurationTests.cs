@@ -91,6 +91,7 @@ public sealed class ServerConfigurationTests : IDisposable
     [Theory]
     [InlineData("single.json")]
     [InlineData("cluster.json")]
+    [InlineData("database.json")]
     public void The_files_that_come_with_it_are_right(string file) =>
         Assert.Empty(Load(["--config", Path.Combine(AppContext.BaseDirectory, "silo-config", file)], [], "").Faults);
 

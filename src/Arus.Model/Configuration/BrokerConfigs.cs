@@ -110,6 +110,7 @@ public static class BrokerConfigs
     public const string OrleansSiloPort = "orleans.silo.port";
     public const string OrleansGatewayPort = "orleans.gateway.port";
     public const string OrleansAdvertisedHost = "orleans.advertised.host";
+    public const string OrleansKubernetes = "orleans.kubernetes";
     public const string OrleansListenHost = "orleans.listen.host";
     public const string OrleansProbeTimeoutMs = "orleans.probe.timeout.ms";
     public const string OrleansMissedProbesLimit = "orleans.missed.probes.limit";
