@@ -43,7 +43,8 @@ public sealed class ReferenceGraphTests
         ["Arus.Protocol.Generator"] = ["Microsoft.CodeAnalysis.CSharp"],
         ["Arus.Hosting"] =
         [
-            "Microsoft.Orleans.Clustering.AdoNet", "Microsoft.Orleans.Persistence.AdoNet", "Microsoft.Orleans.Server", "Npgsql",
+            "Microsoft.Orleans.Clustering.AdoNet", "Microsoft.Orleans.Hosting.Kubernetes", "Microsoft.Orleans.Persistence.AdoNet",
+            "Microsoft.Orleans.Server", "Npgsql",
         ],
         ["Arus.Server"] =
         [

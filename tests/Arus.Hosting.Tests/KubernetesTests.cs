@@ -114,8 +114,10 @@ public sealed class KubernetesTests
             if (context.Request.Path.Value!.EndsWith("/pods", StringComparison.Ordinal))
             {
                 asked.TrySetResult(context.Request.QueryString.ToString());
-                await context.Response.WriteAsJsonAsync(
-                    new V1PodList { ApiVersion = "v1", Kind = "PodList", Metadata = new V1ListMeta { ResourceVersion = "1" }, Items = [pod] });
+                await context.Response.WriteAsJsonAsync(new V1PodList
+                {
+                    ApiVersion = "v1", Kind = "PodList", Metadata = new V1ListMeta { ResourceVersion = "1" }, Items = [pod],
+                });
             }
             else
             {

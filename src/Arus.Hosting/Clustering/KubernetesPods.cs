@@ -22,7 +22,8 @@ internal static class KubernetesPods
         if (Variables.FirstOrDefault(name => string.IsNullOrEmpty(Environment.GetEnvironmentVariable(name))) is { } missing)
         {
             throw new StartRefusedException(
-                $"{BrokerConfigs.OrleansKubernetes}=true needs the environment variable {missing}, as docker/kubernetes/broker.yaml sets it.");
+                $"{BrokerConfigs.OrleansKubernetes}=true needs the environment variable {missing}, "
+                + "as docker/kubernetes/broker.yaml sets it.");
         }
 
         string siloName = BrokerNames.SiloName(config.GetInt(BrokerConfigs.BrokerId));
