@@ -119,7 +119,11 @@ internal sealed class Elections(ReplicationContext context, SwapKeeper swaps, Le
         if (turn < 0)
         {
             replica.CandidateEpoch = -1;
-            GiveUp(replica);
+            if (replica.Swap.IsUnsettled && state.Leader != context.Self)
+                swaps.Propose(replica, state); // As long as a candidacy may succeed, the leader that it replaces gets no lease.
+            else
+                GiveUp(replica);
+
             return;
         }
 

@@ -35,6 +35,9 @@ internal sealed class FollowerProgress(ReplicationContext context, PushScheduler
 
     public void SessionsAnswered(long call, SentSessions sent, ReplicaSessionResponse? response)
     {
+        if (response is not null)
+            Heard(sent.Peer);
+
         for (int i = 0; i < sent.Links.Length; i++)
         {
             FollowerLink link = sent.Links[i];
@@ -78,10 +81,16 @@ internal sealed class FollowerProgress(ReplicationContext context, PushScheduler
         return false;
     }
 
+    private void Heard(Peer peer)
+    {
+        peer.AnsweredMs = context.NowMs;
+        peer.BreakSilence(context.NowMs);
+    }
+
     private void Answered(SentPush sent, ReplicaPushResponse response)
     {
         Peer peer = sent.Peer;
-        peer.AnsweredMs = context.NowMs;
+        Heard(peer);
         peer.AnsweredSendMs = Math.Max(peer.AnsweredSendMs, sent.SentMs);
         if (response.IsLeaseGranted)
             context.Leases.Extend(peer.BrokerId, sent.SentMs + context.Options.LeaseMs);
@@ -103,6 +112,9 @@ internal sealed class FollowerProgress(ReplicationContext context, PushScheduler
         IReplicaLog log = link.Replica.Log!;
         if (answer.ErrorCode != ErrorCode.None || answer.LogEndOffset > log.DurableEndOffset)
         {
+            if (answer.ErrorCode == ErrorCode.FencedLeaderEpoch && link.Leadership.Doubt(answer.LeaderEpoch, context.NowMs))
+                context.Touch(link.Replica);
+
             LoseSession(link);
             return;
         }
@@ -177,6 +189,10 @@ internal sealed class FollowerProgress(ReplicationContext context, PushScheduler
     /// <summary>The session is over, as far as this side knows; another is asked for after a pause.</summary>
     public void LoseSession(FollowerLink link)
     {
+        // An idle follower has had all until now.
+        if (link.IsOpen && !link.IsBehind)
+            link.CaughtUpMs = context.NowMs;
+
         link.Phase = LinkPhase.Idle;
         link.Call = 0;
         link.IsPushing = false;

@@ -3,12 +3,15 @@ using System.Collections.Immutable;
 namespace Arus.Coordination.Replication;
 
 /// <summary>
-/// Who is in sync. Out goes who is declared dead, has another log, is no replica any more, or answers heartbeats and lags all the same; in
-/// comes who has reached the high watermark and the epoch's start.
+/// Who is in sync. Out goes who is declared dead, has another log, is no replica any more, answers heartbeats and lags all the same, or
+/// has not answered this broker for as long while enough others do; in comes who has reached the high watermark and the epoch's start.
 /// </summary>
 internal sealed class IsrKeeper(ReplicationContext context, SwapKeeper swaps)
 {
     private const int LagCheckMs = 1_000;
+
+    /// <summary>Of the members that stay without one that is silent, the leader included.</summary>
+    private const int LeastAnswering = 2;
 
     /// <summary>The follower would be a member from now on.</summary>
     public bool MayGrow(FollowerLink link)
@@ -34,7 +37,7 @@ internal sealed class IsrKeeper(ReplicationContext context, SwapKeeper swaps)
         if (!HasPatience(replica, isr))
             return false;
 
-        if ((isSame && !replica.Swap.IsUnsettled) || replica.Swap.IsInFlight)
+        if ((isSame && !replica.Swap.IsUnsettled && !leadership.IsDoubted) || replica.Swap.IsInFlight)
             return true;
 
         if (context.NowMs < replica.Swap.RetryAtMs)
@@ -124,19 +127,37 @@ internal sealed class IsrKeeper(ReplicationContext context, SwapKeeper swaps)
         if (link.IsOpen && !link.IsBehind)
             return true;
 
-        long lagEndMs = link.CaughtUpMs + context.Options.LagTimeMaxMs;
-        if (context.NowMs <= lagEndMs)
+        long lagEndMs = Math.Max(link.CaughtUpMs, link.Peer.AnsweringSinceMs) + context.Options.LagTimeMaxMs;
+        if (!link.Peer.IsSilent && context.NowMs <= lagEndMs)
         {
             context.Timers.Arm(replica, lagEndMs + 1);
             return true;
         }
 
-        // Whoever is silent may be cut off together with this broker, which must not make itself the only member.
-        if (link.Peer.AnsweredMs >= context.NowMs - (3L * context.Options.HeartbeatMs))
+        // It answers and lags, or it is this broker alone that does not hear from it.
+        if (link.Peer.IsSilent ? EnoughAnswer(replica, leadership) : Answers(link.Peer))
             return false;
 
         context.Timers.Arm(replica, context.NowMs + LagCheckMs);
         return true;
+    }
+
+    private bool Answers(Peer peer) => peer.AnsweredMs >= context.NowMs - (3L * context.Options.HeartbeatMs);
+
+    /// <summary>
+    /// Those who stay can commit without who is silent. This broker must not make itself the only member, since it may be the one that is
+    /// cut off. Nor are verdicts given before the swap is won: they need the lease of whoever is in the isr.
+    /// </summary>
+    private bool EnoughAnswer(Replica replica, Leadership leadership)
+    {
+        int count = 1;
+        foreach (FollowerLink link in leadership.Links)
+        {
+            if (link.IsOpen && Answers(link.Peer) && (replica.State.Isr.Contains(link.Member) || MayGrow(link)))
+                count++;
+        }
+
+        return count >= Math.Max(LeastAnswering, replica.EffectiveMin);
     }
 
     /// <summary>It would have to leave at once: the high watermark that it has reached stands still while too few are in sync.</summary>

@@ -52,6 +52,7 @@ internal sealed class LeaderRole(
         }
 
         leadership.NeedsSwapSinceMs = -1;
+        leadership.IsDoubted = false;
         moves.GiveUp(replica);
         SetFollowers(replica);
     }
@@ -102,6 +103,10 @@ internal sealed class LeaderRole(
 
     private void ReconcileLink(FollowerLink link)
     {
+        // It comes back by a new session, hence by an answer.
+        if (link.IsOpen && link.Peer.IsSilent)
+            progress.LoseSession(link);
+
         if (link.Phase == LinkPhase.Open && link.IsPushing && link.Call == 0)
         {
             if (context.NowMs >= link.RetryAtMs)

@@ -3,6 +3,12 @@ namespace Arus.Coordination.Replication;
 /// <summary>One epoch in which this broker leads a partition.</summary>
 internal sealed class Leadership(int epoch, long epochStart)
 {
+    private const int FirstDoubtMs = 1_000;
+    private const int MaxDoubts = 6;
+
+    private long _doubtAtMs;
+    private int _doubts;
+
     public int Epoch { get; } = epoch;
 
     /// <summary>The log's end when the epoch began.</summary>
@@ -15,6 +21,12 @@ internal sealed class Leadership(int epoch, long epochStart)
 
     /// <summary>Since when a swap is missing without which nothing is committed; -1 for none is.</summary>
     public long NeedsSwapSinceMs { get; set; } = -1;
+
+    /// <summary>
+    /// A follower stands, or stood, for a later epoch, and does not know whether it was elected: the same state as a new version settles
+    /// that for both, also when the follower does not reach the database.
+    /// </summary>
+    public bool IsDoubted { get; set; }
 
     public LeadershipMove? Move { get; set; }
 
@@ -33,6 +45,17 @@ internal sealed class Leadership(int epoch, long epochStart)
         }
 
         return null;
+    }
+
+    /// <summary>A follower refused a session for the sake of a later epoch. Counts at growing intervals, since that may go on.</summary>
+    /// <returns>Whether the state is to be written again.</returns>
+    public bool Doubt(int laterEpoch, long nowMs)
+    {
+        if (laterEpoch <= Epoch || nowMs < _doubtAtMs)
+            return false;
+
+        _doubtAtMs = nowMs + ((long)FirstDoubtMs << Math.Min(_doubts++, MaxDoubts));
+        return IsDoubted = true;
     }
 
     public bool IsDropped(FollowerLink link) => Array.IndexOf(Links, link) < 0;

@@ -13,6 +13,9 @@ internal sealed class LogKeeper(ReplicationContext context)
     /// </summary>
     private const int StrayMs = 30_000;
 
+    /// <summary>Minutes, with the pauses between them; what cannot be deleted then is left to the next start.</summary>
+    private const int MaxDeletionFailures = 12;
+
     private readonly PriorityQueue<Replica, (int Order, long LastUsed)> _queue = new();
     private int _opening;
 
@@ -92,6 +95,8 @@ internal sealed class LogKeeper(ReplicationContext context)
         replica.Log = null;
         replica.Operation = LogOperation.None;
         replica.ReopenAtMs = context.RetryAt(3 + replica.LogFailures++, MaxReopenPause);
+        if (replica.IsDeletionOrdered && ++replica.DeletionFailures < MaxDeletionFailures)
+            replica.IsDeletionOrdered = false;
     }
 
     /// <summary>Deletes the log of a partition that was reassigned to others, after a while.</summary>
@@ -122,6 +127,12 @@ internal sealed class LogKeeper(ReplicationContext context)
         bool delete = replica.State.IsDeleted && !replica.IsDeletionOrdered && replica.IsReplica(context.Self);
         if (replica.Phase != LogPhase.Open && !delete)
             return;
+
+        if (delete && replica.DeletionFailures > 0 && context.NowMs < replica.ReopenAtMs)
+        {
+            context.Timers.Arm(replica, replica.ReopenAtMs);
+            return;
+        }
 
         replica.IsDeletionOrdered |= delete;
         if (!replica.State.IsDeleted && !replica.State.IsShared)

@@ -29,8 +29,22 @@ internal sealed class Peer(int brokerId) : ITimed
     /// </summary>
     public int Challenges { get; set; }
 
-    /// <summary>When it last answered a push.</summary>
+    /// <summary>When it last answered a call.</summary>
     public long AnsweredMs { get; set; } = Never;
+
+    /// <summary>
+    /// Heartbeats since its last answer. They are counted, and not the time, since a pause of this broker is no silence of the peer.
+    /// </summary>
+    public int UnansweredHeartbeats { get; set; }
+
+    /// <summary>
+    /// It lives by the membership, and has answered nothing for <see cref="ReplicationOptions.LagTimeMaxMs"/>: the link between the two
+    /// brokers may be cut, which nobody else notices.
+    /// </summary>
+    public bool IsSilent { get; set; }
+
+    /// <summary>When its last silence ended: what it lacks because of that it has the usual time to catch up with.</summary>
+    public long AnsweringSinceMs { get; private set; } = Never;
 
     /// <summary>When the push was sent that it answered last.</summary>
     public long AnsweredSendMs { get; set; } = Never;
@@ -59,4 +73,14 @@ internal sealed class Peer(int brokerId) : ITimed
 
     /// <summary>Appends of its pushes that became durable after their call was answered.</summary>
     public List<ReplicaPushResponse.MovedEnd> MovedEnds { get; } = [];
+
+    /// <summary>It has answered, or is another life, which has not been asked yet.</summary>
+    public void BreakSilence(long nowMs)
+    {
+        if (IsSilent)
+            AnsweringSinceMs = nowMs;
+
+        UnansweredHeartbeats = 0;
+        IsSilent = false;
+    }
 }

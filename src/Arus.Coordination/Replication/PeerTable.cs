@@ -59,7 +59,7 @@ internal sealed class PeerTable(ReplicationOptions options)
         List<Peer>? changed = null;
         foreach (Peer peer in _peers.Values)
         {
-            if (UpdateOne(peer, live))
+            if (UpdateOne(peer, live, nowMs))
                 (changed ??= []).Add(peer);
         }
 
@@ -69,13 +69,14 @@ internal sealed class PeerTable(ReplicationOptions options)
         return changed;
     }
 
-    private static bool UpdateOne(Peer peer, IReadOnlyDictionary<int, long> live)
+    private static bool UpdateOne(Peer peer, IReadOnlyDictionary<int, long> live, long nowMs)
     {
         bool isLive = live.TryGetValue(peer.BrokerId, out long life);
         if (isLive == peer.IsLive && (!isLive || life == peer.Life))
             return false;
 
         peer.IsLive = isLive;
+        peer.BreakSilence(nowMs);
         if (isLive)
             peer.Life = life;
 

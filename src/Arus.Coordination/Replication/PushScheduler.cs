@@ -21,6 +21,9 @@ internal sealed record SentSessions(Peer Peer, FollowerLink[] Links);
 /// </summary>
 internal sealed class PushScheduler(ReplicationContext context)
 {
+    /// <summary>A few heartbeats may be lost, or late, however short the time is after which a replica lags.</summary>
+    private const int MinSilentHeartbeats = 3;
+
     private readonly List<Peer> _scheduled = [];
     private readonly Dictionary<long, SentPush> _pushes = [];
     private readonly Dictionary<long, SentSessions> _sessions = [];
@@ -80,6 +83,7 @@ internal sealed class PushScheduler(ReplicationContext context)
             long dueMs = Math.Max(peer.AnsweredSendMs, peer.HeartbeatSentMs) + context.Options.HeartbeatMs;
             if (context.NowMs >= dueMs)
             {
+                CountSilence(peer);
                 peer.HeartbeatSentMs = context.NowMs;
                 Send(peer, PushKind.Heartbeat);
                 dueMs = context.NowMs + context.Options.HeartbeatMs;
@@ -92,6 +96,21 @@ internal sealed class PushScheduler(ReplicationContext context)
             context.Timers.Arm(peer, peer.WatermarkDueMs);
         else
             Schedule(peer);
+    }
+
+    /// <summary>Whoever leads with a follower there has to look whether it stays in sync.</summary>
+    private void CountSilence(Peer peer)
+    {
+        int patience = Math.Max(MinSilentHeartbeats, context.Options.LagTimeMaxMs / context.Options.HeartbeatMs);
+        if (peer.UnansweredHeartbeats++ < patience || peer.IsSilent)
+            return;
+
+        peer.IsSilent = true;
+        foreach (Replica replica in context.Replicas.Values)
+        {
+            if (replica.Leadership?.Link(peer.BrokerId) is not null)
+                context.Touch(replica);
+        }
     }
 
     public SentPush? TakePush(long call)

@@ -61,6 +61,8 @@ internal sealed class Replica(PartitionState state) : ITimed
     /// <summary>Since when the log of a partition that is kept elsewhere now waits to be deleted; -1 for not.</summary>
     public long StraySinceMs { get; set; } = -1;
 
+    public int DeletionFailures { get; set; }
+
     /// <summary>Since when nothing is left of a deleted partition; -1 for not.</summary>
     public long DeletedMs { get; set; } = -1;
 

@@ -73,6 +73,12 @@ internal sealed class ReplicaCatalog(ReplicationContext context, LeaderRole lead
         if (!replica.State.IsDeleted || replica.Phase != LogPhase.Closed)
             return;
 
+        if (replica.DeletionFailures > 0 && !replica.IsDeletionOrdered)
+        {
+            replica.DeletedMs = -1;
+            return;
+        }
+
         if (replica.DeletedMs < 0)
             replica.DeletedMs = context.NowMs;
 

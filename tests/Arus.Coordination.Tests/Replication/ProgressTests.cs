@@ -184,6 +184,27 @@ public sealed class ProgressTests
         Assert.Empty(cluster.Leaders(id));
     }
 
+    [Theory]
+    [InlineData(60_000)]
+    [InlineData(10_000_000)]
+    public void A_log_that_cannot_be_deleted_is_tried_again_for_some_minutes(int failsForMs)
+    {
+        (TestCluster cluster, PartitionId id) = TestCluster.Running();
+        cluster[2].FailsToDelete = true;
+        long endsMs = cluster.NowMs + failsForMs;
+        Change(cluster, id, state => state with { IsDeleted = true });
+        for (int minute = 0; minute < 20; minute++)
+        {
+            cluster.Run(60_000);
+            cluster[2].FailsToDelete = cluster.NowMs < endsMs;
+        }
+
+        int tries = cluster[2].Effects.OfType<ReplicationEffect.CloseLog>().Count(close => close.Delete);
+        Assert.InRange(tries, 3, 12);
+        Assert.Equal(failsForMs > 60_000, cluster[2].Logs.ContainsKey(id));
+        Assert.Empty(cluster[1].Logs);
+    }
+
     private static void Change(TestCluster cluster, PartitionId id, Func<PartitionState, PartitionState> change)
     {
         PartitionState changed = cluster.Store.Put(change(cluster.Store[id]));

@@ -42,6 +42,8 @@ internal sealed class TestBroker(TestCluster cluster, int id)
 
     public bool NeverOpens { get; set; }
 
+    public bool FailsToDelete { get; set; }
+
     /// <summary>When it proposed anything first since its effects were cleared.</summary>
     public long FirstSwapMs => Effects.OfType<ReplicationEffect.Swap>().Select(swap => _swapMs[swap.Number]).FirstOrDefault(long.MaxValue);
 
@@ -135,7 +137,9 @@ internal sealed class TestBroker(TestCluster cluster, int id)
                 OfLog(open.State.Id, () => Open(open.State));
                 break;
             case ReplicationEffect.CloseLog close:
-                if (close.Delete)
+                if (close.Delete && FailsToDelete)
+                    Later(() => FailLog(close.Id));
+                else if (close.Delete)
                     Logs.Remove(close.Id);
                 break;
             case ReplicationEffect.Prepare prepare:

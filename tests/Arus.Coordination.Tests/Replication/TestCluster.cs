@@ -123,13 +123,17 @@ internal sealed partial class TestCluster
     /// <summary>Nothing goes from one broker to another any more, in one direction.</summary>
     public void Cut(int from, int to) => _cuts.Add((from, to));
 
+    /// <summary>Two brokers do not reach each other.</summary>
+    public void Part(int one, int other)
+    {
+        Cut(one, other);
+        Cut(other, one);
+    }
+
     public void Isolate(int id)
     {
         foreach (TestBroker other in Others(this[id]))
-        {
-            Cut(id, other.Id);
-            Cut(other.Id, id);
-        }
+            Part(id, other.Id);
     }
 
     public void Heal() => _cuts.Clear();
