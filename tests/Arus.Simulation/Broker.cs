@@ -16,6 +16,9 @@ internal sealed class Broker
     private readonly Queue<(BrokerProcess Process, Action Action)> _deferred = [];
     private readonly HashSet<SimulatedLog> _lost = [];
     private readonly long _clockOffset;
+
+    /// <summary>How much of a second goes by here in a second of the simulation, in thousandths.</summary>
+    private readonly int _clockRate;
     private int _ioUntilCrash = NotArmed;
     private bool _powerLossWithinWrite;
 
@@ -26,6 +29,7 @@ internal sealed class Broker
         Disk = NewDisk(new FaultyFileSystem());
         BootId = cluster.World.NewId();
         _clockOffset = cluster.World.Between(0, 1_000_000);
+        _clockRate = cluster.World.Between(1_000 - SeedPlan.MaxClockDrift, 1_000 + SeedPlan.MaxClockDrift);
     }
 
     public Cluster Cluster { get; }
@@ -40,8 +44,11 @@ internal sealed class Broker
     /// <summary>Whether a log had records that only the operating system knew when the power went, or went with the disk.</summary>
     public bool IsLost(SimulatedLog log) => _lost.Contains(log);
 
-    /// <summary>Monotonic, and no other broker's.</summary>
-    public long LocalNowMs => Cluster.World.NowMs + _clockOffset;
+    /// <summary>Monotonic, no other broker's, and neither as fast.</summary>
+    public long LocalNowMs => _clockOffset + (Cluster.World.NowMs * _clockRate / 1_000);
+
+    /// <summary>By how much the clock on the wall is wrong: that one may be set.</summary>
+    public long WallOffsetMs { get; set; }
 
     /// <summary>Null while the broker is down.</summary>
     public BrokerProcess? Process { get; private set; }
@@ -65,7 +72,14 @@ internal sealed class Broker
     /// <summary>Up to which epoch each log is fenced, durably, and which log that was.</summary>
     public Dictionary<PartitionId, (Guid LogId, int Epoch)> Fences { get; } = [];
 
-    public long ToWorldDelay(long localDeadlineMs) => Math.Max(0, localDeadlineMs - LocalNowMs);
+    /// <summary>How long it takes until a local time has come.</summary>
+    public long ToWorldDelay(long localDeadlineMs)
+    {
+        if (localDeadlineMs <= LocalNowMs)
+            return 0;
+
+        return (((localDeadlineMs - _clockOffset) * 1_000) + _clockRate - 1) / _clockRate - Cluster.World.NowMs;
+    }
 
     public void Start()
     {
@@ -127,6 +141,8 @@ internal sealed class Broker
                 _lost.UnionWith(Logs.Values.Where(log => !log.IsCleanlyClosed));
 
             Disk = NewDisk(Disk.Crash(Cluster.World.Random));
+            Cluster.World.Statistics.Count(Rule.WriteLost, Disk.LostWrites);
+            Cluster.World.Statistics.Count(Rule.WriteTorn, Disk.TornWrites);
             BootId = Cluster.World.NewId();
         }
     }

@@ -11,6 +11,7 @@ internal sealed partial class BrokerProcess
 {
     private const int PollMs = 1_000;
     private const int MembersPollMs = 2_000;
+    private const int MaintenanceMs = 2_000;
 
     private readonly World _world;
     private readonly Cluster _cluster;
@@ -140,8 +141,11 @@ internal sealed partial class BrokerProcess
         foreach (Replica replica in Replicas.Values)
             replica.CloseAtEnd();
 
-        if (!IsGone)
-            End(() => _cluster.Membership.Leave(Broker.Id, Life));
+        if (IsGone)
+            return;
+
+        End(() => _cluster.Membership.Leave(Broker.Id, Life));
+        _world.After(_world.Between(100, 3_000), Broker.Start);
     }
 
     private void End(Action? leave)
@@ -171,6 +175,14 @@ internal sealed partial class BrokerProcess
         Tell((machine, now) => machine.MembershipChanged(new Dictionary<int, long>(_members), beganMs, now));
         Post(_world.Between(1, PollMs), Poll);
         Post(_world.Between(1, MembersPollMs), PollMembers);
+        Post(_world.Between(1, MaintenanceMs), Maintain);
+    }
+
+    private void Maintain()
+    {
+        Post(MaintenanceMs, Maintain);
+        foreach (Replica replica in Replicas.Values.ToArray())
+            replica.Maintain();
     }
 
     private void Poll()

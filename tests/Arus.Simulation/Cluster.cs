@@ -13,6 +13,14 @@ internal sealed class Cluster
         World = world;
         Bug = bug;
         Plan = new SeedPlan(world);
+        LogConfig = TopicConfig.Resolve(
+            new Dictionary<string, string>
+            {
+                ["segment.bytes"] = Plan.RetentionBytes > 0 ? "2048" : "4096",
+                ["retention.ms"] = $"{Plan.RetentionMs}",
+                ["retention.bytes"] = $"{Plan.RetentionBytes}",
+            },
+            BrokerConfig.Default);
         Network = new Network(world, Plan.Brokers);
         Database = new Database(world, this);
         Brokers = [.. Enumerable.Range(0, Plan.Brokers).Select(id => new Broker(this, id))];
@@ -28,8 +36,7 @@ internal sealed class Cluster
     public Network Network { get; }
 
     /// <summary>Of every log; its replication is configured beside it.</summary>
-    public TopicConfig LogConfig { get; } = TopicConfig.Resolve(
-        new Dictionary<string, string> { ["segment.bytes"] = "4096", ["retention.ms"] = "-1" }, BrokerConfig.Default);
+    public TopicConfig LogConfig { get; }
 
     public Database Database { get; }
 
@@ -56,7 +63,7 @@ internal sealed class Cluster
             var state = new PartitionState(
                 topic.Name, new PartitionId(topicId, partition), 0, -1, -1,
                 [.. Enumerable.Range(0, topic.ReplicationFactor).Select(r => (first + partition + r) % Plan.Brokers)], [], []);
-            _histories[state.Id] = new PartitionHistory(this, state, topic.MinInSyncReplicas);
+            _histories[state.Id] = new PartitionHistory(this, state, topic);
             Database.Create(state);
             Partitions.Add(state.Id);
         }

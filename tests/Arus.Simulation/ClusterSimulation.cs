@@ -16,6 +16,9 @@ internal sealed class ClusterSimulation
     /// <summary>In which every partition gets a record.</summary>
     private const int DatabaseAwayMs = 10_000;
 
+    /// <summary>Beyond the lag time: to find who is silent, to change the state, and for every partition to get a record.</summary>
+    private const int CutMs = 12_000;
+
     private readonly FaultInjector _faults;
     private readonly Client[] _clients;
     private readonly Producer[] _producers;
@@ -69,6 +72,9 @@ internal sealed class ClusterSimulation
 
         if (World.Chance(0.5))
             DoWithoutDatabase();
+
+        if (World.Chance(0.5))
+            DoWithoutLink();
 
         Finish();
         return World.Statistics;
@@ -142,6 +148,37 @@ internal sealed class ClusterSimulation
         Settle();
 
         bool IsAhead(PartitionId id) => Cluster.History(id).CommittedEnd > ends[id];
+    }
+
+    /// <summary>
+    /// Invariant 12: two brokers do not reach each other, which nobody else notices; where a third is in sync with one of them, records are
+    /// committed again after the lag time.
+    /// </summary>
+    private void DoWithoutLink()
+    {
+        int[] pair = [.. Enumerable.Range(0, Cluster.Brokers.Count)];
+        World.Random.Shuffle(pair);
+        (int one, int other) = (pair[0], pair[1]);
+        if (Cluster.Partitions.Exists(IsHalved))
+            return;
+
+        World.Trace?.Invoke($"{World.NowMs,7} ---- brokers {one} and {other} are cut off from each other");
+        Cluster.Network.CutBoth(one, other, true);
+        PaceMs = 300;
+        var ends = Cluster.Partitions.ToDictionary(id => id, id => Cluster.ServingLeader(id)?.Log?.LogEndOffset ?? 0);
+        int boundMs = Cluster.Plan.LagTimeMaxMs + CutMs;
+        if (!World.RunUntil(World.NowMs + boundMs, () => ends.Keys.All(IsAhead)))
+            throw ViolationException.Liveness(12, $"{boundMs} ms after a link was cut: {Describe(ends.Keys.First(id => !IsAhead(id)))}");
+
+        World.Statistics.Count(Rule.CutLinkSurvived);
+        Cluster.Network.CutBoth(one, other, false);
+        Settle();
+
+        // Nobody else has the records, so that nobody can go on without the one who does not answer.
+        bool IsHalved(PartitionId id) =>
+            Cluster.Database.Row(id).Replicas is { Length: 2 } replicas && replicas.Contains(one) && replicas.Contains(other);
+
+        bool IsAhead(PartitionId id) => !Cluster.Partitions.Contains(id) || IsStuck(id) || Cluster.History(id).CommittedEnd > ends[id];
     }
 
     /// <summary>A member of the isr may still wait for the outcome of a swap, until when it follows nobody.</summary>

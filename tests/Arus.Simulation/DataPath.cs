@@ -4,7 +4,8 @@ using Arus.Storage;
 namespace Arus.Simulation;
 
 /// <param name="Offset">The first one given, or the answer to the question; -1 on error.</param>
-internal sealed record Answer(ErrorCode Error, long Offset, IReadOnlyList<StoredBatch>? Batches = null);
+/// <param name="Epoch">Of the leader that answers, or that the answering log follows.</param>
+internal sealed record Answer(ErrorCode Error, long Offset, IReadOnlyList<StoredBatch>? Batches = null, int Epoch = int.MaxValue);
 
 /// <summary>What a broker answers to clients: the rules of leaders, of waiting for the high watermark, and of verdicts.</summary>
 internal sealed class DataPath(BrokerProcess process)
@@ -47,7 +48,7 @@ internal sealed class DataPath(BrokerProcess process)
         else
         {
             replica.History.Verdict(view.State.LeaderEpoch, process.Broker.Id);
-            answer(new Answer(ErrorCode.None, log.HighWatermark));
+            answer(new Answer(ErrorCode.None, log.HighWatermark, Epoch: view.State.LeaderEpoch));
         }
     }
 
@@ -60,7 +61,7 @@ internal sealed class DataPath(BrokerProcess process)
         }
 
         long before = log.LogStartOffset + _world.Random.NextInt64(log.HighWatermark - log.LogStartOffset + 1);
-        replica.History.DeletedUpTo = Math.Max(replica.History.DeletedUpTo, before);
+        replica.History.Deleted(before);
         LogDeleteResult result = replica.DeleteRecords(before);
         answer(new Answer(result.Error, result.LogStartOffset));
     }
@@ -76,7 +77,7 @@ internal sealed class DataPath(BrokerProcess process)
             _world.Statistics.Count(Rule.AppendsHeld);
             new HeldAppend(replica, isLate => Retry(isLate)).Wait(untilMs);
         }
-        else if (all && view.InSync < Math.Min(replica.History.MinInSyncReplicas, replica.History.ReplicationFactor))
+        else if (all && view.InSync < Math.Min(replica.History.Topic.MinInSyncReplicas, replica.History.Topic.ReplicationFactor))
         {
             _world.Statistics.Count(Rule.NotEnoughReplicas);
             answer(new Answer(ErrorCode.NotEnoughReplicas, -1));
@@ -115,7 +116,7 @@ internal sealed class DataPath(BrokerProcess process)
             if (isDuplicate)
                 _world.Statistics.Count(Rule.DuplicateAnswered);
 
-            var success = new Answer(ErrorCode.None, result.BaseOffset);
+            var success = new Answer(ErrorCode.None, result.BaseOffset, Epoch: epoch);
             if (!all || (isDuplicate && process.Cluster.Bug == Bug.DuplicateAcknowledgedAtOnce))
                 answer(success);
             else
@@ -132,7 +133,7 @@ internal sealed class DataPath(BrokerProcess process)
         else if (MayJudge(replica))
         {
             replica.History.Verdict(replica.View!.State.LeaderEpoch, process.Broker.Id);
-            answer(new Answer(ErrorCode.OffsetOutOfRange, -1));
+            answer(new Answer(ErrorCode.OffsetOutOfRange, -1, Epoch: replica.View.State.LeaderEpoch));
         }
         else
         {
@@ -150,10 +151,10 @@ internal sealed class DataPath(BrokerProcess process)
     private static Answer Read(SimulatedLog log, long offset)
     {
         if (offset >= log.HighWatermark)
-            return new Answer(ErrorCode.None, offset, []);
+            return new Answer(ErrorCode.None, offset, [], log.FencedEpoch);
 
         LogReadResult read = log.Read(offset, 2_000, toDurableEnd: false);
-        return new Answer(read.Error, offset, [.. read.Records.SelectMany(SimulatedLog.BatchesOf)]);
+        return new Answer(read.Error, offset, [.. read.Records.SelectMany(SimulatedLog.BatchesOf)], log.FencedEpoch);
     }
 
     private bool MayJudge(Replica replica)

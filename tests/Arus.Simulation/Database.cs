@@ -11,8 +11,11 @@ internal readonly record struct SwapResult(long Number, SwapOutcome Outcome, Par
 /// </summary>
 internal sealed class Database(World world, Cluster cluster)
 {
+    private const int MinLateMs = 4_000;
+    private const int MaxLateMs = 12_000;
+
     private readonly Dictionary<PartitionId, PartitionState> _rows = [];
-    private readonly HashSet<int> _cutOff = [];
+    private readonly List<int> _cutOff = [];
     private long _version = 100;
 
     public int Away { get; set; }
@@ -23,6 +26,14 @@ internal sealed class Database(World world, Cluster cluster)
 
     public int SlowMs { get; set; }
 
+    /// <summary>
+    /// Told of the leader and the new member when the next growth of an isr is asked for. From then on the leader's swaps are late.
+    /// </summary>
+    public Action<int, int>? DelaysGrowth { get; set; }
+
+    /// <summary>The broker whose swaps all time out, and take effect later.</summary>
+    public int LateBroker { get; set; } = -1;
+
     public IEnumerable<PartitionState> Rows => _rows.Values;
 
     /// <summary>The members that are not declared dead, and the number of each one's life.</summary>
@@ -30,7 +41,14 @@ internal sealed class Database(World world, Cluster cluster)
 
     public bool IsReachable(int broker) => Away == 0 && !_cutOff.Contains(broker);
 
-    public void CutOff(int broker, bool isCut) => _ = isCut ? _cutOff.Add(broker) : _cutOff.Remove(broker);
+    /// <summary>Cuts may overlap; each ends by itself.</summary>
+    public void CutOff(int broker, bool isCut)
+    {
+        if (isCut)
+            _cutOff.Add(broker);
+        else
+            _cutOff.Remove(broker);
+    }
 
     public PartitionState Row(PartitionId id) => _rows[id];
 
@@ -43,7 +61,8 @@ internal sealed class Database(World world, Cluster cluster)
 
     /// <param name="apply">Runs in the database, at most once, and makes the answer.</param>
     /// <param name="answered">Null when there is no answer.</param>
-    public void Execute<T>(int broker, Func<bool, T> apply, Action<T?> answered)
+    /// <param name="lateMs">How long after its timeout it takes effect; -1 to leave that to chance.</param>
+    public void Execute<T>(int broker, Func<bool, T> apply, Action<T?> answered, int lateMs = -1)
         where T : class
     {
         bool done = false;
@@ -55,9 +74,12 @@ internal sealed class Database(World world, Cluster cluster)
         }
 
         world.After(timeoutMs, () => Answer(null));
-        if (world.Chance(Lateness))
+        if (lateMs < 0 && world.Chance(Lateness))
+            lateMs = world.Between(1, 12_000);
+
+        if (lateMs >= 0)
         {
-            world.After(timeoutMs + world.Between(1, 12_000), () => apply(true));
+            world.After(timeoutMs + lateMs, () => apply(true));
             return;
         }
 
@@ -85,8 +107,16 @@ internal sealed class Database(World world, Cluster cluster)
     /// <summary>Compares and swaps each; they are committed together.</summary>
     public void Swap(BrokerProcess process, List<(long Number, PartitionState Proposed)> swaps, Action<IReadOnlyList<SwapResult>> answered)
     {
+        int broker = process.Broker.Id;
+        int member = DelaysGrowth is null ? -1 : swaps.Select(swap => Joins(broker, swap.Proposed)).FirstOrDefault(joins => joins >= 0, -1);
+        if (member >= 0)
+        {
+            DelaysGrowth!(broker, member);
+            DelaysGrowth = null;
+        }
+
         Execute(
-            process.Broker.Id,
+            broker,
             unheard => swaps.ConvertAll(swap => Apply(process, swap.Number, swap.Proposed, unheard)),
             results =>
             {
@@ -94,7 +124,18 @@ internal sealed class Database(World world, Cluster cluster)
                     world.Statistics.Count(Rule.SwapUnknown);
 
                 answered(results ?? swaps.ConvertAll(swap => new SwapResult(swap.Number, SwapOutcome.Unknown, null)));
-            });
+            },
+            broker == LateBroker ? world.Between(MinLateMs, MaxLateMs) : -1);
+    }
+
+    /// <summary>The broker that a leader wants to have in the isr; -1 for none.</summary>
+    private int Joins(int broker, PartitionState proposed)
+    {
+        PartitionState row = _rows[proposed.Id];
+        if (proposed.Leader != broker || proposed.LeaderEpoch != row.LeaderEpoch || row.Isr.Length == 0)
+            return -1;
+
+        return proposed.Isr.Where(member => !row.Isr.Contains(member)).Select(member => member.BrokerId).FirstOrDefault(-1);
     }
 
     /// <summary>Each change has its own; those between are for a bug that tells of versions which do not exist.</summary>

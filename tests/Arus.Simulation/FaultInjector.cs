@@ -1,3 +1,5 @@
+using Arus.Coordination.Replication;
+
 namespace Arus.Simulation;
 
 /// <summary>Makes faults of all kinds, overlapping, and ends each after a while.</summary>
@@ -20,6 +22,7 @@ internal sealed class FaultInjector(ClusterSimulation simulation)
         foreach (Action heal in _running.ToArray())
             heal();
 
+        _cluster.Database.DelaysGrowth = null;
         foreach (Broker broker in _cluster.Brokers)
         {
             broker.HealDisk();
@@ -54,6 +57,7 @@ internal sealed class FaultInjector(ClusterSimulation simulation)
         }),
         Fault.GracefulStop => Stop(broker),
         Fault.WrongDeclaration => _cluster.Database.Members.ContainsKey(broker.Id) && Do(() => _cluster.Membership.Declare(broker.Id)),
+        Fault.DeclarationUnheard => _cluster.Database.Members.ContainsKey(broker.Id) && DeclareUnheard(broker),
         Fault.OneWayCut => Cut(broker, oneWay: true),
         Fault.Partition => Cut(broker, oneWay: false),
         Fault.CallsLost => For(500, 5_000, () => _cluster.Network.Loss += 0.2, () => _cluster.Network.Loss -= 0.2),
@@ -69,6 +73,11 @@ internal sealed class FaultInjector(ClusterSimulation simulation)
         Fault.DiskFull => For(500, 5_000, () => broker.Disk.IsFull = true, () => broker.Disk.IsFull = false),
         Fault.DiskError => Do(() =>
             (broker.DiskFailsOnce, broker.FlushFailsOnce) = _world.Chance(0.5) ? (true, false) : (false, true)),
+        Fault.LinkCut => CutLink(broker, _world.Pick(_cluster.Brokers), 3_000, 12_000),
+        Fault.InSyncMembersCrash => CrashInSync(),
+        Fault.GrowthLate => _cluster.Database is { DelaysGrowth: null, LateBroker: < 0 }
+            && Do(() => _cluster.Database.DelaysGrowth = DelayGrowth),
+        Fault.WallClockSet => Do(() => broker.WallOffsetMs = _world.Between(-SeedPlan.MaxWallOffsetMs, SeedPlan.MaxWallOffsetMs)),
         _ => throw new InvalidOperationException($"The simulation does not know {fault}."),
     };
 
@@ -102,13 +111,27 @@ internal sealed class FaultInjector(ClusterSimulation simulation)
         return true;
     }
 
+    /// <summary>The broker goes on leading for as long as its leases last, while others are elected.</summary>
+    private bool DeclareUnheard(Broker broker)
+    {
+        For(2_500, 8_000, () => Isolate(true), () => Isolate(false));
+        _cluster.Membership.Declare(broker.Id);
+        return true;
+
+        void Isolate(bool isCut)
+        {
+            _cluster.Database.CutOff(broker.Id, isCut);
+            foreach (Broker other in _cluster.Brokers.Where(other => other != broker))
+                _cluster.Network.CutBoth(broker.Id, other.Id, isCut);
+        }
+    }
+
     private bool Stop(Broker broker)
     {
         if (broker.Process is not { } process)
             return false;
 
         broker.Run(process, process.Stop);
-        Restart(broker, _world.Between(9_000, 12_000));
         return true;
     }
 
@@ -133,6 +156,50 @@ internal sealed class FaultInjector(ClusterSimulation simulation)
         return cuts.Count > 0 && For(
             500, 8_000, () => cuts.ForEach(cut => _cluster.Network.Cut(cut.From, cut.To, true)),
             () => cuts.ForEach(cut => _cluster.Network.Cut(cut.From, cut.To, false)));
+    }
+
+    /// <summary>Two brokers do not reach each other, while the others see both.</summary>
+    private bool CutLink(Broker one, Broker other, int leastMs, int mostMs)
+    {
+        return one != other && For(leastMs, mostMs, () => Cut(true), () => Cut(false));
+
+        void Cut(bool isCut) => _cluster.Network.CutBoth(one.Id, other.Id, isCut);
+    }
+
+    /// <summary>All who are in sync are down at once, while another replica is up; preferably where one may be elected uncleanly.</summary>
+    private bool CrashInSync()
+    {
+        PartitionId[] ids = [.. _cluster.Partitions.Where(id => MayCrashInSync(_cluster.Database.Row(id)))];
+        PartitionId[] unclean = Array.FindAll(ids, id => _cluster.History(id).Topic.AllowsUnclean);
+        if (ids.Length == 0)
+            return false;
+
+        PartitionState row = _cluster.Database.Row(_world.Pick(unclean.Length > 0 ? unclean : ids));
+        int downMs = _world.Between(6_000, 12_000);
+        foreach (int member in InSync(row))
+        {
+            _cluster.Brokers[member].Crash(powerLoss: false);
+            Restart(_cluster.Brokers[member], downMs);
+        }
+
+        return true;
+    }
+
+    private bool MayCrashInSync(PartitionState row) =>
+        row.LeaderEpoch >= 0 && row.Replicas.Any(broker => !InSync(row).Contains(broker) && _cluster.Brokers[broker].Process is not null);
+
+    private static HashSet<int> InSync(PartitionState row) => [.. row.Isr.Concat(row.Elr).Select(member => member.BrokerId)];
+
+    /// <summary>Scenario 6: the swap that adds a member times out, its link to the leader is cut, and the swap takes effect then.</summary>
+    private void DelayGrowth(int leader, int member)
+    {
+        _cluster.Database.LateBroker = leader;
+        _world.After(_cluster.Plan.DatabaseTimeoutMs, () =>
+        {
+            if (simulation.IsTroubled)
+                CutLink(_cluster.Brokers[leader], _cluster.Brokers[member], 12_000, 16_000);
+        });
+        For(10_000, 14_000, () => { }, () => _cluster.Database.LateBroker = -1);
     }
 
     private bool For(int leastMs, int mostMs, Action begin, Action end)

@@ -1,6 +1,6 @@
 namespace Arus.Simulation;
 
-/// <summary>The time of one log, and its timers; what they queue is run at once.</summary>
+/// <summary>The time of one log by its broker's clocks, and its timers; what they queue is run at once.</summary>
 internal sealed class LogClock(SimulatedLog log, Broker broker) : TimeProvider
 {
     private static readonly DateTimeOffset Start = new(2025, 1, 1, 0, 0, 0, TimeSpan.Zero);
@@ -9,7 +9,7 @@ internal sealed class LogClock(SimulatedLog log, Broker broker) : TimeProvider
 
     public override long TimestampFrequency => 1_000;
 
-    public override DateTimeOffset GetUtcNow() => Start.AddMilliseconds(_world.NowMs);
+    public override DateTimeOffset GetUtcNow() => Start.AddMilliseconds(_world.NowMs + broker.WallOffsetMs);
 
     public override long GetTimestamp() => broker.LocalNowMs;
 

@@ -20,6 +20,12 @@ internal sealed class Network(World world, int brokers)
     /// <summary>Cuts may overlap; each ends by itself.</summary>
     public void Cut(int from, int to, bool isCut) => _cuts[from, to] += isCut ? 1 : -1;
 
+    public void CutBoth(int one, int other, bool isCut)
+    {
+        Cut(one, other, isCut);
+        Cut(other, one, isCut);
+    }
+
     public int Latency() =>
         1 + (ReorderMs > 0 ? world.Random.Next(ReorderMs) : world.Chance(0.02) ? world.Random.Next(50) : world.Random.Next(2));
 

@@ -3,18 +3,17 @@ using Arus.Coordination.Replication;
 namespace Arus.Simulation;
 
 /// <summary>What has become of one partition, as nobody in the cluster knows it, and what must hold of it all along.</summary>
-internal sealed class PartitionHistory(Cluster cluster, PartitionState created, int minInSyncReplicas)
+internal sealed class PartitionHistory(Cluster cluster, PartitionState created, TopicPlan topic)
 {
     private readonly Dictionary<(long Offset, int Epoch), (StoredBatch Batch, StoredBatch? Previous)> _written = [];
     private readonly Dictionary<int, long> _leaders = [];
+    private long _deleted;
 
     public PartitionId Id => created.Id;
 
     public string Name { get; } = $"{created.Topic}/{created.Id.Partition}";
 
-    public int MinInSyncReplicas => minInSyncReplicas;
-
-    public int ReplicationFactor => created.Replicas.Length;
+    public TopicPlan Topic => topic;
 
     public bool IsDeleted { get; set; }
 
@@ -23,8 +22,11 @@ internal sealed class PartitionHistory(Cluster cluster, PartitionState created, 
 
     public long CommittedEnd => Committed.Count > 0 ? Committed[^1].Next : 0;
 
-    /// <summary>Where an administrator had records deleted up to.</summary>
-    public long DeletedUpTo { get; set; }
+    /// <summary>Where an administrator, or retention, had records deleted up to.</summary>
+    public long DeletedUpTo { get; private set; }
+
+    /// <summary>Of the last unclean election: what leaders of earlier epochs promised is void from then on. -1 without one.</summary>
+    public int UncleanEpoch { get; private set; } = -1;
 
     /// <summary>What clients know: every offset below was acknowledged with acks=all, read, or answered as the latest.</summary>
     public long VisibleEnd { get; private set; }
@@ -36,6 +38,36 @@ internal sealed class PartitionHistory(Cluster cluster, PartitionState created, 
     public Dictionary<uint, long> Acknowledged { get; } = [];
 
     public void MakeVisible(long end) => VisibleEnd = Math.Max(VisibleEnd, end);
+
+    /// <summary>A log's start moved, or is about to.</summary>
+    public void Deleted(long before)
+    {
+        _deleted = Math.Max(_deleted, before);
+        DeletedUpTo = Math.Max(DeletedUpTo, Math.Min(before, CommittedEnd));
+    }
+
+    /// <summary>Whether an answer is of a leader, or of a log that follows one, to which an unclean election puts an end.</summary>
+    public bool IsVoid(int epoch) => epoch < UncleanEpoch;
+
+    /// <summary>A replica that was not in sync was elected: what its log lacks of all that was committed is lost.</summary>
+    public void ElectedUncleanly(int epoch, SimulatedLog log)
+    {
+        UncleanEpoch = epoch;
+        int kept = Committed.FindIndex(batch =>
+            batch.Next > log.LogStartOffset && (batch.Next > log.DurableEndOffset || log.Find(batch.Offset) != batch));
+        if (kept >= 0)
+            Committed.RemoveRange(kept, Committed.Count - kept);
+
+        // What an earlier unclean election had taken may be back.
+        Committed.AddRange(log.Batches.Where(batch => batch.Offset >= CommittedEnd && batch.Next <= log.HighWatermark).ToArray());
+        DeletedUpTo = Math.Max(Math.Min(_deleted, CommittedEnd), log.LogStartOffset);
+        VisibleEnd = Math.Min(VisibleEnd, CommittedEnd);
+        foreach ((uint crc, long offset) in Acknowledged.ToArray())
+        {
+            if (offset >= log.LogStartOffset && CommittedAt(offset)?.Crc != crc)
+                Acknowledged.Remove(crc);
+        }
+    }
 
     /// <summary>Invariant 3: the same offset and epoch mean the same bytes, and the same before them.</summary>
     public void Appended(StoredBatch batch, StoredBatch? previous, SimulatedLog log)
@@ -66,6 +98,9 @@ internal sealed class PartitionHistory(Cluster cluster, PartitionState created, 
 
         if (to > log.DurableEndOffset)
             throw ViolationException.Safety(4, $"{Name}: high watermark {to} above the durable end {log.DurableEndOffset}");
+
+        if (IsVoid(log.FencedEpoch))
+            return;
 
         // An elected leader moves its high watermark before it serves.
         PartitionState row = cluster.Database.Row(Id);
@@ -118,7 +153,7 @@ internal sealed class PartitionHistory(Cluster cluster, PartitionState created, 
                 + log.DurableEndOffset);
         }
 
-        if (epoch < ServingEpoch)
+        if (epoch < ServingEpoch || IsVoid(epoch))
             return; // It is late, and commits nothing any more.
 
         ServingEpoch = epoch;
@@ -128,7 +163,7 @@ internal sealed class PartitionHistory(Cluster cluster, PartitionState created, 
     /// <summary>Invariant 7: after a successor serves, the old leader says of no offset what it is.</summary>
     public void Verdict(int epoch, int broker)
     {
-        if (ServingEpoch > epoch)
+        if (ServingEpoch > epoch && !IsVoid(epoch))
             throw ViolationException.Safety(7, $"{Name}: broker {broker} judges in epoch {epoch}, while {ServingEpoch} is served");
     }
 
@@ -175,7 +210,7 @@ internal sealed class PartitionHistory(Cluster cluster, PartitionState created, 
 
     private void CheckIsr(SimulatedLog log, long to, PartitionState stored)
     {
-        if (stored.Isr.Length < Math.Min(minInSyncReplicas, ReplicationFactor))
+        if (stored.Isr.Length < Math.Min(topic.MinInSyncReplicas, topic.ReplicationFactor))
             throw ViolationException.Safety(4, $"{Name}: high watermark {to} with the isr {string.Join(' ', stored.Isr)}");
 
         foreach (ReplicaId member in stored.Isr)

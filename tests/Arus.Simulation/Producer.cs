@@ -38,20 +38,20 @@ internal sealed class Producer(ClusterSimulation simulation, int number, bool al
         switch (answer?.Error)
         {
             case ErrorCode.None:
-                if (all)
+                if (all && !history.IsVoid(answer.Epoch))
                     CheckAcknowledged(history, batch, answer.Offset);
 
                 (long producerId, int sequence) = _next[id];
                 _next[id] = (producerId, sequence + records);
                 End(all ? Operation.ProduceAll : Operation.ProduceOne);
                 break;
-            case ErrorCode.OutOfOrderSequenceNumber when all:
+            case ErrorCode.OutOfOrderSequenceNumber when all && history.UncleanEpoch < 0:
                 throw ViolationException.Safety(
                     1, $"{history.Name}: producer {number} is at sequence {_next[id].Sequence} and is told that it is out of order");
             case ErrorCode.OutOfOrderSequenceNumber:
-                World.Statistics.Count(Rule.ProducerReset); // What was acknowledged by one disk alone is lost.
+                World.Statistics.Count(Rule.ProducerReset); // What one disk acknowledged is lost, or an unclean election took what all did.
                 Reset(id);
-                End(Operation.ProduceOne);
+                End(all ? Operation.ProduceAll : Operation.ProduceOne);
                 break;
             case null or ErrorCode.NotLeaderOrFollower or ErrorCode.UnknownTopicOrPartition or ErrorCode.NotEnoughReplicas
                 or ErrorCode.RequestTimedOut or ErrorCode.KafkaStorageError:

@@ -7,13 +7,23 @@ internal sealed class Reader(ClusterSimulation simulation, bool fromFollowers) :
 {
     private readonly Dictionary<PartitionId, long> _positions = [];
 
+    /// <summary>The last unclean election of which the position knows.</summary>
+    private readonly Dictionary<PartitionId, int> _uncleanEpochs = [];
+
     /// <summary>Whether all that was committed of the partitions was read.</summary>
     public bool IsAtEnd => Cluster.Partitions.TrueForAll(
         id => _positions.GetValueOrDefault(id) >= Cluster.History(id).CommittedEnd || !Cluster.HasSurvivor(id));
 
     protected override void Begin(PartitionId id)
     {
+        PartitionHistory history = Cluster.History(id);
         long position = _positions.GetValueOrDefault(id);
+        if (_uncleanEpochs.GetValueOrDefault(id, -1) != history.UncleanEpoch)
+        {
+            _uncleanEpochs[id] = history.UncleanEpoch;
+            _positions[id] = position = Math.Min(position, history.CommittedEnd);
+        }
+
         if (fromFollowers && World.Chance(0.5))
         {
             Ask(World.Pick(Cluster.Brokers).Id, (data, answer) => data.Fetch(id, position, true, answer), answer =>
@@ -29,6 +39,9 @@ internal sealed class Reader(ClusterSimulation simulation, bool fromFollowers) :
     private void Answered(PartitionId id, long position, Answer? answer, Operation operation)
     {
         PartitionHistory history = Cluster.History(id);
+        if (answer is not null && (history.IsVoid(answer.Epoch) || _uncleanEpochs.GetValueOrDefault(id, -1) != history.UncleanEpoch))
+            answer = null;
+
         if (answer is { Error: ErrorCode.None, Batches: { } batches } && !history.IsDeleted)
         {
             foreach (StoredBatch batch in batches)
@@ -73,10 +86,11 @@ internal sealed class OffsetAsker(ClusterSimulation simulation) : Client(simulat
     protected override void Begin(PartitionId id)
     {
         PartitionHistory history = Cluster.History(id);
-        long seen = history.VisibleEnd;
+        (long seen, int uncleanEpoch) = (history.VisibleEnd, history.UncleanEpoch);
         AskLeader(id, (data, answer) => data.LatestOffset(id, answer), answer =>
         {
-            if (answer is { Error: ErrorCode.None } && !history.IsDeleted)
+            bool isVoid = answer is not null && (history.IsVoid(answer.Epoch) || history.UncleanEpoch != uncleanEpoch);
+            if (answer is { Error: ErrorCode.None } && !history.IsDeleted && !isVoid)
             {
                 if (answer.Offset < seen)
                     throw ViolationException.Safety(7, $"{history.Name}: the latest offset is {answer.Offset}, {seen} was seen before");
@@ -127,7 +141,8 @@ internal sealed class Administrator(ClusterSimulation simulation) : Client(simul
         Cluster.DeleteTopic(id.TopicId);
         World.Statistics.Count(Operation.DeleteTopic);
         Cluster.CreateTopic(new TopicPlan(
-            World.Chance(0.5) ? name : $"new{++_topics}", partitions, history.ReplicationFactor, history.MinInSyncReplicas));
+            World.Chance(0.5) ? name : $"new{++_topics}", partitions, history.Topic.ReplicationFactor, history.Topic.MinInSyncReplicas,
+            history.Topic.AllowsUnclean));
         End(Operation.CreateTopic);
     }
 }

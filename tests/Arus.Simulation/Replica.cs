@@ -180,6 +180,20 @@ internal sealed class Replica(BrokerProcess process, PartitionId id)
         return result;
     }
 
+    /// <summary>What the broker does to every log now and then: retention.</summary>
+    public void Maintain()
+    {
+        long before = Log?.LogStartOffset ?? 0;
+        if (Log is not { } log || !Guard(log.Maintain) || log.LogStartOffset == before)
+            return;
+
+        _world.Statistics.Count(Rule.RetentionMovedStart);
+        process.Note($"retention moves the start of {History.Name} from {before} to {log.LogStartOffset}");
+        History.Deleted(log.LogStartOffset);
+        CompleteAppends();
+        process.Tell((machine, now) => machine.Durable(id, now));
+    }
+
     private void TryOpen(PartitionState state)
     {
         SimulatedLog? before = process.Broker.Logs.GetValueOrDefault(id);
@@ -206,7 +220,7 @@ internal sealed class Replica(BrokerProcess process, PartitionId id)
         log.FailedByItself += () => process.Post(0, () => Guard(() => { }));
         process.Tell((machine, now) =>
         {
-            machine.Configure(id, History.MinInSyncReplicas, uncleanElections: false, now);
+            machine.Configure(id, History.Topic.MinInSyncReplicas, History.Topic.AllowsUnclean, now);
             machine.LogOpened(id, log, now);
         });
     }

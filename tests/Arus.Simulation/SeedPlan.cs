@@ -11,14 +11,23 @@ internal sealed class SeedPlan
     /// <summary>How long it takes at most until a silent broker is declared dead and all others have heard of it.</summary>
     public const int MaxDetectionMs = 6_000;
 
+    /// <summary>
+    /// By how many thousandths a monotonic clock may run fast or slow: daemons of NTP slew it by up to 8 % while they correct it.
+    /// </summary>
+    public const int MaxClockDrift = 40;
+
+    /// <summary>Below the hour by which the time stamp of a record may lie ahead of a broker's clock.</summary>
+    public const int MaxWallOffsetMs = 3_000_000;
+
     public SeedPlan(World world)
     {
         Brokers = world.Between(3, 5);
         Flush = world.Chance(0.6) ? FlushPolicy.Always : FlushPolicy.Os;
         Topics =
         [
-            .. Enumerable.Range(0, world.Between(1, 2)).Select(i => new TopicPlan($"t{i}", world.Between(1, 2), Math.Min(Brokers, 3), 2)),
-            new TopicPlan("loose", 1, world.Between(2, 3), 1),
+            .. Enumerable.Range(0, world.Between(1, 2))
+                .Select(i => new TopicPlan($"t{i}", world.Between(1, 2), Math.Min(Brokers, 3), 2, AllowsUnclean: false)),
+            new TopicPlan("loose", 1, world.Between(2, 3), 1, world.Chance(0.5)),
         ];
         LeaseMs = world.Pick([1_000, 2_000, 2_000]);
         LagTimeMaxMs = world.Between(1_500, 6_000);
@@ -28,6 +37,8 @@ internal sealed class SeedPlan
         DatabaseTimeoutMs = world.Between(1_000, 5_000);
         DetectionMs = world.Between(1_500, 3_000);
         PushBytes = world.Pick([400, 1_500, 100_000]);
+        RetentionBytes = world.Pick([-1, -1, 6_000]);
+        RetentionMs = world.Pick([-1, -1, 15_000]);
     }
 
     public int Brokers { get; }
@@ -53,13 +64,18 @@ internal sealed class SeedPlan
     /// <summary>Record bytes in one call between brokers.</summary>
     public int PushBytes { get; }
 
+    /// <summary>-1 for no limit.</summary>
+    public int RetentionBytes { get; }
+
+    public int RetentionMs { get; }
+
     public override string ToString() =>
         $"{Brokers} brokers, flush {Flush}, topics {string.Join(' ', Topics)}, lease {LeaseMs}, lag {LagTimeMaxMs}, "
         + $"pushes {MaxPushesInFlight} x {MaxPartitionsInCall} partitions, {PushBytes} bytes, call timeout {CallTimeoutMs}, "
-        + $"database timeout {DatabaseTimeoutMs}, detection {DetectionMs}";
+        + $"database timeout {DatabaseTimeoutMs}, detection {DetectionMs}, retention {RetentionBytes} bytes {RetentionMs} ms";
 }
 
-internal sealed record TopicPlan(string Name, int Partitions, int ReplicationFactor, int MinInSyncReplicas)
+internal sealed record TopicPlan(string Name, int Partitions, int ReplicationFactor, int MinInSyncReplicas, bool AllowsUnclean)
 {
-    public override string ToString() => $"{Name}:{Partitions}x{ReplicationFactor}/{MinInSyncReplicas}";
+    public override string ToString() => $"{Name}:{Partitions}x{ReplicationFactor}/{MinInSyncReplicas}{(AllowsUnclean ? " unclean" : "")}";
 }

@@ -151,6 +151,12 @@ internal sealed class SimulatedLog : IReplicaLog
         return result;
     }
 
+    public void Maintain()
+    {
+        _scheduler.Run(_log.MaintainAsync());
+        RunIo();
+    }
+
     public void Close(bool delete)
     {
         Freeze();

@@ -26,7 +26,11 @@ internal sealed class StateCheck(Cluster cluster, BrokerProcess process, Partiti
             return;
 
         ReplicaId? leader = Find(next.Isr, next.Leader);
-        if (leader is null || !(old.Isr.Contains(leader.Value) || old.Elr.Contains(leader.Value)))
+        bool wasInSync = leader is { } member && (old.Isr.Contains(member) || old.Elr.Contains(member));
+        bool isUnclean = !wasInSync && next.IsUnclean && _history.Topic.AllowsUnclean && next.Isr.Length == 1 && next.Elr.IsEmpty;
+        if (isUnclean && leader is not null && cluster.LogOf(next.Leader, next.Id) is { } log)
+            _history.ElectedUncleanly(next.LeaderEpoch, log);
+        else if (!wasInSync)
             throw ViolationException.Safety(5, $"{_history.Name}: leader {next.Leader} was not in {Text.Of(old)}");
     }
 
@@ -53,6 +57,7 @@ internal sealed class StateCheck(Cluster cluster, BrokerProcess process, Partiti
         {
             statistics.Count(
                 old.LeaderEpoch < 0 ? Rule.FirstElection
+                : next.LeaderEpoch == _history.UncleanEpoch ? Rule.UncleanElection
                 : Find(old.Isr, next.Leader) is null ? Rule.ElectionFromElr
                 : old.Leader == next.Leader ? Rule.SelfReelection
                 : old.Leader == process.Broker.Id ? Rule.Move
@@ -63,7 +68,14 @@ internal sealed class StateCheck(Cluster cluster, BrokerProcess process, Partiti
             statistics.Count(Rule.Resignation);
 
         if (next.Isr.Length < old.Isr.Length)
+        {
             statistics.Count(next.Elr.Length > old.Elr.Length ? Rule.ShrinkToElr : Rule.Shrink);
+            bool isSilent = next.Leader == old.Leader && old.Isr.Any(member =>
+                !next.Isr.Contains(member) && cluster.Network.IsCut(next.Leader, member.BrokerId)
+                && cluster.Database.Members.ContainsKey(member.BrokerId));
+            if (isSilent)
+                statistics.Count(Rule.ShrinkOfSilent);
+        }
 
         if (next.Isr.Length > old.Isr.Length && old.LeaderEpoch >= 0)
             statistics.Count(Rule.Growth);

@@ -23,6 +23,9 @@ internal enum Fault
     Pause,
     GracefulStop,
     WrongDeclaration,
+
+    /// <summary>Of a broker that does not hear of it for a while.</summary>
+    DeclarationUnheard,
     OneWayCut,
     Partition,
     CallsLost,
@@ -37,6 +40,10 @@ internal enum Fault
     DiskFull,
     DiskError,
     DiskEmptied,
+    LinkCut,
+    InSyncMembersCrash,
+    GrowthLate,
+    WallClockSet,
 }
 
 /// <summary>What the product or its surroundings did at least once over many seeds, or the seeds did not test it.</summary>
@@ -45,9 +52,13 @@ internal enum Rule
     FirstElection,
     ElectionFromIsr,
     ElectionFromElr,
+    UncleanElection,
     SelfReelection,
     Shrink,
     ShrinkToElr,
+
+    /// <summary>Of a live broker that the leader's does not reach.</summary>
+    ShrinkOfSilent,
     ElrEmptied,
     Growth,
     Resignation,
@@ -80,9 +91,13 @@ internal enum Rule
     DeclaredDeadEnded,
     LogFailed,
     LogDeleted,
+    RetentionMovedStart,
+    WriteLost,
+    WriteTorn,
     LogRecovered,
     DatabaseAwayAcknowledged,
     KillFailedOver,
+    CutLinkSurvived,
 }
 
 internal sealed class Statistics
@@ -103,7 +118,7 @@ internal sealed class Statistics
 
     public void Count(Fault fault) => Faults[(int)fault]++;
 
-    public void Count(Rule rule) => Rules[(int)rule]++;
+    public void Count(Rule rule, int times = 1) => Rules[(int)rule] += times;
 
     public void Add(Statistics other)
     {

@@ -73,6 +73,47 @@ public sealed class ProducerTests
     }
 
     [Fact]
+    public async Task Producers_are_known_after_retention_has_taken_their_records_and_the_process_was_killed()
+    {
+        var machine = new Machine();
+        TopicConfig config = LogExtensions.Config(("retention.ms", "1000"));
+        IPartitionLog log = await machine.OpenAsync(config);
+        await machine.MustAppendAsync(log, 1, Batches.Idempotent(1, 0, 0));
+        await machine.RestartAsync(log);
+        log = await machine.OpenAsync(config);
+        await machine.MustAppendAsync(log, 1, Batches.Idempotent(1, 0, 1));
+        await machine.MustAppendAsync(log, 1, Batches.Idempotent(1, 0, 2));
+        machine.Time.Advance(TimeSpan.FromHours(1));
+        Assert.Equal(1, (await machine.Scheduler.RunAsync(log.MaintainAsync())).SegmentsDeleted);
+        Assert.Equal(3, log.LogStartOffset);
+
+        machine.Kill();
+        log = await machine.OpenAsync(config);
+        LogAppendResult[] next = await machine.Scheduler.RunAsync(log.AppendAsync([Batches.Idempotent(1, 0, 3)], 1));
+        Assert.Equal((ErrorCode.None, 3L), (next[0].Error, next[0].BaseOffset));
+    }
+
+    [Fact]
+    public async Task Producers_are_known_after_retention_has_taken_their_records_and_a_truncation()
+    {
+        var machine = new Machine();
+        TopicConfig config = LogExtensions.Config(("retention.ms", "1000"), ("internal.segment.bytes", "1024"));
+        IPartitionLog log = await machine.OpenAsync(config);
+        for (int i = 0; i < 20; i++)
+            await machine.MustAppendAsync(log, 1, Batches.Idempotent(1, 0, i));
+
+        Assert.InRange(log.SegmentCount, 2, 19);
+        machine.Time.Advance(TimeSpan.FromHours(1));
+        await machine.Scheduler.RunAsync(log.MaintainAsync());
+        Assert.Equal(20, log.LogStartOffset);
+        await machine.MustAppendAsync(log, 1, Batches.Idempotent(1, 0, 20));
+        await machine.Scheduler.RunAsync(log.TruncateToAsync(20));
+
+        LogAppendResult[] again = await machine.Scheduler.RunAsync(log.AppendAsync([Batches.Idempotent(1, 0, 20)], 1));
+        Assert.Equal((ErrorCode.None, 20L), (again[0].Error, again[0].BaseOffset));
+    }
+
+    [Fact]
     public void No_more_producers_than_the_limit_are_remembered()
     {
         var producers = new ProducerStateManager(maxProducers: 2);

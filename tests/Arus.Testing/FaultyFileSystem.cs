@@ -32,6 +32,12 @@ public sealed class FaultyFileSystem : ILogFileSystem
 
     public int Flushes { get; private set; }
 
+    /// <summary>Of the crash that this disk has come out of: writes of which nothing, or only a part, had reached it.</summary>
+    public int LostWrites { get; private set; }
+
+    /// <inheritdoc cref="LostWrites"/>
+    public int TornWrites { get; private set; }
+
     public bool IsOff { get; private set; }
 
     /// <summary>Changes, of files and of directories, that succeed before the machine is off; negative for no end.</summary>
@@ -58,7 +64,7 @@ public sealed class FaultyFileSystem : ILogFileSystem
         {
             if (restarted._directories.Contains(Path.GetDirectoryName(path)!))
             {
-                Node survivor = node.AfterCrash(random);
+                Node survivor = node.AfterCrash(random, restarted);
                 restarted._files.Add(path, survivor);
                 restarted._durableFiles.Add(path, survivor);
             }
@@ -280,7 +286,7 @@ public sealed class FaultyFileSystem : ILogFileSystem
 
         public Node Copy() => new() { _content = [.. _content], _durable = [.. _content] };
 
-        public Node AfterCrash(Random random)
+        public Node AfterCrash(Random random, FaultyFileSystem restarted)
         {
             byte[] content = [.. _durable];
             foreach ((int position, byte[]? bytes) in _unsynced)
@@ -295,6 +301,10 @@ public sealed class FaultyFileSystem : ILogFileSystem
                         break;
                     case 1 when bytes is not null:
                         content = Tear(content, position, bytes, random);
+                        restarted.TornWrites++;
+                        break;
+                    case 2 when bytes is not null:
+                        restarted.LostWrites++;
                         break;
                 }
             }

@@ -93,7 +93,7 @@ internal sealed class FollowerProgress(ReplicationContext context, PushScheduler
         Heard(peer);
         peer.AnsweredSendMs = Math.Max(peer.AnsweredSendMs, sent.SentMs);
         if (response.IsLeaseGranted)
-            context.Leases.Extend(peer.BrokerId, sent.SentMs + context.Options.LeaseMs);
+            context.Leases.Extend(peer.BrokerId, sent.SentMs + context.Options.ReliedLeaseMs);
 
         foreach (ReplicaPushResponse.MovedEnd moved in response.MovedEnds)
         {

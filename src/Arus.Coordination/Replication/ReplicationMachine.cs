@@ -84,7 +84,7 @@ public sealed partial class ReplicationMachine
         foreach (Peer peer in _context.Peers.All)
         {
             if (readMs >= 0 && !peer.IsLive)
-                Leases.Extend(peer.BrokerId, readMs + Options.LeaseMs);
+                Leases.Extend(peer.BrokerId, readMs + Options.ReliedLeaseMs);
         }
 
         if (changed is not null)

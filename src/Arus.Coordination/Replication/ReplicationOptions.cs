@@ -8,6 +8,12 @@ public sealed record ReplicationOptions
     /// <summary>How long an answer to a push promises its sender that this broker will not take over the sender's partitions.</summary>
     public int LeaseMs { get; init; } = 2_000;
 
+    /// <summary>
+    /// For how long the sender relies on the promise: clocks of two machines go at different rates, by up to 8 % while a daemon of NTP
+    /// slews one of them, and the promise must not end by the other's clock before it does by the sender's.
+    /// </summary>
+    public int ReliedLeaseMs => LeaseMs - (LeaseMs / 10);
+
     /// <summary>How often a leader's broker calls a broker to which it has sent nothing else.</summary>
     public int HeartbeatMs { get; init; } = 500;
 

@@ -22,6 +22,9 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
         ? new RecoveryPoint(-1, -1, 0)
         : new RecoveryPoint(loaded.RecoveryOffset, loaded.RecoverySegment, loaded.RecoveryPosition);
 
+    /// <summary>Up to where the checkpoint tells of producers.</summary>
+    public long RecoveryOffset => _recovery.Offset;
+
     /// <summary>The first segment that recovery looks at.</summary>
     public long RecoverySegment => _recovery.Segment;
 
@@ -100,6 +103,9 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
             }));
     }
 
+    public void WriteSnapshot(long offset, ProducerStateManager producersThen) =>
+        WriteSnapshot(offset, ProducerSnapshot.Serialize(producersThen));
+
     public IEnumerable<long> ListSnapshots() => Segment.ListOffsets(FileSystem, log.Directory, Segment.SnapshotSuffix);
 
     public void DeleteSnapshots(IEnumerable<long> offsets)
@@ -120,8 +126,8 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
             if (activeIndex is null)
             {
                 SyncSealed(segment);
-                ProducerSnapshot.Write(FileSystem, Segment.PathOf(log.Directory, point.Offset, Segment.SnapshotSuffix), snapshot);
-                DeleteSnapshots(ListSnapshots().OrderDescending().Skip(SnapshotsKept));
+                WriteSnapshot(point.Offset, snapshot);
+                DeleteSnapshots(ListSnapshots().Where(offset => offset <= segments.HighWatermark).OrderDescending().Skip(SnapshotsKept));
             }
             else if (point.Offset > _recovery.Offset)
             {
@@ -133,6 +139,9 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
                 Store(point, snapshot);
         }
     }
+
+    private void WriteSnapshot(long offset, byte[] snapshot) =>
+        ProducerSnapshot.Write(FileSystem, Segment.PathOf(log.Directory, offset, Segment.SnapshotSuffix), snapshot);
 
     private void FlushUnlessSynced(Segment segment)
     {

@@ -77,12 +77,38 @@ internal sealed class LogRetention(
             index + 1 < all.Length ? all[index + 1].BaseOffset <= end : segment.Size > 0 && segment.NextOffset <= end;
     }
 
+    /// <summary>
+    /// Neither recovery nor a truncation could learn the sequences of producers from what is gone: they would take older ones for the last,
+    /// and refuse what follows.
+    /// </summary>
+    private void KeepProducers(Segment[] removed)
+    {
+        long end = removed[^1].NextOffset;
+        using LogLock.Scope exclusion = checkpointer.Exclude();
+        if (end > checkpointer.RecoveryOffset)
+            checkpointer.CheckpointEnd();
+
+        // A truncation deletes later snapshots than its end, which lies above the high watermark.
+        if (checkpointer.ListSnapshots().Any(offset => offset >= end && offset <= segments.HighWatermark))
+            return;
+
+        try
+        {
+            checkpointer.WriteSnapshot(end, ProducerRebuild.Run(log.Shared, log.Directory, removed, end));
+        }
+        catch (LogException damage)
+        {
+            log.ReportDamage(damage);
+        }
+    }
+
     private void DeleteSegments(int count)
     {
         if (count == 0)
             return;
 
         Segment[] removed = segments.All[..count];
+        KeepProducers(removed);
         segments.Replace(0, count, null);
         foreach (Segment segment in removed)
             segment.Discard(log);
