@@ -139,6 +139,8 @@ public sealed class RowPartitionLog : IPartitionLog
 
     public void Reconfigure(TopicConfig config) => _log.Config = config;
 
+    public bool FailIfDamaged() => false;
+
     public ValueTask<LogMaintenanceResult> MaintainAsync(CancellationToken cancellationToken = default) =>
         _log.MaintainAsync(
             () => _operations.RunAsync(_retention.ApplyAsync), () => _cleaner.CleanAsync(cancellationToken), cancellationToken);

@@ -145,6 +145,13 @@ public interface IPartitionLog : IAsyncDisposable
     void Reconfigure(TopicConfig config);
 
     /// <summary>
+    /// Of a replicated log of which a reader found records damaged, while other replicas have them: it fails. When it is opened again it
+    /// ends where the damage begins, is another replica, and gets the rest from its leader.
+    /// </summary>
+    /// <returns>False if the log is no replica, or nobody came upon damage.</returns>
+    bool FailIfDamaged();
+
+    /// <summary>
     /// One pass of retention, compaction and expiry of idle producers, as <c>cleanup.policy</c> wants; call it every
     /// <c>log.retention.check.interval.ms</c> or so. Passes of one log never overlap.
     /// </summary>

@@ -32,13 +32,15 @@ internal sealed partial class ReplicaCalls(
     }
 
     /// <param name="find">The open log of a partition, or null.</param>
-    public async Task SendPushAsync(ReplicationEffect.SendPush send, Func<PartitionId, IPartitionLog?> find)
+    /// <param name="damaged">Told of a log whose records cannot be pushed since they are damaged.</param>
+    public async Task SendPushAsync(
+        ReplicationEffect.SendPush send, Func<PartitionId, IPartitionLog?> find, Action<PartitionId> damaged)
     {
         // Whatever fails, the machine hears of it: it counts the calls that are under way.
         ReplicaPushResponse? response = await CallAsync(send.To, Limit, async (service, self) =>
         {
             var lease = new LogReadLease();
-            RecordBytes records = await ReadAsync(send.Request, find, lease).ConfigureAwait(false);
+            RecordBytes records = await ReadAsync(send.Request, find, damaged, lease).ConfigureAwait(false);
             ReplicaPushResponse answer = await service.PushAsync(self, send.Request, new PushedRecords(records)).ConfigureAwait(false);
 
             // An answer means that the request has been written to the connection whole. Of a call that fails nobody knows that.
@@ -103,7 +105,7 @@ internal sealed partial class ReplicaCalls(
 
     /// <summary>Reads what follows each entry's previous end, and says in the request how many segments each has.</summary>
     private static async ValueTask<RecordBytes> ReadAsync(
-        ReplicaPushRequest request, Func<PartitionId, IPartitionLog?> find, LogReadLease lease)
+        ReplicaPushRequest request, Func<PartitionId, IPartitionLog?> find, Action<PartitionId> damaged, LogReadLease lease)
     {
         var segments = new List<ReadOnlyMemory<byte>>();
         long left = MaxPushBytes;
@@ -119,6 +121,9 @@ internal sealed partial class ReplicaCalls(
 
             LogReadResult read = await TryReadAsync(log, entry.PreviousEndOffset, (int)left, segments.Count == 0, lease)
                 .ConfigureAwait(false);
+            if (read.Error == ErrorCode.CorruptMessage)
+                damaged(new PartitionId(entry.TopicId, entry.PartitionIndex));
+
             if (log.FencedEpoch > entry.LeaderEpoch)
                 continue; // A later leader may have had the log cut during the read.
 
@@ -141,7 +146,7 @@ internal sealed partial class ReplicaCalls(
         try
         {
             LogReadResult read = await log.ReadAsync(offset, maxBytes, minOneBatch, LogReadLimit.DurableEnd, lease).ConfigureAwait(false);
-            return read.Error == ErrorCode.None ? read : nothing;
+            return read.Error is ErrorCode.None or ErrorCode.CorruptMessage ? read : nothing;
         }
         catch (Exception e) when (e is LogException or IOException or ObjectDisposedException)
         {

@@ -22,6 +22,7 @@ internal sealed partial class ReplicationHost : ILocalReplicas
     private readonly ConcurrentDictionary<PartitionId, Replica> _replicas = new();
     private readonly ConcurrentDictionary<long, ReceivedCall> _received = new();
     private readonly Func<PartitionId, IPartitionLog?> _findLog;
+    private readonly Action<PartitionId> _giveWay;
     private long _lastCall;
     private volatile bool _isServing;
 
@@ -31,6 +32,7 @@ internal sealed partial class ReplicationHost : ILocalReplicas
     {
         (_pump, _swaps, _calls, _work, _image, _configs, _logger) = (pump, swaps, calls, work, image, configs, logger);
         _findLog = id => _replicas.TryGetValue(id, out Replica? replica) ? replica.Log?.Log : null;
+        _giveWay = GiveWay;
         pump.Effects = CarryOut;
         work.Gone = replica =>
         {
@@ -163,6 +165,13 @@ internal sealed partial class ReplicationHost : ILocalReplicas
             _work.Configure(replica);
     }
 
+    /// <summary>Records that a follower lacks are damaged here: another replica that has them is to lead, and this one is mended.</summary>
+    private void GiveWay(PartitionId id)
+    {
+        if (Find(id) is { View: { Role: ReplicaRole.Leader, InSync: > 1 } } replica)
+            replica.Log?.Log.FailIfDamaged();
+    }
+
     private long Register(ReceivedCall received)
     {
         if (!_isServing)
@@ -202,7 +211,7 @@ internal sealed partial class ReplicationHost : ILocalReplicas
                 _ = Task.Run(() => _calls.SendSessionsAsync(send));
                 break;
             case ReplicationEffect.SendPush send:
-                _ = Task.Run(() => _calls.SendPushAsync(send, _findLog));
+                _ = Task.Run(() => _calls.SendPushAsync(send, _findLog, _giveWay));
                 break;
             case ReplicationEffect.AnswerSessions answer when _received.TryRemove(answer.Call, out ReceivedCall? received):
                 received.Sessions!.TrySetResult(answer.Response);

@@ -7,6 +7,9 @@ internal enum LogPhase
     Closed = 2,
 }
 
+/// <summary>Records of a segment that cannot be read.</summary>
+internal sealed record SegmentDamage(Segment Segment, LogException Reason);
+
 /// <summary>What the roles of one log in files have in common.</summary>
 /// <param name="io">The log's turn on its I/O thread.</param>
 /// <param name="failed">As of <see cref="LogReplication.Failed"/>.</param>
@@ -45,9 +48,19 @@ internal sealed class LogContext(
         failed?.Invoke();
     }
 
-    /// <summary>Tells of damage that a reader came upon, at most once a minute: a consumer asks again and again.</summary>
-    public void ReportDamage(LogException damage)
+    /// <summary>The last damage that a reader came upon, and where; null without.</summary>
+    public SegmentDamage? Damage
     {
+        get => Volatile.Read(ref field);
+        private set => Volatile.Write(ref field, value);
+    }
+
+    /// <summary>Tells of damage that a reader came upon, at most once a minute: a consumer asks again and again.</summary>
+    public void ReportDamage(Segment? segment, LogException damage)
+    {
+        if (segment is not null)
+            Damage = new SegmentDamage(segment, damage);
+
         long last = Interlocked.Read(ref _damageReportedMs);
         if (Shared.NowMs - last >= DamageReportMs && Interlocked.CompareExchange(ref _damageReportedMs, Shared.NowMs, last) == last)
             Report(LogEventKind.Damaged, Directory, damage.Message);

@@ -36,12 +36,13 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
     private LogReadResult ReadFile(Request request)
     {
         long offset = request.Offset;
+        Segment? segment = null;
         try
         {
             if (segments.Locate(offset) is not { } found)
                 return Answer([], offset < segments.LogStartOffset ? ErrorCode.OffsetOutOfRange : ErrorCode.None);
 
-            Segment segment = found.Segment;
+            segment = found.Segment;
             SegmentPosition at = Volatile.Read(ref _cursor) is { } cursor && cursor.Segment == segment && cursor.Offset == offset
                 ? found with { Position = cursor.Position, FirstOffset = offset }
                 : found.Position >= 0 ? found
@@ -50,7 +51,7 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
         }
         catch (LogException damage) when (damage.Error == ErrorCode.CorruptMessage)
         {
-            log.ReportDamage(damage);
+            log.ReportDamage(segment, damage);
             return Answer([], ErrorCode.CorruptMessage);
         }
         catch (Exception error) when (log.Phase != LogPhase.Open && error is (IOException or LogException))

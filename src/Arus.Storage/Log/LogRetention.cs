@@ -98,7 +98,7 @@ internal sealed class LogRetention(
         }
         catch (LogException damage)
         {
-            log.ReportDamage(damage);
+            log.ReportDamage(null, damage);
         }
     }
 

@@ -154,6 +154,29 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
 
     public void Reconfigure(TopicConfig config) => _log.Config = config;
 
+    public bool FailIfDamaged()
+    {
+        if (_replica is null || _log.Damage is not { } damage)
+            return false;
+
+        // Nobody writes the index again once the log has failed, and without it the segment is read as a whole.
+        using (_checkpointer.Exclude())
+        {
+            try
+            {
+                _log.Shared.FileSystem.DeleteFile(damage.Segment.IndexPath);
+            }
+            catch (IOException)
+            {
+                // The damage is found again by the next who reads it.
+            }
+
+            _log.Fail(damage.Reason);
+        }
+
+        return true;
+    }
+
     public ValueTask<LogMaintenanceResult> MaintainAsync(CancellationToken cancellationToken = default) =>
         _log.MaintainAsync(
             () => _operations.RunAsync(Retention.Apply), () => Cleaner.CleanAsync(cancellationToken), cancellationToken);

@@ -77,6 +77,73 @@ public sealed class ReplicationFaultTests
     }
 
     [Fact]
+    public async Task Brokers_that_do_not_reach_each_other_while_a_third_sees_both_lead_on_without_each_other()
+    {
+        await using BrokerCluster cluster = await BrokerCluster.StartReplicatedAsync(3, (BrokerConfigs.ReplicaLagTimeMaxMs, "2000"));
+        ReplicatedTopic[] topics =
+        [
+            await ReplicatedTopic.CreateAsync(cluster, "two", [2, 3, 1], MinTwo),
+            await ReplicatedTopic.CreateAsync(cluster, "three", [3, 2, 1], MinTwo),
+        ];
+        foreach (ReplicatedTopic topic in topics)
+        {
+            await topic.BecomesAsync(partition => partition.Isr.Length == 3 && partition.Leader == partition.Replicas[0]);
+            await topic.AppendAsync("a");
+        }
+
+        cluster.Cut(2, 3);
+        cluster.Cut(3, 2);
+        foreach (ReplicatedTopic topic in topics)
+        {
+            await topic.AppendAsync("b");
+            PartitionAssignment cut = await topic.BecomesAsync(partition => partition.Isr.Length == 2);
+            Assert.Equal([1, cut.Replicas[0]], cut.Isr.Order());
+            Assert.Equal(cut.Replicas[0], cut.Leader);
+        }
+
+        cluster.Mend();
+        foreach (ReplicatedTopic topic in topics)
+        {
+            await topic.BecomesAsync(partition => partition.Isr.Length == 3);
+            await topic.AppendAsync("c");
+            await topic.CheckAsync();
+        }
+    }
+
+    [Fact]
+    public async Task A_leader_that_comes_upon_damage_in_what_a_follower_lacks_gives_way_and_is_mended()
+    {
+        await using BrokerCluster cluster = await BrokerCluster.StartReplicatedAsync(3);
+        ReplicatedTopic topic = await ReplicatedTopic.CreateAsync(
+            cluster, "t", [1, 2, 3], MinTwo, ("internal.segment.bytes", "1000"));
+        await topic.BecomesAsync(partition => partition.Isr.Length == 3);
+        for (int i = 0; i < 30; i++)
+            await topic.AppendAsync($"a{i}");
+
+        // What is opened again is not in the cache, and nobody reads it before a follower needs it.
+        await cluster.StopAsync(1);
+        string directory = Path.Combine(cluster.LogDirectory(1), "t-0");
+        string segment = Directory.GetFiles(directory, "*.log").Order().First();
+        byte[] bytes = await File.ReadAllBytesAsync(segment);
+        bytes[bytes.Length / 2] ^= 0xff;
+        await File.WriteAllBytesAsync(segment, bytes);
+        await cluster.RestartAsync(1);
+        await topic.BecomesAsync(partition => partition.Isr.Length == 3);
+
+        await cluster.StopAsync(2);
+        PartitionAssignment damaged = await topic.BecomesAsync(partition => partition.Leader == 1);
+        Directory.Delete(Path.Combine(cluster.LogDirectory(2), "t-0"), recursive: true);
+        await cluster.RestartAsync(2);
+
+        await topic.BecomesAsync(
+            partition => partition.Isr.Length == 3 && partition.LeaderEpoch > damaged.LeaderEpoch);
+        await BrokerCluster.EventuallyAsync(() => Task.FromResult(Directory.GetFiles(directory, "*.damaged")), files => files.Length > 0);
+        await topic.BecomesAsync(partition => partition.Isr.Length == 3);
+        await topic.AppendAsync("b");
+        await topic.CheckAsync();
+    }
+
+    [Fact]
     public async Task While_the_database_is_away_led_partitions_go_on_and_a_failover_waits_for_it()
     {
         await using BrokerCluster cluster = await BrokerCluster.StartReplicatedAsync(3);
