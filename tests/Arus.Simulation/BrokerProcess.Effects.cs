@@ -15,6 +15,9 @@ internal sealed partial class BrokerProcess
         {
             if (effect is ReplicationEffect.Swap swap)
             {
+                if (_world.Trace is not null)
+                    Note($"proposes {Text.Of(swap.Proposed)}");
+
                 (swaps ??= []).Add((swap.Number, Settled(swap.Proposed)));
                 Proposed(swap);
             }

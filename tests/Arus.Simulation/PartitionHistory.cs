@@ -53,8 +53,9 @@ internal sealed class PartitionHistory(Cluster cluster, PartitionState created, 
     public void ElectedUncleanly(int epoch, SimulatedLog log)
     {
         UncleanEpoch = epoch;
+        long first = log.Batches.Count > 0 ? Math.Min(log.Batches[0].Offset, log.LogStartOffset) : log.LogStartOffset;
         int kept = Committed.FindIndex(batch =>
-            batch.Next > log.LogStartOffset && (batch.Next > log.DurableEndOffset || log.Find(batch.Offset) != batch));
+            batch.Next > first && (batch.Next > log.DurableEndOffset || log.Find(batch.Offset) != batch));
         if (kept >= 0)
             Committed.RemoveRange(kept, Committed.Count - kept);
 
@@ -157,6 +158,9 @@ internal sealed class PartitionHistory(Cluster cluster, PartitionState created, 
             return; // It is late, and commits nothing any more.
 
         ServingEpoch = epoch;
+        if (epoch == UncleanEpoch)
+            ElectedUncleanly(epoch, log); // A push that it had taken before it stood may have become durable since.
+
         CheckHoldsCommitted(log, 1, "leads");
     }
 

@@ -15,6 +15,9 @@ internal sealed class Elections(ReplicationContext context, SwapKeeper swaps, Le
 
     private readonly ElectionOrder _order = new(context);
 
+    /// <summary>Partitions whose leader is no member by a reading that is older than its leadership.</summary>
+    private readonly List<Replica> _awaitReading = [];
+
     /// <summary>Looks at a partition that this broker does not lead.</summary>
     public void Reconcile(Replica replica)
     {
@@ -59,11 +62,30 @@ internal sealed class Elections(ReplicationContext context, SwapKeeper swaps, Le
             swaps.Propose(replica, replica.State);
     }
 
+    /// <summary>The membership was read, by a reading that began then and after which all states are known.</summary>
+    public void MembershipRead(long readMs)
+    {
+        context.Peers.ReadMs = readMs;
+        _awaitReading.ForEach(context.Touch);
+        _awaitReading.Clear();
+    }
+
     private bool IsLeaderless(Replica replica)
     {
         PartitionState state = replica.State;
-        return state.Leader < 0 || state.Leader == context.Self || replica.ResignedEpoch == state.LeaderEpoch
-            || !context.Peers.IsLive(state.Leader);
+        if (state.Leader < 0 || state.Leader == context.Self || replica.ResignedEpoch == state.LeaderEpoch)
+            return true;
+
+        if (context.Peers.IsLive(state.Leader))
+            return false;
+
+        // An older reading does not know the life in which the leader was elected: it would be replaced while it leads, and given leases
+        // as soon as that life is heard of.
+        if (context.Peers.ReadMs >= replica.LeaderLearntMs)
+            return true;
+
+        _awaitReading.Add(replica);
+        return false;
     }
 
     /// <summary>Does the next step of a leadership that the state gives to this broker.</summary>

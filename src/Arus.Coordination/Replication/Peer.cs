@@ -51,6 +51,9 @@ internal sealed class Peer(int brokerId) : ITimed
 
     public long HeartbeatSentMs { get; set; } = Never;
 
+    /// <summary>When its idle sessions were looked at.</summary>
+    public long IdleCheckedMs { get; set; } = Never;
+
     public int PushesInFlight { get; set; }
 
     public int SessionsInFlight { get; set; }

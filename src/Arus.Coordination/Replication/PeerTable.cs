@@ -11,6 +11,9 @@ internal sealed class PeerTable(ReplicationOptions options)
 
     public bool IsSelfLive => SelfLife >= 0;
 
+    /// <summary>When the reading of the membership began of which all this is.</summary>
+    public long ReadMs { get; set; } = long.MinValue;
+
     public IEnumerable<Peer> All => _peers.Values;
 
     /// <summary>All live brokers, this one included, in the order of their ids.</summary>

@@ -89,6 +89,7 @@ internal sealed class PushScheduler(ReplicationContext context)
                 dueMs = context.NowMs + context.Options.HeartbeatMs;
             }
 
+            CheckIdle(peer);
             context.Timers.Arm(peer, dueMs);
         }
 
@@ -96,6 +97,24 @@ internal sealed class PushScheduler(ReplicationContext context)
             context.Timers.Arm(peer, peer.WatermarkDueMs);
         else
             Schedule(peer);
+    }
+
+    /// <summary>
+    /// A follower whose log was opened again has no session any more, and would hear of nothing until something is appended: now and
+    /// then an idle one is told again what it was told last.
+    /// </summary>
+    private void CheckIdle(Peer peer)
+    {
+        int intervalMs = Math.Max(context.Options.HeartbeatMs, context.Options.LagTimeMaxMs / 2);
+        if (context.NowMs < peer.IdleCheckedMs + intervalMs)
+            return;
+
+        peer.IdleCheckedMs = context.NowMs;
+        foreach (FollowerLink link in LinksTo(peer))
+        {
+            if (link is { IsOpen: true, IsPushing: false } && link.PushedAtMs <= context.NowMs - intervalMs)
+                QueueWatermark(link);
+        }
     }
 
     /// <summary>Whoever leads with a follower there has to look whether it stays in sync.</summary>
@@ -106,12 +125,12 @@ internal sealed class PushScheduler(ReplicationContext context)
             return;
 
         peer.IsSilent = true;
-        foreach (Replica replica in context.Replicas.Values)
-        {
-            if (replica.Leadership?.Link(peer.BrokerId) is not null)
-                context.Touch(replica);
-        }
+        foreach (FollowerLink link in LinksTo(peer))
+            context.Touch(link.Replica);
     }
+
+    private IEnumerable<FollowerLink> LinksTo(Peer peer) =>
+        context.Replicas.Values.Select(replica => replica.Leadership?.Link(peer.BrokerId)).OfType<FollowerLink>();
 
     public SentPush? TakePush(long call)
     {

@@ -82,6 +82,9 @@ internal sealed class Replica(PartitionState state) : ITimed
     /// <summary>The newest epoch whose leader said that it gives up.</summary>
     public int ResignedEpoch { get; set; } = -1;
 
+    /// <summary>When this broker learnt who leads in which epoch.</summary>
+    public long LeaderLearntMs { get; set; }
+
     /// <summary>Since when nobody leads; -1 for somebody does.</summary>
     public long LeaderlessSinceMs { get; set; } = -1;
 

@@ -25,6 +25,7 @@ internal sealed class ReplicaCatalog(ReplicationContext context, LeaderRole lead
             if (_configured.Remove(state.Id, out (int Min, bool Unclean) settings))
                 (replica.MinInSyncReplicas, replica.AllowsUncleanElection) = settings;
 
+            replica.LeaderLearntMs = context.NowMs;
             context.Replicas.Add(state.Id, replica);
             Count(replica, 1);
         }
@@ -97,6 +98,9 @@ internal sealed class ReplicaCatalog(ReplicationContext context, LeaderRole lead
     private void Adopt(Replica replica, PartitionState state)
     {
         Count(replica, -1);
+        if (state.Leader != replica.State.Leader || state.LeaderEpoch != replica.State.LeaderEpoch)
+            replica.LeaderLearntMs = context.NowMs;
+
         replica.State = state;
         Count(replica, 1);
         replica.Swap.Settle();

@@ -81,6 +81,9 @@ public sealed partial class ReplicationMachine
     {
         Begin(nowMs);
         List<Peer>? changed = _context.Peers.Update(live, nowMs);
+        if (readMs >= 0)
+            _elections.MembershipRead(readMs);
+
         foreach (Peer peer in _context.Peers.All)
         {
             if (readMs >= 0 && !peer.IsLive)

@@ -39,9 +39,9 @@ internal static class ProducerSnapshot
         return DataMessages.Write(snapshot, Version);
     }
 
-    /// <summary>Writes what <see cref="Serialize(Format)"/> gave to a file of its own.</summary>
+    /// <summary>Writes what <see cref="Serialize(Format)"/> gave to a file of its own, durably: the records may be deleted next.</summary>
     public static void Write(ILogFileSystem fileSystem, string path, byte[] snapshot) =>
-        fileSystem.ReplaceFile(path, DurableFile.Frame(Magic, Version, snapshot), durable: false);
+        fileSystem.ReplaceFile(path, DurableFile.Frame(Magic, Version, snapshot), durable: true);
 
     /// <summary>Null when the file is missing or damaged.</summary>
     public static ProducerStateManager? Read(ILogFileSystem fileSystem, string path) =>

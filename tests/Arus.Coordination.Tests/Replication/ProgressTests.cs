@@ -184,6 +184,18 @@ public sealed class ProgressTests
         Assert.Empty(cluster.Leaders(id));
     }
 
+    [Fact]
+    public void A_follower_whose_log_was_opened_again_hears_the_high_watermark_though_nothing_is_appended()
+    {
+        (TestCluster cluster, PartitionId id) = TestCluster.Running();
+        cluster.Append(1, id, 3);
+        cluster.Until(() => cluster[3].Logs[id].HighWatermark == 3);
+        cluster[3].FailLog(id);
+        cluster[3].Logs[id].Restart();
+        Assert.Equal(0, cluster[3].Logs[id].HighWatermark);
+        cluster.Until(() => cluster[3].Logs[id].HighWatermark == 3, withinMs: 35_000);
+    }
+
     [Theory]
     [InlineData(60_000)]
     [InlineData(10_000_000)]

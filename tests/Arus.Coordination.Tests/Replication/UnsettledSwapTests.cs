@@ -66,6 +66,30 @@ public sealed class UnsettledSwapTests
         Assert.Equal([1], cluster.Leaders(id));
     }
 
+    [Fact]
+    public void Who_was_elected_after_the_membership_was_read_is_not_taken_for_dead()
+    {
+        (TestCluster cluster, PartitionId id) = TestCluster.Running();
+        cluster.Kill(2);
+        cluster.Until(() => cluster.Store[id].Isr.Length == 2);
+        cluster.Run(5_000);
+
+        // Broker 3 does not hear that 2 is back, until it has become the leader.
+        cluster[2].Start(2, false);
+        cluster.TellMembership(cluster[1]);
+        cluster.TellMembership(cluster[2]);
+        cluster.Until(() => cluster.Store[id].Isr.Length == 3);
+        cluster.Run(100);
+        cluster[1].Feed(machine => machine.MoveLeadership(id, 2, cluster.NowMs));
+        cluster.Until(() => cluster.Leads(2, id));
+        cluster.Run(10_000);
+        Assert.Equal(2, cluster.Store[id].Leader);
+
+        // By a reading that began since it may be judged.
+        cluster.TellMembership(cluster[3], dead: [2]);
+        cluster.Until(() => cluster.Store[id].Leader == 3 || cluster.Store[id].LeaderEpoch > 1, withinMs: 5_000);
+    }
+
     /// <summary>Broker 3 believed for a while that the others are dead, and does not reach the database.</summary>
     private static (TestCluster Cluster, PartitionId Id) Unsettled(bool isApplied)
     {
