@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
+using System.Net;
 using System.Reflection;
 using System.Text;
+using Orleans.Runtime;
 
 namespace Arus.Grains.Tests;
 
@@ -74,6 +76,7 @@ internal static class Samples
             _ when type == typeof(Guid) => new Guid(hash.AsSpan(0, 16)),
             _ when type == typeof(TimeSpan) => TimeSpan.FromTicks(number),
             _ when type == typeof(ReadOnlyMemory<byte>) => new ReadOnlyMemory<byte>(hash, 0, 3),
+            _ when type == typeof(SiloAddress) => SiloAddress.New(new IPAddress(hash.AsSpan(0, 4)), hash[4], hash[5]),
             _ when type == typeof(RecordBytes) => new RecordBytes([hash.AsMemory(0, 3), hash.AsMemory(3, 2)]),
             _ => null,
         };
