@@ -1,8 +1,8 @@
 namespace Arus.Storage.Rows;
 
 /// <summary>
-/// Where a <see cref="RowPartitionLog"/> keeps one partition: rows that are written once, and one head. Thread-safe. Any error may
-/// leave it unknown whether a write took effect; the log finds out by reading.
+/// Where a <see cref="RowPartitionLog"/> keeps one partition: rows that are written once, and two heads that are replaced. Thread-safe.
+/// Any error may leave it unknown whether a write took effect; the log finds out by reading.
 /// </summary>
 public interface ISegmentRowStore
 {
@@ -16,13 +16,23 @@ public interface ISegmentRowStore
     ValueTask DeleteAsync(string key);
 
     /// <summary>Null when there is none yet.</summary>
-    ValueTask<StoredHead?> ReadHeadAsync();
+    ValueTask<StoredHead?> ReadHeadAsync(LogHead head);
 
-    /// <summary>Replaces the head if it is still the one of <paramref name="etag"/> (null: if there is none).</summary>
+    /// <summary>Replaces a head if it is still the one of <paramref name="etag"/> (null: if there is none).</summary>
     /// <returns>The new ETag; null when another writer has changed it.</returns>
-    ValueTask<string?> TryWriteHeadAsync(ReadOnlyMemory<byte> head, string? etag);
+    ValueTask<string?> TryWriteHeadAsync(LogHead head, ReadOnlyMemory<byte> bytes, string? etag);
 
-    ValueTask DeleteHeadAsync();
+    ValueTask DeleteHeadAsync(LogHead head);
+}
+
+/// <summary>What of a log in rows is replaced when it changes.</summary>
+public enum LogHead
+{
+    /// <summary>The leader epoch and the rows that make up the log: some 30 bytes a row.</summary>
+    Rows = 0,
+
+    /// <summary>The leader epoch alone: a leader looks at it after every insert, when it must not matter how many rows there are.</summary>
+    Fence = 1,
 }
 
 public sealed record StoredHead(ReadOnlyMemory<byte> Bytes, string ETag);
@@ -35,13 +45,15 @@ public sealed record RowLogOptions
     /// <summary>Bytes of batches in the row of one group commit, unless one entry is larger.</summary>
     public int MaxRowBytes { get; init; } = 1 << 20;
 
-    /// <summary>Rows are merged up to this many bytes.</summary>
-    public int MergedRowBytes { get; init; } = 8 << 20;
+    /// <summary>Rows are merged up to this many bytes; with more than <see cref="CacheBytes"/> a reader fetched a row for each piece of it.</summary>
+    public int MergedRowBytes { get; init; } = 2 << 20;
 
     /// <summary>So many neighbouring small rows are merged.</summary>
     public int MergeRows { get; init; } = 16;
 
-    /// <summary>The head is written again after so many rows; recovery reads at most about as many.</summary>
+    /// <summary>
+    /// The head is written again after so many rows at least, and later where it lists many; recovery reads at most about as many.
+    /// </summary>
     public int RowsPerCheckpoint { get; init; } = 64;
 
     /// <summary>Bytes of recent rows that the log keeps in memory.</summary>

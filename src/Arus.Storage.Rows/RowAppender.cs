@@ -134,7 +134,7 @@ internal sealed class RowAppender(
 
             string key = row.InfoIn(rows.Generation).Key;
             if (await store.TryInsertAsync(key, row.Serialize()).ConfigureAwait(false))
-                return await AcknowledgeAsync(row, key).ConfigureAwait(false);
+                return await AcknowledgeAsync(row).ConfigureAwait(false);
 
             long before = rows.NextOffset;
             await leadership.RecoverAsync().ConfigureAwait(false);
@@ -149,17 +149,15 @@ internal sealed class RowAppender(
         throw new LogException($"{log.Partition} lost {MaxRaces} races in a row.");
     }
 
-    /// <summary>Looks at the head after the insert: a row counts only if no newer leader had claimed the log before.</summary>
-    private async Task<string?> AcknowledgeAsync(SegmentRow row, string key)
+    /// <summary>Looks at the fence after the insert: a row counts only if no newer leader had claimed the log before.</summary>
+    private async Task<string?> AcknowledgeAsync(SegmentRow row)
     {
         int leader = await leadership.ReadLeaderAsync().ConfigureAwait(false);
-        if (leader == RowLeadership.DeletedEpoch)
-        {
-            await store.DeleteAsync(key).ConfigureAwait(false); // The deletion of the log may not have seen it.
-        }
-
         if (leader > row.LeaderEpoch)
+        {
+            await leadership.RemoveLateAsync(row.InfoIn(rows.Generation)).ConfigureAwait(false);
             return log.FencedBy(leader, row.LeaderEpoch);
+        }
 
         leadership.Add(row);
         return null;

@@ -14,6 +14,8 @@ internal sealed class RowList
     private readonly LogLock _lock = new(LockRank.Leaf);
     private List<RowInfo> _rows = [];
     private List<string> _garbage = [];
+    private List<string> _intents = [];
+    private List<string> _made = [];
     private LeaderEpochs _epochs = new();
     private long _logStart;
     private long _next;
@@ -39,8 +41,17 @@ internal sealed class RowList
     /// <summary>In offset order. Used inside operations.</summary>
     public IReadOnlyList<RowInfo> All => _rows;
 
-    /// <summary>Keys of rows that are not part of the log any more and may still exist. Used inside operations.</summary>
-    public IReadOnlyList<string> Garbage => _garbage;
+    /// <summary>Keys of rows that are not part of the log any more and may still exist.</summary>
+    public IReadOnlyList<string> Garbage => _lock.Read(this, static list => list._garbage.ToArray());
+
+    /// <summary>
+    /// Keys of rows that are being made from others. A stored head lists them as garbage, so that none is left over by a crash before
+    /// another head makes them part of the log. Used inside operations.
+    /// </summary>
+    public IReadOnlyList<string> Intents => _intents;
+
+    /// <summary>Keys of the rows that were to be made from others since the head was written. Used inside operations.</summary>
+    public IReadOnlyList<string> Made => _made;
 
     public int Count => _lock.Read(this, static list => list._rows.Count);
 
@@ -83,18 +94,19 @@ internal sealed class RowList
         {
             _epochs = new LeaderEpochs(Array.ConvertAll(head.Epochs, start => new LogEpochStart(start.Epoch, start.StartOffset)));
             _garbage = [.. head.Garbage.Select(key => Encoding.UTF8.GetString(key.Span))];
+            _intents = [];
+            _made = [];
             bool truncatedByOther = Generation != head.Generation;
             (Generation, CleanedOffset) = (head.Generation, head.CleanedOffset);
             Volatile.Write(ref _logStart, head.LogStartOffset);
             Volatile.Write(ref _end, truncatedByOther ? head.NextOffset : Math.Max(_end, head.NextOffset));
             Volatile.Write(ref _next, head.NextOffset);
-            SetRows(
-            [
-                .. head.Rows.Select(row =>
-                    new RowInfo(row.BaseOffset, row.NextOffset, row.MaxTimestamp, row.Size, row.MergedEpoch, row.Number)),
-            ]);
+            SetRows([.. head.Rows.Select(InfoOf)]);
         }
     }
+
+    public static RowInfo InfoOf(RowLogHead.Row row) =>
+        new(row.BaseOffset, row.NextOffset, row.MaxTimestamp, row.Size, row.MergedEpoch, row.Number);
 
     public RowLogHead ToHead(int leaderEpoch, ProducerStateManager producers) =>
         new()
@@ -118,7 +130,7 @@ internal sealed class RowList
             ],
             Epochs = Array.ConvertAll(
                 _epochs.Entries, start => new RowLogHead.EpochStart { Epoch = start.Epoch, StartOffset = start.StartOffset }),
-            Garbage = [.. _garbage.Select(key => (ReadOnlyMemory<byte>)Encoding.UTF8.GetBytes(key))],
+            Garbage = [.. Garbage.Concat(_intents).Select(key => (ReadOnlyMemory<byte>)Encoding.UTF8.GetBytes(key))],
             Producers = ProducerSnapshot.Serialize(producers),
         };
 
@@ -142,6 +154,7 @@ internal sealed class RowList
         using (_lock.Enter())
         {
             _garbage.AddRange(_rows.GetRange(first, count).Select(row => row.Key));
+            _intents.RemoveAll(key => key == replacement?.Key);
             SetRows([.. _rows[..first], .. replacement is { } row ? [row] : Array.Empty<RowInfo>(), .. _rows[(first + count)..]]);
         }
     }
@@ -165,6 +178,7 @@ internal sealed class RowList
         using (_lock.Enter())
         {
             _garbage.AddRange(_rows[kept..].Select(row => row.Key));
+            _intents.RemoveAll(key => key == cut?.Key);
             _epochs.TruncateTo(end);
             Generation++;
             CleanedOffset = Math.Min(CleanedOffset, end);
@@ -175,7 +189,35 @@ internal sealed class RowList
         }
     }
 
-    public void ClearGarbage() => _garbage = [];
+    /// <summary>Rows are gone from the store.</summary>
+    public void RemoveGarbage(IReadOnlyCollection<string> keys)
+    {
+        using (_lock.Enter())
+        {
+            var gone = keys.ToHashSet(StringComparer.Ordinal);
+            _garbage.RemoveAll(gone.Contains);
+        }
+    }
+
+    /// <summary>A row of the key is about to be made from others.</summary>
+    public void Intend(string key)
+    {
+        _intents.Add(key);
+        _made.Add(key);
+    }
+
+    /// <summary>The head was written as the log is now.</summary>
+    public void Stored() => _made = [.. _intents];
+
+    /// <summary>The row that was made does not become part of the log.</summary>
+    public void Abandon(string key)
+    {
+        using (_lock.Enter())
+        {
+            _intents.Remove(key);
+            _garbage.Add(key);
+        }
+    }
 
     private void SetRows(List<RowInfo> rows)
     {

@@ -9,7 +9,7 @@ namespace Arus.Storage.Rows;
 /// epoch is newer. Any silo can take over any partition.
 /// </summary>
 /// <remarks>
-/// <para>A leader claims its epoch in the head before it writes, and looks at the head again after every insert, before it
+/// <para>A leader claims its epoch in the head, then in the fence, before it writes, and looks at the fence after every insert, before it
 /// acknowledges. So the rows of an older leader are either seen by the newer one when it claims, or not acknowledged; and rows may be
 /// merged and deleted although an older leader may still try to insert where they were.</para>
 /// <para>Rows are never changed. Merging, compaction and truncation write new ones beside them; then the head, in one step, lists these
@@ -21,7 +21,6 @@ public sealed class RowPartitionLog : IPartitionLog
 {
     private readonly ProducerStateManager _producers = new();
     private readonly RowLogContext _log;
-    private readonly RowStore _store;
     private readonly RowList _rows = new();
     private readonly RowLeadership _leadership;
     private readonly RowOperations _operations;
@@ -35,15 +34,15 @@ public sealed class RowPartitionLog : IPartitionLog
     {
         ProducerStateManager producers = _producers;
         _log = new RowLogContext(partition, options, config);
-        _store = new RowStore(partition, store, options);
-        _leadership = new RowLeadership(_log, _store, _rows, producers);
+        var cached = new RowStore(partition, store, options);
+        _leadership = new RowLeadership(_log, cached, _rows, producers);
         _operations = new RowOperations(_log);
-        _appender = new RowAppender(_log, _store, _rows, _leadership, producers, _operations);
-        _reader = new RowReader(_log, _store, _rows, _leadership);
-        var merger = new RowMerger(_log, _store, _rows, _leadership);
-        _retention = new RowRetention(_log, _rows, _leadership, producers, merger);
-        _truncation = new RowTruncation(_log, _store, _rows, _leadership, producers, merger);
-        _cleaner = new RowCleaner(_log, _store, _rows, _leadership, producers, _operations, merger);
+        _appender = new RowAppender(_log, cached, _rows, _leadership, producers, _operations);
+        _reader = new RowReader(_log, cached, _rows, _leadership);
+        var merger = new RowMerger(_log, cached, _rows, _leadership, _operations);
+        _retention = new RowRetention(_log, _rows, _leadership, producers, merger, _operations);
+        _truncation = new RowTruncation(_log, cached, _rows, _leadership, producers, merger);
+        _cleaner = new RowCleaner(_log, cached, _rows, _leadership, producers, _operations, merger);
     }
 
     public TopicPartition Partition => _log.Partition;
@@ -143,7 +142,7 @@ public sealed class RowPartitionLog : IPartitionLog
 
     public ValueTask<LogMaintenanceResult> MaintainAsync(CancellationToken cancellationToken = default) =>
         _log.MaintainAsync(
-            () => _operations.RunAsync(_retention.ApplyAsync), () => _cleaner.CleanAsync(cancellationToken), cancellationToken);
+            () => _retention.ApplyAsync(cancellationToken), () => _cleaner.CleanAsync(cancellationToken), cancellationToken);
 
     public ValueTask<LogProducer[]> DescribeProducersAsync() => new(_operations.RunAsync(() => Task.FromResult(_producers.Describe())));
 
@@ -170,12 +169,16 @@ public sealed class RowPartitionLog : IPartitionLog
 
     private async Task<bool> DeleteRowsAsync()
     {
+        if (await _leadership.IsAbsentAsync().ConfigureAwait(false))
+            return true;
+
         // Every leader finds an epoch above its own; and the head tells what the last leader left.
         if (await _leadership.ClaimAsync(RowLeadership.DeletedEpoch).ConfigureAwait(false) is { } refused)
             throw new LogException(refused);
 
         _rows.AdvanceStart(_rows.NextOffset);
-        await _leadership.CollectGarbageAsync().ConfigureAwait(false);
-        return await _store.DeleteHeadAsync().ConfigureAwait(false);
+        await _leadership.TryCheckpointAndCollectAsync().ConfigureAwait(false);
+        _log.ThrowIfUnusable(isClosed: false);
+        return await _leadership.DeleteHeadsAsync().ConfigureAwait(false);
     }
 }

@@ -1,9 +1,10 @@
 namespace Arus.Storage.Rows;
 
-/// <summary>Retention by time and size, and DeleteRecords. Used inside operations.</summary>
+/// <summary>Retention by time and size, and DeleteRecords.</summary>
 internal sealed class RowRetention(
-    RowLogContext log, RowList rows, RowLeadership leadership, ProducerStateManager producers, RowMerger merger)
+    RowLogContext log, RowList rows, RowLeadership leadership, ProducerStateManager producers, RowMerger merger, RowOperations operations)
 {
+    /// <summary>Used inside operations.</summary>
     public async Task<LogDeleteResult> DeleteRecordsAsync(long beforeOffset)
     {
         long target = beforeOffset == -1 ? rows.NextOffset : beforeOffset;
@@ -23,8 +24,24 @@ internal sealed class RowRetention(
         return new LogDeleteResult(ErrorCode.None, rows.LogStartOffset);
     }
 
-    /// <summary>One pass of retention, merging, and expiry of producers. Only a leader changes what is stored.</summary>
-    public async Task<LogMaintenanceResult> ApplyAsync()
+    /// <summary>One pass of retention, merging, and expiry of producers. Rows are deleted and merged beside appends.</summary>
+    /// <exception cref="LogException">The pass stopped; nothing was lost.</exception>
+    public async Task<LogMaintenanceResult> ApplyAsync(CancellationToken cancellationToken)
+    {
+        LogMaintenanceResult result = await operations.RunAsync(RetainAsync).ConfigureAwait(false);
+        try
+        {
+            await leadership.CollectGarbageAsync().ConfigureAwait(false);
+            return result with { SegmentsCompacted = await merger.MergeAsync(cancellationToken).ConfigureAwait(false) };
+        }
+        catch (Exception error) when (error is not LogException)
+        {
+            throw new LogException($"Retention of {log.Partition} stopped, and nothing was lost: {error.Message}", error);
+        }
+    }
+
+    /// <summary>Only a leader changes what is stored.</summary>
+    private async Task<LogMaintenanceResult> RetainAsync()
     {
         int expired = producers.Expire(log.NowMs - log.Config.ProducerIdExpirationMs);
         if (!leadership.IsLeader)
@@ -35,11 +52,10 @@ internal sealed class RowRetention(
             rows.AdvanceStart(RetentionStart(log.Config));
 
         int deleted = count - rows.Count;
-        int merged = await merger.MergeAsync().ConfigureAwait(false);
-        if (deleted > 0 || merged > 0 || leadership.NeedsCheckpoint || rows.Garbage.Count > 0)
-            await leadership.TryCheckpointAndCollectAsync().ConfigureAwait(false);
+        if (deleted > 0 || leadership.NeedsCheckpoint || rows.Garbage.Count > 0)
+            await leadership.TryCheckpointAsync().ConfigureAwait(false);
 
-        return new LogMaintenanceResult(deleted, merged, before - rows.SizeBytes, expired);
+        return new LogMaintenanceResult(deleted, 0, before - rows.SizeBytes, expired);
     }
 
     /// <summary>Where the log starts by <c>retention.ms</c> and <c>retention.bytes</c>.</summary>

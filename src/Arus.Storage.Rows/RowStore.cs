@@ -5,6 +5,9 @@ namespace Arus.Storage.Rows;
 /// </summary>
 internal sealed class RowStore(TopicPartition partition, ISegmentRowStore store, RowLogOptions options)
 {
+    /// <summary>Each is a round trip and a commit, and who commits at once shares the disk's work.</summary>
+    private const int DeletionsAtOnce = 8;
+
     private readonly RowCache _cache = new(options.CacheBytes);
 
     /// <summary>The batches of a row.</summary>
@@ -45,14 +48,20 @@ internal sealed class RowStore(TopicPartition partition, ISegmentRowStore store,
 
     public Task<bool> DeleteAsync(string key) => RetryAsync(() => TrueAfterAsync(store.DeleteAsync(key)));
 
-    public Task<StoredHead?> ReadHeadAsync() => RetryAsync(store.ReadHeadAsync);
+    public async Task DeleteAsync(IReadOnlyList<string> keys)
+    {
+        foreach (string[] some in keys.Chunk(DeletionsAtOnce))
+            await Task.WhenAll(some.Select(DeleteAsync)).ConfigureAwait(false);
+    }
+
+    public Task<StoredHead?> ReadHeadAsync(LogHead head) => RetryAsync(() => store.ReadHeadAsync(head));
 
     /// <summary>The new ETag; null when another leader has written the head, or when the effect of this write is unknown.</summary>
-    public async Task<string?> TryWriteHeadAsync(byte[] head, string? etag)
+    public async Task<string?> TryWriteHeadAsync(LogHead head, byte[] bytes, string? etag)
     {
         try
         {
-            return await store.TryWriteHeadAsync(head, etag).ConfigureAwait(false);
+            return await store.TryWriteHeadAsync(head, bytes, etag).ConfigureAwait(false);
         }
         catch (Exception error) when (error is not LogException)
         {
@@ -60,7 +69,7 @@ internal sealed class RowStore(TopicPartition partition, ISegmentRowStore store,
         }
     }
 
-    public Task<bool> DeleteHeadAsync() => RetryAsync(() => TrueAfterAsync(store.DeleteHeadAsync()));
+    public Task<bool> DeleteHeadAsync(LogHead head) => RetryAsync(() => TrueAfterAsync(store.DeleteHeadAsync(head)));
 
     private static async ValueTask<bool> TrueAfterAsync(ValueTask step)
     {

@@ -17,6 +17,11 @@ internal readonly record struct RowInfo(
         : Number == 0 ? string.Create(CultureInfo.InvariantCulture, $"m{BaseOffset:D20}-{NextOffset:D20}-{MergedEpoch}")
         : string.Create(CultureInfo.InvariantCulture, $"m{BaseOffset:D20}-{NextOffset:D20}-{MergedEpoch}-{Number}");
 
+    /// <summary>Whether both have one key.</summary>
+    public bool IsSameRowAs(in RowInfo other) =>
+        (BaseOffset, MergedEpoch, Number) == (other.BaseOffset, other.MergedEpoch, other.Number)
+        && (MergedEpoch < 0 || NextOffset == other.NextOffset);
+
     /// <param name="generation">
     /// Grows when the log is truncated, so that rows which went are never found again, even if their writer is still alive.
     /// </param>

@@ -90,7 +90,7 @@ internal static class LogBenchmarks
             $"{Median(tails),9:F0} {allocated.tail / batches,8}");
     }
 
-    private static byte[] BuildBatch(int recordSize, int batchSize)
+    internal static byte[] BuildBatch(int recordSize, int batchSize)
     {
         using var builder = new RecordBatchBuilder(batchSize);
         byte[] value = new byte[recordSize - 10];
@@ -210,7 +210,7 @@ internal static class LogBenchmarks
 
     private static double Speed(long bytes, long start) => bytes / Stopwatch.GetElapsedTime(start).TotalSeconds / 1e6;
 
-    private static double Median(IEnumerable<double> values)
+    internal static double Median(IEnumerable<double> values)
     {
         double[] sorted = [.. values.Order()];
         return sorted[sorted.Length / 2];

@@ -6,6 +6,7 @@ internal static class Program
     {
         ["log"] = LogBenchmarks.RunAsync,
         ["log-idle"] = LogBenchmarks.IdleAsync,
+        ["rows"] = RowBenchmarks.RunAsync,
         ["codecs"] = CodecBenchmarks.RunAsync,
         ["validation"] = ValidationBenchmarks.RunAsync,
         ["client"] = ClientBenchmarks.RunAsync,

@@ -45,7 +45,7 @@ public sealed class RowDamageTests
     public async Task A_damaged_head_is_named()
     {
         (MemoryRowStore store, _) = await FilledAsync();
-        ReadOnlyMemory<byte> head = (await store.ReadHeadAsync())!.Bytes;
+        ReadOnlyMemory<byte> head = (await store.ReadHeadAsync(LogHead.Rows))!.Bytes;
         for (int i = 0; i < head.Length; i++)
         {
             byte[] flipped = head.ToArray();

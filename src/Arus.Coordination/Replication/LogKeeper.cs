@@ -124,7 +124,7 @@ internal sealed class LogKeeper(ReplicationContext context)
         if (replica.Phase == LogPhase.Opening || replica.Operation != LogOperation.None)
             return;
 
-        bool delete = replica.State.IsDeleted && !replica.IsDeletionOrdered && replica.IsReplica(context.Self);
+        bool delete = replica.State.IsDeleted && !replica.IsDeletionOrdered && Deletes(replica);
         if (replica.Phase != LogPhase.Open && !delete)
             return;
 
@@ -142,5 +142,19 @@ internal sealed class LogKeeper(ReplicationContext context)
         replica.Log = null;
         replica.SessionEpoch = -1;
         context.Emit(new ReplicationEffect.CloseLog(replica.Id, delete));
+    }
+
+    /// <summary>
+    /// Whether it is for this broker to delete what it has of a deleted partition. A shared log any broker may delete, and more than one do
+    /// no harm: its leader does, and while that is away the replicas, or all others if no replica is there.
+    /// </summary>
+    private bool Deletes(Replica replica)
+    {
+        PartitionState state = replica.State;
+        if (!state.IsShared)
+            return replica.IsReplica(context.Self);
+
+        return state.Leader == context.Self || (!context.Peers.IsLive(state.Leader)
+            && (replica.IsReplica(context.Self) || !state.Replicas.Any(context.Peers.IsLive)));
     }
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using Arus.Storage;
 using Arus.Storage.Rows;
 using Orleans.Runtime;
@@ -16,6 +17,7 @@ public sealed class GrainStorageRowStore(IGrainStorage storage, TopicPartition p
 {
     private const string RowState = "row";
     private const string HeadState = "head";
+    private const string FenceKey = "fence";
 
     private readonly string _prefix = string.Create(CultureInfo.InvariantCulture, $"{topicId:N}/{partition.Partition}");
 
@@ -35,26 +37,35 @@ public sealed class GrainStorageRowStore(IGrainStorage storage, TopicPartition p
     {
         try
         {
-            await ClearAsync(RowState, key).ConfigureAwait(false);
+            // A row is written once, so that it is the same whatever its ETag; a provider may take that, and the row is not read.
+            await storage.ClearStateAsync(RowState, IdOf(key), new GrainState<LogRowState>(new LogRowState())).ConfigureAwait(false);
         }
         catch (InconsistentStateException)
         {
-            // A row is never written twice, so a state that changed since it was read was cleared by another leader.
+            await ClearAsync(RowState, key).ConfigureAwait(false);
         }
     }
 
     /// <inheritdoc/>
-    public async ValueTask<StoredHead?> ReadHeadAsync() =>
-        await LoadAsync(HeadState, HeadState).ConfigureAwait(false) is { RecordExists: true } state
+    public async ValueTask<StoredHead?> ReadHeadAsync(LogHead head) =>
+        await LoadAsync(HeadState, KeyOf(head)).ConfigureAwait(false) is { RecordExists: true } state
             ? new StoredHead(state.State!.Bytes, state.ETag!)
             : null;
 
     /// <inheritdoc/>
-    public async ValueTask<string?> TryWriteHeadAsync(ReadOnlyMemory<byte> head, string? etag) =>
-        await TryWriteAsync(HeadState, HeadState, head, etag).ConfigureAwait(false);
+    public async ValueTask<string?> TryWriteHeadAsync(LogHead head, ReadOnlyMemory<byte> bytes, string? etag) =>
+        await TryWriteAsync(HeadState, KeyOf(head), bytes, etag).ConfigureAwait(false);
 
     /// <inheritdoc/>
-    public async ValueTask DeleteHeadAsync() => await ClearAsync(HeadState, HeadState).ConfigureAwait(false);
+    public async ValueTask DeleteHeadAsync(LogHead head) => await ClearAsync(HeadState, KeyOf(head)).ConfigureAwait(false);
+
+    private static string KeyOf(LogHead head) => head == LogHead.Fence ? FenceKey : HeadState;
+
+    /// <summary>The array that the bytes are all of; a copy where there is none.</summary>
+    private static byte[] ArrayOf(ReadOnlyMemory<byte> bytes) =>
+        MemoryMarshal.TryGetArray(bytes, out ArraySegment<byte> segment) && segment.Array!.Length == segment.Count
+            ? segment.Array
+            : bytes.ToArray();
 
     private GrainId IdOf(string key) => GrainId.Create("arus-log", $"{_prefix}/{key}");
 
@@ -68,7 +79,7 @@ public sealed class GrainStorageRowStore(IGrainStorage storage, TopicPartition p
     private async Task<string?> TryWriteAsync(string name, string key, ReadOnlyMemory<byte> bytes, string? etag)
     {
         var state = new GrainState<LogRowState>(
-            new LogRowState { Bytes = bytes.ToArray() }) { ETag = etag!, RecordExists = etag is not null };
+            new LogRowState { Bytes = ArrayOf(bytes) }) { ETag = etag!, RecordExists = etag is not null };
         try
         {
             await storage.WriteStateAsync(name, IdOf(key), state).ConfigureAwait(false);
@@ -83,8 +94,15 @@ public sealed class GrainStorageRowStore(IGrainStorage storage, TopicPartition p
     private async Task ClearAsync(string name, string key)
     {
         GrainState<LogRowState> state = await LoadAsync(name, key).ConfigureAwait(false);
-        if (state.RecordExists)
-            await storage.ClearStateAsync(name, IdOf(key), state).ConfigureAwait(false);
+        try
+        {
+            if (state.RecordExists)
+                await storage.ClearStateAsync(name, IdOf(key), state).ConfigureAwait(false);
+        }
+        catch (InconsistentStateException) when (name == RowState)
+        {
+            // A state that changed since it was read was cleared by another leader.
+        }
     }
 }
 

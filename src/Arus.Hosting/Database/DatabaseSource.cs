@@ -21,6 +21,12 @@ internal static class DatabaseSource
     /// <summary>How long the answer to a cancellation is awaited before the connection is given up.</summary>
     private const int CancellationTimeoutMs = 500;
 
+    /// <summary>
+    /// More than there are statements in use, so that each is parsed and planned once for a connection. A pooler between that knows no
+    /// prepared statements needs <c>Max Auto Prepare=0</c> in the connection string.
+    /// </summary>
+    private const int PreparedStatements = 32;
+
     /// <summary>An idle connection that the network has forgotten is found before it is needed.</summary>
     private const int KeepAliveSeconds = 10;
 
@@ -29,6 +35,7 @@ internal static class DatabaseSource
     {
         NpgsqlConnectionStringBuilder settings = Parse(connectionString);
         settings.ApplicationName = user;
+        settings.Pooling = true;
         settings.MaxPoolSize = Math.Min(settings.MaxPoolSize, MaxConnections);
         settings.MinPoolSize = Math.Min(settings.MinPoolSize, settings.MaxPoolSize);
         settings.Timeout = ConnectTimeoutSeconds;
@@ -36,6 +43,9 @@ internal static class DatabaseSource
         settings.CancellationTimeout = CancellationTimeoutMs;
         settings.KeepAlive = KeepAliveSeconds;
         settings.PersistSecurityInfo = false;
+        if (!settings.ContainsKey("Max Auto Prepare"))
+            settings.MaxAutoPrepare = PreparedStatements;
+
         if (settings.Host!.Contains(',') && settings.TargetSessionAttributes is null)
             settings.TargetSessionAttributes = "primary";
 

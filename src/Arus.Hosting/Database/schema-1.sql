@@ -178,10 +178,11 @@ $q$),
         AND version = @GrainStateVersion
     RETURNING version
 $q$),
--- The provider takes any answer but the row's own version for a success; 0 is no row's.
+-- The provider takes any answer but the row's own version for a success; 0 is no row's. Rows of logs are written once: whoever deletes one
+-- need not have read its megabyte to know the version.
 ('DeleteStorageKey', $q$
     DELETE FROM arus_grain_state
     WHERE service_id = @ServiceId AND state_name = @GrainTypeString AND grain_key = @GrainIdExtensionString
-        AND version = @GrainStateVersion
+        AND (version = @GrainStateVersion OR (@GrainStateVersion IS NULL AND state_name = 'row'))
     RETURNING 0
 $q$);

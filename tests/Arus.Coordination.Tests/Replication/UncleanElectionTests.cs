@@ -98,6 +98,33 @@ public sealed class UncleanElectionTests
     }
 
     [Fact]
+    public void A_shared_partition_is_deleted_though_its_replica_is_away_and_again_when_that_fails()
+    {
+        var cluster = new TestCluster(3);
+        PartitionId id = cluster.Create([3], isShared: true);
+        cluster.StartAll();
+        cluster.Until(() => cluster.Leaders(id).Length == 1);
+        cluster.Kill(3);
+        cluster.Until(() => cluster.Leaders(id) is [1 or 2]);
+        int leader = cluster.Leaders(id)[0];
+
+        cluster.Store.Put(cluster.Store[id] with { IsDeleted = true });
+        cluster.Poll();
+        Assert.Equal([leader], Deleting());
+        cluster[leader].Effects.Clear();
+        cluster[leader].FailLog(id);
+        cluster.Until(() => Deleting() is [_]);
+        cluster.Run(60_000);
+        Assert.Equal([leader], Deleting());
+
+        int[] Deleting() =>
+        [
+            .. cluster.Brokers.SelectMany(broker =>
+                broker.Effects.OfType<ReplicationEffect.CloseLog>().Where(close => close.Delete).Select(_ => broker.Id)),
+        ];
+    }
+
+    [Fact]
     public void A_shared_partition_moves_with_its_log()
     {
         var cluster = new TestCluster(2);

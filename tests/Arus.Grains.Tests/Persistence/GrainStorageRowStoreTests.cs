@@ -37,15 +37,15 @@ public sealed class GrainStorageRowStoreTests : IDisposable
         await store.DeleteAsync("r1");
         Assert.Null(await store.ReadAsync("r1"));
 
-        Assert.Null(await store.ReadHeadAsync());
-        string? etag = await store.TryWriteHeadAsync(new byte[] { 3 }, null);
+        Assert.Null(await store.ReadHeadAsync(LogHead.Rows));
+        string? etag = await store.TryWriteHeadAsync(LogHead.Rows, new byte[] { 3 }, null);
         Assert.NotNull(etag);
-        Assert.Null(await store.TryWriteHeadAsync(new byte[] { 4 }, null));
-        Assert.Null(await store.TryWriteHeadAsync(new byte[] { 4 }, "no such tag"));
-        Assert.NotNull(await store.TryWriteHeadAsync(new byte[] { 5 }, etag));
-        Assert.Equal([5], (await store.ReadHeadAsync())!.Bytes.ToArray());
-        await store.DeleteHeadAsync();
-        Assert.Null(await store.ReadHeadAsync());
+        Assert.Null(await store.TryWriteHeadAsync(LogHead.Rows, new byte[] { 4 }, null));
+        Assert.Null(await store.TryWriteHeadAsync(LogHead.Rows, new byte[] { 4 }, "no such tag"));
+        Assert.NotNull(await store.TryWriteHeadAsync(LogHead.Rows, new byte[] { 5 }, etag));
+        Assert.Equal([5], (await store.ReadHeadAsync(LogHead.Rows))!.Bytes.ToArray());
+        await store.DeleteHeadAsync(LogHead.Rows);
+        Assert.Null(await store.ReadHeadAsync(LogHead.Rows));
     }
 
     [Fact]

@@ -99,16 +99,23 @@ internal sealed class FileLogHost : LogHost
 }
 
 /// <summary>The log over rows.</summary>
-internal sealed class RowLogHost : LogHost
+/// <param name="open">Opens the store when it is first needed.</param>
+public sealed class RowLogHost(Func<Task<ISegmentRowStore>> open) : LogHost
 {
-    private readonly MemoryRowStore _store = new();
+    private HeldRowStore? _store;
     private RowPartitionLog? _log;
     private int _epoch = -1;
 
-    public override int Commits => _store.Inserts;
+    public RowLogHost()
+        : this(() => Task.FromResult<ISegmentRowStore>(new MemoryRowStore()))
+    {
+    }
+
+    public override int Commits => _store!.Inserts;
 
     public override async Task<IPartitionLog> OpenAsync(TopicConfig? config = null, int leaderEpoch = -1)
     {
+        _store ??= new HeldRowStore(await open());
         await DisposeAsync();
         _epoch = Math.Max(_epoch, leaderEpoch);
         var options = new RowLogOptions { Time = Time };
@@ -118,9 +125,18 @@ internal sealed class RowLogHost : LogHost
     /// <remarks>Maintenance is the leader's, so the log is opened with the epoch that it had.</remarks>
     public override Task<IPartitionLog> ReopenAsync(TopicConfig? config = null) => OpenAsync(config, _log?.LatestEpoch ?? -1);
 
-    public override IDisposable HoldCommits() => _store.HoldCalls();
+    public override IDisposable HoldCommits() => _store!.HoldCalls();
 
     public override async Task SealAsync(IPartitionLog log) => await log.MustAppendAsync(Batches.Keyed(("filler", "f")));
+
+    /// <summary>Deletes the log that is open, or was last.</summary>
+    public async Task DeleteAsync()
+    {
+        if (_log is { Failure: null })
+            await _log.DeleteAsync();
+        else
+            await (await OpenAsync()).DeleteAsync();
+    }
 
     public override async ValueTask DisposeAsync()
     {

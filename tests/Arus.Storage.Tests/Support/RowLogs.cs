@@ -39,9 +39,9 @@ internal static class RowLogs
     }
 
     /// <summary>Steps until the task is done. Nothing runs on the pool, so a task that no call is left for never gets done.</summary>
-    public static T Do<T>(SimulatedRowStore store, Task<T> task)
+    public static T Do<T>(SimulatedRowStore store, Task<T> task, int seed = 0)
     {
-        var order = new Random(0);
+        var order = new Random(seed);
         while (!task.IsCompleted)
             Assert.True(store.Step(order), "No call is left that the task could wait for.");
 

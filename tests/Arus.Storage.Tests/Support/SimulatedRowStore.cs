@@ -10,7 +10,7 @@ internal sealed class SimulatedRowStore
 {
     private readonly Dictionary<string, byte[]> _rows = new(StringComparer.Ordinal);
     private readonly List<(Client Client, Action Apply, Action<Exception> Fail)> _calls = [];
-    private byte[]? _head;
+    private readonly Dictionary<LogHead, (byte[] Bytes, string ETag)> _heads = [];
     private int _headVersion;
 
     public bool Faulty { get; set; } = true;
@@ -20,7 +20,9 @@ internal sealed class SimulatedRowStore
 
     public int Rows => _rows.Count;
 
-    public bool HasHead => _head is not null;
+    public bool HasHead => _heads.Count > 0;
+
+    public IReadOnlyCollection<string> Keys => _rows.Keys;
 
     public Client Connect() => new(this);
 
@@ -68,26 +70,28 @@ internal sealed class SimulatedRowStore
 
         public async ValueTask DeleteAsync(string key) => await Call(() => store._rows.Remove(key)).ConfigureAwait(false);
 
-        public ValueTask<StoredHead?> ReadHeadAsync() =>
-            Call(() => store._head is null ? null : new StoredHead(store._head, $"{store._headVersion}"));
+        public ValueTask<StoredHead?> ReadHeadAsync(LogHead head) =>
+            Call(() => store._heads.TryGetValue(head, out (byte[] Bytes, string ETag) stored)
+                ? new StoredHead(stored.Bytes, stored.ETag) : null);
 
-        public ValueTask<string?> TryWriteHeadAsync(ReadOnlyMemory<byte> head, string? etag)
+        public ValueTask<string?> TryWriteHeadAsync(LogHead head, ReadOnlyMemory<byte> bytes, string? etag)
         {
             if (store.RefusesHeads)
                 return ValueTask.FromException<string?>(new IOException("The head cannot be written."));
 
-            byte[] bytes = head.ToArray();
+            byte[] copy = bytes.ToArray();
             return Call(() =>
             {
-                if (etag != (store._head is null ? null : $"{store._headVersion}"))
+                if (etag != (store._heads.TryGetValue(head, out (byte[] Bytes, string ETag) stored) ? stored.ETag : null))
                     return null;
 
-                store._head = bytes;
-                return $"{++store._headVersion}";
+                string next = $"{++store._headVersion}";
+                store._heads[head] = (copy, next);
+                return next;
             });
         }
 
-        public async ValueTask DeleteHeadAsync() => await Call(() => store._head = null).ConfigureAwait(false);
+        public async ValueTask DeleteHeadAsync(LogHead head) => await Call(() => store._heads.Remove(head)).ConfigureAwait(false);
 
         private ValueTask<T> Call<T>(Func<T> effect)
         {
