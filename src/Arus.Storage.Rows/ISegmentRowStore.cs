@@ -45,7 +45,9 @@ public sealed record RowLogOptions
     /// <summary>Bytes of batches in the row of one group commit, unless one entry is larger.</summary>
     public int MaxRowBytes { get; init; } = 1 << 20;
 
-    /// <summary>Rows are merged up to this many bytes; with more than <see cref="CacheBytes"/> a reader fetched a row for each piece of it.</summary>
+    /// <summary>
+    /// Rows are merged up to this many bytes; with more than <see cref="CacheBytes"/> a reader fetched a row for each piece of it.
+    /// </summary>
     public int MergedRowBytes { get; init; } = 2 << 20;
 
     /// <summary>So many neighbouring small rows are merged.</summary>

@@ -14,7 +14,7 @@ internal sealed class RowLeadership(RowLogContext log, RowStore store, RowList r
     /// <summary>Bytes of rows after which the head is written: who takes over reads them.</summary>
     private const long MaxBytesPerCheckpoint = 16 << 20;
 
-    /// <summary>Of the rows that a head lists, the part that has to be new before it is written again: so a row costs a few heads only.</summary>
+    /// <summary>Of the rows that a head lists, one in so many has to be new before it is written again: so a row costs few heads.</summary>
     private const int ListedPerNewRow = 16;
 
     private const int ClaimAttempts = 100;

@@ -40,7 +40,7 @@ internal sealed class DatabaseProcesses(int anyBackend)
         {
             string stat = File.ReadAllText($"/proc/{process}/stat");
             string[] fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
-            return [.. fields.Take(EndedSystemTicks + 1).Select((field, i) => i == 0 ? 0 : long.Parse(field, CultureInfo.InvariantCulture))];
+            return [0, .. fields.Take(EndedSystemTicks + 1).Skip(1).Select(field => long.Parse(field, CultureInfo.InvariantCulture))];
         }
         catch (IOException)
         {

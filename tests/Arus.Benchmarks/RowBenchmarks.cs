@@ -54,7 +54,8 @@ internal static class RowBenchmarks
         }
 
         double perByte = records / (double)batch.Length;
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {record} B | {partitions} | {Of(files, r => r.Speed) * perByte:N0} "
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture, $"| {record} B | {partitions} | {Of(files, r => r.Speed) * perByte:N0} "
             + $"| {Of(files, r => r.Median):F1} ms | {Of(files, r => r.P99):F1} ms | {Of(rows, r => r.Speed) * perByte:N0} "
             + $"| {Of(rows, r => r.Median):F1} ms | {Of(rows, r => r.P99):F1} ms | {Of(rows, r => r.OwnProcessors):F2} "
             + $"| {Of(rows, r => r.DatabaseProcessors):F2} | {Of(rows, r => r.RowBytes):N0} | {Of(plain, r => r.Speed) * perByte:N0} "
