@@ -9,6 +9,15 @@ internal enum LinkPhase
     Open,
 }
 
+internal enum DataTurn
+{
+    None,
+
+    /// <summary>Behind those in sync, and bounded.</summary>
+    CatchUp,
+    InSync,
+}
+
 /// <summary>What a leader knows of one follower.</summary>
 internal sealed class FollowerLink(Replica replica, Leadership leadership, Peer peer, long nowMs)
 {
@@ -43,7 +52,8 @@ internal sealed class FollowerLink(Replica replica, Leadership leadership, Peer 
 
     public long SentLogStart { get; set; } = -1;
 
-    public bool IsDataQueued { get; set; }
+    /// <summary>Where the link waits to be sent records.</summary>
+    public DataTurn DataTurn { get; set; }
 
     public bool IsWatermarkQueued { get; set; }
 

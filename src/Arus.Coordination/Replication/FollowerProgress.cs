@@ -56,7 +56,15 @@ internal sealed class FollowerProgress(ReplicationContext context, PushScheduler
         if (response is not null)
             Answered(sent, response);
 
+        // Those for which there was no room come first, so that their turn for the next call comes before that of the others.
         bool isFull = response is not null && BroughtRecords(sent, response);
+        PushAnswered(call, sent, response, isFull, broughtRecords: false);
+        if (isFull)
+            PushAnswered(call, sent, response, isFull, broughtRecords: true);
+    }
+
+    private void PushAnswered(long call, SentPush sent, ReplicaPushResponse? response, bool isFull, bool broughtRecords)
+    {
         for (int i = 0; i < sent.Links.Length; i++)
         {
             if (sent.Links[i] is not { IsOver: false } link || link.Call != call)
@@ -64,7 +72,7 @@ internal sealed class FollowerProgress(ReplicationContext context, PushScheduler
 
             if (response is null || response.Partitions.Length != sent.Links.Length)
                 LoseSession(link);
-            else
+            else if (response.Partitions[i].LogEndOffset > link.EndOffset == broughtRecords)
                 PushAnswered(link, response.Partitions[i], isFull);
         }
     }

@@ -39,6 +39,16 @@ internal sealed class LeaderRole(
             moves.Ended();
     }
 
+    /// <summary>Whatever this broker leads, or was about to lead, it cannot go on with in the same epoch.</summary>
+    public void LogFailed(Replica replica)
+    {
+        replica.RetiredEpoch = Math.Max(replica.RetiredEpoch, replica.CandidateEpoch);
+        if (replica.State.Leader == context.Self)
+            replica.RetiredEpoch = Math.Max(replica.RetiredEpoch, replica.State.LeaderEpoch);
+
+        StepDown(replica);
+    }
+
     /// <summary>The state changed while this broker leads.</summary>
     public void StateChanged(Replica replica)
     {

@@ -60,6 +60,12 @@ internal sealed class Peer(int brokerId) : ITimed
 
     public bool IsWatermarkCallInFlight { get; set; }
 
+    /// <summary>A call with records for replicas that are not in sync is on its way; there is one at a time.</summary>
+    public bool IsCatchUpInFlight { get; set; }
+
+    /// <summary>What was granted for the next such call.</summary>
+    public int CatchUpBytes { get; set; }
+
     /// <summary>It is in the scheduler's list of those to whom something may be sent.</summary>
     public bool IsScheduled { get; set; }
 
@@ -68,6 +74,9 @@ internal sealed class Peer(int brokerId) : ITimed
     public Queue<ReplicaPushRequest.PushedPartition> Resignations { get; } = new();
 
     public Queue<FollowerLink> DataQueue { get; } = new();
+
+    /// <summary>Of replicas that are not in sync; those that are by now wait in <see cref="DataQueue"/>, too.</summary>
+    public Queue<FollowerLink> CatchUpQueue { get; } = new();
 
     public Queue<FollowerLink> WatermarkQueue { get; } = new();
 

@@ -2,19 +2,6 @@ using Arus.Protocol;
 
 namespace Arus.Coordination.Replication;
 
-internal enum PushKind
-{
-    Data,
-    Watermarks,
-    Heartbeat,
-}
-
-/// <summary>A push on its way; the links in the order of its partitions.</summary>
-internal sealed record SentPush(Peer Peer, PushKind Kind, long SentMs, FollowerLink?[] Links);
-
-/// <summary>Sessions on their way.</summary>
-internal sealed record SentSessions(Peer Peer, FollowerLink[] Links);
-
 /// <summary>
 /// Gathers what is to go to each broker into calls. Partitions are queued as they change, and a call takes all that have gathered while it
 /// waited for its turn: many trickling partitions cost few calls.
@@ -24,6 +11,7 @@ internal sealed class PushScheduler(ReplicationContext context)
     /// <summary>A few heartbeats may be lost, or late, however short the time is after which a replica lags.</summary>
     private const int MinSilentHeartbeats = 3;
 
+    private readonly CatchUps _catchUps = new(context);
     private readonly List<Peer> _scheduled = [];
     private readonly Dictionary<long, SentPush> _pushes = [];
     private readonly Dictionary<long, SentSessions> _sessions = [];
@@ -40,11 +28,12 @@ internal sealed class PushScheduler(ReplicationContext context)
 
     public void QueueData(FollowerLink link)
     {
-        if (link.IsDataQueued)
+        DataTurn turn = CatchUps.IsCatchingUp(link) ? DataTurn.CatchUp : DataTurn.InSync;
+        if (link.DataTurn >= turn)
             return;
 
-        link.IsDataQueued = true;
-        link.Peer.DataQueue.Enqueue(link);
+        link.DataTurn = turn;
+        (turn == DataTurn.CatchUp ? link.Peer.CatchUpQueue : link.Peer.DataQueue).Enqueue(link);
         Schedule(link.Peer);
     }
 
@@ -93,9 +82,11 @@ internal sealed class PushScheduler(ReplicationContext context)
             context.Timers.Arm(peer, dueMs);
         }
 
-        if (peer.WatermarkDueMs > context.NowMs && peer.WatermarkDueMs < long.MaxValue)
+        bool isEarly = peer.WatermarkDueMs > context.NowMs && peer.WatermarkDueMs < long.MaxValue;
+        if (isEarly)
             context.Timers.Arm(peer, peer.WatermarkDueMs);
-        else
+
+        if (!isEarly || peer.CatchUpQueue.Count > 0)
             Schedule(peer);
     }
 
@@ -132,10 +123,18 @@ internal sealed class PushScheduler(ReplicationContext context)
     private IEnumerable<FollowerLink> LinksTo(Peer peer) =>
         context.Replicas.Values.Select(replica => replica.Leadership?.Link(peer.BrokerId)).OfType<FollowerLink>();
 
-    public SentPush? TakePush(long call)
+    /// <param name="caughtUpBytes">What went to replicas that are not in sync; -1 if that is not known.</param>
+    public SentPush? TakePush(long call, int caughtUpBytes)
     {
         if (!_pushes.Remove(call, out SentPush? sent))
             return null;
+
+        if (sent.CatchUpBytes > 0)
+        {
+            sent.Peer.IsCatchUpInFlight = false;
+            if (caughtUpBytes >= 0)
+                context.CatchUp.Settle(sent.CatchUpBytes, caughtUpBytes);
+        }
 
         if (sent.Kind == PushKind.Data)
             sent.Peer.PushesInFlight--;
@@ -168,8 +167,11 @@ internal sealed class PushScheduler(ReplicationContext context)
             while (peer.SessionsInFlight < context.Options.MaxPushesInFlight && peer.SessionQueue.Count > 0)
                 SendSessions(peer);
 
-            while (peer.PushesInFlight < context.Options.MaxPushesInFlight && (peer.DataQueue.Count > 0 || peer.Resignations.Count > 0))
+            while (peer.PushesInFlight < context.Options.MaxPushesInFlight
+                && (peer.DataQueue.Count > 0 || peer.Resignations.Count > 0 || _catchUps.MayGo(peer)))
+            {
                 SendData(peer);
+            }
 
             if (!peer.IsWatermarkCallInFlight && context.NowMs >= peer.WatermarkDueMs)
                 SendWatermarks(peer);
@@ -224,12 +226,22 @@ internal sealed class PushScheduler(ReplicationContext context)
 
         while (_partitions.Count < context.Options.MaxPartitionsInCall && peer.DataQueue.TryDequeue(out FollowerLink? link))
         {
-            link.IsDataQueued = false;
+            link.DataTurn = DataTurn.None;
             AddLink(link);
         }
 
+        // Behind those in sync, so that they take the room that these leave.
+        int first = _partitions.Count;
+        while (_partitions.Count < context.Options.MaxPartitionsInCall && _catchUps.MayGo(peer))
+        {
+            FollowerLink link = peer.CatchUpQueue.Dequeue();
+            link.DataTurn = DataTurn.None;
+            AddLink(link);
+        }
+
+        Range catchUp = first.._partitions.Count;
         AddWatermarks(peer);
-        Send(peer, PushKind.Data);
+        Send(peer, PushKind.Data, catchUp);
     }
 
     private void SendWatermarks(Peer peer)
@@ -280,10 +292,17 @@ internal sealed class PushScheduler(ReplicationContext context)
         _partitions.Add(partition);
     }
 
-    private void Send(Peer peer, PushKind kind)
+    private void Send(Peer peer, PushKind kind, Range catchUp = default)
     {
         if (_partitions.Count == 0 && kind != PushKind.Heartbeat)
             return;
+
+        int catchUpBytes = 0;
+        if (catchUp.Start.Value < catchUp.End.Value)
+        {
+            (catchUpBytes, peer.CatchUpBytes) = (peer.CatchUpBytes, 0);
+            peer.IsCatchUpInFlight = true;
+        }
 
         long call = ++_lastCall;
         if (kind == PushKind.Data)
@@ -291,10 +310,10 @@ internal sealed class PushScheduler(ReplicationContext context)
         else if (kind == PushKind.Watermarks)
             peer.IsWatermarkCallInFlight = true;
 
-        _pushes.Add(call, new SentPush(peer, kind, context.NowMs, [.. _links]));
+        _pushes.Add(call, new SentPush(peer, kind, context.NowMs, [.. _links], catchUpBytes));
         var request = new ReplicaPushRequest { SenderLife = context.Peers.SelfLife, Partitions = [.. _partitions] };
         _links.Clear();
         _partitions.Clear();
-        context.Emit(new ReplicationEffect.SendPush(call, peer.BrokerId, request));
+        context.Emit(new ReplicationEffect.SendPush(call, peer.BrokerId, request, catchUp, catchUpBytes));
     }
 }

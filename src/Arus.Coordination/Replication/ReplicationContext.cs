@@ -11,6 +11,8 @@ internal sealed class ReplicationContext(ReplicationOptions options, LeaseTable 
 
     public PeerTable Peers { get; } = new(options);
 
+    public CatchUpBudget CatchUp { get; } = new(options.CatchUpBytesPerSecond);
+
     public TimerQueue Timers { get; } = new();
 
     public Dictionary<PartitionId, Replica> Replicas { get; } = [];

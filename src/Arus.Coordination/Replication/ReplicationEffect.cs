@@ -55,7 +55,11 @@ public abstract record ReplicationEffect
     /// the entry's after the read: a later leader may have had the log cut in the meantime. Entries for which there is no room go without
     /// records; none is left out.
     /// </summary>
-    public sealed record SendPush(long Call, int To, ReplicaPushRequest Request) : ReplicationEffect;
+    /// <param name="CatchUp">
+    /// The entries of replicas that are not in sync, which bring no more than <paramref name="CatchUpBytes"/> together, unless their first
+    /// batch is larger: what they brought is told with the answer.
+    /// </param>
+    public sealed record SendPush(long Call, int To, ReplicaPushRequest Request, Range CatchUp, int CatchUpBytes) : ReplicationEffect;
 
     public sealed record AnswerSessions(long Call, ReplicaSessionResponse Response) : ReplicationEffect;
 

@@ -46,6 +46,9 @@ public sealed partial class ReplicationMachine
     /// <summary>What other brokers promised; the data path reads it from any thread.</summary>
     public LeaseTable Leases { get; } = new();
 
+    /// <summary>What may go to replicas that are not in sync.</summary>
+    public CatchUpBudget CatchUp => _context.CatchUp;
+
     /// <summary>How many partitions this broker leads.</summary>
     public int LeaderCount => _context.LeaderCount;
 
@@ -124,12 +127,7 @@ public sealed partial class ReplicationMachine
         Begin(nowMs);
         if (_context.Replicas.TryGetValue(id, out Replica? replica))
         {
-            // Whatever this broker was about to lead, it cannot go on with in the same epoch.
-            replica.RetiredEpoch = Math.Max(replica.RetiredEpoch, replica.CandidateEpoch);
-            if (replica.State.Leader == Options.BrokerId)
-                replica.RetiredEpoch = Math.Max(replica.RetiredEpoch, replica.State.LeaderEpoch);
-
-            _leaders.StepDown(replica);
+            _leaders.LogFailed(replica);
             _logs.Failed(replica);
             _pushes.Abandon(replica);
             _sessions.Abandon(replica);
@@ -213,10 +211,11 @@ public sealed partial class ReplicationMachine
     }
 
     /// <inheritdoc cref="SessionsAnswered"/>
-    public void PushAnswered(long call, ReplicaPushResponse? response, long nowMs)
+    /// <param name="caughtUpBytes">What the push brought to replicas that are not in sync; -1 if that is not known.</param>
+    public void PushAnswered(long call, ReplicaPushResponse? response, long nowMs, int caughtUpBytes = -1)
     {
         Begin(nowMs);
-        if (_scheduler.TakePush(call) is { } sent)
+        if (_scheduler.TakePush(call, caughtUpBytes) is { } sent)
             _progress.PushAnswered(call, sent, response);
 
         End();

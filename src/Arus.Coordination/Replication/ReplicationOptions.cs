@@ -38,6 +38,12 @@ public sealed record ReplicationOptions
     /// <summary>Calls with records on their way to one broker.</summary>
     public int MaxPushesInFlight { get; init; } = 4;
 
+    /// <summary>
+    /// Bytes a second that go from this broker to replicas that are not in sync, all together, at the start;
+    /// <see cref="long.MaxValue"/>: unbounded.
+    /// </summary>
+    public long CatchUpBytesPerSecond { get; init; } = long.MaxValue;
+
     /// <summary>Partitions in one call.</summary>
     public int MaxPartitionsInCall { get; init; } = 512;
 

@@ -79,6 +79,7 @@ public static class BrokerSiloBuilderExtensions
         services.AddSingleton(new ReplicationMachine(new ReplicationOptions
         {
             BrokerId = config.GetInt(BrokerConfigs.BrokerId),
+            CatchUpBytesPerSecond = config.GetLong(BrokerConfigs.ReplicationCatchUpRate),
             LagTimeMaxMs = (int)Math.Clamp(config.GetLong(BrokerConfigs.ReplicaLagTimeMaxMs), 1, int.MaxValue),
         }));
         services.AddSingleton<PartitionImage>();

@@ -10,8 +10,8 @@ namespace Arus.Grains;
 /// Calls the services of other brokers as the machine asks for it, and tells it what they answered. Safe for use by any thread.
 /// </summary>
 internal sealed partial class ReplicaCalls(
-    IBrokerServices services, BrokerMembership membership, LocalBroker broker, MachinePump pump, TimeProvider time,
-    ILogger<ReplicaCalls> logger)
+    IBrokerServices services, BrokerMembership membership, LocalBroker broker, MachinePump pump, ReplicationMetrics metrics,
+    TimeProvider time, ILogger<ReplicaCalls> logger)
 {
     /// <summary>Records in one call, but for a single batch that is larger.</summary>
     private const int MaxPushBytes = 1 << 20;
@@ -37,17 +37,19 @@ internal sealed partial class ReplicaCalls(
         ReplicationEffect.SendPush send, Func<PartitionId, IPartitionLog?> find, Action<PartitionId> damaged)
     {
         // Whatever fails, the machine hears of it: it counts the calls that are under way.
+        int caughtUp = 0;
         ReplicaPushResponse? response = await CallAsync(send.To, Limit, async (service, self) =>
         {
             var lease = new LogReadLease();
-            RecordBytes records = await ReadAsync(send.Request, find, damaged, lease).ConfigureAwait(false);
+            (RecordBytes records, caughtUp) = await ReadAsync(send, find, damaged, lease).ConfigureAwait(false);
+            metrics.CaughtUp(caughtUp);
             ReplicaPushResponse answer = await service.PushAsync(self, send.Request, new PushedRecords(records)).ConfigureAwait(false);
 
             // An answer means that the request has been written to the connection whole. Of a call that fails nobody knows that.
             lease.Release();
             return answer;
         }).ConfigureAwait(false);
-        pump.Post((machine, now) => machine.PushAnswered(send.Call, response, now));
+        pump.Post((machine, now) => machine.PushAnswered(send.Call, response, now, caughtUp));
     }
 
     /// <summary>Tells all other live brokers of states that changed, without waiting for them.</summary>
@@ -104,22 +106,28 @@ internal sealed partial class ReplicaCalls(
     }
 
     /// <summary>Reads what follows each entry's previous end, and says in the request how many segments each has.</summary>
-    private static async ValueTask<RecordBytes> ReadAsync(
-        ReplicaPushRequest request, Func<PartitionId, IPartitionLog?> find, Action<PartitionId> damaged, LogReadLease lease)
+    /// <returns>The records, and how many bytes of them are for replicas that are not in sync.</returns>
+    private static async ValueTask<(RecordBytes Records, int CaughtUp)> ReadAsync(
+        ReplicationEffect.SendPush send, Func<PartitionId, IPartitionLog?> find, Action<PartitionId> damaged, LogReadLease lease)
     {
+        ReplicaPushRequest request = send.Request;
+        (int firstCatchUp, int endCatchUp) = (send.CatchUp.Start.Value, send.CatchUp.End.Value);
         var segments = new List<ReadOnlyMemory<byte>>();
-        long left = MaxPushBytes;
+        (int total, int caughtUp) = (0, 0);
         for (int i = 0; i < request.Partitions.Length; i++)
         {
             ReplicaPushRequest.PushedPartition entry = request.Partitions[i];
             request.Partitions[i].SegmentCount = 0;
+            bool catchesUp = i >= firstCatchUp && i < endCatchUp;
+            int left = Math.Min(MaxPushBytes - total, catchesUp ? send.CatchUpBytes - caughtUp : int.MaxValue);
             if (left <= 0 || find(new PartitionId(entry.TopicId, entry.PartitionIndex)) is not { } log
                 || entry.PreviousEndOffset >= log.DurableEndOffset)
             {
                 continue;
             }
 
-            LogReadResult read = await TryReadAsync(log, entry.PreviousEndOffset, (int)left, segments.Count == 0, lease)
+            bool minOneBatch = segments.Count == 0 || (catchesUp && caughtUp == 0);
+            LogReadResult read = await TryReadAsync(log, entry.PreviousEndOffset, left, minOneBatch, lease)
                 .ConfigureAwait(false);
             if (read.Error == ErrorCode.CorruptMessage)
                 damaged(new PartitionId(entry.TopicId, entry.PartitionIndex));
@@ -131,11 +139,12 @@ internal sealed partial class ReplicaCalls(
             foreach (ReadOnlyMemory<byte> segment in read.Records)
             {
                 segments.Add(segment);
-                left -= segment.Length;
+                total += segment.Length;
+                caughtUp += catchesUp ? segment.Length : 0;
             }
         }
 
-        return segments.Count == 0 ? default : new RecordBytes([.. segments]);
+        return (segments.Count == 0 ? default : new RecordBytes([.. segments]), caughtUp);
     }
 
     /// <summary>Without records where the log cannot be read: what failed, the log's owner reports.</summary>

@@ -17,6 +17,8 @@ internal sealed partial class ReplicaWork(
 
     public LeaseTable Leases => pump.Leases;
 
+    public long CatchUpRate => broker.Config.GetLong(BrokerConfigs.ReplicationCatchUpRate);
+
     /// <summary>The clock of the machine.</summary>
     public long Clock() => pump.NowMs;
 

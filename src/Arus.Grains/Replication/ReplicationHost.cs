@@ -161,6 +161,8 @@ internal sealed partial class ReplicationHost : ILocalReplicas
     /// <summary>The broker's configuration changed.</summary>
     public void Reconfigure()
     {
+        long catchUp = _work.CatchUpRate;
+        _pump.Post((machine, _) => machine.CatchUp.BytesPerSecond = catchUp);
         foreach (Replica replica in _replicas.Values)
             _work.Configure(replica);
     }

@@ -47,7 +47,12 @@ internal sealed class ReplicationMetrics
         "Leaderships that this broker began without having been in sync.",
         "When it is above 0: acknowledged records may have been lost.");
 
+    private static readonly MetricDefinition CatchUp = new(
+        MetricKind.Counter, "arus.replication.catch.up", "By", "Bytes that this broker has sent to replicas that are not in sync.",
+        "When it rises by arus.replication.catch.up.rate and replicas stay out of sync: the rate is too low for what is produced.");
+
     private readonly Meter _meter;
+    private readonly Counter<long> _catchUp;
     private readonly Counter<long> _shrinks;
     private readonly Counter<long> _expands;
     private readonly Counter<long> _elections;
@@ -58,6 +63,7 @@ internal sealed class ReplicationMetrics
     public ReplicationMetrics(BrokerMetrics metrics, LocalBroker broker, BrokerMembership membership)
     {
         (_meter, _broker, _membership) = (metrics.Meter, broker, membership);
+        _catchUp = CatchUp.CreateCounter(_meter);
         _shrinks = Shrinks.CreateCounter(_meter);
         _expands = Expands.CreateCounter(_meter);
         _elections = Elections.CreateCounter(_meter);
@@ -65,19 +71,22 @@ internal sealed class ReplicationMetrics
     }
 
     public static IReadOnlyList<MetricDefinition> Definitions { get; } =
-        [Leaders, UnderReplicated, UnderMinIsr, Offline, Lag, Shrinks, Expands, Elections, UncleanElections];
+        [Leaders, UnderReplicated, UnderMinIsr, Offline, Lag, CatchUp, Shrinks, Expands, Elections, UncleanElections];
 
     /// <summary>Counts what the present replicas are.</summary>
     public void Observe(Func<ICollection<Replica>> replicas, PartitionImage image)
     {
         Gauge(Leaders, () => Led(replicas).Count());
-        Gauge(UnderReplicated, () => Led(replicas).Count(led => led.View.State.Isr.Length < led.View.State.Replicas.Length));
-        Gauge(UnderMinIsr, () => Led(replicas).Count(
+        Gauge(UnderReplicated, () => Replicated(replicas).Count(led => led.View.State.Isr.Length < led.View.State.Replicas.Length));
+        Gauge(UnderMinIsr, () => Replicated(replicas).Count(
             led => led.InSync < Math.Min(led.Log.Config.MinInSyncReplicas, led.View.State.Replicas.Length)));
         Gauge(Lag, () => Led(replicas).Select(led => led.Log.LogEndOffset - led.Log.HighWatermark).DefaultIfEmpty().Max());
         Gauge(Offline, () => image.All.Count(
             state => !state.IsDeleted && state.Replicas.Contains(_broker.BrokerId) && !_membership.IsAlive(state.Leader)));
     }
+
+    /// <summary>Bytes were read for replicas that are not in sync.</summary>
+    public void CaughtUp(int bytes) => _catchUp.Add(bytes);
 
     /// <summary>A replica is used differently from now on.</summary>
     public void Published(ReplicaView? before, ReplicaView view)
@@ -99,6 +108,10 @@ internal sealed class ReplicationMetrics
 
     private static IEnumerable<Leadership> Led(Func<ICollection<Replica>> replicas) =>
         replicas().Select(replica => replica.Leadership).OfType<Leadership>();
+
+    /// <summary>But for logs in the database, which are one copy.</summary>
+    private static IEnumerable<Leadership> Replicated(Func<ICollection<Replica>> replicas) =>
+        Led(replicas).Where(led => !led.View.State.IsShared);
 
     private void Gauge(MetricDefinition definition, Func<long> value) =>
         definition.CreateGauge(_meter, () => [new Measurement<long>(value())]);

@@ -71,6 +71,7 @@ public static class BrokerConfigs
     public const string OffsetsRetentionMinutes = "offsets.retention.minutes";
     public const string OffsetsRetentionCheckIntervalMs = "offsets.retention.check.interval.ms";
     public const string OffsetMetadataMaxBytes = "offset.metadata.max.bytes";
+    public const string ReplicationCatchUpRate = "arus.replication.catch.up.rate";
     public const string ReplicaLagTimeMaxMs = "replica.lag.time.max.ms";
     public const string AutoLeaderRebalanceEnable = "auto.leader.rebalance.enable";
     public const string LeaderImbalanceCheckIntervalSeconds = "leader.imbalance.check.interval.seconds";

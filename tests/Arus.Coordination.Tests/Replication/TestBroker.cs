@@ -188,12 +188,13 @@ internal sealed class TestBroker(TestCluster cluster, int id)
                         Alive(life, machine => machine.SessionsAnswered(send.Call, response, cluster.NowMs)));
                 break;
             case ReplicationEffect.SendPush send:
-                TestRecord[][] records = [.. send.Request.Partitions.Select(Read)];
+                TestRecord[][] records = [.. send.Request.Partitions.Select((pushed, i) => Read(pushed, CountIn(send, i)))];
+                int caughtUp = records.Take(send.CatchUp).Sum(some => some.Length) * TestCluster.RecordBytes;
                 for (int i = 0; i < records.Length; i++)
                     send.Request.Partitions[i].SegmentCount = records[i].Length > 0 ? 1 : 0;
 
                 cluster.Call(this, send.To, (to, answer) => to.ReceivePush(Id, send.Request, records, answer),
-                    (ReplicaPushResponse? response) => Alive(life, machine => machine.PushAnswered(send.Call, response, cluster.NowMs)));
+                    (ReplicaPushResponse? response) => Alive(life, machine => machine.PushAnswered(send.Call, response, cluster.NowMs, caughtUp)));
                 break;
             case ReplicationEffect.AnswerSessions answer:
                 _sessionAnswers[answer.Call](answer.Response);
@@ -224,13 +225,22 @@ internal sealed class TestBroker(TestCluster cluster, int id)
         Feed(machine => machine.LogOpened(state.Id, log, cluster.NowMs));
     }
 
-    private TestRecord[] Read(ReplicaPushRequest.PushedPartition pushed)
+    /// <summary>How many records an entry of a push may bring; the first replica that is not in sync takes all that those may.</summary>
+    private int CountIn(ReplicationEffect.SendPush send, int index)
+    {
+        (int first, int end) = (send.CatchUp.Start.Value, send.CatchUp.End.Value);
+        return index < first || index >= end ? cluster.RecordsInPush
+            : index > first ? 0
+            : Math.Clamp(send.CatchUpBytes / TestCluster.RecordBytes, 1, cluster.RecordsInPush);
+    }
+
+    private TestRecord[] Read(ReplicaPushRequest.PushedPartition pushed, int count)
     {
         var id = new PartitionId(pushed.TopicId, pushed.PartitionIndex);
         if (pushed.IsResigned || Logs[id].FencedEpoch > pushed.LeaderEpoch)
             return [];
 
-        return Logs[id].Read(pushed.PreviousEndOffset, cluster.RecordsInPush);
+        return Logs[id].Read(pushed.PreviousEndOffset, count);
     }
 
     private void Append(ReplicationEffect.AppendPushed append)

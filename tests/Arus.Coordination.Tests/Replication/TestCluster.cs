@@ -33,6 +33,9 @@ internal sealed partial class TestCluster
 
     public bool UncleanElections { get; set; }
 
+    /// <summary>Of each record, where bytes count.</summary>
+    public const int RecordBytes = 100;
+
     public int RecordsInPush { get; set; } = 10;
 
     /// <summary>Hears of every high watermark that a leader lets its readers see.</summary>
