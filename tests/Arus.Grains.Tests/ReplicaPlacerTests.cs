@@ -94,6 +94,29 @@ public sealed class ReplicaPlacerTests
     public void Each_added_partition_needs_its_own_assignment() =>
         Assert.Equal(ErrorCode.InvalidReplicaAssignment, Refusal(() => ReplicaPlacer.PlaceAdded(1, 1, 3, [[1]], Brokers, 0)).Code);
 
+    [Theory]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void Replicas_of_a_partition_are_in_different_racks_and_all_brokers_have_as_many(short factor)
+    {
+        LiveBroker[] brokers =
+            [new(1, "a"), new(2, "a"), new(3, "b"), new(4, "b"), new(5, "c"), new(6, "c")];
+        int[][] plan = ReplicaPlacer.Place(new TopicSpec(30, factor, null, [], false), 1, 1, brokers, 5, replicates: true);
+        Assert.All(plan, replicas => Assert.Equal(factor, replicas.Select(id => (id - 1) / 2).Distinct().Count()));
+        Assert.All(plan.GroupBy(replicas => replicas[0]), led => Assert.Equal(5, led.Count()));
+        IEnumerable<int> kept = plan.SelectMany(replicas => replicas).CountBy(id => id).Select(pair => pair.Value);
+        Assert.All(kept, count => Assert.InRange(count, (5 * factor) - 3, (5 * factor) + 3));
+    }
+
+    [Fact]
+    public void With_fewer_racks_than_replicas_each_rack_has_one_and_other_brokers_the_rest()
+    {
+        LiveBroker[] brokers = [new(1, "a"), new(2, "a"), new(3, "a"), new(4, "b")];
+        int[][] plan = ReplicaPlacer.Place(new TopicSpec(12, 3, null, [], false), 1, 1, brokers, 0, replicates: true);
+        Assert.All(plan, replicas => Assert.Equal(3, replicas.Distinct().Count()));
+        Assert.All(plan, replicas => Assert.Contains(4, replicas));
+    }
+
     private static TopicSpec Spec(int partitions) => new(partitions, -1, null, [], false);
 
     private static ArusException Refusal(Action action) => Assert.Throws<ArusException>(action);

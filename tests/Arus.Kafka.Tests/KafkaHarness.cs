@@ -16,7 +16,10 @@ internal sealed class KafkaHarness : IAsyncDisposable
     private int _ports = 50_000;
 
     /// <param name="clock">What the listener sees of <see cref="Time"/>.</param>
-    public KafkaHarness(Func<KafkaListenerOptions, KafkaListenerOptions>? configure = null, Func<TimeProvider, TimeProvider>? clock = null)
+    /// <param name="replicas">What the broker keeps, where it replicates.</param>
+    public KafkaHarness(
+        Func<KafkaListenerOptions, KafkaListenerOptions>? configure = null, Func<TimeProvider, TimeProvider>? clock = null,
+        ILocalReplicas? replicas = null)
     {
         Cluster = new InMemoryCluster(groupTime: Time);
         var options = new KafkaListenerOptions(BrokerConfig.Default);
@@ -26,6 +29,9 @@ internal sealed class KafkaHarness : IAsyncDisposable
         services.AddSingleton(Cluster.LocalBroker);
         services.AddSingleton(Cluster.Grains);
         services.AddKafkaListeners();
+        if (replicas is not null)
+            services.AddSingleton(replicas);
+
         services.AddSingleton(configure is null ? options : configure(options));
         _provider = services.BuildServiceProvider();
     }

@@ -52,6 +52,27 @@ public sealed class InMemoryPartitionStateStore(TimeProvider? time = null) : IPa
         }
     }
 
+    /// <summary>Keeps what there is now; the action that it answers puts that in the place of what there is then.</summary>
+    public Action BackUp()
+    {
+        lock (_gate)
+        {
+            var kept = _states.ToArray();
+            long version = _lastVersion;
+            return () =>
+            {
+                lock (_gate)
+                {
+                    _states.Clear();
+                    foreach ((PartitionId id, (PartitionState State, DateTimeOffset Changed) row) in kept)
+                        _states.Add(id, row);
+
+                    _lastVersion = version;
+                }
+            };
+        }
+    }
+
     public Task<IReadOnlyList<PartitionState>> ReadAsync(long afterVersion, CancellationToken cancellationToken = default)
     {
         lock (_gate)

@@ -58,22 +58,23 @@ public static class BrokerSiloBuilderExtensions
         builder.Services.AddSingleton<IOptionsChangeTokenSource<LoggerFilterOptions>>(
             services => services.GetRequiredService<LoggerLevels>());
 
-        builder.Services.AddSingleton(
-            services => ActivatorUtilities.CreateInstance<IdlePartitionRetention>(services, [logDirectory ?? ""]));
-        builder.Services.AddHostedService(services => services.GetRequiredService<IdlePartitionRetention>());
 
         // After whatever else names the silo: the name is how a broker's silo is found.
         builder.Services.PostConfigure<SiloOptions>(options => options.SiloName = broker.SiloName);
         builder.AddPlacementDirector<BrokerPlacement, BrokerPlacementDirector>();
         if (builder.Services.Any(service => service.ServiceType == typeof(IPartitionStateStore)))
-            return builder.AddReplication(config);
+            return builder.AddReplication(config, logDirectory ?? "");
 
+        // With replication the logs of all partitions that a broker keeps are open.
+        builder.Services.AddSingleton(
+            services => ActivatorUtilities.CreateInstance<IdlePartitionRetention>(services, [logDirectory ?? ""]));
+        builder.Services.AddHostedService(services => services.GetRequiredService<IdlePartitionRetention>());
         builder.AddPlacementDirector<PartitionPlacement, PartitionPlacementDirector>();
         builder.Services.PostConfigure<GrainTypeOptions>(options => options.Classes.Remove(typeof(ReplicatedPartitionGrain)));
         return builder;
     }
 
-    private static ISiloBuilder AddReplication(this ISiloBuilder builder, BrokerConfig config)
+    private static ISiloBuilder AddReplication(this ISiloBuilder builder, BrokerConfig config, string logDirectory)
     {
         IServiceCollection services = builder.Services;
         services.AddSingleton(new ReplicationMachine(new ReplicationOptions
@@ -94,6 +95,7 @@ public static class BrokerSiloBuilderExtensions
         services.AddSingleton<ReplicaConfigs>();
         services.AddSingleton<ReplicaWork>();
         services.AddSingleton<ReplicationMetrics>();
+        services.AddSingleton(provider => ActivatorUtilities.CreateInstance<StrayLogs>(provider, [logDirectory]));
         services.AddSingleton<ReplicationHost>();
         services.AddSingleton<ILocalReplicas>(provider => provider.GetRequiredService<ReplicationHost>());
         services.AddSingleton<ILocalLeaders, LocalLeaders>();

@@ -22,6 +22,9 @@ internal sealed class PartitionImage
 
     public IReadOnlyCollection<PartitionState> All => (IReadOnlyCollection<PartitionState>)_states.Values;
 
+    /// <summary>The state that changed last of those that are not deleted; null when there is none.</summary>
+    public PartitionState? Newest => _states.Values.Where(static state => !state.IsDeleted).MaxBy(static state => state.Version);
+
     public PartitionState? Find(PartitionId id) => _states.GetValueOrDefault(id);
 
     /// <summary>The state of a partition of the topic that has the name now; null if none is known, or it was deleted.</summary>

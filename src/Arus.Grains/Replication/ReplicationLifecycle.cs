@@ -10,7 +10,8 @@ namespace Arus.Grains;
 /// </summary>
 internal sealed partial class ReplicationLifecycle(
     ReplicationHost host, PartitionImage image, StatePolling polling, BrokerMembership membership, MachinePump pump,
-    LostBrokers lost, BalanceWatch balance, LocalBroker broker, TimeProvider time, ILogger<ReplicationLifecycle> logger)
+    LostBrokers lost, BalanceWatch balance, StrayLogs strays, LocalBroker broker, TimeProvider time,
+    ILogger<ReplicationLifecycle> logger)
     : ILifecycleParticipant<ISiloLifecycle>
 {
     /// <summary>How long a graceful stop waits for others to take over.</summary>
@@ -43,6 +44,7 @@ internal sealed partial class ReplicationLifecycle(
         _running = Task.WhenAll(
             WatchAsync(_stopping.Token), RefreshAsync(_stopping.Token), PreferAsync(_stopping.Token), balance.RunAsync(_stopping.Token));
         LogStarted(image.All.Count);
+        _ = Task.Run(strays.Report, CancellationToken.None);
     }
 
     private async Task WatchAsync(CancellationToken stopping)

@@ -24,6 +24,7 @@ internal sealed partial class StatePolling(
     private long _overlapping;
     private long _purgedAt = time.GetTimestamp();
     private bool _failed;
+    private bool _isBehind;
 
     /// <summary>Reads all states, however long it takes the store to answer.</summary>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
@@ -34,11 +35,14 @@ internal sealed partial class StatePolling(
     }
 
     /// <summary>Reads what changed since some time ago; to be called about every second.</summary>
-    /// <returns>Whether it was read, so that the image has all that had been changed when this was called.</returns>
+    /// <returns>
+    /// Whether it was read, so that the image has all that had been changed when this was called. False, too, as long as the store has lost
+    /// changes that were committed: nothing of it is believed then.
+    /// </returns>
     public async Task<bool> PollAsync(CancellationToken stopping)
     {
         bool isRead = await TryReadAsync(OverlappingVersion(), stopping).ConfigureAwait(false);
-        if (time.GetElapsedTime(_purgedAt) >= PurgeInterval)
+        if (isRead && time.GetElapsedTime(_purgedAt) >= PurgeInterval)
             await TryPurgeAsync(stopping).ConfigureAwait(false);
 
         return isRead;
@@ -62,8 +66,15 @@ internal sealed partial class StatePolling(
     {
         try
         {
-            image.Update(await store.ReadAsync(afterVersion, cancellationToken).ConfigureAwait(false));
+            // The newest change that is known is read again each time: a store that does not have it has gone back.
+            PartitionState? newest = image.Newest;
+            IReadOnlyList<PartitionState> states = await store.ReadAsync(
+                Math.Min(afterVersion, (newest?.Version ?? long.MaxValue) - 1), cancellationToken).ConfigureAwait(false);
             _failed = false;
+            if (IsBehind(newest, states))
+                return false;
+
+            image.Update(states);
             return true;
         }
         catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
@@ -74,6 +85,22 @@ internal sealed partial class StatePolling(
             _failed = true;
             return false;
         }
+    }
+
+    /// <summary>
+    /// Whether the store has lost a change that this broker knows. It is said once, and brokers go on with what they know: swaps of states
+    /// that went back are lost, since their versions differ.
+    /// </summary>
+    private bool IsBehind(PartitionState? newest, IReadOnlyList<PartitionState> read)
+    {
+        bool isBehind = newest is not null && !read.Any(state => state.Id == newest.Id && state.Version >= newest.Version);
+        if (isBehind && !_isBehind)
+            LogBehind(newest!.Topic, newest.Id.Partition, newest.LeaderEpoch, newest.Version);
+        else if (_isBehind && !isBehind)
+            LogNotBehind();
+
+        _isBehind = isBehind;
+        return isBehind;
     }
 
     private async Task TryPurgeAsync(CancellationToken cancellationToken)
@@ -92,6 +119,16 @@ internal sealed partial class StatePolling(
         foreach (PartitionState state in image.All.Where(state => state.IsDeleted && state.Version <= _overlapping).ToList())
             image.Forget(state.Id);
     }
+
+    [LoggerMessage(Level = LogLevel.Critical, Message =
+        "The database has gone back: it does not have change {Version} any more, of {Topic}-{Partition} in epoch {Epoch}, which was "
+        + "committed. An older backup or an asynchronous standby has taken its place. Nothing is taken from it, and partitions that it "
+        + "has lost changes of elect no leader: put the newer database back, or write what brokers know with "
+        + "`arus cluster restore-metadata`")]
+    private partial void LogBehind(string topic, int partition, int epoch, long version);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The database has the changes again that it had lost")]
+    private partial void LogNotBehind();
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The states of partitions cannot be read, and are read again later: {Reason}")]
     private partial void LogFailed(string reason);

@@ -101,4 +101,31 @@ public sealed class ClusterTests
             [(0, ErrorCode.LogDirNotFound), (1, ErrorCode.LogDirNotFound), (2, ErrorCode.None)],
             response.Results.SelectMany(topic => topic.Partitions).Select(result => (result.PartitionIndex, result.ErrorCode)));
     }
+
+    [Fact]
+    public async Task DescribeLogDirs_answers_for_the_replicas_that_follow_others_too()
+    {
+        await using var kafka = new KafkaHarness(replicas: new Replicas(
+            new LocalReplica(new TopicPartition("a", 0), 100, 0), new LocalReplica(new TopicPartition("a", 2), 70, 3),
+            new LocalReplica(new TopicPartition("b", 1), 50, 0)));
+        DescribeLogDirsResponse all = await DescribeAsync(null);
+        Assert.Equal([("a", 0, 100, 0), ("a", 2, 70, 3), ("b", 1, 50, 0)], Rows(all));
+        Assert.True(all.Results[0].TotalBytes >= all.Results[0].UsableBytes);
+        Assert.False(all.Results[0].IsCordoned);
+        Assert.Equal([("a", 2, 70, 3)], Rows(await DescribeAsync([new() { Topic = "a", Partitions = [1, 2] }])));
+
+        Task<DescribeLogDirsResponse> DescribeAsync(DescribeLogDirsRequest.DescribableLogDirTopic[]? topics) =>
+            kafka.Connect().CallAsync<DescribeLogDirsResponse>(new DescribeLogDirsRequest { Topics = topics }, 5);
+
+        static (string, int, long, long)[] Rows(DescribeLogDirsResponse response) =>
+        [
+            .. response.Results[0].Topics.SelectMany(topic => topic.Partitions.Select(
+                partition => (topic.Name, partition.PartitionIndex, partition.PartitionSize, partition.OffsetLag))),
+        ];
+    }
+
+    private sealed class Replicas(params LocalReplica[] replicas) : ILocalReplicas
+    {
+        public IReadOnlyList<LocalReplica> List() => replicas;
+    }
 }
