@@ -194,7 +194,8 @@ internal sealed class TestBroker(TestCluster cluster, int id)
                     send.Request.Partitions[i].SegmentCount = records[i].Length > 0 ? 1 : 0;
 
                 cluster.Call(this, send.To, (to, answer) => to.ReceivePush(Id, send.Request, records, answer),
-                    (ReplicaPushResponse? response) => Alive(life, machine => machine.PushAnswered(send.Call, response, cluster.NowMs, caughtUp)));
+                    (ReplicaPushResponse? response) =>
+                        Alive(life, machine => machine.PushAnswered(send.Call, response, cluster.NowMs, caughtUp)));
                 break;
             case ReplicationEffect.AnswerSessions answer:
                 _sessionAnswers[answer.Call](answer.Response);
