@@ -1,3 +1,4 @@
+using Arus.Grains;
 using Arus.Protocol;
 
 namespace Arus.Kafka.Tests;
