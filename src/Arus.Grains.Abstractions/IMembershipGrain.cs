@@ -17,6 +17,7 @@ public interface IMembershipGrain : IGrainWithIntegerKey
     /// Waits for a membership of another version than the caller knows, at most <see cref="MaxWaitMs"/>, and answers the membership then.
     /// </summary>
     /// <param name="knownVersion">Of the caller's last answer; -1 for none.</param>
+    /// <exception cref="SiloUnavailableException">The silo stops: ask again a little later, and another answers.</exception>
     [Alias("WaitForChange"), AlwaysInterleave]
     Task<SiloMembership> WaitForChangeAsync(long knownVersion);
 }

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Hosting;
 using Orleans.Concurrency;
 using Orleans.Runtime;
 
@@ -5,20 +6,28 @@ namespace Arus.Grains;
 
 /// <inheritdoc cref="IMembershipGrain"/>
 [StatelessWorker(maxLocalWorkers: 1)]
-internal sealed class MembershipGrain(BrokerMembership membership, TimeProvider time) : Grain, IMembershipGrain
+internal sealed class MembershipGrain(BrokerMembership membership, IHostApplicationLifetime lifetime, TimeProvider time)
+    : Grain, IMembershipGrain
 {
     private static readonly TimeSpan MaxWait = TimeSpan.FromMilliseconds(IMembershipGrain.MaxWaitMs);
 
     public async Task<SiloMembership> WaitForChangeAsync(long knownVersion)
     {
+        // A silo that stops waits for the calls that its grains work on.
+        CancellationToken stopping = lifetime.ApplicationStopping;
         using var limit = new CancellationTokenSource(MaxWait, time);
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, stopping);
         try
         {
-            await foreach (ClusterMembershipSnapshot snapshot in membership.Updates.WithCancellation(limit.Token))
+            await foreach (ClusterMembershipSnapshot snapshot in membership.Updates.WithCancellation(end.Token))
             {
                 if (snapshot.Version.Value != knownVersion)
                     return Describe(snapshot);
             }
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            throw new SiloUnavailableException("This silo stops; another one can be asked.");
         }
         catch (OperationCanceledException) when (limit.IsCancellationRequested)
         {

@@ -1,6 +1,7 @@
 using Arus.Client;
 using Arus.Grains;
 using Arus.Testing;
+using Orleans.Runtime;
 
 namespace Arus.Cluster.Tests.Clients;
 
@@ -38,6 +39,18 @@ public sealed class NativeFailoverTests
         await cluster.KillAsync(2);
         await appended.WaitAsync(TestTimeout.Value);
         Assert.Equal(Partitions, await CountAsync(consumer, "after"));
+    }
+
+    [Fact]
+    public async Task A_silo_that_stops_lets_go_of_those_who_wait_for_a_change_of_its_membership()
+    {
+        await using BrokerCluster cluster = await BrokerCluster.StartReplicatedAsync(2);
+        IMembershipGrain silo = cluster.SiloGrains(2)!.GetGrain<IMembershipGrain>(0);
+        SiloMembership known = await silo.WaitForChangeAsync(-1);
+        Assert.Equal(2, known.Live.Length);
+        Task<SiloMembership> waiting = silo.WaitForChangeAsync(known.Version);
+        await cluster.StopAsync(2);
+        await Assert.ThrowsAsync<SiloUnavailableException>(() => waiting.WaitAsync(TestTimeout.Value));
     }
 
     private static async Task ProduceAsync(IProducer<string, string> producer, string value)
