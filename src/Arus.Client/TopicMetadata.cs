@@ -22,6 +22,12 @@ internal sealed class TopicMetadata(IGrainFactory grains, GrainRetry retry, Time
         return description is not null;
     }
 
+    /// <summary>
+    /// The id of the topic as it was read last, by which a call cannot reach another topic that has the name by then; empty, for whichever
+    /// has the name, when it was not.
+    /// </summary>
+    public Guid IdOf(string topic) => _topics.TryGetValue(topic, out Entry? entry) ? entry.Description.Id : Guid.Empty;
+
     /// <summary>The topic as it is now.</summary>
     /// <returns>Null when there is none.</returns>
     public async Task<Grains.TopicDescription?> ReadAsync(string topic, CancellationToken cancellationToken) =>

@@ -39,7 +39,8 @@ internal sealed class FakeCluster
     /// <summary>What the next commit fails with, as a coordinator whose storage fails.</summary>
     public Exception? CommitFault { get; set; }
 
-    public void AddTopic(string name, int count, bool isInternal = false) => _cluster.AddTopic(name, count, isInternal);
+    public Grains.TopicDescription AddTopic(string name, int count, bool isInternal = false) =>
+        _cluster.AddTopic(name, count, isInternal);
 
     public InMemoryPartition Partition(string topic, int partition) => _cluster.Partition(topic, partition);
 

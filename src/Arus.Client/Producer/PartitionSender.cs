@@ -60,7 +60,8 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
             pending[i].MarkSent();
         }
 
-        var request = new PartitionAppend((short)core.Options.Acks, (int)core.Options.RequestTimeout.TotalMilliseconds, entries);
+        var request = new PartitionAppend(
+            (short)core.Options.Acks, (int)core.Options.RequestTimeout.TotalMilliseconds, entries, core.Topics.IdOf(partition.Topic));
         long start = core.Time.GetTimestamp();
         bool goesOn = false;
         try
@@ -230,9 +231,10 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
                 break;
         }
 
-        if ((result.Error.IsRetriable() || result.Error == ErrorCode.UnknownTopicOrPartition) && attempt < core.Options.Retries)
+        bool isTopicGone = result.Error is ErrorCode.UnknownTopicOrPartition or ErrorCode.UnknownTopicId;
+        if ((result.Error.IsRetriable() || isTopicGone) && attempt < core.Options.Retries)
         {
-            _topicIsDoubtful |= result.Error == ErrorCode.UnknownTopicOrPartition;
+            _topicIsDoubtful |= isTopicGone;
             return false;
         }
 

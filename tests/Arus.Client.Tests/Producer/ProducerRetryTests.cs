@@ -158,6 +158,21 @@ public sealed class ProducerRetryTests
     }
 
     [Fact]
+    public async Task An_append_names_the_topics_id_and_goes_to_another_topic_of_the_name_only_when_that_was_looked_up()
+    {
+        var cluster = new FakeCluster();
+        Guid before = cluster.AddTopic("t", 1).Id;
+        InMemoryPartition partition = cluster.Partition("t", 0);
+        await using IProducer<string, string> producer = cluster.Client.CreateProducer<string, string>(Eager);
+        await producer.ProduceAsync(new("t", "k", "first"));
+        Guid after = cluster.AddTopic("t", 1).Id;
+        int refusals = 0;
+        partition.Refuse = () => refusals++ == 0 ? ErrorCode.UnknownTopicId : ErrorCode.None;
+        await producer.ProduceAsync(new("t", "k", "second"));
+        Assert.Equal([before, before, after], partition.Appends.Select(append => append.TopicId));
+    }
+
+    [Fact]
     public async Task Without_acks_nobody_waits_for_the_answer()
     {
         var cluster = new FakeCluster();
