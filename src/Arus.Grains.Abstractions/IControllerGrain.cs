@@ -40,6 +40,10 @@ public interface IControllerGrain : IGrainWithIntegerKey
     [Alias("GetDraining"), AlwaysInterleave]
     Task<int[]> GetDrainingAsync();
 
+    /// <summary>Stops the moves that spread partitions evenly, or lets them go on; drains go on in any case. It is durable.</summary>
+    [Alias("PauseRebalance")]
+    Task PauseRebalanceAsync(bool isPaused);
+
     /// <summary>Moves some of what the balance of the cluster wants to move. Brokers call it again and again.</summary>
     /// <returns>Whether there is more to be done.</returns>
     [Alias("Balance")]
@@ -51,8 +55,13 @@ public interface IControllerGrain : IGrainWithIntegerKey
 /// <param name="UnderReplicated">Those with fewer replicas in sync than replicas.</param>
 /// <param name="Reassigning">Those whose reassignment is under way.</param>
 /// <param name="Brokers">All that are alive or keep a partition, by id.</param>
+/// <param name="IsPaused">Nothing is moved for the sake of an even spread.</param>
+/// <param name="ExcessReplicas">Replicas above their brokers' even share; 0 where the spread is even enough.</param>
+/// <param name="ExcessLeaders">Preferred leaderships above their brokers' even share; 0 where the spread is even enough.</param>
 [GenerateSerializer, Immutable, Alias("arus.ClusterBalance")]
-public sealed record ClusterBalance(int Partitions, int Leaderless, int UnderReplicated, int Reassigning, BrokerBalance[] Brokers);
+public sealed record ClusterBalance(
+    int Partitions, int Leaderless, int UnderReplicated, int Reassigning, BrokerBalance[] Brokers, bool IsPaused, int ExcessReplicas,
+    int ExcessLeaders);
 
 /// <param name="Leaders">Partitions that it leads.</param>
 /// <param name="Replicas">Partitions that it keeps, or is to keep, the led ones included.</param>

@@ -20,8 +20,8 @@ public sealed class ClusterCommandTests
         Assert.Equal(ExitCode.Success, code);
         string[] lines = output.Split('\n');
         Assert.Equal("9 partitions: 1 without a leader, 2 under-replicated, 0 being reassigned", lines[0]);
-        Assert.Equal(["1", "a", "alive", "3", "6", "0"], lines[2].Split(' ', StringSplitOptions.RemoveEmptyEntries));
-        Assert.Equal(["2", "-", "away", "0", "3", "2"], lines[3].Split(' ', StringSplitOptions.RemoveEmptyEntries));
+        Assert.Equal(["1", "a", "alive", "3", "6", "0"], lines[3].Split(' ', StringSplitOptions.RemoveEmptyEntries));
+        Assert.Equal(["2", "-", "away", "0", "3", "2"], lines[4].Split(' ', StringSplitOptions.RemoveEmptyEntries));
     }
 
     [Fact]
@@ -100,7 +100,19 @@ public sealed class ClusterCommandTests
         Assert.Equal(ExitCode.Failure, (await cluster.RunAsync("cluster", "drain", "9")).Code);
     }
 
+    [Fact]
+    public async Task Rebalancing_is_shown_paused_and_resumed()
+    {
+        var cluster = new FakeCluster();
+        Assert.Contains("at work; leaders and replicas are spread", (await cluster.RunAsync("cluster", "rebalance", "status")).Output);
+        Assert.Contains("is paused; 4 replicas", (await cluster.RunAsync("cluster", "rebalance", "pause")).Output);
+        Assert.Contains("is paused", (await cluster.RunAsync("cluster", "describe")).Output);
+        Assert.Contains("at work", (await cluster.RunAsync("cluster", "rebalance", "resume")).Output);
+        Assert.False(cluster.IsPaused);
+    }
+
     [Theory]
+    [InlineData("rebalance")]
     [InlineData("drain")]
     [InlineData("drain", "two")]
     [InlineData("elect", "--unclean")]

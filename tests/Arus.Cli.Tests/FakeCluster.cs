@@ -20,6 +20,8 @@ internal sealed class FakeCluster : IConnector, IConnection, IArusClient, IArusA
 
     public List<NewReassignment> Reassignments { get; } = [];
 
+    public bool IsPaused { get; private set; }
+
     public HashSet<int> Drained { get; } = [];
 
     /// <summary>What broker 2 has to give away, less with each look, and what it keeps all the same.</summary>
@@ -132,7 +134,14 @@ internal sealed class FakeCluster : IConnector, IConnection, IArusClient, IArusA
             [
                 new BrokerBalance(1, true, "a", 3, 6, 0, false, 0),
                 new BrokerBalance(2, false, null, 0, Kept, 2, Drained.Contains(2), Drained.Contains(2) ? Math.Max(0, Remaining--) : 0),
-            ]));
+            ],
+            IsPaused, IsPaused ? 4 : 0, 0));
+
+    public Task PauseRebalanceAsync(bool pause, CancellationToken cancellationToken = default)
+    {
+        IsPaused = pause;
+        return Task.CompletedTask;
+    }
 
     public Task DrainBrokerAsync(int brokerId, bool undo = false, CancellationToken cancellationToken = default)
     {

@@ -77,6 +77,15 @@ public sealed class BrokerCluster : IAsyncDisposable
         await cluster._cluster.DeployAsync();
         await EventuallyAsync(
             cluster.Grains.GetGrain<IClusterGrain>(0).DescribeAsync, description => description.Brokers.Length == brokers);
+
+        // Tests say themselves who keeps and leads what.
+        await EventuallyAsync(
+            async () =>
+            {
+                await cluster.Grains.GetGrain<IControllerGrain>(0).PauseRebalanceAsync(isPaused: true);
+                return true;
+            },
+            paused => paused);
         return cluster;
     }
 

@@ -128,6 +128,8 @@ public sealed class InMemoryCluster
 
         public Task<int[]> GetDrainingAsync() => Task.FromResult<int[]>([]);
 
+        public Task PauseRebalanceAsync(bool isPaused) => throw new NotSupportedException();
+
         public Task<bool> BalanceAsync() => Task.FromResult(false);
     }
 

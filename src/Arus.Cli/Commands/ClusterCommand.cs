@@ -11,6 +11,7 @@ internal static class ClusterCommand
             new Command("cluster", "Show the brokers that are alive; operate the cluster.")
             {
                 Describe(application), ElectCommand.Build(application), ReassignCommand.Build(application), DrainCommand.Build(application),
+                RebalanceCommands.Build(application),
             },
             async run =>
             {
@@ -35,6 +36,7 @@ internal static class ClusterCommand
             [
                 $"{balance.Partitions} partitions: {balance.Leaderless} without a leader, {balance.UnderReplicated} under-replicated, "
                     + $"{balance.Reassigning} being reassigned",
+                RebalanceCommands.Text(balance),
                 .. Terminal.Table(
                     ["BROKER", "RACK", "STATE", "LEADERS", "REPLICAS", "OUT OF SYNC"],
                     balance.Brokers.Select(b => new object?[]

@@ -21,8 +21,12 @@ internal sealed partial class ArusAdmin
             [
                 .. balance.Brokers.Select(b => new BrokerBalance(
                     b.BrokerId, b.IsAlive, b.Rack, b.Leaders, b.Replicas, b.OutOfSync, b.IsDraining, b.Remaining)),
-            ]);
+            ],
+            balance.IsPaused, balance.ExcessReplicas, balance.ExcessLeaders);
     }
+
+    public Task PauseRebalanceAsync(bool pause, CancellationToken cancellationToken = default) =>
+        ChangeAsync(Controller.PauseRebalanceAsync(pause), cancellationToken);
 
     public Task DrainBrokerAsync(int brokerId, bool undo = false, CancellationToken cancellationToken = default) =>
         ChangeAsync(Controller.DrainAsync(brokerId, undo), cancellationToken);

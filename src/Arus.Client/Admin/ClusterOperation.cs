@@ -30,8 +30,12 @@ public sealed record PartitionReassignment(
 /// <param name="UnderReplicated">Those with fewer replicas in sync than replicas.</param>
 /// <param name="Reassigning">Those whose reassignment is under way.</param>
 /// <param name="Brokers">All that are alive or keep a partition, by id.</param>
+/// <param name="IsPaused">Nothing is moved for the sake of an even spread.</param>
+/// <param name="ExcessReplicas">Replicas above their brokers' even share; 0 where the spread is even enough.</param>
+/// <param name="ExcessLeaders">Preferred leaderships above their brokers' even share; 0 where the spread is even enough.</param>
 public sealed record ClusterBalance(
-    int Partitions, int Leaderless, int UnderReplicated, int Reassigning, IReadOnlyList<BrokerBalance> Brokers);
+    int Partitions, int Leaderless, int UnderReplicated, int Reassigning, IReadOnlyList<BrokerBalance> Brokers, bool IsPaused,
+    int ExcessReplicas, int ExcessLeaders);
 
 /// <param name="Leaders">Partitions that it leads.</param>
 /// <param name="Replicas">Partitions that it keeps, or is to keep, the led ones included.</param>

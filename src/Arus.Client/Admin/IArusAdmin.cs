@@ -85,6 +85,9 @@ public interface IArusAdmin
     /// </exception>
     Task DrainBrokerAsync(int brokerId, bool undo = false, CancellationToken cancellationToken = default);
 
+    /// <summary>Stops the moves that spread partitions evenly over brokers, or lets them go on. What is under way is finished.</summary>
+    Task PauseRebalanceAsync(bool pause, CancellationToken cancellationToken = default);
+
     /// <summary>
     /// Lets the preferred leaders lead, or those who are out of sync where nobody else can; an election that takes longer than about 15 s
     /// may still take place later.

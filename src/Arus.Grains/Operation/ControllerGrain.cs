@@ -28,9 +28,9 @@ internal sealed class ControllerGrain(
 
     public async Task<ClusterBalance> DescribeBalanceAsync()
     {
-        int[] draining = state.State.Draining;
+        ControllerState wishes = state.State;
         return BalanceDescription.Of(
-            (await GrainFactory.GetGrain<IClusterGrain>(0).DescribeAsync()).Brokers, await partitions.AllAsync(), draining);
+            (await GrainFactory.GetGrain<IClusterGrain>(0).DescribeAsync()).Brokers, await partitions.AllAsync(), wishes);
     }
 
     public Task<int[]> GetDrainingAsync() => Task.FromResult(state.State.Draining);
@@ -59,8 +59,10 @@ internal sealed class ControllerGrain(
             throw new ArusException(ErrorCode.InvalidRequest, "Every other live broker is being drained, too: nobody could take anything.");
 
         await WriteAsync(state.State with { Draining = [.. others.Append(brokerId).Order()] });
-        await balancer.RunAsync(state.State.Draining);
+        await balancer.RunAsync(state.State);
     }
+
+    public Task PauseRebalanceAsync(bool isPaused) => WriteAsync(state.State with { IsPaused = isPaused });
 
     public async Task<bool> BalanceAsync()
     {
@@ -77,7 +79,7 @@ internal sealed class ControllerGrain(
             return false;
         }
 
-        return await balancer.RunAsync(state.State.Draining);
+        return await balancer.RunAsync(state.State);
     }
 
     private async Task WriteAsync(ControllerState next)

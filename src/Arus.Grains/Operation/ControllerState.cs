@@ -11,4 +11,8 @@ internal sealed record ControllerState
     /// <summary>The brokers that are to give away what they keep.</summary>
     [Id(1)]
     public int[] Draining { get; set; } = [];
+
+    /// <summary>Nothing is moved for the sake of an even spread.</summary>
+    [Id(2)]
+    public bool IsPaused { get; set; }
 }

@@ -135,6 +135,32 @@ public sealed class OperationTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_broker_that_joins_takes_its_share_of_replicas_and_leaders()
+    {
+        await _cluster.Topic("many").CreateAsync(new TopicSpec(24, 2, null, [], false));
+        await _cluster.StopAsync(4);
+        ReplicatedTopic topic = await ReplicatedTopic.CreateAsync(_cluster, "t", [1, 2, 3], MinTwo);
+        for (int i = 0; i < 20; i++)
+            await topic.AppendAsync($"a{i}");
+
+        await _cluster.Topic("more").CreateAsync(new TopicSpec(24, 2, null, [], false));
+        await _cluster.RestartAsync(4);
+        ClusterBalance uneven = await BrokerCluster.EventuallyAsync(
+            Controller.DescribeBalanceAsync, balance => balance.Brokers is [_, _, _, { IsAlive: true, OutOfSync: 0 }]);
+        Assert.True(uneven is { IsPaused: true, ExcessReplicas: > 0, ExcessLeaders: > 0 }, $"{uneven}");
+
+        await Controller.PauseRebalanceAsync(isPaused: false);
+        ClusterBalance even = await BrokerCluster.EventuallyAsync(
+            Controller.DescribeBalanceAsync,
+            balance => balance is { ExcessReplicas: 0, ExcessLeaders: 0, Reassigning: 0, UnderReplicated: 0, Leaderless: 0 });
+        Assert.All(even.Brokers, broker => Assert.InRange(broker.Replicas, 22, 28));
+        await BrokerCluster.EventuallyAsync(
+            Controller.DescribeBalanceAsync, balance => balance.Brokers.All(broker => broker.Leaders is >= 10 and <= 15));
+        await topic.AppendAsync("b");
+        await topic.CheckAsync();
+    }
+
+    [Fact]
     public async Task A_broker_of_which_nobody_takes_the_replicas_gives_its_leaderships_away()
     {
         ReplicatedTopic topic = await ReplicatedTopic.CreateAsync(_cluster, "t", [4, 3, 2, 1], MinTwo);
