@@ -36,7 +36,7 @@ internal sealed partial class BrokerProcess
         PartitionState proposed = swap.Proposed;
         bool isElection = proposed.Leader == Broker.Id && proposed.LeaderEpoch > _image[proposed.Id].LeaderEpoch;
         if (_cluster.Bug == Bug.ElectionReadsEndBeforeFence && isElection && Replicas.GetValueOrDefault(proposed.Id)?.Log is { } log)
-            _endsRead[proposed.Id] = (proposed.LeaderEpoch, log.DurableEndOffset);
+            ReadEnd(proposed.Id, proposed.LeaderEpoch, log);
 
         bool isGrowth = proposed.Leader == Broker.Id && !isElection && proposed.Isr.Length > _image[proposed.Id].Isr.Length;
         if (_cluster.Bug == Bug.GrowthCountedBeforeSettled && isGrowth)
@@ -46,10 +46,29 @@ internal sealed partial class BrokerProcess
         }
     }
 
+    /// <summary>The ends of logs whose leaders are dead are read, and records of those leaders taken until the election is won.</summary>
+    private void ReadEnds()
+    {
+        if (_cluster.Bug != Bug.ElectionReadsEndBeforeFence)
+            return;
+
+        foreach ((PartitionId id, Replica replica) in Replicas)
+        {
+            if (replica.Log is { } log && _image[id] is { Leader: >= 0 } state && !_members.ContainsKey(state.Leader))
+                ReadEnd(id, state.LeaderEpoch + 1, log);
+        }
+    }
+
+    private void ReadEnd(PartitionId id, int epoch, SimulatedLog log)
+    {
+        if (!_endsRead.TryGetValue(id, out (int Epoch, long End) read) || read.Epoch != epoch)
+            _endsRead[id] = (epoch, log.DurableEndOffset);
+    }
+
     /// <summary>What was appended after the end was read is overwritten.</summary>
     private ReplicationEffect.Prepare Prepared(ReplicationEffect.Prepare prepare) =>
         _endsRead.Remove(prepare.Id, out (int Epoch, long End) read) && read.Epoch == prepare.Epoch
-            && Replicas[prepare.Id].Log is { } log && read.End < log.LogEndOffset
+            && prepare is { TruncateTo: < 0, RestartAt: < 0 } && Replicas[prepare.Id].Log is { } log && read.End < log.LogEndOffset
                 ? prepare with { TruncateTo = read.End }
                 : prepare;
 

@@ -217,6 +217,7 @@ internal sealed partial class BrokerProcess
             Note($"sees members {string.Join(' ', members.Keys)}");
 
         _members = members;
+        ReadEnds();
         Learn(rows);
         Tell((machine, now) => machine.MembershipChanged(new Dictionary<int, long>(members), beganMs, now));
         foreach ((int to, long life, Action fail) in _calls.ToArray())
