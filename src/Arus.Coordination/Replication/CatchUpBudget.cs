@@ -50,7 +50,11 @@ public sealed class CatchUpBudget
         nowMs + (long)Math.Clamp(Math.Ceiling((LeastBytes - _available) * 1000.0 / BytesPerSecond), 1, LongestPauseMs);
 
     /// <summary>A call brought another number of bytes than it was granted: more if a single batch was larger.</summary>
-    public void Settle(int granted, int brought) => _available += granted - brought;
+    public void Settle(int granted, int brought)
+    {
+        if (BytesPerSecond != long.MaxValue)
+            _available += granted - brought;
+    }
 
     private void Save(long nowMs)
     {
