@@ -52,6 +52,15 @@ public sealed class BrokerCluster : IAsyncDisposable
     /// <summary>How often each method of each topic grain was called, by "name.method".</summary>
     public ConcurrentDictionary<string, int> TopicCalls { get; } = new();
 
+    /// <summary>
+    /// A broker that answers no more calls of partitions: a silo that is killed in one process with the client would still answer those
+    /// that it has, with errors.
+    /// </summary>
+    public int? MuteBroker { get; set; }
+
+    /// <summary>How many calls of each method of each partition are left without an answer, by "topic/partition.method".</summary>
+    public ConcurrentDictionary<string, int> UnansweredCalls { get; } = new();
+
     /// <summary>Of all brokers: tells of changes of the metadata.</summary>
     internal StorageWatch Storage { get; } = new();
 
@@ -198,6 +207,12 @@ public sealed class BrokerCluster : IAsyncDisposable
 
         silo.AddIncomingGrainCallFilter(context =>
         {
+            if (broker == MuteBroker && context.InterfaceMethod.DeclaringType == typeof(IPartitionGrain))
+            {
+                UnansweredCalls.AddOrUpdate($"{context.TargetId.Key}.{context.MethodName}", 1, (_, count) => count + 1);
+                return new TaskCompletionSource().Task;
+            }
+
             if (context.InterfaceMethod.DeclaringType == typeof(ITopicGrain))
                 TopicCalls.AddOrUpdate($"{context.TargetId.Key}.{context.MethodName}", 1, (_, count) => count + 1);
 
