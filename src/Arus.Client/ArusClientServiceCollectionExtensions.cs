@@ -20,7 +20,7 @@ public static class ArusClientServiceCollectionExtensions
             services.Configure(configure);
 
         services.TryAddSingleton(TimeProvider.System);
-        services.TryAddSingleton<SiloLosses>();
+        services.TryAddSingleton(SiloLosses.Create);
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IClusterConnectionStatusObserver, SiloLosses>(
             provider => provider.GetRequiredService<SiloLosses>()));
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IHostedService, SiloWatch>(CreateWatch));

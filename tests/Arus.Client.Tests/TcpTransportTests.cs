@@ -3,6 +3,8 @@ using System.IO.Pipelines;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Time.Testing;
+using Orleans.Runtime;
 
 namespace Arus.Client.Tests;
 
@@ -10,8 +12,14 @@ public sealed class TcpTransportTests : IDisposable
 {
     private readonly CancellationTokenSource _bound = new(TimeSpan.FromSeconds(30));
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
+    private readonly FakeTimeProvider _time = new();
+    private readonly SiloLosses _losses;
 
-    public TcpTransportTests() => _listener.Start();
+    public TcpTransportTests()
+    {
+        _losses = new SiloLosses(_time);
+        _listener.Start();
+    }
 
     public void Dispose()
     {
@@ -66,11 +74,23 @@ public sealed class TcpTransportTests : IDisposable
     }
 
     [Fact]
+    public async Task Calls_are_given_up_when_a_connection_has_ended_though_its_gateway_is_back_at_once()
+    {
+        (ConnectionContext connection, Socket peer) = await ConnectAsync();
+        Task<int> call = _losses.CallAsync(
+            _ => new TaskCompletionSource<int>().Task, Timeout.InfiniteTimeSpan, CancellationToken.None);
+        peer.Dispose();
+        await connection.DisposeAsync();
+        _time.Advance(TimeSpan.FromSeconds(1));
+        await Assert.ThrowsAsync<SiloUnavailableException>(() => call.WaitAsync(_bound.Token));
+    }
+
+    [Fact]
     public async Task A_port_that_nobody_listens_on_is_refused()
     {
         EndPoint endpoint = _listener.LocalEndpoint;
         _listener.Stop();
-        await Assert.ThrowsAsync<SocketException>(() => new TcpTransport().ConnectAsync(endpoint, _bound.Token).AsTask());
+        await Assert.ThrowsAsync<SocketException>(() => new TcpTransport(_losses).ConnectAsync(endpoint, _bound.Token).AsTask());
     }
 
     [Fact]
@@ -82,14 +102,14 @@ public sealed class TcpTransportTests : IDisposable
         using var first = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         await first.ConnectAsync(full.LocalEndpoint, _bound.Token);
         TimeoutException e = await Assert.ThrowsAsync<TimeoutException>(
-            () => new TcpTransport().ConnectAsync(full.LocalEndpoint, _bound.Token).AsTask());
+            () => new TcpTransport(_losses).ConnectAsync(full.LocalEndpoint, _bound.Token).AsTask());
         Assert.Contains($"{full.LocalEndpoint} did not answer", e.Message);
     }
 
     private async Task<(ConnectionContext Connection, Socket Peer)> ConnectAsync()
     {
         Task<Socket> accept = _listener.AcceptSocketAsync(_bound.Token).AsTask();
-        ConnectionContext connection = await new TcpTransport().ConnectAsync(_listener.LocalEndpoint, _bound.Token);
+        ConnectionContext connection = await new TcpTransport(_losses).ConnectAsync(_listener.LocalEndpoint, _bound.Token);
         return (connection, await accept);
     }
 

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.DependencyInjection;
 using Orleans;
 using Orleans.Runtime;
 
@@ -23,6 +24,9 @@ internal sealed class SiloLosses(TimeProvider time) : IClusterConnectionStatusOb
     private static readonly TimeSpan Spread = TimeSpan.FromMilliseconds(1500);
 
     private CancellationTokenSource _lost = new();
+
+    /// <summary>With the clock of the services, if they have one.</summary>
+    public static SiloLosses Create(IServiceProvider services) => new(services.GetService<TimeProvider>() ?? TimeProvider.System);
 
     /// <summary>A silo is lost. There are as many pending reports as there were losses within <see cref="Spread"/>.</summary>
     public void Report()

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Orleans.Hosting;
 
 namespace Arus.Client;
@@ -21,6 +22,7 @@ public static class ClientBuilderExtensions
             .Where(service => service.IsKeyedService && service.ServiceType == typeof(IConnectionFactory))
             .Select(service => service.ServiceKey)
             .Distinct()];
+        builder.Services.TryAddSingleton(SiloLosses.Create);
         foreach (object? key in keys)
             builder.Services.AddKeyedSingleton<IConnectionFactory, TcpTransport>(key);
 
@@ -33,7 +35,10 @@ public static class ClientBuilderExtensions
 /// blocks of 4 KiB, and every block wakes the reader of the connection on another thread; an answer of a megabyte then costs as much for
 /// its 256 wake-ups as for its bytes. Thread-safe.
 /// </summary>
-internal sealed class TcpTransport : IConnectionFactory
+/// <param name="losses">
+/// Told of every connection that has ended. The number of gateways does not tell it where a silo is back before Orleans has looked.
+/// </param>
+internal sealed class TcpTransport(SiloLosses losses) : IConnectionFactory
 {
     private const int ReceiveBufferBytes = 128 * 1024;
     private const int SendBufferBytes = 64 * 1024;
@@ -62,7 +67,7 @@ internal sealed class TcpTransport : IConnectionFactory
         {
             NoticeSilence(socket);
             await socket.ConnectAsync(endpoint, limit.Token).ConfigureAwait(false);
-            return new TcpConnection(new NetworkStream(socket, ownsSocket: true));
+            return new TcpConnection(new NetworkStream(socket, ownsSocket: true), losses);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
@@ -93,10 +98,11 @@ internal sealed class TcpTransport : IConnectionFactory
     private sealed class TcpConnection : DefaultConnectionContext
     {
         private readonly NetworkStream _stream;
+        private readonly SiloLosses _losses;
 
-        public TcpConnection(NetworkStream stream)
+        public TcpConnection(NetworkStream stream, SiloLosses losses)
         {
-            _stream = stream;
+            (_stream, _losses) = (stream, losses);
             LocalEndPoint = stream.Socket.LocalEndPoint;
             RemoteEndPoint = stream.Socket.RemoteEndPoint;
             Transport = new Duplex(
@@ -116,6 +122,7 @@ internal sealed class TcpTransport : IConnectionFactory
         {
             await _stream.DisposeAsync().ConfigureAwait(false);
             await base.DisposeAsync().ConfigureAwait(false);
+            _losses.Report();
         }
     }
 
