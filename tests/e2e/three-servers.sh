@@ -44,8 +44,10 @@ for id in 1 2 3; do
   check "server $id takes records" via "$id" produce "topic-$id" --file "$work/in" --key-separator $'\t'
 done
 
-leaders() { for topic in 1 2 3; do via 1 topic describe "topic-$topic" --json; done | grep -o '"leader":[0-9]*' | sort -u | wc -l; }
-check "partitions are led by all three" [ "$(leaders)" -eq 3 ]
+# Soon: while a leadership is given to the preferred leader, the partition has none.
+leaders() { for topic in 1 2 3; do via 1 topic describe "topic-$topic" --json; done | grep -o '"leader":[-0-9]*' | sort -u | tr -d '\n'; }
+led_by_all() { [ "$(leaders)" = '"leader":1"leader":2"leader":3' ]; }
+check "partitions are led by all three" wait_for 30 led_by_all
 
 comes_out() { # topic via-server
   via "$2" consume "topic-$1" --from-beginning --exit-at-end --format key-value >"$work/out" &&
