@@ -183,8 +183,14 @@ internal sealed class Replica(BrokerProcess process, PartitionId id)
     /// <summary>What the broker does to every log now and then: retention.</summary>
     public void Maintain()
     {
-        long before = Log?.LogStartOffset ?? 0;
-        if (Log is not { } log || !Guard(log.Maintain) || log.LogStartOffset == before)
+        if (Log is not { } log)
+            return;
+
+        long before = log.LogStartOffset;
+        Guard(log.Maintain);
+
+        // Also where the disk failed in the middle of it: what is gone is gone, and the log begins behind it when it is opened again.
+        if (log.LogStartOffset == before)
             return;
 
         _world.Statistics.Count(Rule.RetentionMovedStart);
