@@ -41,25 +41,7 @@ internal sealed class ConfigGrain(
 
     private async Task WriteAsync(ConfigState next)
     {
-        ConfigState before = state.State;
-        state.State = next;
-        try
-        {
-            await state.WriteStateAsync();
-        }
-        catch (InconsistentStateException e)
-        {
-            // Another activation wrote; the next one reads what it wrote.
-            state.State = before;
-            DeactivateOnIdle();
-            throw new ArusException(ErrorCode.RequestTimedOut, "The configuration was changed elsewhere at the same time; try again.", e);
-        }
-        catch
-        {
-            state.State = before;
-            throw;
-        }
-
+        await state.ReplaceAsync(next, this, "The configuration");
         _durable = null;
     }
 }

@@ -82,22 +82,5 @@ internal sealed class ControllerGrain(
         return await balancer.RunAsync(state.State);
     }
 
-    private async Task WriteAsync(ControllerState next)
-    {
-        ControllerState before = state.State;
-        state.State = next;
-        try
-        {
-            await state.WriteStateAsync();
-        }
-        catch (Exception e)
-        {
-            state.State = before;
-            if (e is not InconsistentStateException)
-                throw;
-
-            DeactivateOnIdle();
-            throw new ArusException(ErrorCode.RequestTimedOut, "It was changed elsewhere at the same time; try again.", e);
-        }
-    }
+    private Task WriteAsync(ControllerState next) => state.ReplaceAsync(next, this, "The operation of the cluster");
 }

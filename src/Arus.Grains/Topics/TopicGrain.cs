@@ -256,23 +256,7 @@ internal sealed class TopicGrain(
 
     private async Task WriteAsync(TopicState next)
     {
-        TopicState before = state.State;
-        state.State = next;
-        try
-        {
-            await state.WriteStateAsync();
-        }
-        catch (Exception e)
-        {
-            state.State = before;
-            if (e is not InconsistentStateException)
-                throw;
-
-            // Another activation of this topic wrote; the next activation reads what it wrote.
-            DeactivateOnIdle();
-            throw new ArusException(ErrorCode.RequestTimedOut, $"Topic '{_name}' was changed elsewhere at the same time; try again.", e);
-        }
-
+        await state.ReplaceAsync(next, this, $"Topic '{_name}'");
         _durable = next;
         _description = null;
     }
