@@ -23,10 +23,14 @@ internal sealed class LeaderElections(
     /// <summary>A target that had not caught up is tried again.</summary>
     private static readonly TimeSpan RepeatInterval = TimeSpan.FromSeconds(1);
 
+    /// <exception cref="ArusException"><see cref="ErrorCode.InvalidRequest"/>: there is no such type of election.</exception>
     public async Task<ElectLeadersResponse> ElectAsync(ElectLeadersRequest request)
     {
         if (request.ElectionType is not (Preferred or Unclean))
-            return new ElectLeadersResponse { ErrorCode = ErrorCode.InvalidRequest };
+        {
+            throw new ArusException(
+                ErrorCode.InvalidRequest, $"There is no election of type {request.ElectionType}: 0 is preferred, 1 is unclean.");
+        }
 
         HashSet<int> live = await LiveAsync();
         List<Election> all = await ElectionsAsync(request, live);
@@ -77,18 +81,25 @@ internal sealed class LeaderElections(
 
         long start = time.GetTimestamp();
         TimeSpan nextAsk = TimeSpan.Zero;
-        while (elections.Count > 0)
+        HashSet<int> live = [];
+        while (true)
         {
-            HashSet<int> live = await LiveAsync();
-            elections.RemoveAll(election => election.LookAgain(image, live));
             TimeSpan elapsed = time.GetElapsedTime(start);
+            bool isToAsk = elapsed >= nextAsk;
+            if (isToAsk)
+                live = await LiveAsync();
+
+            elections.RemoveAll(election => election.LookAgain(image, live));
+            if (elections.Count == 0)
+                return;
+
             if (elapsed >= limit)
             {
                 elections.ForEach(election => election.TimeOut());
                 return;
             }
 
-            if (elapsed >= nextAsk)
+            if (isToAsk)
             {
                 foreach (IGrouping<int, (int Broker, LeaderElection Wish)> broker in
                     elections.SelectMany(election => election.Wishes(live)).GroupBy(wish => wish.Broker))

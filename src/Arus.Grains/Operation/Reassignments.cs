@@ -46,6 +46,7 @@ internal sealed class Reassignments(
         return new AlterPartitionReassignmentsResponse
         {
             AllowReplicationFactorChange = request.AllowReplicationFactorChange,
+            ErrorMessage = "",
             Responses =
             [
                 .. changes.GroupBy(change => change.Topic).Select(topic => new AlterPartitionReassignmentsResponse.ReassignableTopicResponse

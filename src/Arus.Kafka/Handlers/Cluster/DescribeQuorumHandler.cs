@@ -19,6 +19,7 @@ internal sealed class DescribeQuorumHandler(IGrainFactory grains, TimeProvider t
         ClusterDescription cluster = await grains.GetGrain<IClusterGrain>(0).DescribeAsync();
         return new DescribeQuorumResponse
         {
+            ErrorMessage = "",
             Topics = Array.ConvertAll(request.Topics, topic => new DescribeQuorumResponse.TopicData
             {
                 TopicName = topic.TopicName,

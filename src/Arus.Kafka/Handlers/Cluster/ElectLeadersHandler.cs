@@ -6,16 +6,10 @@ namespace Arus.Kafka;
 /// <summary>Elects preferred leaders, or such as are not in sync (KIP-460).</summary>
 internal sealed class ElectLeadersHandler(IGrainFactory grains) : ApiHandler<ElectLeadersRequest>(ApiScope.Controller, "leaders")
 {
-    private const short FirstWithError = 1;
+    protected override async Task<IApiMessage?> HandleAsync(ElectLeadersRequest request, KafkaRequestContext context) =>
+        await grains.GetGrain<IControllerGrain>(0).ElectLeadersAsync(request);
 
-    protected override async Task<IApiMessage?> HandleAsync(ElectLeadersRequest request, KafkaRequestContext context)
-    {
-        ElectLeadersResponse response = await grains.GetGrain<IControllerGrain>(0).ElectLeadersAsync(request);
-
-        // Before that a response has no place for an error of its own.
-        return context.Version >= FirstWithError || response.ErrorCode == ErrorCode.None ? response : Fail(request, response.ErrorCode, "");
-    }
-
+    /// <summary>Every partition has the error, since before version 1 a response has no place for one of its own.</summary>
     protected override IApiMessage Fail(ElectLeadersRequest request, ErrorCode error, string message) => new ElectLeadersResponse
     {
         ErrorCode = error,

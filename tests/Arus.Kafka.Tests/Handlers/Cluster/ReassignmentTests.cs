@@ -28,13 +28,17 @@ public sealed class ReassignmentTests
         Assert.Empty(response.ReplicaElectionResults);
     }
 
-    [Fact]
-    public async Task An_election_of_an_unknown_type_is_refused_whole()
+    [Theory, InlineData(1), InlineData(2)]
+    public async Task An_election_of_an_unknown_type_is_refused_for_every_partition(short version)
     {
         await using var kafka = new KafkaHarness();
         ElectLeadersResponse response = await kafka.Connect().CallAsync<ElectLeadersResponse>(
-            new ElectLeadersRequest { ElectionType = 2, TopicPartitions = [new() { Topic = "topic", Partitions = [0] }] }, 2);
+            new ElectLeadersRequest { ElectionType = 2, TopicPartitions = [new() { Topic = "topic", Partitions = [0, 9] }] }, version);
         Assert.Equal(ErrorCode.InvalidRequest, response.ErrorCode);
+        Assert.Equal(
+            [(0, ErrorCode.InvalidRequest), (9, ErrorCode.InvalidRequest)],
+            Assert.Single(response.ReplicaElectionResults).PartitionResult.Select(result => (result.PartitionId, result.ErrorCode)));
+        Assert.Contains("type 2", response.ReplicaElectionResults[0].PartitionResult[0].ErrorMessage);
     }
 
     [Theory]
