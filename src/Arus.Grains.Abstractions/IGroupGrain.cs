@@ -42,7 +42,26 @@ public interface IGroupGrain : IGrainWithStringKey
     [Alias("CommitOffsets"), AlwaysInterleave]
     Task<OffsetCommitResponse> CommitOffsetsAsync(OffsetCommitRequest request, long retentionMs, Guid[] topicIds);
 
-    /// <summary>Committed offsets in the order of the request; -1 and "" where there is none. What is answered is durable.</summary>
+    /// <summary>
+    /// Commits offsets in a transaction: they count when it is committed, and are forgotten when it is aborted. Before the first of a
+    /// transaction the group asks the transaction's coordinator whether it is a participant; its errors are those of the partitions.
+    /// Otherwise as <see cref="CommitOffsetsAsync"/>.
+    /// </summary>
+    [Alias("TxnCommitOffsets"), AlwaysInterleave]
+    Task<OffsetCommitResponse> TxnCommitOffsetsAsync(OffsetCommitRequest request, CommittingTransaction transaction, Guid[] topicIds);
+
+    /// <summary>
+    /// Ends a transaction in the group; answered when that is durable. A repetition does nothing. What a coordinator sends after another
+    /// has taken its place is <see cref="ErrorCode.TransactionCoordinatorFenced"/>, a marker of an earlier transaction of the producer
+    /// <see cref="ErrorCode.InvalidProducerEpoch"/>: neither is to be sent again.
+    /// </summary>
+    [Alias("WriteMarker"), AlwaysInterleave]
+    Task<ErrorCode> WriteMarkerAsync(TransactionMarker marker);
+
+    /// <summary>
+    /// Committed offsets in the order of the request; -1 and "" where there is none. What is answered is durable. If the request wants
+    /// stable offsets, one that an open transaction may change is <see cref="ErrorCode.UnstableOffsetCommit"/>.
+    /// </summary>
     [Alias("FetchOffsets"), AlwaysInterleave]
     Task<OffsetFetchResponse> FetchOffsetsAsync(OffsetFetchRequest request);
 
@@ -62,6 +81,13 @@ public interface IGroupGrain : IGrainWithStringKey
     [Alias("Locate"), AlwaysInterleave]
     Task<GroupCoordinator> LocateAsync();
 }
+
+/// <summary>The transaction in which offsets are committed.</summary>
+/// <param name="AddsGroup">
+/// Whether the group makes itself a participant, as from transaction version 2 on (KIP-890); otherwise the producer has done that.
+/// </param>
+[GenerateSerializer, Immutable, Alias("arus.CommittingTransaction")]
+public readonly record struct CommittingTransaction(string TransactionalId, long ProducerId, short ProducerEpoch, bool AddsGroup);
 
 /// <param name="BrokerId">The broker on which the coordinator runs.</param>
 /// <param name="GenerationId">The group's generation; 0 before the first.</param>

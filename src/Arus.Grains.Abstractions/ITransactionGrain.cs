@@ -14,7 +14,9 @@ namespace Arus.Grains;
 [Alias("arus.ITransactionGrain")]
 public interface ITransactionGrain : IGrainWithStringKey
 {
-    /// <summary>Gives the producer its id with a new epoch, which fences earlier ones; an open transaction of theirs is aborted first.</summary>
+    /// <summary>
+    /// Gives the producer its id with a new epoch, which fences earlier ones; an open transaction of theirs is aborted first.
+    /// </summary>
     [Alias("InitProducerId"), AlwaysInterleave]
     Task<InitProducerIdResponse> InitProducerIdAsync(InitProducerIdRequest request);
 
@@ -28,16 +30,21 @@ public interface ITransactionGrain : IGrainWithStringKey
 
     /// <summary>Makes a group a participant, as <see cref="AddPartitionsAsync"/> does with partitions.</summary>
     [Alias("AddGroup"), AlwaysInterleave]
-    Task<ErrorCode> AddGroupAsync(long producerId, short producerEpoch, string groupId);
+    Task<GroupParticipation> AddGroupAsync(long producerId, short producerEpoch, string groupId);
 
     /// <summary>Whether the group is a participant of the open transaction; changes nothing.</summary>
     [Alias("VerifyGroup"), AlwaysInterleave]
-    Task<ErrorCode> VerifyGroupAsync(long producerId, short producerEpoch, string groupId);
+    Task<GroupParticipation> VerifyGroupAsync(long producerId, short producerEpoch, string groupId);
 
     /// <summary>Decides the transaction, durably, and answers then; the participants are told afterwards.</summary>
     [Alias("End"), AlwaysInterleave]
     Task<EndTxnResponse> EndAsync(EndTxnRequest request, short transactionVersion);
 }
+
+/// <summary>Whether a group is a participant of a transaction.</summary>
+/// <param name="CoordinatorEpoch">Of the coordinator that answers: the group refuses what earlier ones may still say of the end.</param>
+[GenerateSerializer, Immutable, Alias("arus.GroupParticipation")]
+public readonly record struct GroupParticipation(ErrorCode ErrorCode, int CoordinatorEpoch);
 
 /// <param name="TopicId">Of the topic that has the name; empty if the caller does not know it.</param>
 [GenerateSerializer, Immutable, Alias("arus.TransactionPartition")]

@@ -107,6 +107,7 @@ public enum ErrorCode : short
     MismatchedEndpointType = 114,
     UnsupportedEndpointType = 115,
     UnknownSubscriptionId = 117,
+    TransactionAbortable = 120,
     InvalidRegularExpression = 128,
     RebootstrapRequired = 129,
 }

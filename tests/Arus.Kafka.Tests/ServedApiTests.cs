@@ -20,6 +20,7 @@ public sealed class ServedApiTests
         [ApiKey.DescribeTopicPartitions] = (0, 0),
         [ApiKey.OffsetCommit] = (2, 10),
         [ApiKey.OffsetFetch] = (1, 10),
+        [ApiKey.TxnOffsetCommit] = (0, 6),
         [ApiKey.FindCoordinator] = (0, 6),
         [ApiKey.JoinGroup] = (0, 9),
         [ApiKey.Heartbeat] = (0, 4),

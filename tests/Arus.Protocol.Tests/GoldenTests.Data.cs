@@ -101,6 +101,26 @@ public sealed partial class GoldenTests
                 },
             ],
         }, 2, "02  04 74 000102030405060708090a0b0c0d0e0f 02  06 d804 04 02 d00f 01"),
+        (new GroupOffsets
+        {
+            Topics =
+            [
+                new()
+                {
+                    Name = "t",
+                    Id = new Guid("00010203-0405-0607-0809-0a0b0c0d0e0f"),
+                    Partitions = [new() { Index = 3, Offset = 300, LeaderEpoch = 2, CommittedAtMs = 1_000, ExpireAtMs = -1 }],
+                    Pending =
+                    [
+                        new()
+                        {
+                            Index = 3, ProducerId = 300, ProducerEpoch = 7, CoordinatorEpoch = 2, Offset = 301, LeaderEpoch = -1,
+                            Metadata = "m", CommittedAtMs = 1_000,
+                        },
+                    ],
+                },
+            ],
+        }, 3, "02  04 74 000102030405060708090a0b0c0d0e0f 02  06 d804 04 02 d00f 01  02  06 d804 0007 04 da04 01 04 6d d00f"),
         (new LogCheckpoint
         {
             TopicId = new Guid("00010203-0405-0607-0809-0a0b0c0d0e0f"),

@@ -59,6 +59,23 @@ public sealed partial class GoldenTests
         }, 10, "02 67 ffffffff 01 00  02 0102030405060708090a0b0c0d0e0f10  02 00000001 0000000000000005 ffffffff 00 00  00  00"),
         (new OffsetCommitResponse { Topics = [new() { Name = "t", Partitions = [new() { PartitionIndex = 1 }] }] }, 3,
             "00000000  00000001 0001 74  00000001 00000001 0000"),
+        (new TxnOffsetCommitRequest
+        {
+            TransactionalId = "x", GroupId = "g", ProducerId = 9, ProducerEpoch = 2,
+            Topics = [new() { Name = "t", Partitions = [new() { PartitionIndex = 1, CommittedOffset = 5, CommittedMetadata = "" }] }],
+        }, 0, "0001 78 0001 67 0000000000000009 0002  00000001 0001 74  00000001 00000001 0000000000000005 0000"),
+        (new TxnOffsetCommitRequest
+        {
+            TransactionalId = "x", GroupId = "g", ProducerId = 9, ProducerEpoch = 2, GenerationIdOrMemberEpoch = 3, MemberId = "m",
+            Topics = [new() { TopicId = Id, Partitions = [new() { PartitionIndex = 1, CommittedOffset = 5 }] }],
+        }, 6, "02 78 02 67 0000000000000009 0002 00000003 02 6d 00  02 0102030405060708090a0b0c0d0e0f10  "
+            + "02 00000001 0000000000000005 ffffffff 00 00  00  00"),
+        (new TxnOffsetCommitResponse
+        {
+            Topics = [new() { Name = "t", Partitions = [new() { PartitionIndex = 1, ErrorCode = ErrorCode.InvalidTxnState }] }],
+        }, 2, "00000000  00000001 0001 74  00000001 00000001 0030"),
+        (new TxnOffsetCommitResponse { Topics = [new() { TopicId = Id, Partitions = [new() { PartitionIndex = 1 }] }] }, 6,
+            "00000000  02 0102030405060708090a0b0c0d0e0f10  02 00000001 0000 00  00  00"),
         (new OffsetFetchRequest { GroupId = "g", Topics = [new() { Name = "t", PartitionIndexes = [0, 1] }] }, 1,
             "0001 67  00000001 0001 74  00000002 00000000 00000001"),
         (new OffsetFetchRequest { GroupId = "g", Topics = null! }, 7, "02 67 00 00 00"),

@@ -15,7 +15,7 @@ public sealed class InMemoryGroup : IGroupGrain, IDisposable
     private readonly Lock _gate = new();
     private readonly Conditions _conditions = new();
     private readonly Dictionary<long, TaskCompletionSource<IApiMessage>> _calls = [];
-    private readonly Dictionary<TopicPartition, StoredOffset> _offsets = [];
+    private readonly Dictionary<TopicPartition, StoredPartition> _offsets = [];
     private readonly TimeProvider _time;
     private readonly ITimer _timer;
     private GroupMetadata? _metadata;
@@ -42,6 +42,12 @@ public sealed class InMemoryGroup : IGroupGrain, IDisposable
     /// <summary>The broker on which the coordinator says that it runs.</summary>
     public int BrokerId { get; set; } = 1;
 
+    /// <summary>What the coordinator of every transaction answers when the group asks whether it is a participant.</summary>
+    public GroupParticipation Participation { get; set; } = new(ErrorCode.None, CoordinatorEpoch: 1);
+
+    /// <summary>The transaction of each commit in one.</summary>
+    public CommittingTransaction[] TransactionalCommits { get; private set; } = [];
+
     /// <summary>The member id and the caller of each join.</summary>
     public (string MemberId, Caller Caller)[] Joins { get; private set; } = [];
 
@@ -67,7 +73,7 @@ public sealed class InMemoryGroup : IGroupGrain, IDisposable
 
     /// <summary>The offset that is durable; -1 where there is none.</summary>
     public long CommittedOffset(TopicPartition partition) =>
-        Ask(_ => _offsets.TryGetValue(partition, out StoredOffset stored) ? stored.Offset : -1);
+        Ask(_ => _offsets.GetValueOrDefault(partition).Committed?.Offset ?? -1);
 
     /// <summary>Commits as a tool or a consumer outside the group does.</summary>
     public Task CommitAsync(TopicPartition partition, long offset) => CommitOffsetsAsync(
@@ -140,11 +146,30 @@ public sealed class InMemoryGroup : IGroupGrain, IDisposable
 
     public Task<OffsetCommitResponse> CommitOffsetsAsync(OffsetCommitRequest request, long retentionMs, Guid[] topicIds)
     {
-        for (int i = 0; i < request.Topics.Length; i++)
-            request.Topics[i].TopicId = i < topicIds.Length ? topicIds[i] : AnyTopic;
-
+        SetTopics(request, topicIds);
         request.RetentionTimeMs = retentionMs;
         return AskAsync<OffsetCommitResponse>(request);
+    }
+
+    public Task<OffsetCommitResponse> TxnCommitOffsetsAsync(
+        OffsetCommitRequest request, CommittingTransaction transaction, Guid[] topicIds)
+    {
+        SetTopics(request, topicIds);
+        TransactionalCommits = [.. TransactionalCommits, transaction];
+        if (Participation.ErrorCode != ErrorCode.None)
+            return Task.FromResult(ConsumerGroup.RefuseCommit(request, Participation.ErrorCode));
+
+        var open = new OffsetTransaction(transaction.ProducerId, transaction.ProducerEpoch, Participation.CoordinatorEpoch);
+        return AskAsync<OffsetCommitResponse>(
+            request, (group, call) => group.CommitOffsets(call, request, open, group.Guard(transaction.ProducerId), NowMs));
+    }
+
+    public async Task<ErrorCode> WriteMarkerAsync(TransactionMarker marker)
+    {
+        var ended = new OffsetTransaction(marker.ProducerId, marker.ProducerEpoch, marker.CoordinatorEpoch);
+        OffsetCommitResponse response = await AskAsync<OffsetCommitResponse>(
+            null, (group, call) => group.EndTransaction(call, ended, marker.IsCommit, marker.TransactionVersion >= 2));
+        return response.Topics.Length == 0 ? ErrorCode.None : response.Topics[0].Partitions[0].ErrorCode;
     }
 
     public Task<OffsetFetchResponse> FetchOffsetsAsync(OffsetFetchRequest request) => AskAsync<OffsetFetchResponse>(request);
@@ -165,10 +190,22 @@ public sealed class InMemoryGroup : IGroupGrain, IDisposable
         new GroupOptions(BrokerConfig.Default) { InitialRebalanceDelayMs = 0, MinSessionTimeoutMs = 1 }, () => $"{++_ids}",
         IGroupGrain.MaxWaitMs, _metadata, _offsets, NowMs);
 
-    private async Task<TResponse> AskAsync<TResponse>(IApiMessage request, Caller caller = default)
+    private static void SetTopics(OffsetCommitRequest request, Guid[] topicIds)
+    {
+        for (int i = 0; i < request.Topics.Length; i++)
+            request.Topics[i].TopicId = i < topicIds.Length ? topicIds[i] : AnyTopic;
+    }
+
+    private Task<TResponse> AskAsync<TResponse>(IApiMessage request, Caller caller = default)
+        where TResponse : IApiMessage =>
+        AskAsync<TResponse>(request, (group, call) => group.Receive(call, request, caller, NowMs));
+
+    private async Task<TResponse> AskAsync<TResponse>(IApiMessage? request, Action<ConsumerGroup, long> input)
         where TResponse : IApiMessage
     {
-        BeforeCall(request);
+        if (request is not null)
+            BeforeCall(request);
+
         if (Failure is not null)
             throw Failure;
 
@@ -176,7 +213,7 @@ public sealed class InMemoryGroup : IGroupGrain, IDisposable
         Do(group =>
         {
             _calls.Add(++_lastCall, source);
-            group.Receive(_lastCall, request, caller, NowMs);
+            input(group, _lastCall);
         });
         var response = (TResponse)await source.Task;
         await Delivery;
@@ -226,7 +263,7 @@ public sealed class InMemoryGroup : IGroupGrain, IDisposable
         }
 
         _metadata = records.Metadata ?? _metadata;
-        foreach ((TopicPartition partition, StoredOffset? offset) in records.Offsets)
+        foreach ((TopicPartition partition, StoredPartition? offset) in records.Offsets)
         {
             if (offset is { } value)
                 _offsets[partition] = value;

@@ -2,42 +2,90 @@ using Arus.Protocol;
 
 namespace Arus.Coordination;
 
-/// <summary>The committed offsets of a group.</summary>
-internal sealed class CommittedOffsets(
-    GroupOptions options, ReplyQueue replies, IEnumerable<KeyValuePair<TopicPartition, StoredOffset>> stored)
+/// <summary>The committed offsets of a group, and those that will be when their transactions are committed.</summary>
+internal sealed class CommittedOffsets
 {
-    private readonly Dictionary<TopicPartition, StoredOffset> _offsets = new(stored);
+    private readonly GroupOptions _options;
+    private readonly ReplyQueue _replies;
+    private readonly Dictionary<TopicPartition, StoredOffset> _offsets = [];
+    private readonly PendingOffsets _pending = new();
     private readonly HashSet<TopicPartition> _changed = [];
 
-    public int Count => _offsets.Count;
+    public CommittedOffsets(
+        GroupOptions options, ReplyQueue replies, IEnumerable<KeyValuePair<TopicPartition, StoredPartition>> stored)
+    {
+        (_options, _replies) = (options, replies);
+        foreach ((TopicPartition partition, StoredPartition offsets) in stored)
+        {
+            if (offsets.Committed is { } committed)
+                _offsets.Add(partition, committed);
+
+            foreach (PendingOffset pending in offsets.Pending)
+                _pending.Add(partition, pending);
+        }
+    }
+
+    public bool IsEmpty => _offsets.Count == 0 && _pending.Count == 0;
 
     public bool HasChanges => _changed.Count > 0;
+
+    /// <summary>The open transaction of a producer that has offsets pending; null if it has none.</summary>
+    public OffsetTransaction? FindTransaction(long producerId) => _pending.Find(producerId)?.Transaction;
 
     /// <summary>
     /// Stores offsets. Metadata that is too long is refused for its partition alone, and so is an offset of a topic that is not there any
     /// more: its name, as the host has looked up, is another one's.
     /// </summary>
-    public OffsetCommitResponse Commit(OffsetCommitRequest request, long nowMs)
+    /// <param name="transaction">The offsets are pending until it ends; null for a commit that counts at once.</param>
+    public OffsetCommitResponse Commit(OffsetCommitRequest request, OffsetTransaction? transaction, long nowMs)
     {
         long expireAtMs = request.RetentionTimeMs < 0 ? -1 : nowMs + request.RetentionTimeMs;
         return CommitResponse(request, (topic, partition) =>
         {
-            string metadata = partition.CommittedMetadata ?? "";
-            if (metadata.Length > options.OffsetMetadataMaxLength)
-                return ErrorCode.OffsetMetadataTooLarge;
-
             var key = new TopicPartition(topic.Name, partition.PartitionIndex);
-            if (topic.TopicId == Guid.Empty)
-                return ErrorCode.UnknownTopicOrPartition;
+            var offset = new StoredOffset(
+                partition.CommittedOffset, partition.CommittedLeaderEpoch, partition.CommittedMetadata ?? "", nowMs, expireAtMs,
+                topic.TopicId);
+            ErrorCode error = Check(key, offset, transaction is not null);
+            if (error == ErrorCode.None)
+                Store(key, offset, transaction);
 
-            if (_offsets.TryGetValue(key, out StoredOffset before) && before.TopicId != topic.TopicId && before.TopicId != Guid.Empty)
-                return ErrorCode.UnknownTopicId;
-
-            _offsets[key] = new StoredOffset(
-                partition.CommittedOffset, partition.CommittedLeaderEpoch, metadata, nowMs, expireAtMs, topic.TopicId);
-            NoteChange(key);
-            return ErrorCode.None;
+            return error;
         });
+    }
+
+    /// <summary>
+    /// Ends a producer's transaction: its pending offsets are committed or forgotten. The response names them, with the error of a marker
+    /// that is refused.
+    /// </summary>
+    public OffsetCommitResponse EndTransaction(OffsetTransaction marker, bool isCommit, bool raisesEpoch)
+    {
+        ErrorCode error = FindTransaction(marker.ProducerId) is { } open ? CheckMarker(marker, open, raisesEpoch) : ErrorCode.None;
+        TopicPartition[] partitions = _pending.Of(marker.ProducerId);
+        foreach (TopicPartition partition in error == ErrorCode.None ? partitions : [])
+        {
+            if (isCommit)
+                _offsets[partition] = _pending.Commit(partition, marker.ProducerId).Offset;
+            else
+                _pending.Abort(partition, marker.ProducerId);
+
+            NoteChange(partition);
+        }
+
+        return new OffsetCommitResponse
+        {
+            Topics =
+            [
+                .. partitions.GroupBy(partition => partition.Topic).Select(topic => new OffsetCommitResponse.OffsetCommitResponseTopic
+                {
+                    Name = topic.Key,
+                    Partitions = [.. topic.Select(partition => new OffsetCommitResponse.OffsetCommitResponsePartition
+                    {
+                        PartitionIndex = partition.Partition, ErrorCode = error,
+                    })],
+                }),
+            ],
+        };
     }
 
     /// <summary>The topics of the stored offsets, each with the ids that the offsets have.</summary>
@@ -47,8 +95,10 @@ internal sealed class CommittedOffsets(
         HashSet<string>? wanted = names is null ? null : new HashSet<string>(names, StringComparer.Ordinal);
         return
         [
-            .. _offsets.Where(offset => wanted?.Contains(offset.Key.Topic) != false)
-                .Select(offset => (offset.Key.Topic, offset.Value.TopicId)).Distinct(),
+            .. _offsets.Select(offset => (offset.Key.Topic, offset.Value.TopicId))
+                .Concat(_pending.Partitions.SelectMany(
+                    partition => _pending.Of(partition).Select(pending => (partition.Topic, pending.Offset.TopicId))))
+                .Where(topic => wanted?.Contains(topic.Topic) != false).Distinct(),
         ];
     }
 
@@ -56,6 +106,15 @@ internal sealed class CommittedOffsets(
     /// <param name="present">Empty if there is none of that name.</param>
     public void KeepTopic(string name, Guid present)
     {
+        foreach (TopicPartition partition in _pending.Partitions.Where(partition => partition.Topic == name).ToArray())
+        {
+            if (!Array.TrueForAll(_pending.Of(partition), pending => pending.Offset.TopicId == present))
+            {
+                _pending.Remove(partition);
+                NoteChange(partition);
+            }
+        }
+
         foreach ((TopicPartition partition, StoredOffset offset) in _offsets.Where(offset => offset.Key.Topic == name).ToArray())
         {
             if (offset.TopicId == present && present != Guid.Empty)
@@ -85,18 +144,20 @@ internal sealed class CommittedOffsets(
             }),
         };
 
-    /// <summary>The offsets that are asked for, or all.</summary>
-    public OffsetFetchResponse.OffsetFetchResponseGroup Fetch(OffsetFetchRequest.OffsetFetchRequestGroup request) => new()
-    {
-        GroupId = request.GroupId,
-        Topics = request.Topics is null
-            ? [.. _offsets.GroupBy(offset => offset.Key.Topic, StringComparer.Ordinal).Select(
-                topic => TopicResponse(topic.Key, topic.Select(offset => Response(offset.Key.Partition, offset.Value))))]
-            : Array.ConvertAll(request.Topics, topic => TopicResponse(
-                topic.Name, topic.PartitionIndexes.Select(partition => Response(partition, Find(new(topic.Name, partition)))))),
-    };
+    /// <summary>The offsets that are asked for, or all that are committed.</summary>
+    /// <param name="requireStable">Refuses offsets that an open transaction may yet change (KIP-447).</param>
+    public OffsetFetchResponse.OffsetFetchResponseGroup Fetch(OffsetFetchRequest.OffsetFetchRequestGroup request, bool requireStable) =>
+        new()
+        {
+            GroupId = request.GroupId,
+            Topics = request.Topics is null
+                ? [.. _offsets.Keys.GroupBy(partition => partition.Topic, StringComparer.Ordinal).Select(
+                    topic => TopicResponse(topic.Key, topic.Select(partition => Response(partition, requireStable))))]
+                : Array.ConvertAll(request.Topics, topic => TopicResponse(
+                    topic.Name, topic.PartitionIndexes.Select(partition => Response(new(topic.Name, partition), requireStable)))),
+        };
 
-    /// <summary>Forgets the offsets for which <paramref name="errorOf"/> has no error.</summary>
+    /// <summary>Forgets the offsets for which <paramref name="errorOf"/> has no error, and what is pending with them.</summary>
     public OffsetDeleteResponse Delete(OffsetDeleteRequest request, Func<string, ErrorCode> errorOf) => new()
     {
         Topics = Array.ConvertAll(request.Topics, topic => new OffsetDeleteResponse.OffsetDeleteResponseTopic
@@ -116,9 +177,13 @@ internal sealed class CommittedOffsets(
         }),
     };
 
+    /// <summary>Forgets offsets that expired. While a transaction has one of the partition, the partition is in use.</summary>
     public void Forget(Func<TopicPartition, StoredOffset, bool> isExpired)
     {
-        TopicPartition[] expired = [.. _offsets.Where(offset => isExpired(offset.Key, offset.Value)).Select(offset => offset.Key)];
+        TopicPartition[] expired =
+        [
+            .. _offsets.Where(offset => !_pending.Has(offset.Key) && isExpired(offset.Key, offset.Value)).Select(offset => offset.Key),
+        ];
         Array.ForEach(expired, Forget);
     }
 
@@ -126,39 +191,92 @@ internal sealed class CommittedOffsets(
     public void Clear()
     {
         _offsets.Clear();
+        _pending.Clear();
         _changed.Clear();
     }
 
-    /// <summary>What has changed since the last call; null for an offset that is forgotten.</summary>
-    public KeyValuePair<TopicPartition, StoredOffset?>[] TakeChanges()
+    /// <summary>What has changed since the last call; null for a partition of which nothing is left.</summary>
+    public KeyValuePair<TopicPartition, StoredPartition?>[] TakeChanges()
     {
-        KeyValuePair<TopicPartition, StoredOffset?>[] changes =
-            [.. _changed.Select(partition => KeyValuePair.Create(partition, Find(partition)))];
+        KeyValuePair<TopicPartition, StoredPartition?>[] changes =
+            [.. _changed.Select(partition => KeyValuePair.Create(partition, FindStored(partition)))];
         _changed.Clear();
         return changes;
     }
 
+    private ErrorCode Check(TopicPartition partition, StoredOffset offset, bool isPending)
+    {
+        bool IsOfAnotherTopic(Guid before) => before != offset.TopicId && before != Guid.Empty;
+        return offset.Metadata.Length > _options.OffsetMetadataMaxLength ? ErrorCode.OffsetMetadataTooLarge
+            : offset.TopicId == Guid.Empty ? ErrorCode.UnknownTopicOrPartition
+            : Find(partition) is { } committed && IsOfAnotherTopic(committed.TopicId) ? ErrorCode.UnknownTopicId
+            : Array.Exists(_pending.Of(partition), pending => IsOfAnotherTopic(pending.Offset.TopicId)) ? ErrorCode.UnknownTopicId
+            : isPending && _pending.Count >= PendingOffsets.MaxCount ? ErrorCode.InvalidCommitOffsetSize
+            : ErrorCode.None;
+    }
+
+    private void Store(TopicPartition partition, StoredOffset offset, OffsetTransaction? transaction)
+    {
+        if (transaction is { } open)
+        {
+            _pending.Add(partition, new PendingOffset(open, offset));
+        }
+        else
+        {
+            // The later commit, whatever becomes of the transactions that have offsets of the partition.
+            _pending.Remove(partition);
+            _offsets[partition] = offset;
+        }
+
+        NoteChange(partition);
+    }
+
+    /// <summary>
+    /// A marker of a coordinator that another has taken the place of, or of an earlier transaction, ends nothing: it may have been on its
+    /// way for long. Where every end raises the producer's epoch, one of the same epoch is of the transaction before (KIP-890).
+    /// </summary>
+    private static ErrorCode CheckMarker(OffsetTransaction marker, OffsetTransaction open, bool raisesEpoch) =>
+        marker.CoordinatorEpoch < open.CoordinatorEpoch ? ErrorCode.TransactionCoordinatorFenced
+        : marker.ProducerEpoch < open.ProducerEpoch || (raisesEpoch && marker.ProducerEpoch == open.ProducerEpoch)
+            ? ErrorCode.InvalidProducerEpoch
+        : ErrorCode.None;
+
     private StoredOffset? Find(TopicPartition partition) => _offsets.TryGetValue(partition, out StoredOffset offset) ? offset : null;
+
+    private StoredPartition? FindStored(TopicPartition partition)
+    {
+        var stored = new StoredPartition(Find(partition), _pending.Of(partition));
+        return stored.Committed is null && stored.Pending.Count == 0 ? null : stored;
+    }
 
     private void Forget(TopicPartition partition)
     {
-        if (_offsets.Remove(partition))
-            NoteChange(partition);
+        if (FindStored(partition) is null)
+            return;
+
+        _offsets.Remove(partition);
+        _pending.Remove(partition);
+        NoteChange(partition);
     }
 
     private void NoteChange(TopicPartition partition)
     {
         _changed.Add(partition);
-        replies.NoteChange();
+        _replies.NoteChange();
     }
 
     private static OffsetFetchResponse.OffsetFetchResponseTopics TopicResponse(
         string topic, IEnumerable<OffsetFetchResponse.OffsetFetchResponsePartitions> partitions) =>
         new() { Name = topic, Partitions = [.. partitions] };
 
-    private static OffsetFetchResponse.OffsetFetchResponsePartitions Response(int partition, StoredOffset? offset) => new()
+    private OffsetFetchResponse.OffsetFetchResponsePartitions Response(TopicPartition partition, bool requireStable)
     {
-        PartitionIndex = partition, CommittedOffset = offset?.Offset ?? -1, CommittedLeaderEpoch = offset?.LeaderEpoch ?? -1,
-        Metadata = offset?.Metadata ?? "",
-    };
+        bool isUnstable = requireStable && _pending.Has(partition);
+        StoredOffset? offset = isUnstable ? null : Find(partition);
+        return new()
+        {
+            PartitionIndex = partition.Partition, CommittedOffset = offset?.Offset ?? -1, CommittedLeaderEpoch = offset?.LeaderEpoch ?? -1,
+            Metadata = offset?.Metadata ?? "", ErrorCode = isUnstable ? ErrorCode.UnstableOffsetCommit : ErrorCode.None,
+        };
+    }
 }

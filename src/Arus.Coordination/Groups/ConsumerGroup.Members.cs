@@ -248,14 +248,19 @@ public sealed partial class ConsumerGroup
         ErrorCode error = _members.CheckCommit(request, State, Generation, out GroupMember? member);
         if (error != ErrorCode.None)
         {
-            _replies.Send(call, CommittedOffsets.CommitResponse(request, (_, _) => error));
+            _replies.Send(call, RefuseCommit(request, error));
             return;
         }
 
         if (member is not null)
             Touch(member, nowMs);
 
-        OffsetCommitResponse response = _offsets.Commit(request, nowMs);
+        StoreOffsets(call, request, transaction: null, nowMs);
+    }
+
+    private void StoreOffsets(long call, OffsetCommitRequest request, OffsetTransaction? transaction, long nowMs)
+    {
+        OffsetCommitResponse response = _offsets.Commit(request, transaction, nowMs);
         if (!_stored && _offsets.HasChanges)
         {
             _emptySinceMs = _members.Count == 0 ? nowMs : -1;

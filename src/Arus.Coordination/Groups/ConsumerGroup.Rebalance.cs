@@ -240,7 +240,7 @@ public sealed partial class ConsumerGroup
 
         // Not at once: generations begin anew with the next group of the name, and members of the last one may not know yet.
         bool settled = nowMs - _emptySinceMs >= _options.OffsetsRetentionCheckIntervalMs;
-        if (_offsets.Count == 0 && _state == GroupState.Empty && _pendingMembers.Count == 0 && settled)
+        if (_offsets.IsEmpty && _state == GroupState.Empty && _pendingMembers.Count == 0 && settled)
             Vanish();
     }
 

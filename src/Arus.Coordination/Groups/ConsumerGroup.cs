@@ -57,7 +57,7 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
     /// <param name="nowMs">The time: sessions of stored members begin anew.</param>
     public ConsumerGroup(
         GroupOptions options, Func<string> newMemberId, int waitLimitMs, GroupMetadata? snapshot,
-        IEnumerable<KeyValuePair<TopicPartition, StoredOffset>> offsets, long nowMs)
+        IEnumerable<KeyValuePair<TopicPartition, StoredPartition>> offsets, long nowMs)
     {
         _options = options;
         _newMemberId = newMemberId;
@@ -149,7 +149,10 @@ public sealed partial class ConsumerGroup : IStateMachine<GroupRecords>
     {
         HeartbeatRequest heartbeat => new HeartbeatResponse { ErrorCode = Heartbeat(heartbeat, nowMs) },
         LeaveGroupRequest leave => Leave(leave, nowMs),
-        OffsetFetchRequest fetch => new OffsetFetchResponse { Groups = Array.ConvertAll(fetch.Groups, _offsets.Fetch) },
+        OffsetFetchRequest fetch => new OffsetFetchResponse
+        {
+            Groups = Array.ConvertAll(fetch.Groups, group => _offsets.Fetch(group, fetch.RequireStable)),
+        },
         OffsetDeleteRequest delete => DeleteOffsets(delete),
         DescribeGroupsRequest describe => new DescribeGroupsResponse { Groups = Array.ConvertAll(describe.Groups, Describe) },
         DeleteGroupsRequest delete => new DeleteGroupsResponse

@@ -56,6 +56,26 @@ internal sealed class GroupMembers
             : ErrorCode.None;
     }
 
+    /// <summary>
+    /// Whether the sender of a commit in a transaction may commit (KIP-447). Producers of older versions do not say for which member they
+    /// do; and none has to wait for an assignment, since the end of the transaction decides.
+    /// </summary>
+    public ErrorCode CheckTransactionalCommit(OffsetCommitRequest request, GroupState state, int generation)
+    {
+        bool hasGeneration = request.GenerationIdOrMemberEpoch >= 0;
+        if (state == GroupState.Dead)
+            return hasGeneration ? ErrorCode.GroupIdNotFound : ErrorCode.None;
+
+        bool namesMember = hasGeneration || request.MemberId.Length > 0 || request.GroupInstanceId is not null;
+        if (!namesMember || (!hasGeneration && state == GroupState.Empty))
+            return ErrorCode.None;
+
+        ErrorCode error = Check(request.MemberId, request.GroupInstanceId, out _);
+        return error != ErrorCode.None ? error
+            : request.GenerationIdOrMemberEpoch != generation ? ErrorCode.IllegalGeneration
+            : ErrorCode.None;
+    }
+
     public void Add(GroupMember member)
     {
         _byId.Add(member.MemberId, member);

@@ -79,7 +79,13 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
     /// <param name="claim">False for a request that changes nothing and may be answered from what another activation has stored.</param>
     /// <exception cref="ArusException"><see cref="ErrorCode.NotCoordinator"/>: another activation coordinates; ask again.</exception>
     /// <exception cref="Exception">What the machine threw at this request; asking again is of no use.</exception>
-    protected async Task<TResponse> AskAsync<TResponse>(IApiMessage request, Caller caller = default, bool claim = true)
+    protected Task<TResponse> AskAsync<TResponse>(IApiMessage request, Caller caller = default, bool claim = true)
+        where TResponse : IApiMessage =>
+        AskAsync<TResponse>((machine, call, nowMs) => machine.Receive(call, request, caller, nowMs), claim);
+
+    /// <inheritdoc cref="AskAsync{TResponse}(IApiMessage, Caller, bool)"/>
+    /// <param name="input">Gives the machine a request that is no message: the machine, the call, and the time.</param>
+    protected async Task<TResponse> AskAsync<TResponse>(Action<TMachine, long, long> input, bool claim = true)
         where TResponse : IApiMessage
     {
         if (claim)
@@ -91,7 +97,7 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
         _calls.Add(call, source);
         try
         {
-            Machine.Receive(call, request, caller, NowMs);
+            input(Machine, call, NowMs);
             CarryOutEffects();
         }
         catch (Exception failure)

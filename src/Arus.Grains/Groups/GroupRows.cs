@@ -21,7 +21,7 @@ public sealed class GroupRow
     public byte[] Metadata { get; set; } = [];
 }
 
-/// <summary>A row of committed offsets of a group.</summary>
+/// <summary>A row of offsets of a group, committed and pending ones of a partition together: a marker makes the one the other.</summary>
 [GenerateSerializer, Alias("arus.GroupOffsetsRow")]
 public sealed class GroupOffsetsRow
 {

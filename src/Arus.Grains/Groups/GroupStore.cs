@@ -36,8 +36,8 @@ internal sealed class GroupStore(
     /// <summary>What was loaded of the group, without its offsets; null where nothing is stored.</summary>
     public GroupMetadata? Metadata { get; private set; }
 
-    /// <summary>The offsets that are stored.</summary>
-    public IEnumerable<KeyValuePair<TopicPartition, StoredOffset>> Offsets => _pages.SelectMany(page => page.Offsets);
+    /// <summary>The offsets that are stored, committed and pending.</summary>
+    public IEnumerable<KeyValuePair<TopicPartition, StoredPartition>> Offsets => _pages.SelectMany(page => page.Offsets);
 
     public async Task LoadAsync(bool claim = true)
     {
@@ -66,7 +66,7 @@ internal sealed class GroupStore(
 
         Metadata = DataMessages.ReadVersioned<GroupMetadata>(row.Metadata);
         if (claim)
-            lag?.Committed(GroupName, Offsets.Select(stored => (stored.Key, Of((StoredOffset?)stored.Value))));
+            lag?.Committed(GroupName, Offsets.Select(stored => (stored.Key, Of(stored.Value))));
     }
 
     public async Task<bool> IsOwnerAsync()
@@ -88,7 +88,7 @@ internal sealed class GroupStore(
 
         var changed = new HashSet<Page>();
         int pagesBefore = _pages.Count;
-        foreach ((TopicPartition partition, StoredOffset? offset) in records.Offsets)
+        foreach ((TopicPartition partition, StoredPartition? offset) in records.Offsets)
             Apply(partition, offset, changed);
 
         if (records.Metadata is not null || _pages.Count > pagesBefore)
@@ -123,7 +123,7 @@ internal sealed class GroupStore(
         return row;
     }
 
-    private void Apply(TopicPartition partition, StoredOffset? offset, HashSet<Page> changed)
+    private void Apply(TopicPartition partition, StoredPartition? offset, HashSet<Page> changed)
     {
         if (offset is { } value)
         {
@@ -172,7 +172,7 @@ internal sealed class GroupStore(
         page.Row = await ReadAsync<GroupOffsetsRow>(page.Name);
         page.Offsets.Clear();
         byte[] stored = page.Row.State!.Offsets;
-        foreach ((TopicPartition partition, StoredOffset offset) in stored.Length == 0 ? [] : GroupOffsetsFormat.Decode(stored))
+        foreach ((TopicPartition partition, StoredPartition offset) in stored.Length == 0 ? [] : GroupOffsetsFormat.Decode(stored))
             page.Offsets[partition] = offset;
     }
 
@@ -201,7 +201,8 @@ internal sealed class GroupStore(
         _pageOf.Clear();
     }
 
-    private static (long Offset, Guid TopicId)? Of(StoredOffset? stored) => stored is { } offset ? (offset.Offset, offset.TopicId) : null;
+    private static (long Offset, Guid TopicId)? Of(StoredPartition? stored) =>
+        stored?.Committed is { } offset ? (offset.Offset, offset.TopicId) : null;
 
     private static async Task ForEachAsync(IEnumerable<Page> pages, Func<Page, Task> action)
     {
@@ -213,7 +214,7 @@ internal sealed class GroupStore(
     {
         public string Name { get; } = $"group-offsets-{index}";
 
-        public Dictionary<TopicPartition, StoredOffset> Offsets { get; } = [];
+        public Dictionary<TopicPartition, StoredPartition> Offsets { get; } = [];
 
         /// <summary>Null until it is read.</summary>
         public GrainState<GroupOffsetsRow>? Row { get; set; }

@@ -29,7 +29,24 @@ public sealed class GroupStoreTests
         await second.LoadAsync();
         Assert.Equal(3, second.Metadata!.Generation);
         Assert.Equal(1_200, second.Offsets.Count());
-        Assert.Equal(9_999, second.Offsets.Single(offset => offset.Key.Partition == 700).Value.Offset);
+        Assert.Equal(9_999, second.Offsets.Single(offset => offset.Key.Partition == 700).Value.Committed?.Offset);
+    }
+
+    [Fact]
+    public async Task What_is_committed_and_pending_of_a_partition_changes_with_one_row()
+    {
+        StoredOffset committed = new(5, -1, "", 0, -1);
+        PendingOffset pending = new(new OffsetTransaction(9, 2, 1), committed with { Offset = 8 });
+        GroupStore store = NewStore();
+        await store.WriteAsync(Write(Metadata(1), [new(new("t", 0), new StoredPartition(committed, [pending]))]));
+        GroupStore young = NewStore();
+        await young.LoadAsync();
+        StoredPartition read = young.Offsets.Single().Value;
+        Assert.Equal((committed, pending), (read.Committed!.Value, read.Pending.Single()));
+
+        _storage.Writes.Clear();
+        await young.WriteAsync(Write(null, [new(new("t", 0), new StoredPartition(pending.Offset, []))]));
+        Assert.Equal(["group-offsets-0"], _storage.Writes);
     }
 
     [Fact]
@@ -74,7 +91,7 @@ public sealed class GroupStoreTests
         await young.LoadAsync();
 
         Assert.True(slippedIn);
-        Assert.Equal(77, young.Offsets.Single().Value.Offset);
+        Assert.Equal(77, young.Offsets.Single().Value.Committed?.Offset);
         await Assert.ThrowsAsync<InconsistentStateException>(() => old.WriteAsync(Write(null, [Offset(0, 78)])));
     }
 
@@ -141,11 +158,11 @@ public sealed class GroupStoreTests
         return store;
     }
 
-    private static GroupRecords Write(GroupMetadata? metadata, IEnumerable<KeyValuePair<TopicPartition, StoredOffset?>> offsets) =>
+    private static GroupRecords Write(GroupMetadata? metadata, IEnumerable<KeyValuePair<TopicPartition, StoredPartition?>> offsets) =>
         new(false, metadata, [.. offsets]);
 
     private static GroupMetadata Metadata(int generation) => new() { Generation = generation };
 
-    private static KeyValuePair<TopicPartition, StoredOffset?> Offset(int partition, long offset) =>
+    private static KeyValuePair<TopicPartition, StoredPartition?> Offset(int partition, long offset) =>
         new(new TopicPartition("t", partition), new StoredOffset(offset, -1, "", 0, -1));
 }

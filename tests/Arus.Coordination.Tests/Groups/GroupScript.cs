@@ -16,7 +16,10 @@ namespace Arus.Coordination.Tests.Groups;
 /// <c>sync TOKEN ID GENERATION [ID=assignment …]</c>, <c>heartbeat ID GENERATION</c>, <c>leave ID …</c>,
 /// <c>commit TOKEN ID GENERATION t-0=5 …</c>, where <c>t@2-0=5</c> is of the second topic of that name and <c>t@0-0=5</c> of none,
 /// <c>topics [NAME …]</c>, <c>keep NAME TOPIC</c>: the host says that this topic, or none (0), has the name,
-/// <c>fetch TOKEN [t-0 …]</c>, <c>delete-offsets TOKEN t-0 …</c>, <c>delete TOKEN</c>, <c>describe</c>, <c>advance MS</c>, <c>restart</c>;
+/// <c>guard PRODUCER</c>, <c>txn-commit TOKEN PRODUCER,EPOCH,COORDINATOR ID GENERATION t-0=5 …</c>, with <c>!</c> behind the coordinator's
+/// epoch under the guard, <c>end TOKEN PRODUCER,EPOCH,COORDINATOR commit|abort [raised]</c>: a pending offset is printed as
+/// <c>?5(PRODUCER,EPOCH)</c>, <c>fetch TOKEN [t-0 …]</c>, <c>fetch-stable TOKEN [t-0 …]</c>,
+/// <c>delete-offsets TOKEN t-0 …</c>, <c>delete TOKEN</c>, <c>describe</c>, <c>advance MS</c>, <c>restart</c>;
 /// <c>hold</c>: writes are from now on taken by <c>write</c> and reported by <c>written</c>. An ID may be ID/INSTANCE; <c>-</c> is none.
 /// </remarks>
 internal sealed class GroupScript
@@ -37,11 +40,12 @@ internal sealed class GroupScript
 
     private readonly GroupOptions _options;
     private readonly StringBuilder _transcript = new();
-    private readonly Dictionary<TopicPartition, StoredOffset> _storedOffsets = [];
+    private readonly Dictionary<TopicPartition, StoredPartition> _storedOffsets = [];
     private GroupMetadata? _stored;
     private ConsumerGroup _group;
     private GroupRecords? _inFlight;
     private long _deadline;
+    private TransactionGuard? _guard;
     private bool _hold;
     private long _now;
     private int _ids;
@@ -101,10 +105,22 @@ internal sealed class GroupScript
             case "commit":
                 Receive(words[1], ParseCommit(words[2..]));
                 break;
-            case "fetch":
-                Receive(
-                    words[1],
-                    new OffsetFetchRequest { Groups = [new() { Topics = words.Length == 2 ? null : ParseFetch(words[2..]) }] });
+            case "guard":
+                _guard = _group.Guard(Number(words[1]));
+                break;
+            case "txn-commit":
+                _group.CommitOffsets(
+                    Number(words[1]), ParseCommit(words[3..]), ParseTransaction(words[2]), words[2].EndsWith('!') ? _guard : null, _now);
+                break;
+            case "end":
+                _group.EndTransaction(Number(words[1]), ParseTransaction(words[2]), words[3] == "commit", words[^1] == "raised");
+                break;
+            case "fetch" or "fetch-stable":
+                Receive(words[1], new OffsetFetchRequest
+                {
+                    Groups = [new() { Topics = words.Length == 2 ? null : ParseFetch(words[2..]) }],
+                    RequireStable = words[0] == "fetch-stable",
+                });
                 break;
             case "delete-offsets":
                 Receive(words[1], new OffsetDeleteRequest
@@ -180,7 +196,7 @@ internal sealed class GroupScript
             string text = records.Clear ? " clear" : "";
             text += records.Metadata is { } metadata ? $" {Show(metadata)}" : "";
             text += string.Concat(records.Offsets.Select(entry =>
-                $" {entry.Key}={(entry.Value is { } value ? Show(value.Offset, value.Metadata) : "none")}"));
+                $" {entry.Key}={(entry.Value is { } value ? Show(value) : "none")}"));
             Print($"write{text}");
             if (!_hold)
             {
@@ -204,7 +220,7 @@ internal sealed class GroupScript
         _stored = write.Metadata is null
             ? _stored
             : DataMessages.ReadVersioned<GroupMetadata>(DataMessages.WriteVersioned(write.Metadata));
-        foreach ((TopicPartition partition, StoredOffset? offset) in write.Offsets)
+        foreach ((TopicPartition partition, StoredPartition? offset) in write.Offsets)
         {
             if (offset is { } value)
                 _storedOffsets[partition] = value;
@@ -230,12 +246,14 @@ internal sealed class GroupScript
         SyncGroupResponse sync => $"sync {sync.ProtocolName} [{Encoding.UTF8.GetString(sync.Assignment.Span)}]",
         HeartbeatResponse heartbeat => heartbeat.ErrorCode.ToString(),
         LeaveGroupResponse leave => string.Join(' ', leave.Members.Select(member => member.ErrorCode)),
+        OffsetCommitResponse { Topics: [] } => "nothing",
         OffsetCommitResponse commit => string.Join(' ', commit.Topics.SelectMany(topic => topic.Partitions).Select(p => p.ErrorCode)),
         OffsetDeleteResponse { ErrorCode: not ErrorCode.None } delete => delete.ErrorCode.ToString(),
         OffsetDeleteResponse delete => string.Join(' ', delete.Topics.SelectMany(topic => topic.Partitions).Select(p => p.ErrorCode)),
         OffsetFetchResponse { Groups: [{ Topics: [] }] } => "nothing",
         OffsetFetchResponse fetch => string.Join(' ', fetch.Groups[0].Topics.SelectMany(topic => topic.Partitions, (topic, p) =>
-            $"{topic.Name}-{p.PartitionIndex}={(p.CommittedOffset < 0 ? "none" : Show(p.CommittedOffset, p.Metadata!))}")),
+            $"{topic.Name}-{p.PartitionIndex}={(p.ErrorCode != ErrorCode.None ? p.ErrorCode.ToString()
+                : p.CommittedOffset < 0 ? "none" : Show(p.CommittedOffset, p.Metadata!))}")),
         DescribeGroupsResponse describe => Show(describe.Groups[0]),
         DeleteGroupsResponse delete => delete.Results[0].ErrorCode.ToString(),
         _ => throw new InvalidOperationException(),
@@ -248,6 +266,11 @@ internal sealed class GroupScript
     private static string Show(GroupMetadata group) =>
         $"{(GroupState)group.State} gen={group.Generation}"
         + string.Concat(group.Members.Select(member => $" {member.MemberId}[{Encoding.UTF8.GetString(member.Assignment.Span)}]"));
+
+    private static string Show(StoredPartition stored) =>
+        (stored.Committed is { } committed ? Show(committed.Offset, committed.Metadata) : "")
+        + string.Concat(stored.Pending.Select(pending =>
+            $"?{Show(pending.Offset.Offset, pending.Offset.Metadata)}({pending.ProducerId},{pending.ProducerEpoch})"));
 
     private static string Show(long offset, string metadata) => metadata.Length == 0 ? $"{offset}" : $"{offset}'{metadata}'";
 
@@ -355,6 +378,13 @@ internal sealed class GroupScript
                     })],
                 })],
         };
+    }
+
+    /// <summary>A producer's id, its epoch, and the coordinator's epoch.</summary>
+    private static OffsetTransaction ParseTransaction(string text)
+    {
+        int[] numbers = [.. text.TrimEnd('!').Split(',').Select(Number)];
+        return new OffsetTransaction(numbers[0], (short)numbers[1], numbers[2]);
     }
 
     private static OffsetFetchRequest.OffsetFetchRequestTopics[] ParseFetch(string[] words) =>

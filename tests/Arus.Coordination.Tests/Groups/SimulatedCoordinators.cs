@@ -9,7 +9,7 @@ internal sealed class SimulatedStorage(SimulatedWorld world)
 
     public long Version { get; private set; }
 
-    public Dictionary<TopicPartition, StoredOffset> Offsets { get; } = [];
+    public Dictionary<TopicPartition, StoredPartition> Offsets { get; } = [];
 
     public GroupMetadata? Metadata => _metadata is null ? null : DataMessages.ReadVersioned<GroupMetadata>(_metadata);
 
@@ -29,13 +29,13 @@ internal sealed class SimulatedStorage(SimulatedWorld world)
         }
 
         _metadata = records.Metadata is null ? _metadata : DataMessages.WriteVersioned(records.Metadata);
-        foreach ((TopicPartition partition, StoredOffset? offset) in records.Offsets)
+        foreach ((TopicPartition partition, StoredPartition? offset) in records.Offsets)
         {
             if (offset is { } value)
             {
                 world.Require(
-                    !Offsets.TryGetValue(partition, out StoredOffset before) || before.Offset <= value.Offset,
-                    () => $"the stored offset of {partition} went back from {before.Offset} to {value.Offset}");
+                    !Offsets.TryGetValue(partition, out StoredPartition before) || before.Committed?.Offset <= value.Committed?.Offset,
+                    () => $"the stored offset of {partition} went back from {before.Committed} to {value.Committed}");
                 Offsets[partition] = value;
             }
             else

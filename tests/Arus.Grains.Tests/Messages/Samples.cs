@@ -18,6 +18,7 @@ internal static class Samples
     private static readonly ErrorCode[] LaterErrorCodes =
     [
         ErrorCode.InvalidUpdateVersion, ErrorCode.MismatchedEndpointType, ErrorCode.UnsupportedEndpointType, ErrorCode.RebootstrapRequired,
+        ErrorCode.TransactionAbortable,
     ];
 
     public static object Make(Type type) => Make(type, type.Name, depth: 0);

@@ -8,7 +8,8 @@ using TopicResponse = Arus.Protocol.OffsetFetchResponse.OffsetFetchResponseTopic
 namespace Arus.Kafka;
 
 /// <summary>
-/// Returns committed offsets: -1 and "" where there is none, never an error for it. One group until version 7, several since.
+/// Returns committed offsets: -1 and "" where there is none, never an error for it, but UNSTABLE_OFFSET_COMMIT to who asks for offsets
+/// that no open transaction may change. One group until version 7, several since.
 /// </summary>
 internal sealed class OffsetFetchHandler(IGrainFactory grains, TopicCache topicCache)
     : ApiHandler<OffsetFetchRequest>(ApiScope.CommittedOffsets)
@@ -18,14 +19,19 @@ internal sealed class OffsetFetchHandler(IGrainFactory grains, TopicCache topicC
         : new OffsetFetchResponse
         {
             Groups = await GrainCalls.MapAsync(
-                request.Groups, group => context.Version < 10 ? FetchAsync(group, context) : FetchByIdAsync(group, context), context.Gone),
+                request.Groups,
+                group => context.Version < 10
+                    ? FetchAsync(group, request.RequireStable, context)
+                    : FetchByIdAsync(group, request.RequireStable, context),
+                context.Gone),
         };
 
     private async Task<OffsetFetchResponse> FetchOneAsync(OffsetFetchRequest request, KafkaRequestContext context)
     {
         TopicRequest[]? topics = request.Topics is null ? null : Array.ConvertAll(
             request.Topics, topic => new TopicRequest { Name = topic.Name, PartitionIndexes = topic.PartitionIndexes });
-        GroupResponse response = await FetchAsync(new GroupRequest { GroupId = request.GroupId, Topics = topics }, context);
+        GroupResponse response = await FetchAsync(
+            new GroupRequest { GroupId = request.GroupId, Topics = topics }, request.RequireStable, context);
         if (response.ErrorCode != ErrorCode.None && context.Version < 2)
         {
             // Version 1 has no error but the partitions'.
@@ -48,7 +54,7 @@ internal sealed class OffsetFetchHandler(IGrainFactory grains, TopicCache topicC
     }
 
     /// <summary>The coordinator knows topics by name only.</summary>
-    private async Task<GroupResponse> FetchByIdAsync(GroupRequest request, KafkaRequestContext context)
+    private async Task<GroupResponse> FetchByIdAsync(GroupRequest request, bool requireStable, KafkaRequestContext context)
     {
         var unknown = new List<TopicResponse>();
         var ids = new Dictionary<string, Guid>(StringComparer.Ordinal);
@@ -68,7 +74,7 @@ internal sealed class OffsetFetchHandler(IGrainFactory grains, TopicCache topicC
         }
 
         request.Topics = request.Topics is null ? null : Array.FindAll(request.Topics, topic => topic.Name.Length > 0);
-        GroupResponse response = await FetchAsync(request, context);
+        GroupResponse response = await FetchAsync(request, requireStable, context);
         foreach (TopicResponse topic in response.Topics)
         {
             // Where all were requested, offsets of a deleted topic are left out: it has no id.
@@ -83,10 +89,11 @@ internal sealed class OffsetFetchHandler(IGrainFactory grains, TopicCache topicC
         return response;
     }
 
-    private async Task<GroupResponse> FetchAsync(GroupRequest request, KafkaRequestContext context) =>
+    private async Task<GroupResponse> FetchAsync(GroupRequest request, bool requireStable, KafkaRequestContext context) =>
         await context.TryAsync(
             request.GroupId,
-            async () => (await grains.GetGroup(request.GroupId).FetchOffsetsAsync(new() { Groups = [request] })).Groups[0],
+            async () => (await grains.GetGroup(request.GroupId).FetchOffsetsAsync(
+                new() { Groups = [request], RequireStable = requireStable })).Groups[0],
             (error, _) => new GroupResponse { GroupId = request.GroupId, ErrorCode = error });
 
     private static TopicResponse Fail(TopicRequest topic, ErrorCode error) => new()

@@ -105,6 +105,95 @@ public sealed class GroupHandlerTests
             group => Assert.Equal((id, 42L), (group.Topics.Single().TopicId, group.Topics[0].Partitions[0].CommittedOffset)));
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(4)]
+    [InlineData(5)]
+    [InlineData(6)]
+    public async Task Offsets_of_a_transaction_are_unstable_until_it_ends(short version)
+    {
+        await using var kafka = new KafkaHarness();
+        InMemoryGroup group = kafka.Cluster.Group("g");
+        Guid id = kafka.Cluster.AddTopic("topic", 1).Id;
+        TestConnection connection = kafka.Connect();
+        TxnOffsetCommitRequest commit = TxnCommit(version, id);
+        TxnOffsetCommitResponse response = await connection.CallAsync<TxnOffsetCommitResponse>(commit, version);
+        Assert.Equal([ErrorCode.None, ErrorCode.UnknownTopicOrPartition], response.Topics[0].Partitions.Select(p => p.ErrorCode));
+        Assert.Equal(
+            version < 6 ? ErrorCode.UnknownTopicOrPartition : ErrorCode.UnknownTopicId, response.Topics[1].Partitions[0].ErrorCode);
+        Assert.Equal([new CommittingTransaction("tx", 9, 2, AddsGroup: version >= 5)], group.TransactionalCommits);
+
+        Assert.Equal((ErrorCode.UnstableOffsetCommit, -1L), await FetchAsync(requireStable: true));
+        Assert.Equal((ErrorCode.None, -1L), await FetchAsync(requireStable: false));
+        Assert.Equal(ErrorCode.None, await group.WriteMarkerAsync(new TransactionMarker(9, 2, 1, IsCommit: true, TransactionVersion: 1)));
+        Assert.Equal((ErrorCode.None, 42L), await FetchAsync(requireStable: true));
+
+        async Task<(ErrorCode, long)> FetchAsync(bool requireStable)
+        {
+            var request = new OffsetFetchRequest { GroupId = "g", Topics = [new() { Name = "topic", PartitionIndexes = [0] }] };
+            request.RequireStable = requireStable;
+            OffsetFetchResponse old = await connection.CallAsync<OffsetFetchResponse>(request, 7);
+            request.Groups = [new() { GroupId = "g", Topics = [new() { TopicId = id, PartitionIndexes = [0] }] }];
+            OffsetFetchResponse.OffsetFetchResponsePartitions byId =
+                (await connection.CallAsync<OffsetFetchResponse>(request, 10)).Groups[0].Topics[0].Partitions[0];
+            OffsetFetchResponse.OffsetFetchResponsePartition byName = old.Topics[0].Partitions[0];
+            Assert.Equal((byId.ErrorCode, byId.CommittedOffset), (byName.ErrorCode, byName.CommittedOffset));
+            return (byId.ErrorCode, byId.CommittedOffset);
+        }
+    }
+
+    [Theory]
+    [InlineData(ErrorCode.TransactionAbortable, 3, ErrorCode.InvalidTxnState)]
+    [InlineData(ErrorCode.TransactionAbortable, 4, ErrorCode.TransactionAbortable)]
+    [InlineData(ErrorCode.CoordinatorLoadInProgress, 1, ErrorCode.CoordinatorNotAvailable)]
+    [InlineData(ErrorCode.CoordinatorLoadInProgress, 2, ErrorCode.CoordinatorLoadInProgress)]
+    [InlineData(ErrorCode.InvalidProducerIdMapping, 0, ErrorCode.InvalidProducerIdMapping)]
+    [InlineData(ErrorCode.GroupIdNotFound, 5, ErrorCode.IllegalGeneration)]
+    [InlineData(ErrorCode.GroupIdNotFound, 6, ErrorCode.GroupIdNotFound)]
+    public async Task A_commit_in_a_transaction_fails_as_its_version_can_say(ErrorCode error, short version, ErrorCode expected)
+    {
+        await using var kafka = new KafkaHarness();
+        Guid id = kafka.Cluster.AddTopic("topic", 1).Id;
+        kafka.Cluster.Group("g").Participation = new GroupParticipation(error, 1);
+        TxnOffsetCommitResponse response =
+            await kafka.Connect().CallAsync<TxnOffsetCommitResponse>(TxnCommit(version, id), version);
+        Assert.Equal(expected, response.Topics[0].Partitions[0].ErrorCode);
+    }
+
+    [Theory]
+    [InlineData("", "tx", ErrorCode.InvalidGroupId)]
+    [InlineData("g", "", ErrorCode.InvalidRequest)]
+    public async Task A_commit_in_a_transaction_names_group_and_transaction(string groupId, string transactionalId, ErrorCode expected)
+    {
+        await using var kafka = new KafkaHarness();
+        TxnOffsetCommitRequest commit = TxnCommit(4, kafka.Cluster.AddTopic("topic", 1).Id);
+        (commit.GroupId, commit.TransactionalId) = (groupId, transactionalId);
+        TxnOffsetCommitResponse response = await kafka.Connect().CallAsync<TxnOffsetCommitResponse>(commit, 4);
+        Assert.Equal(expected, response.Topics[0].Partitions[0].ErrorCode);
+    }
+
+    private static TxnOffsetCommitRequest TxnCommit(short version, Guid topicId) => new()
+    {
+        GroupId = "g",
+        TransactionalId = "tx",
+        ProducerId = 9,
+        ProducerEpoch = 2,
+        Topics =
+        [
+            new()
+            {
+                Name = version < 6 ? "topic" : "",
+                TopicId = topicId,
+                Partitions = [new() { CommittedOffset = 42, CommittedMetadata = null }, new() { PartitionIndex = 5 }],
+            },
+            new()
+            {
+                Name = version < 6 ? "missing" : "", TopicId = Guid.Parse("00000000-0000-0000-0000-0000000000ff"),
+                Partitions = [new() { CommittedOffset = 1 }],
+            },
+        ],
+    };
+
     [Fact]
     public async Task A_group_that_does_not_exist_is_dead_and_since_version_6_an_error()
     {
