@@ -10,6 +10,8 @@ internal sealed record Options
         Arus.Chaos failover                     the time from the loss of a leader to the next acknowledged write
                    [--kills N] [--silences N]   how often by kill -9, and by silence of the network (30, 10)
         Arus.Chaos restarts [--restarts N]      each broker ended and started again at once, so many times in a row (4)
+        Arus.Chaos scale                        from 1 to 3 to 5 brokers and back to 3 under load, then each restarted, twice
+                   [--rest N]                   seconds between two steps, which the steps are compared with (20)
         Arus.Chaos throughput                   records a second of three brokers with three copies
                    [--records N]                in each of its runs, of 100 bytes; a fifth of 1 KiB (2000000)
                    [--rounds N]                 runs of each broker, which take turns; medians are printed (3)
@@ -22,7 +24,7 @@ internal sealed record Options
           --rate N           records offered each second (2000)
           --no-native        without producers and consumers of Arus.Client
           --interval N       seconds from fault to fault on average (20)
-          --partitions N     of the topic (12)
+          --partitions N     of the topic (12; of scale 60, which divide evenly)
           --server PATH      another Arus.Server
           --flag=--KEY=VALUE a flag for every broker, may be given again; a line of server.properties for Kafka
           --dir PATH         where logs and data go; kept if anything was found, or with --keep (a new folder in /tmp)
@@ -38,6 +40,8 @@ internal sealed record Options
     public int Silences { get; init; } = 10;
 
     public int Restarts { get; init; } = 4;
+
+    public double Rest { get; init; } = 20;
 
     public string? Kafka { get; init; }
 
@@ -57,7 +61,10 @@ internal sealed record Options
 
     public double Interval { get; init; } = 20;
 
-    public int Partitions { get; init; } = 12;
+    /// <summary>Null where the command is to have its own number.</summary>
+    public int? PartitionsAsked { get; init; }
+
+    public int Partitions => PartitionsAsked ?? 12;
 
     public string Server { get; init; } = ArusLaunch.DefaultProgram();
 
@@ -103,6 +110,7 @@ internal sealed record Options
         "--kills" => this with { Kills = (int)Number(name, take(), 0, 10_000) },
         "--silences" => this with { Silences = (int)Number(name, take(), 0, 10_000) },
         "--restarts" => this with { Restarts = (int)Number(name, take(), 1, 1000) },
+        "--rest" => this with { Rest = Number(name, take(), 1, 3600) },
         "--kafka" => this with { Kafka = Path.GetFullPath(take()) },
         "--brokers" => this with { Brokers = (int)Number(name, take(), 1, 5) },
         "--faults" => this with { Faults = [.. take().Split(',').Select(FaultNamed)] },
@@ -112,7 +120,7 @@ internal sealed record Options
         "--rounds" => this with { Rounds = (int)Number(name, take(), 1, 100) },
         "--flush" => this with { Flushes = [.. take().Split(',').Select(FlushNamed)] },
         "--interval" => this with { Interval = Number(name, take(), 1, 3600) },
-        "--partitions" => this with { Partitions = (int)Number(name, take(), 1, 1000) },
+        "--partitions" => this with { PartitionsAsked = (int)Number(name, take(), 1, 1000) },
         "--server" => this with { Server = Path.GetFullPath(take()) },
         "--flag" => this with { Flags = [.. Flags, take()] },
         "--dir" => this with { Folder = Path.GetFullPath(take()) },

@@ -28,6 +28,7 @@ try
         "run" => await new ChaosRun(options).RunAsync(stop.Token),
         "failover" => await new FailoverRun(options).RunAsync(stop.Token),
         "restarts" => await new RestartsRun(options).RunAsync(stop.Token),
+        "scale" => await new ScaleRun(options).RunAsync(stop.Token),
         "throughput" => await new ThroughputRun(options).RunAsync(stop.Token),
         _ => throw new ChaosException($"Unknown command {options.Command}.\n{Options.Help}"),
     };

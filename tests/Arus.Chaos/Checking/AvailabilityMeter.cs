@@ -24,7 +24,7 @@ internal sealed class AvailabilityMeter
     /// <param name="clients">The kinds of clients that will acknowledge, so that one that never does is told, too.</param>
     public AvailabilityMeter(TimeProvider time, IEnumerable<string> clients, int partitions)
     {
-        (_time, _start) = (time, time.GetTimestamp());
+        (_time, _start, Partitions) = (time, time.GetTimestamp(), partitions);
         _last[(null, null)] = TimeSpan.Zero;
         for (int partition = 0; partition < partitions; partition++)
         {
@@ -33,6 +33,8 @@ internal sealed class AvailabilityMeter
                 _last[(client, partition)] = TimeSpan.Zero;
         }
     }
+
+    public int Partitions { get; }
 
     /// <summary>Time since the start.</summary>
     public TimeSpan Now => _time.GetElapsedTime(_start);

@@ -42,14 +42,15 @@ internal sealed class Cluster : IAsyncDisposable
 
     /// <summary>Starts everything and waits until every broker takes clients.</summary>
     /// <param name="withSmallDisk">Whether the last broker has a <see cref="Disk"/> that can be filled.</param>
+    /// <param name="room">How many brokers it may have at once, if it is to grow (<see cref="AddBrokerAsync"/>).</param>
     [SuppressMessage("Reliability", "CA2000", Justification = "Returned, or disposed on failure.")]
     public static async Task<Cluster> StartAsync(
-        BrokerLaunch launch, int brokers, string directory, Journal journal, bool withSmallDisk = false)
+        BrokerLaunch launch, int brokers, string directory, Journal journal, bool withSmallDisk = false, int? room = null)
     {
         var cluster = new Cluster(launch, directory, journal);
         try
         {
-            await cluster.StartAsync(brokers, withSmallDisk);
+            await cluster.StartAsync(brokers, room ?? brokers, withSmallDisk);
             return cluster;
         }
         catch
@@ -96,6 +97,24 @@ internal sealed class Cluster : IAsyncDisposable
             _journal.Find($"broker {broker.Id} was not ready {StartLimit.TotalSeconds:0} s after its start ({broker.OutputFile})");
     }
 
+    /// <summary>Starts another broker, with the next id, and waits until it takes clients.</summary>
+    public async Task<Broker> AddBrokerAsync()
+    {
+        Broker broker = NewBroker(_brokers.Count + 1);
+        await StartAsync(broker);
+        return broker;
+    }
+
+    /// <summary>Stops the last broker for good. That it does not end by itself is a finding.</summary>
+    public async Task RemoveBrokerAsync(TimeSpan limit)
+    {
+        Broker broker = _brokers[^1];
+        if (await broker.StopAsync(limit) is null)
+            _journal.Find($"broker {broker.Id} did not stop within {limit.TotalSeconds:0} s of SIGTERM");
+
+        _brokers.Remove(broker);
+    }
+
     /// <summary>Ends what faults are left, and waits until every broker takes clients.</summary>
     public async Task HealAsync()
     {
@@ -134,19 +153,23 @@ internal sealed class Cluster : IAsyncDisposable
             await Network.DisposeAsync();
     }
 
-    private async Task StartAsync(int brokers, bool withSmallDisk)
+    private Broker NewBroker(int id)
     {
-        Network = await Network.CreateAsync(brokers);
+        var broker = new Broker(id, Path.Combine(Directory, $"broker-{id}"), b => _launch.Command(this, b), OnEnded);
+        System.IO.Directory.CreateDirectory(broker.LogDirectory);
+        _brokers.Add(broker);
+        return broker;
+    }
+
+    private async Task StartAsync(int brokers, int room, bool withSmallDisk)
+    {
+        Network = await Network.CreateAsync(room);
         for (int id = 1; id <= brokers; id++)
-        {
-            var broker = new Broker(id, Path.Combine(Directory, $"broker-{id}"), b => _launch.Command(this, b), OnEnded);
-            System.IO.Directory.CreateDirectory(broker.LogDirectory);
-            _brokers.Add(broker);
-        }
+            NewBroker(id);
 
         if (withSmallDisk)
             Disk = await SmallDisk.MountAsync(_brokers[^1].LogDirectory);
-        if (_launch.NeedsDatabase && brokers > 1)
+        if (_launch.NeedsDatabase && room > 1)
             Database = await Database.CreateAsync();
 
         await _launch.PrepareAsync(this);
