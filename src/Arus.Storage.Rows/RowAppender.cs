@@ -2,7 +2,8 @@ namespace Arus.Storage.Rows;
 
 /// <summary>
 /// Group commit: the appends that are queued become one row, inserted at the log's end. The insert is the compare-and-swap of the log:
-/// of two leaders that write at once, one loses it. Thread-safe.
+/// of two leaders that write at once, one loses it. What makes a row count is a look at the fence after its insert; meanwhile the next
+/// row is inserted, so that a group commit takes as long as its insert. Thread-safe.
 /// </summary>
 internal sealed class RowAppender(
     RowLogContext log, RowStore store, RowList rows, RowLeadership leadership, ProducerStateManager producers, RowOperations operations)
@@ -49,40 +50,33 @@ internal sealed class RowAppender(
                 ErrorCode.RequestTimedOut, $"{log.Partition} has {_pendingBytes} bytes waiting for the store; try again later.")
         : null;
 
-    /// <summary>One group commit. What is too much for it is left to the next one.</summary>
+    /// <summary>Commits what is queued, until nothing is or an operation waits; then every row that was inserted is settled, too.</summary>
     private async Task CommitQueuedAsync()
     {
-        List<PendingAppend> appends = TakeGroup(out long bytes);
-        try
+        Group? inserted = null;
+        do
         {
-            string? fenced = log.Failure is null ? await TryCommitAsync(appends).ConfigureAwait(false) : null;
-            if (fenced is not null)
+            Group next = TakeGroup();
+            if (inserted is not null && inserted.Epoch != next.Epoch)
             {
-                log.Fail(new LogException(fenced));
-                appends.ForEach(append => append.Fail(ErrorCode.FencedLeaderEpoch, fenced));
+                // A claim reads the log again, and must find that nothing is open.
+                await SettleAsync(inserted).ConfigureAwait(false);
+                inserted = null;
             }
-            else if (log.Failure is { } failure)
-            {
-                appends.ForEach(append => append.Fail(ErrorCode.KafkaStorageError, log.DescribeFailure(failure)));
-            }
-            else
-            {
-                appends.ForEach(append => append.Complete());
-                log.Waiters.Advance(rows.EndOffset);
-            }
+
+            Task settling = inserted is null ? Task.CompletedTask : SettleAsync(inserted);
+            bool isInserted = await TryInsertAsync(next).ConfigureAwait(false);
+            await settling.ConfigureAwait(false);
+            inserted = isInserted ? next : null;
         }
-        catch (Exception error)
-        {
-            log.Fail(error);
-            appends.ForEach(append => append.Fail(ErrorCode.KafkaStorageError, log.DescribeFailure(error)));
-        }
+        while (log.Failure is null && !leadership.IsCheckpointDue && !operations.AnyWaits && AnyQueued());
+
+        if (inserted is not null)
+            await SettleAsync(inserted).ConfigureAwait(false);
 
         bool more;
         using (_lock.Enter())
-        {
-            _pendingBytes -= bytes;
             more = _commitQueued = _queue.Count > 0;
-        }
 
         if (more)
             operations.RunCommit(CommitQueuedAsync);
@@ -91,29 +85,55 @@ internal sealed class RowAppender(
             await leadership.TryCheckpointAsync().ConfigureAwait(false);
     }
 
-    /// <summary>What goes into the next row: appends of one epoch, and not too many bytes.</summary>
-    private List<PendingAppend> TakeGroup(out long bytes)
+    private bool AnyQueued()
     {
-        var group = new List<PendingAppend>();
-        bytes = 0;
+        using (_lock.Enter())
+            return _queue.Count > 0;
+    }
+
+    /// <summary>What goes into the next row: appends of one epoch, and not too many bytes.</summary>
+    private Group TakeGroup()
+    {
+        var appends = new List<PendingAppend>();
+        long bytes = 0;
         using (_lock.Enter())
         {
             while (_queue.TryPeek(out PendingAppend? append)
-                && (group.Count == 0
-                    || (append.LeaderEpoch == group[0].LeaderEpoch && bytes + append.Bytes <= log.Options.MaxRowBytes)))
+                && (appends.Count == 0
+                    || (append.LeaderEpoch == appends[0].LeaderEpoch && bytes + append.Bytes <= log.Options.MaxRowBytes)))
             {
-                group.Add(_queue.Dequeue());
+                appends.Add(_queue.Dequeue());
                 bytes += append.Bytes;
             }
         }
 
-        return group;
+        return new Group(appends, bytes);
     }
 
-    /// <summary>Null when all is written or refused; otherwise why this leader has been deposed.</summary>
-    private async Task<string?> TryCommitAsync(List<PendingAppend> appends)
+    /// <summary>Inserts a group's row at the log's end. False if that failed, and the group with it.</summary>
+    private async Task<bool> TryInsertAsync(Group group)
     {
-        int epoch = appends[0].LeaderEpoch;
+        try
+        {
+            if (log.Failure is null && await InsertAsync(group).ConfigureAwait(false) is { } fenced)
+                Fail(group, ErrorCode.FencedLeaderEpoch, fenced, new LogException(fenced));
+            else if (log.Failure is { } failure && group.Row is null)
+                Fail(group, ErrorCode.KafkaStorageError, log.DescribeFailure(failure), failure);
+            else
+                return true;
+        }
+        catch (Exception error)
+        {
+            Fail(group, ErrorCode.KafkaStorageError, log.DescribeFailure(error), error);
+        }
+
+        return false;
+    }
+
+    /// <summary>Null when the row is inserted or none is needed; otherwise why this leader has been deposed.</summary>
+    private async Task<string?> InsertAsync(Group group)
+    {
+        int epoch = group.Epoch;
         int newest = Math.Max(leadership.ClaimedEpoch, rows.LatestEpoch);
         if (epoch < newest)
             return log.FencedBy(newest, epoch);
@@ -124,17 +144,17 @@ internal sealed class RowAppender(
         for (int race = 0; race < MaxRaces; race++)
         {
             var builder = new RowBuilder(producers, log.Config, rows.NextOffset, epoch, log.NowMs);
-            appends.ForEach(builder.Add);
+            group.Appends.ForEach(builder.Add);
             if (builder.Build() is not { } row)
-            {
-                // Duplicates and refusals only: no insert tells whether this leader still leads, and by what it judged them.
-                int leader = await leadership.ReadLeaderAsync().ConfigureAwait(false);
-                return leader > epoch ? log.FencedBy(leader, epoch) : null;
-            }
+                return null;
 
             string key = row.InfoIn(rows.Generation).Key;
             if (await store.TryInsertAsync(key, row.Serialize()).ConfigureAwait(false))
-                return await AcknowledgeAsync(row).ConfigureAwait(false);
+            {
+                leadership.Add(row);
+                group.Row = row;
+                return null;
+            }
 
             long before = rows.NextOffset;
             await leadership.RecoverAsync().ConfigureAwait(false);
@@ -149,17 +169,66 @@ internal sealed class RowAppender(
         throw new LogException($"{log.Partition} lost {MaxRaces} races in a row.");
     }
 
-    /// <summary>Looks at the fence after the insert: a row counts only if no newer leader had claimed the log before.</summary>
-    private async Task<string?> AcknowledgeAsync(SegmentRow row)
+    /// <summary>
+    /// Looks at the fence after the insert, and acknowledges: a row counts only if no newer leader had claimed the log before. Of a group
+    /// without a row, which is duplicates and refusals only, it tells whether this leader still led when it judged them.
+    /// </summary>
+    private async Task SettleAsync(Group group)
     {
-        int leader = await leadership.ReadLeaderAsync().ConfigureAwait(false);
-        if (leader > row.LeaderEpoch)
+        try
         {
-            await leadership.RemoveLateAsync(row.InfoIn(rows.Generation)).ConfigureAwait(false);
-            return log.FencedBy(leader, row.LeaderEpoch);
-        }
+            int leader = await leadership.ReadLeaderAsync().ConfigureAwait(false);
+            if (leader > group.Epoch)
+            {
+                if (group.Row is { } late)
+                    await leadership.RemoveLateAsync(late.InfoIn(rows.Generation)).ConfigureAwait(false);
 
-        leadership.Add(row);
-        return null;
+                string fenced = log.FencedBy(leader, group.Epoch);
+                Fail(group, ErrorCode.FencedLeaderEpoch, fenced, new LogException(fenced));
+            }
+            else if (log.Failure is { } failure)
+            {
+                Fail(group, ErrorCode.KafkaStorageError, log.DescribeFailure(failure), failure);
+            }
+            else
+            {
+                if (group.Row is { } row)
+                    rows.Publish(row.NextOffset);
+
+                Forget(group);
+                group.Appends.ForEach(append => append.Complete());
+                log.Waiters.Advance(rows.EndOffset);
+            }
+        }
+        catch (Exception error)
+        {
+            Fail(group, ErrorCode.KafkaStorageError, log.DescribeFailure(error), error);
+        }
+    }
+
+    private void Fail(Group group, ErrorCode code, string message, Exception error)
+    {
+        log.Fail(error);
+        Forget(group);
+        group.Appends.ForEach(append => append.Fail(code, message));
+    }
+
+    private void Forget(Group group)
+    {
+        using (_lock.Enter())
+            _pendingBytes -= group.Bytes;
+    }
+
+    /// <summary>Appends that become a row together.</summary>
+    private sealed class Group(List<PendingAppend> appends, long bytes)
+    {
+        public List<PendingAppend> Appends => appends;
+
+        public long Bytes => bytes;
+
+        public int Epoch => appends[0].LeaderEpoch;
+
+        /// <summary>Once it is inserted; null before, and where no batch is to be written.</summary>
+        public SegmentRow? Row { get; set; }
     }
 }

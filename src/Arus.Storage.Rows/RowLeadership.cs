@@ -159,10 +159,13 @@ internal sealed class RowLeadership(RowLogContext log, RowStore store, RowList r
     public async Task RecoverAsync()
     {
         while (await store.FindAsync(RowInfo.KeyOf(rows.NextOffset, rows.Generation)).ConfigureAwait(false) is { } row)
+        {
             Add(row);
+            rows.Publish(row.NextOffset);
+        }
     }
 
-    /// <summary>Adds a row that stands at the log's end.</summary>
+    /// <summary>Adds a row that stands at the log's end. Readers do not see it yet.</summary>
     public void Add(SegmentRow row)
     {
         foreach (ReadOnlyMemory<byte> batch in BatchSlicing.Split(row.Batches))

@@ -24,7 +24,10 @@ internal sealed class RowList
 
     public long LogStartOffset => Volatile.Read(ref _logStart);
 
-    /// <summary>The log's end for readers. <see cref="NextOffset"/> is less while a leader claims the log and reads rows again.</summary>
+    /// <summary>
+    /// The log's end for readers. <see cref="NextOffset"/> is less while a leader claims the log and reads rows again, and more while rows
+    /// are inserted and not acknowledged.
+    /// </summary>
     public long EndOffset => Volatile.Read(ref _end);
 
     /// <summary>Where the next row begins.</summary>
@@ -73,7 +76,8 @@ internal sealed class RowList
         using (_lock.Enter())
         {
             int index = IndexOf(from);
-            return (offset >= _logStart && offset <= _end, index < _rows.Count ? _rows[index] : null);
+            bool isThere = index < _rows.Count && _rows[index].BaseOffset < _end;
+            return (offset >= _logStart && offset <= _end, isThere ? _rows[index] : null);
         }
     }
 
@@ -81,7 +85,7 @@ internal sealed class RowList
     public RowInfo[] FindByTimestamp(long timestamp)
     {
         using (_lock.Enter())
-            return [.. _rows.Where(row => row.MaxTimestamp >= timestamp && row.NextOffset > _logStart)];
+            return [.. _rows.Where(row => row.MaxTimestamp >= timestamp && row.NextOffset > _logStart && row.BaseOffset < _end)];
     }
 
     /// <summary>The index of the first row that ends behind an offset; the number of rows when there is none.</summary>
@@ -134,7 +138,7 @@ internal sealed class RowList
             Producers = ProducerSnapshot.Serialize(producers),
         };
 
-    /// <summary>Adds the row that follows the log's end.</summary>
+    /// <summary>Adds the row that follows the log's end. Readers do not see it before <see cref="Publish"/>.</summary>
     public void Add(RowInfo info, int leaderEpoch)
     {
         using (_lock.Enter())
@@ -144,7 +148,16 @@ internal sealed class RowList
             _epochs.Add(leaderEpoch, info.BaseOffset);
             Volatile.Write(ref _sizeBytes, _sizeBytes + info.Size);
             Volatile.Write(ref _next, info.NextOffset);
-            Volatile.Write(ref _end, Math.Max(_end, info.NextOffset));
+        }
+    }
+
+    /// <summary>Lets readers see what was added up to an offset.</summary>
+    public void Publish(long end)
+    {
+        using (_lock.Enter())
+        {
+            Debug.Assert(end <= _next, "Only rows that were added are published.");
+            Volatile.Write(ref _end, Math.Max(_end, end));
         }
     }
 

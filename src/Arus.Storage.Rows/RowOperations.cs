@@ -11,6 +11,16 @@ internal sealed class RowOperations(RowLogContext log)
     private Func<Task>? _commit;
     private bool _running;
 
+    /// <summary>Whether an operation waits for the one that runs, or for the group commits.</summary>
+    public bool AnyWaits
+    {
+        get
+        {
+            using (_lock.Enter())
+                return _queue.Count > 0;
+        }
+    }
+
     /// <summary>Runs an operation, unless the log is closed or has failed by then.</summary>
     /// <exception cref="LogException">The operation failed, or was not run.</exception>
     public async Task<T> RunAsync<T>(Func<Task<T>> operation)

@@ -73,6 +73,38 @@ public sealed class RowPartitionLogTests
         Assert.Equal(3, log.LogEndOffset);
     });
 
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task The_next_row_is_inserted_while_nobody_knows_yet_whether_the_last_one_counts(bool isDeposed)
+    {
+        var memory = new MemoryRowStore();
+        var store = new HeldRowStore(memory);
+        RowLogOptions options = Small with { StoreAttempts = 1, ContinuesInline = false };
+        RowPartitionLog log = await RowPartitionLog.OpenAsync(LogFixture.Partition, store, LogExtensions.Config(), options, leaderEpoch: 1);
+        await log.AppendAsync([Batches.Of("0")], 1);
+        Task<LogAppendResult[]> first, second;
+        using (IDisposable looks = store.HoldLooksAtFence())
+        {
+            using (store.HoldCalls())
+            {
+                // The first is on its way to the store when the second comes.
+                first = log.AppendAsync([Batches.Of("1")], 1).AsTask();
+                second = log.AppendAsync([Batches.Sized(100, Batches.Time + 1)], 1).AsTask();
+            }
+
+            await Eventually.AsksAsync(() => Task.FromResult(store.Inserts), inserts => inserts == 3, _ => false, TestTimeout.Value);
+            LogReadResult read = await log.ReadAsync(1, 1000, minOneBatch: true);
+            Assert.Equal((ErrorCode.None, 1L, 0), (read.Error, read.HighWatermark, read.Records.Length));
+            Assert.Null(await log.FindByTimestampAsync(Batches.Time + 1));
+            Assert.False(first.IsCompleted || second.IsCompleted);
+            if (isDeposed)
+                await RowPartitionLog.OpenAsync(LogFixture.Partition, memory, LogExtensions.Config(), options, leaderEpoch: 2);
+        }
+
+        ErrorCode expected = isDeposed ? ErrorCode.FencedLeaderEpoch : ErrorCode.None;
+        Assert.Equal([expected, expected], [(await first)[0].Error, (await second)[0].Error]);
+        Assert.Equal(isDeposed ? 1 : 3, log.HighWatermark);
+    }
+
     [Fact]
     public void A_leader_whose_time_is_over_finds_out_by_appends_that_write_nothing() => OnOwnThread(() =>
     {

@@ -6,6 +6,7 @@ namespace Arus.Storage.Tests;
 internal sealed class HeldRowStore(ISegmentRowStore store) : ISegmentRowStore
 {
     private Task _ready = Task.CompletedTask;
+    private Task _fenceReady = Task.CompletedTask;
     private int _inserts;
 
     public int Inserts => Volatile.Read(ref _inserts);
@@ -14,6 +15,14 @@ internal sealed class HeldRowStore(ISegmentRowStore store) : ISegmentRowStore
     {
         var hold = new Hold();
         _ready = hold.Task;
+        return hold;
+    }
+
+    /// <summary>Holds up only those who look at the fence.</summary>
+    public IDisposable HoldLooksAtFence()
+    {
+        var hold = new Hold();
+        _fenceReady = hold.Task;
         return hold;
     }
 
@@ -39,6 +48,9 @@ internal sealed class HeldRowStore(ISegmentRowStore store) : ISegmentRowStore
     public async ValueTask<StoredHead?> ReadHeadAsync(LogHead head)
     {
         await _ready.ConfigureAwait(false);
+        if (head == LogHead.Fence)
+            await _fenceReady.ConfigureAwait(false);
+
         return await store.ReadHeadAsync(head).ConfigureAwait(false);
     }
 
