@@ -26,8 +26,11 @@ internal sealed class ChaosRun(Options options)
         using var folder = new RunFolder(options);
         Journal journal = folder.Journal;
         journal.Note($"seed {options.Seed}, {options.Brokers} brokers, {options.Minutes} minutes, {options.Rate} records/s");
+
+        // A single broker is one without a database, and nobody joins it.
+        int room = options.Brokers == 1 ? 1 : options.Brokers + 1;
         await using Cluster cluster = await Cluster.StartAsync(
-            options.Launch(), options.Brokers, folder.Root, journal, withSmallDisk: true);
+            options.Launch(), options.Brokers, folder.Root, journal, withSmallDisk: true, room);
         IReadOnlyList<Fault> kinds = options.FaultsFor(cluster);
         using var topic = new ChaosTopic(cluster, TopicName, options.Partitions);
         await topic.CreateAsync();

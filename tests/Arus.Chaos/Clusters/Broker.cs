@@ -22,7 +22,9 @@ internal sealed partial class Broker(int id, string directory, Func<Broker, Brok
 
     private static readonly TimeSpan KillLimit = TimeSpan.FromSeconds(30);
 
-    private Process? _process;
+    /// <summary>So that the end of a process is not told before it is known to be this broker's.</summary>
+    private readonly Lock _starting = new();
+    private volatile Process? _process;
     private volatile bool _isToRun;
 
     public int Id => id;
@@ -57,16 +59,16 @@ internal sealed partial class Broker(int id, string directory, Func<Broker, Brok
             start.Environment[name] = value;
 
         _isToRun = true;
-        _process?.Dispose();
         var process = new Process { StartInfo = start, EnableRaisingEvents = true };
-        process.Exited += (_, _) =>
+        process.Exited += (_, _) => OnExited(process);
+        using (_starting.EnterScope())
         {
-            if (_isToRun && ReferenceEquals(process, _process))
-                ended(this, process.ExitCode);
-        };
-        _process = process;
+            // Others ask at any time whether it runs, which only a process answers that was started and is not disposed of.
+            process.Start();
+            _process = process;
+        }
+
         Starts++;
-        process.Start();
     }
 
     /// <summary>kill -9.</summary>
@@ -112,6 +114,17 @@ internal sealed partial class Broker(int id, string directory, Func<Broker, Brok
 
         process.Refresh();
         return (process.TotalProcessorTime, process.WorkingSet64);
+    }
+
+    private void OnExited(Process process)
+    {
+        using (_starting.EnterScope())
+        {
+            if (!_isToRun || !ReferenceEquals(process, _process))
+                return;
+        }
+
+        ended(this, process.ExitCode);
     }
 
     private void Signal(int signal)

@@ -23,6 +23,15 @@ internal static class Faults
         new("two", "kill -9 of two brokers within a second", IsUsual: false, KillTwoAsync) { LeastBrokers = 2 },
         new("all", "kill -9 of all brokers within a second", IsUsual: false, KillAllAsync),
         new("emptied", "kill -9, back with an empty log.dir", IsUsual: false, EmptyAsync),
+        new("join", "a broker joins, and is drained and leaves after 5 to 15 s", IsUsual: false, ScalingFaults.JoinAndLeaveAsync)
+        {
+            NeedsDatabase = true,
+        },
+        new("drain", "a broker is drained, and takes its share again", IsUsual: false, ScalingFaults.DrainAndReturnAsync)
+        {
+            NeedsDatabase = true,
+            LeastBrokers = 3,
+        },
     ];
 
     private static async Task KillAsync(FaultScene scene)
