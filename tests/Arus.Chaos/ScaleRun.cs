@@ -106,7 +106,8 @@ internal sealed class ScaleRun(Options options)
             .. from broker in cluster.Brokers
                from partition in topic.LedBy(broker.Id)
                select new NewReassignment(
-                   new TopicPartition(TopicName, partition), [.. Enumerable.Range(0, Middle).Select(i => ((broker.Id - 1 + i) % Middle) + 1)]),
+                   new TopicPartition(TopicName, partition),
+                   [.. Enumerable.Range(0, Middle).Select(i => ((broker.Id - 1 + i) % Middle) + 1)]),
         ];
         foreach (PartitionOutcome outcome in await admin.AlterPartitionReassignmentsAsync(wishes, stop))
         {

@@ -61,7 +61,8 @@ internal sealed class ScaleSteps(
             double[] gaps = LongestGaps(step);
             text.AppendLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"| {step.Name} | {(step.End - step.Start).TotalSeconds:0.0} s | {step.P99AtRest:0} ms | {step.Median:0} ms | {step.P99:0} ms "
+                $"| {step.Name} | {(step.End - step.Start).TotalSeconds:0.0} s "
+                + $"| {step.P99AtRest:0} ms | {step.Median:0} ms | {step.P99:0} ms "
                 + $"| {gaps[gaps.Length / 2]:0.0} s | {gaps[(int)(gaps.Length * 0.99)]:0.0} s | {gaps[^1]:0.0} s "
                 + $"| {string.Join(", ", step.StoredMebibytes.Select(stored => stored.ToString("0", CultureInfo.InvariantCulture)))} |"));
         }

@@ -1,6 +1,8 @@
 namespace Arus.Chaos;
 
-/// <summary>How long records took from the hand-over to the client until the acknowledgement, since it was last asked. Thread-safe.</summary>
+/// <summary>
+/// How long records took from the hand-over to the client until the acknowledgement, since it was last asked. Thread-safe.
+/// </summary>
 internal sealed class LatencyMeter
 {
     private readonly Lock _lock = new();
