@@ -17,11 +17,12 @@ internal sealed class KafkaHarness : IAsyncDisposable
 
     /// <param name="clock">What the listener sees of <see cref="Time"/>.</param>
     /// <param name="replicas">What the broker keeps, where it replicates.</param>
+    /// <param name="followers">What it keeps and does not lead.</param>
     public KafkaHarness(
         Func<KafkaListenerOptions, KafkaListenerOptions>? configure = null, Func<TimeProvider, TimeProvider>? clock = null,
-        ILocalReplicas? replicas = null)
+        ILocalReplicas? replicas = null, ILocalFollowers? followers = null, params (string Key, string Value)[] config)
     {
-        Cluster = new InMemoryCluster(groupTime: Time);
+        Cluster = new InMemoryCluster(groupTime: Time, config: config);
         var options = new KafkaListenerOptions(BrokerConfig.Default);
         var services = new ServiceCollection();
         services.AddLogging(logging => logging.AddFakeLogging().SetMinimumLevel(LogLevel.Trace));
@@ -31,6 +32,9 @@ internal sealed class KafkaHarness : IAsyncDisposable
         services.AddKafkaListeners();
         if (replicas is not null)
             services.AddSingleton(replicas);
+
+        if (followers is not null)
+            services.AddSingleton(followers);
 
         services.AddSingleton(configure is null ? options : configure(options));
         _provider = services.BuildServiceProvider();

@@ -24,9 +24,11 @@ public sealed class InMemoryCluster
 
     /// <param name="logTime">The clock of the logs; null for one in each that stands still.</param>
     /// <param name="groupTime">The clock of the groups' coordinators; null for one in each that stands still.</param>
-    public InMemoryCluster(TimeProvider? logTime = null, TimeProvider? groupTime = null)
+    /// <param name="config">Of broker 1, which serves.</param>
+    public InMemoryCluster(TimeProvider? logTime = null, TimeProvider? groupTime = null, params (string Key, string Value)[] config)
     {
         (_logTime, _groupTime) = (logTime, groupTime);
+        LocalBroker = new LocalBroker(BrokerConfig.Of([("broker.id", "1"), .. config]));
         _configs = new ConfigGrain(new FakeState<ConfigState>(), LocalBroker);
         Grains = Fake.Of<IGrainFactory>((method, arguments) => Get(method.GetGenericArguments()[0], arguments[0]!));
         Broker = new BrokerGrain(LocalBroker, new LoggerLevels(), Grains);
@@ -34,7 +36,7 @@ public sealed class InMemoryCluster
 
     public IGrainFactory Grains { get; }
 
-    public LocalBroker LocalBroker { get; } = new(BrokerConfig.Of(("broker.id", "1")));
+    public LocalBroker LocalBroker { get; }
 
     /// <summary>Broker 1, as what it tells and changes of configuration.</summary>
     public IBrokerGrain Broker { get; }

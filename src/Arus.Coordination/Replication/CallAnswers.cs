@@ -80,7 +80,10 @@ internal sealed class CallAnswers(ReplicationContext context)
         Peer peer = push.From;
         bool isGranted = peer.IsLive && peer.Life == push.SenderLife && peer.Challenges == 0 && context.Peers.IsSelfLive;
         if (isGranted)
+        {
             peer.GrantedUntilMs = Math.Max(peer.GrantedUntilMs, context.NowMs + context.Options.LeaseMs);
+            context.Leases.Grant(peer.BrokerId, peer.GrantedUntilMs);
+        }
 
         ReplicaPushResponse.MovedEnd[] moved = [.. peer.MovedEnds];
         peer.MovedEnds.Clear();

@@ -99,6 +99,7 @@ public static class BrokerSiloBuilderExtensions
         services.AddSingleton<ReplicationHost>();
         services.AddSingleton<ILocalReplicas>(provider => provider.GetRequiredService<ReplicationHost>());
         services.AddSingleton<ILocalLeaders, LocalLeaders>();
+        services.AddSingleton<ILocalFollowers, FollowerReads>();
         services.AddSingleton<TopicReplication>();
         services.AddSingleton<BalanceWatch>();
         services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>, ReplicationLifecycle>();

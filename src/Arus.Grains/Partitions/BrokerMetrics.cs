@@ -25,7 +25,8 @@ internal sealed class BrokerMetrics(TimeProvider time, Meter meter) : IDisposabl
         "When it rises and the load does not: the disk of log.dir is slow or shared.");
 
     private static readonly MetricDefinition FetchedBytes = new(
-        MetricKind.Counter, "arus.partition.fetched", "By", "Bytes of record batches read from the partitions that this broker leads.",
+        MetricKind.Counter, "arus.partition.fetched", "By",
+        "Bytes of record batches that consumers read from the partitions of this broker.",
         "Never by itself: it is the load.");
 
     private static readonly MetricDefinition Fetches = new(

@@ -19,8 +19,10 @@ internal sealed class Replica(PartitionState state, ReplicaWork work)
     private Task _appending = Task.CompletedTask;
     private ReplicaLog? _log;
     private volatile Leadership? _leadership;
+    private volatile LeaderLog? _follower;
     private volatile ReplicaView? _view;
     private volatile bool _isClosed;
+    private volatile bool _isPreparing;
 
     public PartitionId Id { get; } = state.Id;
 
@@ -42,6 +44,11 @@ internal sealed class Replica(PartitionState state, ReplicaWork work)
 
     /// <summary>The leadership's face for clients; null while this broker does not lead.</summary>
     public LeaderLog? Leader { get; private set; }
+
+    /// <summary>
+    /// The log for consumers of a follower; null while this broker follows nobody, and while the log is being cut for a leader.
+    /// </summary>
+    public LeaderLog? Follower => _isPreparing ? null : _follower;
 
     /// <summary>Nothing of the partition is here any more, and nothing is to be done.</summary>
     public bool IsClosed => _isClosed && _tasks.IsEmpty;
@@ -130,7 +137,7 @@ internal sealed class Replica(PartitionState state, ReplicaWork work)
         await CloseLogAsync().ConfigureAwait(false);
         IPartitionLog log = await Task.Run(() => work.OpenAsync(this, state)).ConfigureAwait(false);
         Volatile.Write(ref _log, new ReplicaLog(log));
-        _isClosed = false;
+        (_isClosed, _isPreparing) = (false, false);
         work.Opened(this, _log!);
         if (log.Failure is not null)
             NoteFailure();
@@ -150,6 +157,7 @@ internal sealed class Replica(PartitionState state, ReplicaWork work)
     private async ValueTask CloseLogAsync()
     {
         ReplicaLog? log = Interlocked.Exchange(ref _log, null);
+        _follower = null;
         if (log is null)
             return;
 
@@ -164,7 +172,9 @@ internal sealed class Replica(PartitionState state, ReplicaWork work)
         if (Log is not { } log)
             return;
 
+        _isPreparing = true;
         await log.Log.PrepareAsync(prepare.Epoch, prepare.TruncateTo, prepare.RestartAt, prepare.RenewLogId).ConfigureAwait(false);
+        _isPreparing = false;
         work.Prepared(this);
     }
 
@@ -195,6 +205,7 @@ internal sealed class Replica(PartitionState state, ReplicaWork work)
     {
         ReplicaView? before = _view;
         _view = view;
+        _follower = view.Role == ReplicaRole.Follower && Log is { } copy ? work.Follow(copy.Log, view.State.LeaderEpoch) : null;
         if (view.Role == ReplicaRole.Leader && Log is { } log)
         {
             if (_leadership is { } present && present.Epoch == view.State.LeaderEpoch)
@@ -231,6 +242,7 @@ internal sealed class Replica(PartitionState state, ReplicaWork work)
             return; // It was closed meanwhile.
 
         EndLeadership();
+        _follower = null;
         if (failed is not null)
             await work.CloseFailedAsync(failed.Log).ConfigureAwait(false);
 

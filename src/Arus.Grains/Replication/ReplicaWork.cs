@@ -52,6 +52,9 @@ internal sealed partial class ReplicaWork(
 
     public LeaderLog Lead(Leadership leadership) => new(leadership, metrics);
 
+    /// <summary>The face of a follower's log for consumers; see <see cref="FollowerReads"/>.</summary>
+    public LeaderLog Follow(IPartitionLog log, int leaderEpoch) => new(log, leaderEpoch, 0, metrics);
+
     public void Appended(Replica replica) => pump.Post((machine, now) => machine.Appended(replica.Id, now));
 
     public void Opened(Replica replica, ReplicaLog log) => pump.Post((machine, now) => machine.LogOpened(replica.Id, log, now));

@@ -51,7 +51,14 @@ internal sealed class ReplicationMetrics
         MetricKind.Counter, "arus.replication.catch.up", "By", "Bytes that this broker has sent to replicas that are not in sync.",
         "When it rises by arus.replication.catch.up.rate and replicas stay out of sync: the rate is too low for what is produced.");
 
+    private static readonly MetricDefinition FollowerFetched = new(
+        MetricKind.Counter, "arus.replication.follower.fetched", "By",
+        "Bytes of record batches that consumers in this broker's rack read from replicas which it does not lead.",
+        "When it stands still though consumers have a client.rack: replica.selector.class or broker.rack is missing, or no replica is "
+            + "there.");
+
     private readonly Meter _meter;
+    private readonly Counter<long> _followerFetched;
     private readonly Counter<long> _catchUp;
     private readonly Counter<long> _shrinks;
     private readonly Counter<long> _expands;
@@ -64,6 +71,7 @@ internal sealed class ReplicationMetrics
     {
         (_meter, _broker, _membership) = (metrics.Meter, broker, membership);
         _catchUp = CatchUp.CreateCounter(_meter);
+        _followerFetched = FollowerFetched.CreateCounter(_meter);
         _shrinks = Shrinks.CreateCounter(_meter);
         _expands = Expands.CreateCounter(_meter);
         _elections = Elections.CreateCounter(_meter);
@@ -71,7 +79,7 @@ internal sealed class ReplicationMetrics
     }
 
     public static IReadOnlyList<MetricDefinition> Definitions { get; } =
-        [Leaders, UnderReplicated, UnderMinIsr, Offline, Lag, CatchUp, Shrinks, Expands, Elections, UncleanElections];
+        [Leaders, UnderReplicated, UnderMinIsr, Offline, Lag, CatchUp, FollowerFetched, Shrinks, Expands, Elections, UncleanElections];
 
     /// <summary>Counts what the present replicas are.</summary>
     public void Observe(Func<ICollection<Replica>> replicas, PartitionImage image)
@@ -87,6 +95,9 @@ internal sealed class ReplicationMetrics
 
     /// <summary>Bytes were read for replicas that are not in sync.</summary>
     public void CaughtUp(int bytes) => _catchUp.Add(bytes);
+
+    /// <summary>A consumer read from a follower.</summary>
+    public void ReadFromFollower(long bytes) => _followerFetched.Add(bytes);
 
     /// <summary>A replica is used differently from now on.</summary>
     public void Published(ReplicaView? before, ReplicaView view)

@@ -8,7 +8,7 @@ namespace Arus.Kafka;
 /// <summary>What connections need of their process.</summary>
 internal sealed record ConnectionServices(
     KafkaListenerOptions Options, HandlerRegistry Handlers, RequestMemory Memory, ResponseMemory Responses, KafkaMetrics Metrics,
-    RateLimitedFailureLogger Failures, PartitionGrains Partitions, TimeProvider Time, ConnectionLog Log);
+    RateLimitedFailureLogger Failures, PartitionReads Partitions, TimeProvider Time, ConnectionLog Log);
 
 /// <summary>
 /// One client connection: reads requests in order, lets their handlers run side by side where <see cref="ApiHandler.IsPipelined"/> allows

@@ -5,8 +5,9 @@ namespace Arus.Kafka;
 /// <param name="LeaderEpoch">The epoch that the client knows; -1 to skip the check.</param>
 /// <param name="MaxBytes">The client's limit for this partition; an error where there is something to read if it is negative.</param>
 /// <param name="LastFetchedEpoch">Of the last record before the position, checked against the log; null to skip the check.</param>
+/// <param name="Replica">The broker at which the client is to read; -1 for the leader. See <see cref="PartitionReads"/>.</param>
 internal readonly record struct FetchPosition(
-    TopicPartition Partition, Guid TopicId, long Offset, int LeaderEpoch, int MaxBytes, int? LastFetchedEpoch = null);
+    TopicPartition Partition, Guid TopicId, long Offset, int LeaderEpoch, int MaxBytes, int? LastFetchedEpoch = null, int Replica = -1);
 
 /// <param name="MinBytes">Below this the fetch waits, for <paramref name="MaxWait"/> at most.</param>
 internal readonly record struct FetchLimits(int MinBytes, int MaxBytes, TimeSpan MaxWait, IsolationLevel Isolation);
@@ -16,7 +17,7 @@ internal readonly record struct FetchLimits(int MinBytes, int MaxBytes, TimeSpan
 /// <see cref="DelayedFetch"/> waits, and it reads when that is over.
 /// </summary>
 internal sealed class FetchReader(
-    PartitionGrains partitions, TopicCache topicCache, TimeProvider time, KafkaRequestContext context, FetchPosition[] positions,
+    PartitionReads partitions, TopicCache topicCache, TimeProvider time, KafkaRequestContext context, FetchPosition[] positions,
     FetchLimits limits)
 {
     /// <summary>Grain calls under way at once.</summary>
@@ -56,6 +57,9 @@ internal sealed class FetchReader(
         context.ReleaseMemory(read - _totalBytes);
     }
 
+    /// <summary>The broker at which the client is to read this partition from now on; -1 for where it reads.</summary>
+    public int ReplicaOf(int index) => partitions.IsElsewhere(positions[index], _results[index]!) ? positions[index].Replica : -1;
+
     /// <summary>The bytes that a position may give when there is <paramref name="room"/> for so many.</summary>
     public int Share(int index, long room) => (int)Math.Min(positions[index].MaxBytes, room);
 
@@ -65,12 +69,12 @@ internal sealed class FetchReader(
         if (_results[index] is { } before)
         {
             _totalBytes -= before.Records.SizeInBytes;
-            _final -= IsFinal(before) ? 1 : 0;
+            _final -= IsFinal(index, before) ? 1 : 0;
         }
 
         _results[index] = result;
         _totalBytes += result.Records.SizeInBytes;
-        _final += IsFinal(result) ? 1 : 0;
+        _final += IsFinal(index, result) ? 1 : 0;
     }
 
     /// <summary>The result of a failed call.</summary>
@@ -81,12 +85,14 @@ internal sealed class FetchReader(
     }
 
     /// <summary>
-    /// Whether nothing is waited for: the minimum is there, or an error or divergence, which the client should learn at once.
+    /// Whether nothing is waited for: the minimum is there, or an error, a divergence or another replica, which the client should learn
+    /// at once.
     /// </summary>
     /// <param name="availableBytes">Of what is not read.</param>
     public bool IsComplete(long availableBytes) => _final > 0 || _totalBytes + availableBytes >= _minBytes;
 
-    private static bool IsFinal(PartitionReadResult result) => result.Error != ErrorCode.None || result.Diverging is not null;
+    private bool IsFinal(int index, PartitionReadResult result) =>
+        result.Error != ErrorCode.None || result.Diverging is not null || partitions.IsElsewhere(positions[index], result);
 
     /// <summary>
     /// The partitions of which nothing is known. A watch that is still running at a position says that nothing is there yet, or its answer
@@ -184,12 +190,14 @@ internal sealed class FetchReader(
 
     private async Task<PartitionReadResult> ReadOneAsync(FetchPosition position, int maxBytes, bool minOneBatch, int minBytes)
     {
+        // Of who is to read elsewhere the leader is only asked whether its position is there.
+        bool elsewhere = partitions.IsElsewhere(position);
         try
         {
-            return await partitions.Get(position.Partition).FetchAsync(
-                new PartitionRead(
-                    position.Offset, position.LeaderEpoch, maxBytes, minOneBatch, 0, limits.Isolation, minBytes, position.TopicId,
-                    position.LastFetchedEpoch));
+            return await partitions.FetchAsync(
+                position, new PartitionRead(
+                    position.Offset, position.LeaderEpoch, elsewhere ? 0 : maxBytes, minOneBatch && !elsewhere, 0, limits.Isolation,
+                    minBytes, position.TopicId, position.LastFetchedEpoch));
         }
         catch (Exception exception)
         {
@@ -214,6 +222,6 @@ internal sealed class FetchReader(
         }
     }
 
-    private bool IsUnread(int index) => _results[index] is { Records.SizeInBytes: 0 } result && !IsFinal(result)
+    private bool IsUnread(int index) => _results[index] is { Records.SizeInBytes: 0 } result && !IsFinal(index, result)
         && result.HighWatermark > positions[index].Offset;
 }

@@ -25,7 +25,7 @@ internal sealed class SessionPartition(FetchKey key, FetchRequest.FetchPartition
     {
         bool isError = answer.ErrorCode != ErrorCode.None;
         bool isNew = isError || answer.Records.Length > 0 || answer.HighWatermark != _highWatermark
-            || answer.LogStartOffset != _logStartOffset || answer.DivergingEpoch is not null;
+            || answer.LogStartOffset != _logStartOffset || answer.DivergingEpoch is not null || answer.PreferredReadReplica >= 0;
 
         // When the error is over, the partition is told again.
         (_highWatermark, _logStartOffset) = (isError ? -1 : answer.HighWatermark, answer.LogStartOffset);

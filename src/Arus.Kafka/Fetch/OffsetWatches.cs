@@ -7,7 +7,7 @@ namespace Arus.Kafka;
 /// one. A client that polls a thousand quiet partitions twice a second costs a call each few seconds and partition, not two a second.
 /// Safe for use by any thread.
 /// </summary>
-internal sealed class OffsetWatches(PartitionGrains partitions, TimeProvider time)
+internal sealed class OffsetWatches(PartitionReads partitions, TimeProvider time)
 {
     /// <summary>How long one call waits: longer than most clients' fetches, short enough to notice soon that a silo is gone.</summary>
     internal const int CallWaitMs = 3_000;
@@ -25,7 +25,8 @@ internal sealed class OffsetWatches(PartitionGrains partitions, TimeProvider tim
         {
             return _running.TryGetValue(position.Partition, out OffsetWatch? watch) && watch.Request.AfterOffset == afterOffset
                 && watch.Request.TopicId == position.TopicId && watch.Request.Isolation == isolation
-                && watch.Request.CurrentLeaderEpoch == position.LeaderEpoch && watch.LastFetchedEpoch == position.LastFetchedEpoch
+                && watch.Request.CurrentLeaderEpoch == position.LeaderEpoch
+                && watch.Position.LastFetchedEpoch == position.LastFetchedEpoch && watch.Position.Replica == position.Replica
                 && time.GetElapsedTime(watch.StartedAt) <= GiveUpAfter
                 ? watch
                 : null;
@@ -47,12 +48,12 @@ internal sealed class OffsetWatches(PartitionGrains partitions, TimeProvider tim
                 return running;
             }
 
-            watch = new OffsetWatch(request, position.LastFetchedEpoch, known, time.GetTimestamp());
+            watch = new OffsetWatch(request, position, known, time.GetTimestamp());
             watch.Add(fetch, index);
             _running[position.Partition] = watch;
         }
 
-        _ = RunAsync(position.Partition, watch);
+        _ = RunAsync(watch);
         return watch;
     }
 
@@ -65,13 +66,14 @@ internal sealed class OffsetWatches(PartitionGrains partitions, TimeProvider tim
             _running.Remove(partition);
     }
 
-    private async Task RunAsync(TopicPartition partition, OffsetWatch watch)
+    private async Task RunAsync(OffsetWatch watch)
     {
+        TopicPartition partition = watch.Position.Partition;
         PartitionOffsets? offsets = null;
         Exception? failure = null;
         try
         {
-            offsets = await partitions.Get(partition).WaitForOffsetAsync(watch.Request);
+            offsets = await partitions.WaitForOffsetAsync(watch.Position, watch.Request);
         }
         catch (Exception exception)
         {
@@ -89,8 +91,9 @@ internal sealed class OffsetWatches(PartitionGrains partitions, TimeProvider tim
 }
 
 /// <summary>One waiting call and the fetches that it is to wake. Safe for use by any thread.</summary>
+/// <param name="Position">Of the fetch that began it.</param>
 /// <param name="Known">What the partition answered last: its offsets, as long as the call waits.</param>
-internal sealed record OffsetWatch(PartitionWait Request, int? LastFetchedEpoch, PartitionReadResult Known, long StartedAt)
+internal sealed record OffsetWatch(PartitionWait Request, FetchPosition Position, PartitionReadResult Known, long StartedAt)
 {
     private readonly List<(DelayedFetch Fetch, int Index)> _fetches = [];
 

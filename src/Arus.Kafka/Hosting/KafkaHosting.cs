@@ -29,6 +29,7 @@ public static class KafkaHosting
         services.AddSingleton<AllTopics>();
         services.AddSingleton<ClusterCache>();
         services.AddSingleton<PartitionGrains>();
+        services.AddSingleton<PartitionReads>();
         services.AddSingleton<FetchSessions>();
         services.AddSingleton<AppendScheduler>();
         services.AddSingleton<RateLimitedFailureLogger>();

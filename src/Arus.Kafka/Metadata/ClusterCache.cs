@@ -3,7 +3,7 @@ using Arus.Grains;
 namespace Arus.Kafka;
 
 /// <summary>The brokers of the cluster, as of a moment ago. Safe for use by any thread.</summary>
-internal sealed class ClusterCache(IGrainFactory grains, TimeProvider time)
+internal sealed class ClusterCache(IGrainFactory grains, TimeProvider time, LocalBroker broker)
 {
     /// <summary>How old an answer may be: short beside the time in which a dead silo is noticed.</summary>
     private static readonly TimeSpan MaxAge = TimeSpan.FromMilliseconds(500);
@@ -14,7 +14,11 @@ internal sealed class ClusterCache(IGrainFactory grains, TimeProvider time)
 
     /// <summary>The cluster as the clients of a listener see it.</summary>
     /// <exception cref="Exception">What the grain call threw.</exception>
-    public async ValueTask<ClusterView> ViewAsync(KafkaListener listener) => ClusterView.Of(await GetAsync(), listener.Name);
+    public async ValueTask<ClusterView> ViewAsync(KafkaListener listener)
+    {
+        ClusterView view = ClusterView.Of(await GetAsync(), listener.Name);
+        return broker.Config.GetString(BrokerConfigs.AdvertisedSingleAddress) is null ? view : view.At(listener.Advertised);
+    }
 
     private Task<ClusterDescription> GetAsync()
     {

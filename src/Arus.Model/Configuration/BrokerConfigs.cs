@@ -8,6 +8,10 @@ public static class BrokerConfigs
 {
     public const string BrokerId = "broker.id";
     public const string BrokerRack = "broker.rack";
+    public const string ReplicaSelectorClass = "replica.selector.class";
+
+    /// <summary>A value of <see cref="ReplicaSelectorClass"/>; the other means what no value means.</summary>
+    public const string RackAwareReplicaSelector = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
     public const string Listeners = "listeners";
     public const string AdvertisedListeners = "advertised.listeners";
     public const string ListenerSecurityProtocolMap = "listener.security.protocol.map";

@@ -8,7 +8,7 @@ namespace Arus.Kafka;
 
 /// <summary>Reads record batches, of the partitions that a request names or that its session knows (KIP-227).</summary>
 internal sealed class FetchHandler(
-    KafkaListenerOptions options, TopicCache topicCache, PartitionGrains partitionGrains, FetchSessions sessions, TimeProvider time)
+    KafkaListenerOptions options, TopicCache topicCache, PartitionReads partitionReads, FetchSessions sessions, TimeProvider time)
     : ApiHandler<FetchRequest>(ApiScope.Fetch)
 {
     private const short FirstVersionWithTopicIds = 13;
@@ -68,6 +68,7 @@ internal sealed class FetchHandler(
     private async Task<(List<FetchPosition> Positions, bool[] IsKnown)> ResolveAsync(
         FetchContext fetch, FetchRequest request, PartitionData?[] answers, KafkaRequestContext context)
     {
+        RackView? rack = await partitionReads.ViewAsync(request.RackId, context.Listener);
         bool isReplica = request.ReplicaId >= 0 || request.ReplicaState is { ReplicaId: >= 0 };
         var positions = new List<FetchPosition>(answers.Length);
         var isKnown = new bool[answers.Length];
@@ -99,7 +100,8 @@ internal sealed class FetchHandler(
 
             positions.Add(new FetchPosition(
                 new TopicPartition(topic.Name, key.Partition), topic.Id, asked.FetchOffset, Math.Max(-1, asked.CurrentLeaderEpoch),
-                asked.PartitionMaxBytes, asked.LastFetchedEpoch >= 0 ? asked.LastFetchedEpoch : null));
+                asked.PartitionMaxBytes, asked.LastFetchedEpoch >= 0 ? asked.LastFetchedEpoch : null,
+                rack?.ReplicaOf(topic.Partitions[key.Partition]) ?? -1));
         }
 
         return (positions, isKnown);
@@ -124,7 +126,7 @@ internal sealed class FetchHandler(
         var limits = new FetchLimits(
             request.MinBytes, Math.Clamp(request.MaxBytes, 0, options.MaxFetchBytes),
             TimeSpan.FromMilliseconds(Math.Max(0, request.MaxWaitMs)), isolation);
-        var reader = new FetchReader(partitionGrains, topicCache, time, context, positions, limits);
+        var reader = new FetchReader(partitionReads, topicCache, time, context, positions, limits);
         await reader.RunAsync();
         var read = new PartitionData[positions.Length];
         for (int i = 0; i < read.Length; i++)
@@ -144,6 +146,9 @@ internal sealed class FetchHandler(
                 AbortedTransactions = isolation == IsolationLevel.ReadCommitted && WasRead(positions[i], result) ? [] : null,
                 Records = new Records(result.Records.Segments),
             };
+            if (reader.ReplicaOf(i) is >= 0 and var replica)
+                (read[i].PreferredReadReplica, read[i].AbortedTransactions) = (replica, null);
+
             if (result.Diverging is { } diverging)
                 read[i].DivergingEpoch = new() { Epoch = diverging.LeaderEpoch, EndOffset = diverging.EndOffset };
         }

@@ -92,9 +92,9 @@ internal sealed class DescribeTopicPartitionsHandler(
                 PartitionIndex = partition.Partition,
                 LeaderId = leader,
                 LeaderEpoch = partition.LeaderEpoch,
-                ReplicaNodes = partition.Replicas,
-                IsrNodes = partition.Isr,
-                EligibleLeaderReplicas = partition.Elr ?? [],
+                ReplicaNodes = cluster.Announce(partition.Replicas),
+                IsrNodes = cluster.Announce(partition.Isr),
+                EligibleLeaderReplicas = cluster.Announce(partition.Elr),
                 LastKnownElr = [],
                 OfflineReplicas = cluster.Offline(partition.Replicas),
             };

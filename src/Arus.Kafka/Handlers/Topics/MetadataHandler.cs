@@ -138,8 +138,8 @@ internal sealed class MetadataHandler(
                 PartitionIndex = partition.Partition,
                 LeaderId = leader,
                 LeaderEpoch = partition.LeaderEpoch,
-                ReplicaNodes = partition.Replicas,
-                IsrNodes = partition.Isr,
+                ReplicaNodes = cluster.Announce(partition.Replicas),
+                IsrNodes = cluster.Announce(partition.Isr),
                 OfflineReplicas = cluster.Offline(partition.Replicas),
             };
         }),
