@@ -2,7 +2,7 @@ using Spectre.Console;
 
 namespace Arus.Cli;
 
-/// <summary>Waits for something that the cluster does by itself, under a bar on standard error while somebody watches.</summary>
+/// <summary>Waits for something that takes long, under a bar on standard error while somebody watches.</summary>
 internal static class WaitBar
 {
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(250);
@@ -32,5 +32,18 @@ internal static class WaitBar
 
             show(total);
         }
+    }
+
+    /// <summary>Runs what tells how many of how many are done.</summary>
+    public static async Task<T> ShowAsync<T>(Terminal terminal, string what, Func<Action<int, int>, Task<T>> run)
+    {
+        if (!terminal.Interactive)
+            return await run((_, _) => { });
+
+        return await terminal.Display().Progress().StartAsync(progress =>
+        {
+            ProgressTask bar = progress.AddTask(what);
+            return run((done, total) => (bar.MaxValue, bar.Value) = (Math.Max(1, total), done));
+        });
     }
 }

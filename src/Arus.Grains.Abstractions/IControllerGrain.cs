@@ -22,6 +22,15 @@ public interface IControllerGrain : IGrainWithIntegerKey
     [Alias("ListPartitionReassignments"), AlwaysInterleave]
     Task<ListPartitionReassignmentsResponse> ListPartitionReassignmentsAsync(ListPartitionReassignmentsRequest request);
 
+    /// <summary>
+    /// Gives a leader to partitions whose logs have followed leaders that the database does not know, or of which it does not know who is
+    /// in sync, as after a restore of the database: the replica whose log goes furthest, in an epoch that nobody had.
+    /// </summary>
+    /// <param name="isForced">Also where a replica is away, whose records may be lost then.</param>
+    /// <returns>Those partitions only, each with a message.</returns>
+    [Alias("RestoreMetadata"), AlwaysInterleave]
+    Task<ElectLeadersResponse> RestoreMetadataAsync(bool isForced);
+
     /// <summary>How partitions are spread over brokers now.</summary>
     [Alias("DescribeBalance"), AlwaysInterleave]
     Task<ClusterBalance> DescribeBalanceAsync();

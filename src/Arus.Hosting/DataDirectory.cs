@@ -18,7 +18,15 @@ internal sealed class DataDirectory(string fullPath, FileStream lockFile, int br
     private const string InDatabase = "database";
     private const string InFiles = "files";
 
+    /// <summary>It is on its way into a database, and perhaps there already: neither place may be used before that is settled.</summary>
+    private const string BeingImported = "importing";
+
     private string? _clusterId = clusterId;
+
+    public int BrokerId { get; } = brokerId;
+
+    /// <summary>Null before the first start.</summary>
+    public string? ClusterId => _clusterId;
 
     public string FullPath { get; } = fullPath;
 
@@ -65,6 +73,43 @@ internal sealed class DataDirectory(string fullPath, FileStream lockFile, int br
         }
     }
 
+    /// <summary>Locks the directory of a broker without a database, which is to become that of a broker with one.</summary>
+    /// <exception cref="StartRefusedException">It is in use, or is none of that kind; the message says why.</exception>
+    public static DataDirectory OpenForImport(string path)
+    {
+        string full = Path.GetFullPath(path);
+        string file = Path.Combine(full, IdentityFile);
+        if (!File.Exists(file))
+            throw new StartRefusedException($"{full} is no directory of a broker: there is no {IdentityFile} in it.");
+
+        FileStream lockFile = Lock(full);
+        try
+        {
+            Dictionary<string, string> identity = Read(file);
+            if (!int.TryParse(identity.GetValueOrDefault(BrokerIdKey), NumberStyles.None, CultureInfo.InvariantCulture, out int brokerId)
+                || identity.GetValueOrDefault(ClusterIdKey) is not { Length: > 0 } clusterId)
+            {
+                throw new StartRefusedException($"{full} is of a broker that never ran: there is nothing to import.");
+            }
+
+            return identity.GetValueOrDefault(MetadataKey) == InDatabase
+                ? throw new StartRefusedException(
+                    $"{full} belongs to broker {brokerId} of cluster {clusterId}, which has a database already.")
+                : new DataDirectory(full, lockFile, brokerId, clusterId);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or StartRefusedException)
+        {
+            lockFile.Dispose();
+            throw e as StartRefusedException ?? new StartRefusedException($"{full} cannot be used: {e.Message}", e);
+        }
+    }
+
+    /// <summary>From here on no broker starts with the directory, until <see cref="EndImport"/>.</summary>
+    public void BeginImport() => WriteIdentity(BeingImported);
+
+    /// <summary>The metadata is in the database.</summary>
+    public void EndImport() => WriteIdentity(InDatabase);
+
     /// <summary>Records the cluster's id at the first start, and compares it at every later one.</summary>
     /// <param name="usesDatabase">Whether the metadata of the cluster is in a database.</param>
     /// <exception cref="StartRefusedException">The records belong to another cluster.</exception>
@@ -91,6 +136,12 @@ internal sealed class DataDirectory(string fullPath, FileStream lockFile, int br
         if (!identity.TryGetValue(MetadataKey, out string? place) && identity.ContainsKey(ClusterIdKey))
             place = InFiles;
 
+        if (place == BeingImported)
+        {
+            throw new StartRefusedException(
+                $"{BrokerConfigs.LogDir}={path} is on its way into a database, and that was interrupted: repeat `arus db import {path}`.");
+        }
+
         if (place == InDatabase && !usesDatabase)
         {
             throw new StartRefusedException(
@@ -102,7 +153,8 @@ internal sealed class DataDirectory(string fullPath, FileStream lockFile, int br
         {
             throw new StartRefusedException(
                 $"{BrokerConfigs.LogDir}={path} belongs to a broker without a database, whose topics are in its metadata directory: " +
-                $"start it without {BrokerConfigs.Database}, or give this broker its own directory.");
+                $"start it without {BrokerConfigs.Database}, make it the first broker of a cluster (arus db import {path}), " +
+                "or give this broker its own directory.");
         }
     }
 
@@ -128,7 +180,7 @@ internal sealed class DataDirectory(string fullPath, FileStream lockFile, int br
     {
         string cluster = _clusterId is null ? "" : $"{ClusterIdKey}={_clusterId}\n";
         string place = metadata is null ? "" : $"{MetadataKey}={metadata}\n";
-        string text = string.Create(CultureInfo.InvariantCulture, $"version=1\n{BrokerIdKey}={brokerId}\n{cluster}{place}");
+        string text = string.Create(CultureInfo.InvariantCulture, $"version=1\n{BrokerIdKey}={BrokerId}\n{cluster}{place}");
         PhysicalFileSystem.Instance.ReplaceFile(Path.Combine(FullPath, IdentityFile), Encoding.UTF8.GetBytes(text), durable: true);
     }
 }

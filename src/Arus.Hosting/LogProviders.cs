@@ -39,7 +39,7 @@ internal static class LogProviders
     /// <summary>
     /// Another one for each run of the machine's kernel, also in containers (Linux: random(4)). Empty where there is none.
     /// </summary>
-    private static Guid ReadBootId()
+    public static Guid ReadBootId()
     {
         const string Path = "/proc/sys/kernel/random/boot_id";
         try

@@ -127,4 +127,18 @@ public sealed class ClusterCommandTests
         Assert.Equal(ExitCode.Usage, code);
         Assert.Contains("--help", error, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task Metadata_is_restored_where_all_replicas_are_there_and_elsewhere_by_force()
+    {
+        var cluster = new FakeCluster();
+        var (code, output, error) = await cluster.RunAsync("cluster", "restore-metadata");
+        Assert.Equal(ExitCode.Failure, code);
+        Assert.Contains("led by broker 2", output, StringComparison.Ordinal);
+        Assert.Contains("1 of 2 partitions failed; a-1: broker 3 is away", error, StringComparison.Ordinal);
+        Assert.Equal(ExitCode.Success, (await cluster.RunAsync("cluster", "restore-metadata", "--force")).Code);
+        cluster.Drained.Add(1);
+        (code, output, _) = await cluster.RunAsync("cluster", "restore-metadata");
+        Assert.Equal((ExitCode.Success, "The database knows the leader of every partition.\n"), (code, output));
+    }
 }

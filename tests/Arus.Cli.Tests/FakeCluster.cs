@@ -137,6 +137,15 @@ internal sealed class FakeCluster : IConnector, IConnection, IArusClient, IArusA
             ],
             IsPaused, IsPaused ? 4 : 0, 0));
 
+    public Task<IReadOnlyList<PartitionOutcome>> RestoreMetadataAsync(
+        bool force = false, CancellationToken cancellationToken = default) => Task.FromResult<IReadOnlyList<PartitionOutcome>>(
+        Drained.Count > 0 ? [] :
+        [
+            new PartitionOutcome(new("a", 0), ErrorCode.None, "led by broker 2"),
+            new PartitionOutcome(
+                new("a", 1), force ? ErrorCode.None : ErrorCode.ReplicaNotAvailable, force ? "led by broker 1" : "broker 3 is away"),
+        ]);
+
     public Task PauseRebalanceAsync(bool pause, CancellationToken cancellationToken = default)
     {
         IsPaused = pause;

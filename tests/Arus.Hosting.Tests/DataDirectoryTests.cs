@@ -45,6 +45,43 @@ public sealed class DataDirectoryTests : IDisposable
         Assert.Contains("belongs to a broker of cluster abc, whose metadata is in a database: set arus.database", refusal);
     }
 
+    [Fact]
+    public void Between_the_two_kinds_it_is_of_neither()
+    {
+        using (DataDirectory own = DataDirectory.Open(_path, 1))
+            own.CheckCluster("abc");
+
+        using (DataDirectory import = DataDirectory.OpenForImport(_path))
+        {
+            Assert.Equal((1, "abc"), (import.BrokerId, import.ClusterId));
+            import.BeginImport();
+        }
+
+        foreach (bool usesDatabase in new[] { false, true })
+        {
+            Assert.Contains(
+                "repeat `arus db import", Assert.Throws<StartRefusedException>(() => DataDirectory.Open(_path, 1, usesDatabase)).Message);
+        }
+
+        using (DataDirectory again = DataDirectory.OpenForImport(_path))
+            again.EndImport();
+
+        DataDirectory.Open(_path, 1, usesDatabase: true).Dispose();
+        Assert.Contains(
+            "has a database already", Assert.Throws<StartRefusedException>(() => DataDirectory.OpenForImport(_path)).Message);
+    }
+
+    [Fact]
+    public void What_cannot_be_imported_is_refused_by_name()
+    {
+        Directory.CreateDirectory(_path);
+        Assert.Contains("no directory of a broker", Assert.Throws<StartRefusedException>(() => DataDirectory.OpenForImport(_path)).Message);
+        using (DataDirectory.Open(_path, 1))
+            Assert.Contains("in use", Assert.Throws<StartRefusedException>(() => DataDirectory.OpenForImport(_path)).Message);
+
+        Assert.Contains("never ran", Assert.Throws<StartRefusedException>(() => DataDirectory.OpenForImport(_path)).Message);
+    }
+
     [Theory]
     [InlineData("version=1\nbroker.id=1\ncluster.id=abc\nmetadata=files\n")]
     [InlineData("version=1\nbroker.id=1\ncluster.id=abc\n")]

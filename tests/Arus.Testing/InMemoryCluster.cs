@@ -124,6 +124,8 @@ public sealed class InMemoryCluster
         public Task<ListPartitionReassignmentsResponse> ListPartitionReassignmentsAsync(ListPartitionReassignmentsRequest request) =>
             new Reassignments(_partitions, grains).ListAsync(request);
 
+        public Task<ElectLeadersResponse> RestoreMetadataAsync(bool isForced) => Task.FromResult(new ElectLeadersResponse());
+
         public Task<ClusterBalance> DescribeBalanceAsync() => throw new NotSupportedException();
 
         public Task DrainAsync(int brokerId, bool isUndone) => throw new NotSupportedException();

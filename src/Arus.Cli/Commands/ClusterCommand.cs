@@ -11,7 +11,7 @@ internal static class ClusterCommand
             new Command("cluster", "Show the brokers that are alive; operate the cluster.")
             {
                 Describe(application), ElectCommand.Build(application), ReassignCommand.Build(application), DrainCommand.Build(application),
-                RebalanceCommands.Build(application),
+                RebalanceCommands.Build(application), RestoreMetadataCommand.Build(application),
             },
             async run =>
             {

@@ -48,9 +48,16 @@ internal sealed partial class ArusAdmin
         ElectLeadersResponse response =
             await ChangeAsync(Controller.ElectLeadersAsync(request), cancellationToken).ConfigureAwait(false);
         ThrowIfRefused(response.ErrorCode, "The election was refused.");
-        return [.. response.ReplicaElectionResults.SelectMany(topic => topic.PartitionResult.Select(
-            result => new PartitionOutcome(new(topic.Topic, result.PartitionId), result.ErrorCode, result.ErrorMessage)))];
+        return OutcomesOf(response);
     }
+
+    public async Task<IReadOnlyList<PartitionOutcome>> RestoreMetadataAsync(
+        bool force = false, CancellationToken cancellationToken = default) =>
+        OutcomesOf(await ChangeAsync(Controller.RestoreMetadataAsync(force), cancellationToken).ConfigureAwait(false));
+
+    private static IReadOnlyList<PartitionOutcome> OutcomesOf(ElectLeadersResponse response) =>
+        [.. response.ReplicaElectionResults.SelectMany(topic => topic.PartitionResult.Select(
+            result => new PartitionOutcome(new(topic.Topic, result.PartitionId), result.ErrorCode, result.ErrorMessage)))];
 
     public async Task<IReadOnlyList<PartitionOutcome>> AlterPartitionReassignmentsAsync(
         IReadOnlyCollection<NewReassignment> reassignments, CancellationToken cancellationToken = default)

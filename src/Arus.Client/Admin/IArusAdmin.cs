@@ -97,6 +97,14 @@ public interface IArusAdmin
     Task<IReadOnlyList<PartitionOutcome>> ElectLeadersAsync(
         LeaderElectionType type, IReadOnlyCollection<TopicPartition>? partitions, CancellationToken cancellationToken = default);
 
+    /// <summary>
+    /// Gives a leader to partitions of which the database has lost who leads them and is in sync, as after it was restored from a backup:
+    /// the replica whose log goes furthest.
+    /// </summary>
+    /// <param name="force">Also where a replica is away, whose records may be lost then.</param>
+    /// <returns>A result for each partition that needed it: <see cref="ErrorCode.ReplicaNotAvailable"/> where replicas are away.</returns>
+    Task<IReadOnlyList<PartitionOutcome>> RestoreMetadataAsync(bool force = false, CancellationToken cancellationToken = default);
+
     /// <summary>Begins or cancels reassignments, which go on by themselves; each by itself.</summary>
     /// <returns>A result for each partition.</returns>
     Task<IReadOnlyList<PartitionOutcome>> AlterPartitionReassignmentsAsync(

@@ -51,6 +51,7 @@ public static class BrokerSiloBuilderExtensions
         builder.Services.AddSingleton<LeaderElections>();
         builder.Services.AddSingleton<Reassignments>();
         builder.Services.AddSingleton<ClusterBalancer>();
+        builder.Services.AddSingleton<MetadataRestore>();
 
         builder.Services.AddSingleton<LoggerLevels>();
         builder.Services.AddSingleton<ILoggerProvider>(services => services.GetRequiredService<LoggerLevels>());

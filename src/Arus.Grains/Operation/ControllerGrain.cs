@@ -13,7 +13,8 @@ namespace Arus.Grains;
 /// </remarks>
 internal sealed class ControllerGrain(
     [PersistentState("controller", StorageNames.Metadata)] IPersistentState<ControllerState> state,
-    PartitionLookup partitions, LeaderElections elections, Reassignments reassignments, ClusterBalancer balancer)
+    PartitionLookup partitions, LeaderElections elections, Reassignments reassignments, ClusterBalancer balancer,
+    MetadataRestore restore)
     : Grain, IControllerGrain
 {
     private long _claim = -1;
@@ -25,6 +26,8 @@ internal sealed class ControllerGrain(
 
     public Task<ListPartitionReassignmentsResponse> ListPartitionReassignmentsAsync(ListPartitionReassignmentsRequest request) =>
         reassignments.ListAsync(request);
+
+    public Task<ElectLeadersResponse> RestoreMetadataAsync(bool isForced) => restore.RunAsync(isForced);
 
     public async Task<ClusterBalance> DescribeBalanceAsync()
     {

@@ -59,6 +59,16 @@ internal static class GrainStateFile
     /// <exception cref="CorruptGrainStateException">It is damaged, or another grain's.</exception>
     public static (Guid ETag, ReadOnlyMemory<byte> Payload) Parse(string path, string key, ReadOnlyMemory<byte> contents)
     {
+        (string actual, Guid etag, ReadOnlyMemory<byte> payload) = Parse(path, contents);
+        return actual == key
+            ? (etag, payload)
+            : throw new CorruptGrainStateException(path, $"it holds the state of {actual.Replace('\0', ' ')}");
+    }
+
+    /// <summary>Checks a whole file and answers whose it is, its version and payload.</summary>
+    /// <exception cref="CorruptGrainStateException">It is damaged.</exception>
+    public static (string Key, Guid ETag, ReadOnlyMemory<byte> Payload) Parse(string path, ReadOnlyMemory<byte> contents)
+    {
         ReadOnlySpan<byte> file = contents.Span;
         Guid etag = ReadETag(path, file);
         uint keyLength = BinaryPrimitives.ReadUInt32LittleEndian(file[24..]);
@@ -74,10 +84,8 @@ internal static class GrainStateFile
         if (stored != computed)
             throw new CorruptGrainStateException(path, $"its CRC-32C is {computed:x8} and should be {stored:x8}");
 
-        string actual = Encoding.UTF8.GetString(file.Slice(HeaderLength, (int)keyLength));
-        return actual == key
-            ? (etag, contents[(HeaderLength + (int)keyLength)..])
-            : throw new CorruptGrainStateException(path, $"it holds the state of {actual.Replace('\0', ' ')}");
+        string key = Encoding.UTF8.GetString(file.Slice(HeaderLength, (int)keyLength));
+        return (key, etag, contents[(HeaderLength + (int)keyLength)..]);
     }
 
     private static uint Checksum(ReadOnlySpan<byte> file) =>

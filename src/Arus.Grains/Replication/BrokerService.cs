@@ -29,6 +29,10 @@ internal interface IBrokerService : IGrainService
     [Alias("Elect"), OneWay]
     Task ElectAsync(LeaderElection[] elections);
 
+    /// <summary>The logs that the broker has open, for whoever restores metadata by them.</summary>
+    [Alias("DescribeLogs")]
+    Task<LogDescription[]> DescribeLogsAsync();
+
     /// <summary>A topic's configuration changed.</summary>
     [Alias("Reconfigure")]
     Task ReconfigureAsync(Guid topicId, Dictionary<string, string> configs);
@@ -56,6 +60,8 @@ internal sealed class BrokerService(GrainId id, Silo silo, ILoggerFactory logger
         return Task.CompletedTask;
     }
 
+    public Task<LogDescription[]> DescribeLogsAsync() => Task.FromResult(host.DescribeLogs());
+
     public Task ReconfigureAsync(Guid topicId, Dictionary<string, string> configs)
     {
         host.Reconfigure(topicId, configs);
@@ -68,6 +74,12 @@ internal sealed class BrokerService(GrainId id, Silo silo, ILoggerFactory logger
 /// </param>
 [GenerateSerializer, Immutable, Alias("arus.LeaderElection")]
 internal readonly record struct LeaderElection(Guid TopicId, int Partition, int Target);
+
+/// <param name="FencedEpoch">The newest epoch that the log has followed.</param>
+/// <param name="LatestEpoch">Of its last record; -1 without records.</param>
+[GenerateSerializer, Immutable, Alias("arus.LogDescription")]
+internal readonly record struct LogDescription(
+    Guid TopicId, int Partition, Guid LogId, int FencedEpoch, int LatestEpoch, long LogEndOffset);
 
 /// <summary>The services of the brokers, by silo. Safe for use by any thread of a silo.</summary>
 internal interface IBrokerServices

@@ -76,6 +76,10 @@ internal sealed partial class ReplicaCalls(
             _ = TellAsync(to, service => service.ElectAsync(some));
     }
 
+    /// <summary>The open logs of a broker; null if it does not answer.</summary>
+    public Task<LogDescription[]?> DescribeLogsAsync(int to) =>
+        CallAsync(to, Limit, static (service, _) => service.DescribeLogsAsync());
+
     private async Task TellAsync(int to, Func<IBrokerService, Task> call)
     {
         try

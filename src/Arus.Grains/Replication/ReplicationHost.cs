@@ -56,6 +56,16 @@ internal sealed partial class ReplicationHost : ILocalReplicas
         .. OpenLogs.Select(log => new LocalReplica(log.Partition, log.SizeBytes, Math.Max(0, log.HighWatermark - log.LogEndOffset))),
     ];
 
+    /// <summary>The open logs of replicas; those in the database are nobody's own.</summary>
+    public LogDescription[] DescribeLogs() =>
+    [
+        .. from replica in _replicas.Values
+           let log = replica.Log?.Log
+           where log is not null && !replica.IsShared
+           select new LogDescription(
+               replica.Id.TopicId, replica.Id.Partition, log.LogId, log.FencedEpoch, log.LatestEpoch, log.LogEndOffset),
+    ];
+
     /// <summary>The replica of a partition here; null if there is none.</summary>
     public Replica? Find(PartitionId id) => _replicas.GetValueOrDefault(id);
 

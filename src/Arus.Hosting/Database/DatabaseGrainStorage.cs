@@ -40,10 +40,13 @@ internal sealed class DatabaseGrainStorage(IGrainStorage storage) : IGrainStorag
         DatabaseFailure.TranslateAsync(storage.ClearStateAsync(stateName, Unique(grainId), grainState));
 
     /// <summary>The key under which a grain's states are, as text: <c>type/key</c>, where a slash keeps it from being a number.</summary>
-    internal static string KeyOf(GrainId grainId)
+    internal static string KeyOf(GrainId grainId) => KeyOf(grainId.ToString());
+
+    /// <inheritdoc cref="KeyOf(GrainId)"/>
+    /// <param name="key">The grain's id as text.</param>
+    internal static string KeyOf(string key)
     {
         // PostgreSQL's text has no NUL; the backslash makes its replacement unique.
-        string key = grainId.ToString();
         if (key.AsSpan().IndexOfAny('\\', '\0') >= 0)
             key = key.Replace(@"\", @"\\").Replace("\0", @"\0");
 

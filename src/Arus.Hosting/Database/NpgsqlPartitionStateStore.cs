@@ -130,14 +130,21 @@ internal sealed class NpgsqlPartitionStateStore(NpgsqlDataSource source, SiloLif
             return [];
 
         await using NpgsqlBatch batch = source.CreateBatch();
-        var create = new NpgsqlBatchCommand(CreateStatement);
-        AddStates(create.Parameters, states);
+        NpgsqlBatchCommand create = CreationOf(states);
         var read = new NpgsqlBatchCommand(ReadOfKeys);
         AddKeys(read.Parameters, states);
         batch.BatchCommands.Add(create);
         batch.BatchCommands.Add(read);
         await using NpgsqlDataReader rows = await batch.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
         return await StatesAsync(rows, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Makes states of partitions that have none.</summary>
+    internal static NpgsqlBatchCommand CreationOf(IReadOnlyList<PartitionState> states)
+    {
+        var create = new NpgsqlBatchCommand(CreateStatement);
+        AddStates(create.Parameters, states);
+        return create;
     }
 
     private async Task<StateSwapResult[]> UpdateAsync(IReadOnlyList<PartitionState> proposed, CancellationToken cancellationToken)
