@@ -16,12 +16,11 @@ internal sealed class RowAppender(
     private long _pendingBytes;
     private bool _commitQueued;
 
-    public ValueTask<LogAppendResult[]> AppendAsync(ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin)
+    public ValueTask<LogAppendResult[]> AppendAsync(PendingAppend append)
     {
-        if (origin == AppendOrigin.Replica)
+        if (append.Origin == AppendOrigin.Replica)
             throw new NotSupportedException($"The log of {log.Partition} is kept in grain storage, in one copy; it has no replicas.");
 
-        var append = new PendingAppend(entries, leaderEpoch, origin, log.Options.ContinuesInline);
         if (!append.Validate(log.Config, log.NowMs))
             return new ValueTask<LogAppendResult[]>(append.Results);
 
@@ -197,7 +196,7 @@ internal sealed class RowAppender(
 
                 Forget(group);
                 group.Appends.ForEach(append => append.Complete());
-                log.Waiters.Advance(rows.EndOffset);
+                log.AdvanceWaiters(rows.EndOffset, rows.LastStableOffset);
             }
         }
         catch (Exception error)

@@ -20,7 +20,7 @@ internal sealed class RowBuilder(ProducerStateManager producers, TopicConfig con
         {
             // After a lost race it is judged anew.
             if (PendingAppend.DependsOnLog(append.Results[i].Error))
-                append.Results[i] = AddEntry(append.Entries[i].Span, append.Origin);
+                append.Results[i] = AddEntry(append.Entries[i].Span, append);
         }
     }
 
@@ -32,10 +32,10 @@ internal sealed class RowBuilder(ProducerStateManager producers, TopicConfig con
         return batches.Length == 0 ? null : new SegmentRow(epoch, _base, _next, _maxTimestamp, batches);
     }
 
-    private LogAppendResult AddEntry(ReadOnlySpan<byte> entry, AppendOrigin origin)
+    private LogAppendResult AddEntry(ReadOnlySpan<byte> entry, PendingAppend append)
     {
         long first = _next;
-        if (_after.CheckSequences(entry, origin, first, nowMs, config.LogAppendTime) is { } outcome)
+        if (_after.Check(entry, append, first, config.LogAppendTime) is { } outcome)
             return outcome;
 
         while (!entry.IsEmpty)
@@ -47,6 +47,7 @@ internal sealed class RowBuilder(ProducerStateManager producers, TopicConfig con
             BatchStamp.Write(batch, _next, epoch, config.LogAppendTime ? nowMs : null);
             _batches.Advance(length);
             var header = new RecordBatchHeader(batch.Span);
+            _after.Add(batch.Span, _next, nowMs);
             _next = header.NextOffset;
             _maxTimestamp = Math.Max(_maxTimestamp, header.MaxTimestamp);
         }

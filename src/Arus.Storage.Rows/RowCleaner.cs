@@ -21,17 +21,20 @@ internal sealed class RowCleaner(
             if (plan is null)
                 return (0, 0);
 
+            plan = plan with { Aborted = rows.FindAborted(0, plan.EndOffset) };
             OffsetMap map = await MapKeysAsync(plan).ConfigureAwait(false);
+            var transactions = new CleanedTransactions(plan.Aborted);
             foreach (List<RowInfo> group in plan.Group(map, log.Options.MergedRowBytes))
             {
                 if (cancellationToken.IsCancellationRequested)
                     return (count, freed);
 
-                using BatchCleaner cleaner = plan.NewCleaner(map, log.Config);
-                SegmentRow? cleaned = await CleanAsync(cleaner, group).ConfigureAwait(false);
+                using BatchCleaner cleaner = plan.NewCleaner(map, transactions, log.Config);
+                var aborted = new List<LogAbortedTransaction>();
+                SegmentRow? cleaned = await CleanAsync(cleaner, group, aborted).ConfigureAwait(false);
                 long before = group.Sum(row => (long)row.Size);
                 if ((cleaner.HasChanged || group.Count > 1)
-                    && await operations.RunAsync(() => SwapAsync(plan, group, cleaned)).ConfigureAwait(false))
+                    && await operations.RunAsync(() => SwapAsync(plan, group, cleaned, aborted)).ConfigureAwait(false))
                 {
                     (count, freed) = (count + group.Count, freed + before - (cleaned?.Batches.Length ?? 0));
                 }
@@ -58,10 +61,11 @@ internal sealed class RowCleaner(
     {
         (TopicConfig config, long nowMs) = (log.Config, log.NowMs);
         RowInfo[] cleanable =
-            [.. rows.All.SkipLast(1).TakeWhile(row => CompactionRules.IsOldEnough(config, PieceOf(row), nowMs))];
+            [.. rows.All.SkipLast(1).TakeWhile(row =>
+                row.NextOffset <= rows.LastStableOffset && CompactionRules.IsOldEnough(config, PieceOf(row), nowMs))];
         CompactionPiece[] pieces = Array.ConvertAll(cleanable, PieceOf);
         return leadership.IsLeader && CompactionRules.IsDue(config, pieces, rows.CleanedOffset, _nextHorizonMs, nowMs)
-            ? new CompactionPlan<RowInfo>(cleanable, rows.CleanedOffset, rows.Generation, producers.LastOffsets(), nowMs)
+            ? new CompactionPlan<RowInfo>(cleanable, rows.CleanedOffset, rows.Generation, producers.Last(), nowMs)
             : null;
 
         // A row keeps no times but its greatest timestamp; one without any counts as new.
@@ -76,10 +80,11 @@ internal sealed class RowCleaner(
     {
         var map = new OffsetMap(log.Options.CompactionMapBytes) { EndOffset = plan.FirstDirtyOffset };
         using var scratch = new PooledBufferWriter();
+        var transactions = new CleanedTransactions(plan.Aborted);
         foreach (RowInfo row in plan.Dirty)
         {
             ReadOnlyMemory<byte> batches = await store.ReadAsync(row, keep: false).ConfigureAwait(false);
-            if (!BatchSlicing.Split(batches).All(batch => CompactionKeys.TryAdd(map, batch, plan.FirstDirtyOffset, scratch)))
+            if (!BatchSlicing.Split(batches).All(batch => CompactionKeys.TryAdd(map, batch, plan.FirstDirtyOffset, transactions, scratch)))
             {
                 return map; // Full: the next pass goes on from here.
             }
@@ -91,7 +96,8 @@ internal sealed class RowCleaner(
     }
 
     /// <summary>What stays of a group; null for nothing.</summary>
-    private async Task<SegmentRow?> CleanAsync(BatchCleaner cleaner, List<RowInfo> group)
+    /// <param name="aborted">Gets the aborted transactions of which records may stay.</param>
+    private async Task<SegmentRow?> CleanAsync(BatchCleaner cleaner, List<RowInfo> group, List<LogAbortedTransaction> aborted)
     {
         using var kept = new PooledBufferWriter();
         long maxTimestamp = RecordBatchHeader.NoTimestamp;
@@ -102,6 +108,7 @@ internal sealed class RowCleaner(
                 ReadOnlyMemory<byte> cleaned = cleaner.Clean(batch);
                 if (!cleaned.IsEmpty)
                 {
+                    aborted.AddRange(cleaner.Aborted is { } transaction ? [transaction] : []);
                     maxTimestamp = Math.Max(maxTimestamp, new RecordBatchHeader(cleaned.Span).MaxTimestamp);
                     cleaned.Span.CopyTo(kept.GetSpan(cleaned.Length));
                     kept.Advance(cleaned.Length);
@@ -116,13 +123,15 @@ internal sealed class RowCleaner(
     }
 
     /// <summary>Puts the cleaned row in the place of its group; false when the log has changed since the group was read.</summary>
-    private async Task<bool> SwapAsync(CompactionPlan<RowInfo> plan, List<RowInfo> group, SegmentRow? cleaned)
+    private async Task<bool> SwapAsync(
+        CompactionPlan<RowInfo> plan, List<RowInfo> group, SegmentRow? cleaned, List<LogAbortedTransaction> aborted)
     {
         int first = rows.IndexOf(group[0].BaseOffset);
         if (!leadership.IsLeader || plan.Generation != rows.Generation || !rows.All.Skip(first).Take(group.Count).SequenceEqual(group))
             return false;
 
         rows.Replace(first, group.Count, cleaned is null ? null : await merger.InsertAsync(cleaned).ConfigureAwait(false));
+        rows.ReplaceAborted(group[0].BaseOffset, group[^1].NextOffset, aborted);
         return await leadership.TryCheckpointAndCollectAsync().ConfigureAwait(false);
     }
 

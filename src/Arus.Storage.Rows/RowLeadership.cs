@@ -169,7 +169,7 @@ internal sealed class RowLeadership(RowLogContext log, RowStore store, RowList r
     public void Add(SegmentRow row)
     {
         foreach (ReadOnlyMemory<byte> batch in BatchSlicing.Split(row.Batches))
-            producers.AddStored(new RecordBatchHeader(batch.Span), log.NowMs);
+            rows.Apply(producers.AddStored(batch.Span, log.NowMs), new RecordBatchHeader(batch.Span).LastOffset);
 
         RowInfo info = row.InfoIn(rows.Generation);
         store.Keep(info.Key, row.Batches);
@@ -237,10 +237,10 @@ internal sealed class RowLeadership(RowLogContext log, RowStore store, RowList r
             return;
 
         RowLogHead head = HeadRow.Deserialize(stored.Bytes);
-        producers.ReplaceWith(ProducerSnapshot.Deserialize(head.Producers)
+        producers.ReplaceWith(ProducerSnapshot.Deserialize(head.Producers, head.ProducersVersion)
             ?? throw new LogException($"The head of {log.Partition} is damaged: its producers cannot be read."));
         ClaimedEpoch = head.LeaderEpoch;
-        rows.Load(head);
+        rows.Load(head, producers);
         (_rowsSinceCheckpoint, _bytesSinceCheckpoint) = (0, 0);
     }
 }

@@ -17,9 +17,14 @@ internal sealed class RowList
     private List<string> _intents = [];
     private List<string> _made = [];
     private LeaderEpochs _epochs = new();
+    private TransactionOffsets _transactions = new();
+
+    /// <summary>The aborted transactions, in the order of their markers.</summary>
+    private List<LogAbortedTransaction> _aborted = [];
     private long _logStart;
     private long _next;
     private long _end;
+    private long _lastStable;
     private long _sizeBytes;
 
     public long LogStartOffset => Volatile.Read(ref _logStart);
@@ -32,6 +37,9 @@ internal sealed class RowList
 
     /// <summary>Where the next row begins.</summary>
     public long NextOffset => Volatile.Read(ref _next);
+
+    /// <summary>Up to where a reader of committed records may go on.</summary>
+    public long LastStableOffset => Volatile.Read(ref _lastStable);
 
     public long SizeBytes => Volatile.Read(ref _sizeBytes);
 
@@ -81,6 +89,33 @@ internal sealed class RowList
         }
     }
 
+    /// <summary>The aborted transactions that may have records between two offsets.</summary>
+    public LogAbortedTransaction[] FindAborted(long from, long to)
+    {
+        using (_lock.Enter())
+            return [.. _aborted.Where(aborted => aborted.LastOffset >= from && aborted.FirstOffset < to)];
+    }
+
+    /// <summary>Compaction has taken the records of aborted transactions, or is to keep them.</summary>
+    /// <param name="from">Where what it has cleaned begins.</param>
+    /// <param name="kept">The transactions of which it has kept the markers and perhaps some records.</param>
+    public void ReplaceAborted(long from, long to, IReadOnlyCollection<LogAbortedTransaction> kept)
+    {
+        using (_lock.Enter())
+            _aborted.RemoveAll(aborted => aborted.LastOffset >= from && aborted.LastOffset < to && !kept.Contains(aborted));
+    }
+
+    /// <summary>Notes what a batch does to its producer's transaction, before the row that holds it is added.</summary>
+    /// <param name="lastOffset">Of the batch.</param>
+    public void Apply(TransactionStep step, long lastOffset)
+    {
+        using (_lock.Enter())
+        {
+            if (_transactions.Apply(step, lastOffset) is { } aborted)
+                _aborted.Add(aborted);
+        }
+    }
+
     /// <summary>The rows that may hold a record that is as late as a timestamp.</summary>
     public RowInfo[] FindByTimestamp(long timestamp)
     {
@@ -92,7 +127,8 @@ internal sealed class RowList
     public int IndexOf(long offset) => OffsetRange.FirstEndingAfter<RowInfo>(CollectionsMarshal.AsSpan(_rows), offset);
 
     /// <summary>Takes over what a head says.</summary>
-    public void Load(RowLogHead head)
+    /// <param name="producers">The head's.</param>
+    public void Load(RowLogHead head, ProducerStateManager producers)
     {
         using (_lock.Enter())
         {
@@ -105,6 +141,12 @@ internal sealed class RowList
             Volatile.Write(ref _logStart, head.LogStartOffset);
             Volatile.Write(ref _end, truncatedByOther ? head.NextOffset : Math.Max(_end, head.NextOffset));
             Volatile.Write(ref _next, head.NextOffset);
+            _transactions = TransactionOffsets.Of(producers, []);
+            _aborted =
+            [
+                .. head.Aborted.Select(aborted => new LogAbortedTransaction(
+                    aborted.ProducerId, aborted.FirstOffset, aborted.LastOffset, aborted.LastStableOffset)),
+            ];
             SetRows([.. head.Rows.Select(InfoOf)]);
         }
     }
@@ -112,8 +154,10 @@ internal sealed class RowList
     public static RowInfo InfoOf(RowLogHead.Row row) =>
         new(row.BaseOffset, row.NextOffset, row.MaxTimestamp, row.Size, row.MergedEpoch, row.Number);
 
-    public RowLogHead ToHead(int leaderEpoch, ProducerStateManager producers) =>
-        new()
+    public RowLogHead ToHead(int leaderEpoch, ProducerStateManager producers)
+    {
+        StoredProducers stored = ProducerSnapshot.Serialize(producers);
+        return new()
         {
             LeaderEpoch = leaderEpoch,
             LogStartOffset = _logStart,
@@ -135,8 +179,20 @@ internal sealed class RowList
             Epochs = Array.ConvertAll(
                 _epochs.Entries, start => new RowLogHead.EpochStart { Epoch = start.Epoch, StartOffset = start.StartOffset }),
             Garbage = [.. Garbage.Concat(_intents).Select(key => (ReadOnlyMemory<byte>)Encoding.UTF8.GetBytes(key))],
-            Producers = ProducerSnapshot.Serialize(producers),
+            Producers = stored.Bytes,
+            ProducersVersion = (sbyte)stored.Version,
+            Aborted =
+            [
+                .. _aborted.Select(aborted => new RowLogHead.AbortedTransaction
+                {
+                    ProducerId = aborted.ProducerId,
+                    FirstOffset = aborted.FirstOffset,
+                    LastOffset = aborted.LastOffset,
+                    LastStableOffset = aborted.LastStableOffset,
+                }),
+            ],
         };
+    }
 
     /// <summary>Adds the row that follows the log's end. Readers do not see it before <see cref="Publish"/>.</summary>
     public void Add(RowInfo info, int leaderEpoch)
@@ -158,6 +214,7 @@ internal sealed class RowList
         {
             Debug.Assert(end <= _next, "Only rows that were added are published.");
             Volatile.Write(ref _end, Math.Max(_end, end));
+            MoveLastStable();
         }
     }
 
@@ -181,18 +238,22 @@ internal sealed class RowList
             _epochs.AdvanceStart(_logStart);
             int gone = IndexOf(_logStart);
             _garbage.AddRange(_rows[..gone].Select(row => row.Key));
+            _aborted.RemoveAll(aborted => aborted.LastOffset < _logStart);
             SetRows(_rows[gone..]);
         }
     }
 
     /// <summary>Ends the log earlier: the first rows stay, and a row that was cut may follow them.</summary>
-    public void TruncateTo(long end, int kept, RowInfo? cut)
+    /// <param name="producers">As they are at the end.</param>
+    public void TruncateTo(long end, int kept, RowInfo? cut, ProducerStateManager producers)
     {
         using (_lock.Enter())
         {
             _garbage.AddRange(_rows[kept..].Select(row => row.Key));
             _intents.RemoveAll(key => key == cut?.Key);
             _epochs.TruncateTo(end);
+            _transactions = TransactionOffsets.Of(producers, []);
+            _aborted.RemoveAll(aborted => aborted.LastOffset >= end);
             Generation++;
             CleanedOffset = Math.Min(CleanedOffset, end);
             Volatile.Write(ref _logStart, Math.Min(_logStart, end));
@@ -236,7 +297,18 @@ internal sealed class RowList
     {
         _rows = rows;
         Volatile.Write(ref _sizeBytes, rows.Sum(row => (long)row.Size));
+        MoveLastStable();
         AssertInvariants();
+    }
+
+    /// <summary>
+    /// What readers see is decided; but what a leader has not read again yet may hold transactions that it does not know.
+    /// </summary>
+    private void MoveLastStable()
+    {
+        long end = Math.Min(_next, _end);
+        _transactions.Advance(end);
+        Volatile.Write(ref _lastStable, Math.Max(_logStart, Math.Min(end, _transactions.FirstUndecided)));
     }
 
     [Conditional("DEBUG")]

@@ -58,6 +58,8 @@ public sealed class RowPartitionLog : IPartitionLog
 
     public long DurableEndOffset => _rows.EndOffset;
 
+    public long LastStableOffset => _rows.LastStableOffset;
+
     /// <summary>Empty: the log is one copy, which every broker reads.</summary>
     public Guid LogId => Guid.Empty;
 
@@ -91,18 +93,34 @@ public sealed class RowPartitionLog : IPartitionLog
     }
 
     public ValueTask<LogAppendResult[]> AppendAsync(
-        ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin = AppendOrigin.Client)
+        ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin = AppendOrigin.Client, VerificationGuard? guard = null)
     {
         ArgumentNullException.ThrowIfNull(entries);
-        return _appender.AppendAsync(entries, leaderEpoch, origin);
+        return _appender.AppendAsync(new PendingAppend(entries, leaderEpoch, origin, _log.Options.ContinuesInline) { Guard = guard });
     }
+
+    public async ValueTask<LogAppendResult> EndTransactionAsync(LogMarker marker, int leaderEpoch)
+    {
+        PendingAppend append = marker.ToAppend(leaderEpoch, _log.NowMs, _log.Options.ContinuesInline);
+        return (await _appender.AppendAsync(append).ConfigureAwait(false))[0];
+    }
+
+    public ValueTask<VerificationGuard?> BeginVerificationAsync(
+        long producerId, short producerEpoch, int sequence, bool beginsAtZero) =>
+        new(_operations.RunAsync(() => Task.FromResult(
+            _producers.NeedsNoVerification(producerId, producerEpoch)
+                ? null
+                : _producers.Verifications.Begin(producerId, producerEpoch, sequence, beginsAtZero, _log.NowMs))));
+
+    public ValueTask<LogAbortedTransaction[]> FindAbortedAsync(long from, long to) => new(_rows.FindAborted(from, to));
 
     public ValueTask<LogReadResult> ReadAsync(
         long offset, int maxBytes, bool minOneBatch, LogReadLimit upTo = LogReadLimit.HighWatermark, LogReadLease? lease = null) =>
-        _reader.ReadAsync(offset, maxBytes, minOneBatch);
+        _reader.ReadAsync(offset, maxBytes, minOneBatch, upTo == LogReadLimit.LastStable ? _rows.LastStableOffset : long.MaxValue);
 
-    public ValueTask<bool> WaitForAsync(long offset, TimeSpan timeout, CancellationToken cancellationToken = default) =>
-        _log.Waiters.WaitAsync(this, offset, timeout, cancellationToken);
+    public ValueTask<bool> WaitForAsync(
+        long offset, TimeSpan timeout, CancellationToken cancellationToken = default, LogReadLimit upTo = LogReadLimit.HighWatermark) =>
+        _log.WaitersOf(upTo).WaitAsync(this, offset, timeout, cancellationToken);
 
     public ValueTask<LogTimestamp?> FindByTimestampAsync(long timestamp) => _reader.FindByTimestampAsync(timestamp);
 
@@ -156,7 +174,7 @@ public sealed class RowPartitionLog : IPartitionLog
             await _operations.RunAnywayAsync(async () =>
                 _log.Failure is null && _leadership.NeedsCheckpoint && await _leadership.TryCheckpointAsync().ConfigureAwait(false))
                 .ConfigureAwait(false);
-            _log.Waiters.Close();
+            _log.CloseWaiters();
         }
     }
 
@@ -164,7 +182,7 @@ public sealed class RowPartitionLog : IPartitionLog
     {
         _log.TryClose();
         await _operations.RunAnywayAsync(DeleteRowsAsync).ConfigureAwait(false);
-        _log.Waiters.Close();
+        _log.CloseWaiters();
     }
 
     private async Task<bool> DeleteRowsAsync()

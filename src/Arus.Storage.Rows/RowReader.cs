@@ -5,30 +5,31 @@ internal sealed class RowReader(RowLogContext log, RowStore store, RowList rows,
 {
     private const int Attempts = 16;
 
-    public async ValueTask<LogReadResult> ReadAsync(long offset, int maxBytes, bool minOneBatch) =>
+    /// <param name="endOffset">No batch that ends behind it is read.</param>
+    public async ValueTask<LogReadResult> ReadAsync(long offset, int maxBytes, bool minOneBatch, long endOffset) =>
         log.IsClosing
             ? Answer([], ErrorCode.NotLeaderOrFollower)
-            : await RetryAsync(() => FindAsync(offset, maxBytes, minOneBatch)).ConfigureAwait(false);
+            : await RetryAsync(() => FindAsync(offset, maxBytes, minOneBatch, endOffset)).ConfigureAwait(false);
 
     public async ValueTask<LogTimestamp?> FindByTimestampAsync(long timestamp) =>
         await RetryAsync(() => FindFirstAsync(timestamp)).ConfigureAwait(false);
 
     public async ValueTask<LogTimestamp?> FindMaxTimestampAsync() => await RetryAsync(FindMaxAsync).ConfigureAwait(false);
 
-    private async Task<LogReadResult> FindAsync(long offset, int maxBytes, bool minOneBatch)
+    private async Task<LogReadResult> FindAsync(long offset, int maxBytes, bool minOneBatch, long endOffset)
     {
         long from = offset;
         while (true)
         {
             (bool inRange, RowInfo? found) = rows.Find(offset, from);
-            if (!inRange || found is not { } row)
+            if (!inRange || found is not { } row || row.BaseOffset >= endOffset)
                 return Answer([], inRange ? ErrorCode.None : ErrorCode.OffsetOutOfRange);
 
             ReadOnlyMemory<byte> batches = await store.ReadAsync(row, keep: true).ConfigureAwait(false);
             int position = BatchSlicing.PositionOf(batches.Span, offset);
             if (position < batches.Length)
             {
-                int length = BatchSlicing.WholeBatches(batches.Span[position..], maxBytes, minOneBatch, out _);
+                int length = BatchSlicing.WholeBatches(batches.Span[position..], maxBytes, minOneBatch, out _, endOffset);
                 return Answer(length == 0 ? [] : [batches.Slice(position, length)]);
             }
 
@@ -103,5 +104,5 @@ internal sealed class RowReader(RowLogContext log, RowStore store, RowList rows,
     }
 
     private LogReadResult Answer(ReadOnlyMemory<byte>[] records, ErrorCode error = ErrorCode.None) =>
-        new(error, rows.EndOffset, rows.LogStartOffset, rows.EndOffset, records);
+        new(error, rows.EndOffset, rows.LogStartOffset, rows.EndOffset, records, rows.LastStableOffset);
 }

@@ -21,7 +21,7 @@ internal sealed class RowTruncation(
             ? await CutAsync(rows.All[kept], offset).ConfigureAwait(false)
             : (null, offset);
         producers.ReplaceWith(await RebuildProducersAsync(kept, cut).ConfigureAwait(false));
-        rows.TruncateTo(end, kept, cut);
+        rows.TruncateTo(end, kept, cut, producers);
         if (!await leadership.TryCheckpointAsync().ConfigureAwait(false))
             log.ThrowIfUnusable(isClosed: false);
 
@@ -58,7 +58,7 @@ internal sealed class RowTruncation(
         foreach (RowInfo info in rows.All.Take(kept).Concat(last).ToArray())
         {
             foreach (ReadOnlyMemory<byte> batch in BatchSlicing.Split(await store.ReadAsync(info).ConfigureAwait(false)))
-                rebuilt.AddStored(new RecordBatchHeader(batch.Span), log.NowMs);
+                rebuilt.AddStored(batch.Span, log.NowMs);
         }
 
         return rebuilt;

@@ -60,7 +60,11 @@ internal static class HeadRow
 {
     private static ReadOnlySpan<byte> Magic => "AHED"u8;
 
-    public static byte[] Serialize(RowLogHead head) => DurableFile.Frame(Magic, RowLogHead.MaxVersion, head);
+    /// <summary>The first that has transactions; without any the one before is written, which older builds read.</summary>
+    private const short TransactionVersion = 3;
+
+    public static byte[] Serialize(RowLogHead head) => DurableFile.Frame(
+        Magic, (short)(head.ProducersVersion > 1 || head.Aborted.Length > 0 ? TransactionVersion : TransactionVersion - 1), head);
 
     /// <exception cref="LogException">The head is damaged.</exception>
     public static RowLogHead Deserialize(ReadOnlyMemory<byte> bytes) =>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Arus.Compression;
 
 namespace Arus.Storage;
 
@@ -33,6 +34,12 @@ public interface IPartitionLog : IAsyncDisposable
     /// <see cref="AdvanceHighWatermark"/>, and is known again when the log is opened, if not to the last moment.
     /// </summary>
     long HighWatermark { get; }
+
+    /// <summary>
+    /// Readers of committed records stop here: where the first transaction begins that has no marker, or whose marker is not below the high
+    /// watermark; without any it is the high watermark.
+    /// </summary>
+    long LastStableOffset { get; }
 
     /// <summary>
     /// Of a replicated log, on stable storage: another one is drawn when acknowledged records may be missing. Empty for a log in one copy.
@@ -77,12 +84,36 @@ public interface IPartitionLog : IAsyncDisposable
     /// <see cref="ErrorCode.FencedLeaderEpoch"/>.
     /// </param>
     /// <param name="origin">Decides what is validated and who gives the offsets.</param>
+    /// <param name="guard">
+    /// Of a client's batches that begin a transaction; without it they are refused, with
+    /// <see cref="ErrorCode.InvalidTxnState"/>, unless the transaction is open.
+    /// </param>
     /// <returns>One result for each entry, in their order.</returns>
-    ValueTask<LogAppendResult[]> AppendAsync(ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin = AppendOrigin.Client);
+    ValueTask<LogAppendResult[]> AppendAsync(
+        ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin = AppendOrigin.Client, VerificationGuard? guard = null);
 
     /// <summary>
-    /// Reads whole batches from the one that holds <paramref name="offset"/> (or the next after it) up to the high watermark, or to the
-    /// durable end. Completes synchronously when the tail cache has them, which are not copied then.
+    /// Appends a transaction marker. Refused with <see cref="ErrorCode.InvalidProducerEpoch"/> or
+    /// <see cref="ErrorCode.TransactionCoordinatorFenced"/> if a later epoch was seen; otherwise as <see cref="AppendAsync"/> refuses.
+    /// </summary>
+    /// <returns>The marker's offset, or, of one that was appended before, an offset at or behind it.</returns>
+    ValueTask<LogAppendResult> EndTransactionAsync(LogMarker marker, int leaderEpoch);
+
+    /// <summary>A batch is to be appended that may begin a transaction, of which its coordinator has to be asked first.</summary>
+    /// <param name="sequence">Of the batch.</param>
+    /// <param name="beginsAtZero">Whether a producer of which nothing is known has to begin with sequence 0.</param>
+    /// <returns>What <see cref="AppendAsync"/> is to be given then; null if there is nothing to ask.</returns>
+    ValueTask<VerificationGuard?> BeginVerificationAsync(long producerId, short producerEpoch, int sequence, bool beginsAtZero);
+
+    /// <summary>
+    /// The aborted transactions that may have records from one offset up to another one, in the order of their markers.
+    /// </summary>
+    /// <exception cref="LogException">It is not known which they are.</exception>
+    ValueTask<LogAbortedTransaction[]> FindAbortedAsync(long from, long to);
+
+    /// <summary>
+    /// Reads whole batches from the one that holds <paramref name="offset"/> (or the next after it) up to the high watermark, the last
+    /// stable offset, or the durable end. Completes synchronously when the tail cache has them, which are not copied then.
     /// </summary>
     /// <param name="offset">Between the log start and the log end, otherwise <see cref="ErrorCode.OffsetOutOfRange"/>.</param>
     /// <param name="maxBytes">No more than this, but see <paramref name="minOneBatch"/>.</param>
@@ -92,10 +123,12 @@ public interface IPartitionLog : IAsyncDisposable
         long offset, int maxBytes, bool minOneBatch, LogReadLimit upTo = LogReadLimit.HighWatermark, LogReadLease? lease = null);
 
     /// <summary>
-    /// Waits until something can be read at <paramref name="offset"/>, that is until the high watermark passes it. Holds no thread.
+    /// Waits until something can be read at <paramref name="offset"/>, that is until the high watermark, or the last stable offset, passes
+    /// it. Holds no thread.
     /// </summary>
     /// <returns>False when the time is up, the wait is cancelled (no exception), or the log closes or fails.</returns>
-    ValueTask<bool> WaitForAsync(long offset, TimeSpan timeout, CancellationToken cancellationToken = default);
+    ValueTask<bool> WaitForAsync(
+        long offset, TimeSpan timeout, CancellationToken cancellationToken = default, LogReadLimit upTo = LogReadLimit.HighWatermark);
 
     /// <summary>The first record below the high watermark that is as late as <paramref name="timestamp"/> (Unix ms), or null.</summary>
     ValueTask<LogTimestamp?> FindByTimestampAsync(long timestamp);
@@ -219,11 +252,35 @@ public enum LogReadLimit
 
     /// <summary>For replicas.</summary>
     DurableEnd = 1,
+
+    /// <summary>For consumers that read committed records only.</summary>
+    LastStable = 2,
 }
+
+/// <summary>The end of a transaction, as its coordinator decided it.</summary>
+/// <param name="TransactionVersion">From 2 on the marker's epoch is above that of the transaction's batches (KIP-890).</param>
+public sealed record LogMarker(
+    long ProducerId, short ProducerEpoch, int CoordinatorEpoch, bool IsCommit, short TransactionVersion)
+{
+    internal PendingAppend ToAppend(int leaderEpoch, long nowMs, bool inline = false)
+    {
+        using var builder = new RecordBatchBuilder();
+        ControlRecordType type = IsCommit ? ControlRecordType.Commit : ControlRecordType.Abort;
+        byte[] batch = ControlRecord.BuildMarker(builder, type, ProducerId, ProducerEpoch, CoordinatorEpoch, nowMs).ToArray();
+        return new PendingAppend([batch], leaderEpoch, AppendOrigin.Coordinator, inline) { TransactionVersion = TransactionVersion };
+    }
+}
+
+/// <param name="LastOffset">Of its abort marker.</param>
+/// <param name="LastStableOffset">Transactions that end behind the marker began there or later.</param>
+public sealed record LogAbortedTransaction(long ProducerId, long FirstOffset, long LastOffset, long LastStableOffset);
 
 /// <param name="LastSequence">Of its last batch; -1 when it has none in this epoch.</param>
 /// <param name="LastTimestamp">The greatest of its last batch, Unix milliseconds; -1 without one.</param>
-public readonly record struct LogProducer(long ProducerId, short Epoch, int LastSequence, long LastTimestamp);
+/// <param name="CoordinatorEpoch">Of the coordinator that ended its last transaction here; -1 while none did.</param>
+/// <param name="TransactionFirstOffset">Of its open transaction; -1 without one.</param>
+public readonly record struct LogProducer(
+    long ProducerId, short Epoch, int LastSequence, long LastTimestamp, int CoordinatorEpoch = -1, long TransactionFirstOffset = -1);
 
 /// <summary>Who appends, which decides what is checked.</summary>
 public enum AppendOrigin
@@ -254,7 +311,8 @@ public readonly record struct LogRecordError(int RecordIndex, string Message);
 
 /// <param name="Records">Whole batches in offset order; adjacent slices follow each other. Empty when there are none.</param>
 public readonly record struct LogReadResult(
-    ErrorCode Error, long HighWatermark, long LogStartOffset, long LogEndOffset, ReadOnlyMemory<byte>[] Records);
+    ErrorCode Error, long HighWatermark, long LogStartOffset, long LogEndOffset, ReadOnlyMemory<byte>[] Records,
+    long LastStableOffset = -1);
 
 /// <param name="Timestamp">Unix milliseconds.</param>
 public readonly record struct LogTimestamp(long Offset, long Timestamp, int LeaderEpoch);

@@ -133,6 +133,20 @@ public sealed partial class GoldenTests
             Producers = new byte[] { 9, 8, 7 },
         }, 1, "000102030405060708090a0b0c0d0e0f 0000000000000005 00000000000003e8 0000000000000384 00001000 00000000000002bc"
             + "00000002 00000003 00000001 0000000000000000  00000004 00000000000001f4  090807"),
+        (new LogCheckpoint
+        {
+            TopicId = new Guid("00010203-0405-0607-0809-0a0b0c0d0e0f"),
+            LogStartOffset = 5,
+            RecoveryOffset = 1000,
+            RecoverySegment = 900,
+            RecoveryPosition = 4096,
+            CleanedOffset = 700,
+            ProducersVersion = 2,
+            Epochs = [new() { Epoch = 1 }],
+            Ended = [new() { FirstOffset = 990, LastOffset = 995 }],
+            Producers = new byte[] { 9, 8, 7 },
+        }, 2, "000102030405060708090a0b0c0d0e0f 0000000000000005 00000000000003e8 0000000000000384 00001000 00000000000002bc 02"
+            + "00000001 00000003 00000001 0000000000000000  00000001 00000000000003de 00000000000003e3  090807"),
         (new LogReplica
         {
             TopicId = new Guid("00010203-0405-0607-0809-0a0b0c0d0e0f"),
@@ -170,6 +184,27 @@ public sealed partial class GoldenTests
         }, 1, "00000002  0000000000000005 0000 0000001122334477 01  00000000 00000000 000000000000002d 000000000000002d 000001941f297c00"
             + "0000000000000102 0003 0000001122334466 02  00000007 00000008 0000000000000028 0000000000000029 000001941f297c00"
             + "00000009 0000000b 000000000000002a 000000000000002c 000001941f297c00"),
+        (new ProducerSnapshot
+        {
+            Producers =
+            [
+                new()
+                {
+                    ProducerId = 5,
+                    Epoch = 1,
+                    CoordinatorEpoch = 3,
+                    TransactionFirstOffset = 45,
+                    LastAppendMs = 0x1122334477,
+                    Batches = [new() { FirstOffset = 45, LastOffset = 45, Timestamp = 1735689600000 }],
+                },
+            ],
+        }, 2, "00000001  0000000000000005 0001 00000003 000000000000002d 0000001122334477 01"
+            + "00000000 00000000 000000000000002d 000000000000002d 000001941f297c00"),
+        (new SegmentIndexHeader
+        {
+            Size = 800, NextOffset = 115, MaxTimestamp = 1000, FirstAppendMs = 2000, LastAppendMs = 2001, AbortedCount = 2,
+            LowestAborted = 90,
+        }, 2, "00000320 0000000000000073 00000000000003e8 00000000 00000000000007d0 00000000000007d1 00000002 000000000000005a"),
         (new SegmentIndexHeader { Size = 800, NextOffset = 115, MaxTimestamp = 1000, FirstAppendMs = 2000, LastAppendMs = 2001 }, 1,
             "00000320 0000000000000073 00000000000003e8 00000000 00000000000007d0 00000000000007d1"),
         (new SegmentRowHeader { LeaderEpoch = 3, BaseOffset = 10, NextOffset = 12, MaxTimestamp = 99 }, 1,
@@ -205,5 +240,19 @@ public sealed partial class GoldenTests
             + "000000000000000c 0000000000000014 0000000000000062 0000012d 00000002 00000007"
             + "00000002 00000002 0000000000000005 00000003 0000000000000006"
             + "00000002 00000002 7231 00000002 6d32  00000002 0708"),
+        (new RowLogHead
+        {
+            LeaderEpoch = 2,
+            LogStartOffset = 5,
+            NextOffset = 20,
+            Generation = 4,
+            CleanedOffset = 9,
+            Rows = [new() { BaseOffset = 5, NextOffset = 12, MaxTimestamp = 99, Size = 300, MergedEpoch = -1, Number = 6 }],
+            ProducersVersion = 2,
+            Aborted = [new() { ProducerId = 3, FirstOffset = 6, LastOffset = 9, LastStableOffset = 8 }],
+            Producers = new byte[] { 7, 8 },
+        }, 3, "00000002 0000000000000005 0000000000000014 00000004 0000000000000009"
+            + "00000001 0000000000000005 000000000000000c 0000000000000063 0000012c ffffffff 00000006  00000000 00000000  02"
+            + "00000001 0000000000000003 0000000000000006 0000000000000009 0000000000000008  00000002 0708"),
     ];
 }

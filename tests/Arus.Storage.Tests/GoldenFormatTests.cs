@@ -38,7 +38,7 @@ public sealed class GoldenFormatTests
             RecoveryPosition = 4096,
             CleanedOffset = 700,
             Epochs = LogCheckpointer.ToStored([new LogEpochStart(1, 0), new LogEpochStart(4, 500)]),
-            Producers = ProducerSnapshot.Serialize(new ProducerStateManager()),
+            Producers = ProducerSnapshot.Serialize(new ProducerStateManager()).Bytes,
         };
         var disk = new MemoryFileSystem();
         LogCheckpointFile.Write(disk, "/d", checkpoint, durable: true);
@@ -77,13 +77,13 @@ public sealed class GoldenFormatTests
     public void The_producer_snapshot()
     {
         var producers = new ProducerStateManager();
-        producers.Add(new RecordBatchHeader(Batches.Idempotent(0x0102, 3, 7, count: 2).Span), 40, nowMs: 0x1122334455);
-        byte[] bytes = ProducerSnapshot.Serialize(producers);
+        producers.Add(Batches.Idempotent(0x0102, 3, 7, count: 2).Span, 40, nowMs: 0x1122334455);
+        byte[] bytes = ProducerSnapshot.Serialize(producers).Bytes;
         Assert.Equal(Snapshot, Convert.ToHexString(bytes));
-        ProducerStateManager? read = ProducerSnapshot.Deserialize(bytes);
-        Assert.Equal(bytes, ProducerSnapshot.Serialize(read!));
+        ProducerStateManager? read = ProducerSnapshot.Deserialize(bytes, 1);
+        Assert.Equal(bytes, ProducerSnapshot.Serialize(read!).Bytes);
         for (int length = 0; length < bytes.Length; length++)
-            Assert.Null(ProducerSnapshot.Deserialize(bytes.AsMemory(0, length)));
+            Assert.Null(ProducerSnapshot.Deserialize(bytes.AsMemory(0, length), 1));
     }
 
     [Fact]

@@ -118,7 +118,7 @@ public sealed class ProducerTests
     {
         var producers = new ProducerStateManager(maxProducers: 2);
         for (int i = 0; i < 5; i++)
-            producers.Add(new RecordBatchHeader(Batches.Idempotent(i, 0, 0).Span), i, nowMs: i);
+            producers.Add(Batches.Idempotent(i, 0, 0).Span, i, nowMs: i);
 
         Assert.Equal([3L, 4L], producers.All.Select(pair => pair.Key).Order());
     }
@@ -129,8 +129,8 @@ public sealed class ProducerTests
         var producers = new ProducerStateManager(maxProducers: 3);
         Use(1, 2, 3, 1, 4, 5, 1, 6);
         Assert.Equal([5L, 1L, 6L], producers.All.Select(pair => pair.Key));
-        producers.Add(new RecordBatchHeader(Batches.Idempotent(1, 0, 3).Span), 9, nowMs: 70);
-        ProducerStateManager read = ProducerSnapshot.Deserialize(ProducerSnapshot.Serialize(producers))!;
+        producers.Add(Batches.Idempotent(1, 0, 3).Span, 9, nowMs: 70);
+        ProducerStateManager read = ProducerSnapshot.Deserialize(ProducerSnapshot.Serialize(producers).Bytes, 1)!;
         Assert.Equal([5L, 6L, 1L], read.All.Select(pair => pair.Key));
         producers.Set(6, null);
         Assert.Equal(1, producers.Expire(70));
@@ -141,7 +141,7 @@ public sealed class ProducerTests
         void Use(params long[] ids)
         {
             foreach (long id in ids)
-                producers.Add(new RecordBatchHeader(Batches.Idempotent(id, 0, 0).Span), 0, nowMs: 7);
+                producers.Add(Batches.Idempotent(id, 0, 0).Span, 0, nowMs: 7);
         }
     }
 
@@ -150,19 +150,19 @@ public sealed class ProducerTests
     {
         var producers = new ProducerStateManager();
         Use(0, 5); // A full producer is changed in place,
-        producers.Add(new RecordBatchHeader(Batches.Idempotent(2, 0, 0).Span), 7, nowMs: 7); // and this one has room.
-        byte[] expected = ProducerSnapshot.Serialize(producers);
+        producers.Add(Batches.Idempotent(2, 0, 0).Span, 7, nowMs: 7); // and this one has room.
+        byte[] expected = ProducerSnapshot.Serialize(producers).Bytes;
         Arus.Protocol.ProducerSnapshot taken = ProducerSnapshot.Take(producers);
         Use(5, 9);
-        producers.Add(new RecordBatchHeader(Batches.Idempotent(2, 1, 0).Span), 8, nowMs: 8);
+        producers.Add(Batches.Idempotent(2, 1, 0).Span, 8, nowMs: 8);
         producers.Set(3, new ProducerState());
-        Assert.Equal(expected, ProducerSnapshot.Serialize(taken));
+        Assert.Equal(expected, ProducerSnapshot.Serialize(taken).Bytes);
         Assert.Equal([4, 5, 6, 7, 8], producers.Find(1)!.Batches.Select(batch => batch.FirstSequence));
 
         void Use(int from, int to)
         {
             for (int sequence = from; sequence < to; sequence++)
-                producers.Add(new RecordBatchHeader(Batches.Idempotent(1, 0, sequence).Span), sequence, nowMs: sequence);
+                producers.Add(Batches.Idempotent(1, 0, sequence).Span, sequence, nowMs: sequence);
         }
     }
 
@@ -175,21 +175,21 @@ public sealed class ProducerTests
         for (int i = 0; i < Producers * ProducerState.BatchesKept; i++)
         {
             (int sequence, int id) = Math.DivRem(i, Producers);
-            producers.Add(new RecordBatchHeader(Batches.Idempotent(id * 7919L % Producers, 0, sequence).Span), i, nowMs: i);
+            producers.Add(Batches.Idempotent(id * 7919L % Producers, 0, sequence).Span, i, nowMs: i);
         }
 
         ProducerSnapshot.Serialize(producers);
         long before = GC.GetAllocatedBytesForCurrentThread();
         Arus.Protocol.ProducerSnapshot taken = ProducerSnapshot.Take(producers);
-        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 1, Producers * 40);
-        byte[] bytes = ProducerSnapshot.Serialize(taken);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 1, Producers * 48);
+        byte[] bytes = ProducerSnapshot.Serialize(taken).Bytes;
         long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
         Assert.InRange(allocated, bytes.Length, bytes.Length * 13L / 10);
 
         before = GC.GetAllocatedBytesForCurrentThread();
-        ProducerStateManager read = ProducerSnapshot.Deserialize(bytes)!;
+        ProducerStateManager read = ProducerSnapshot.Deserialize(bytes, 1)!;
         allocated = GC.GetAllocatedBytesForCurrentThread() - before;
         Assert.InRange(allocated, bytes.Length, bytes.Length * 3L);
-        Assert.Equal(bytes, ProducerSnapshot.Serialize(read));
+        Assert.Equal(bytes, ProducerSnapshot.Serialize(read).Bytes);
     }
 }

@@ -13,11 +13,12 @@ public sealed class RoleTests
         Segment first = NewSegment(0);
         list.Add(first);
         Append(list, epoch: 1, 0, 3);
-        Assert.Equal((OffsetLookup.AtEnd, 0L, 3L), (list.Find(0, visible: true, out _), list.HighWatermark, list.LogEndOffset));
+        OffsetLookup lookup = list.Find(0, LogReadLimit.HighWatermark, out _);
+        Assert.Equal((OffsetLookup.AtEnd, 0L, 3L), (lookup, list.HighWatermark, list.LogEndOffset));
         Publish(list, 0, 3);
-        Assert.Equal(OffsetLookup.Readable, list.Find(2, visible: true, out TailChunk? chunk));
+        Assert.Equal(OffsetLookup.Readable, list.Find(2, LogReadLimit.HighWatermark, out TailChunk? chunk));
         Assert.NotNull(chunk);
-        Assert.Equal(OffsetLookup.OutOfRange, list.Find(4, visible: true, out _));
+        Assert.Equal(OffsetLookup.OutOfRange, list.Find(4, LogReadLimit.HighWatermark, out _));
 
         Segment second = NewSegment(3);
         list.Add(second);
@@ -30,7 +31,7 @@ public sealed class RoleTests
         list.Replace(0, 1, null);
         Assert.Equal((3, 100), (list.LogStartOffset, list.SizeBytes));
         Assert.Null(list.Locate(2));
-        list.TruncateTo(3, []);
+        list.TruncateTo(3, [], new ProducerStateManager());
         Assert.Equal((3, 3, 3, 1), (list.LogStartOffset, list.HighWatermark, list.LogEndOffset, list.Generation));
     }
 
@@ -46,7 +47,7 @@ public sealed class RoleTests
             list.AssignOffsets(1, offset, offset + 1);
             list.Publish([new PendingBatch(reserved, start, 100, offset, offset + 1, 0, 0, null)]);
             foreach (LogReadLease? lease in leases)
-                Assert.Equal(OffsetLookup.Readable, list.Find(offset, visible: true, out _, lease));
+                Assert.Equal(OffsetLookup.Readable, list.Find(offset, LogReadLimit.HighWatermark, out _, lease));
 
             Assert.True(list.Tail.TryDrop(reserved));
             return reserved.Bytes;

@@ -33,4 +33,23 @@ public static class ControlRecord
             IsControl = true,
         });
     }
+
+    /// <summary>Reads a marker batch.</summary>
+    /// <param name="batch">A whole batch that was validated.</param>
+    /// <returns>False for another batch, and for a marker that compaction has emptied.</returns>
+    public static bool TryReadMarker(ReadOnlySpan<byte> batch, out ControlRecordType type, out int coordinatorEpoch)
+    {
+        (type, coordinatorEpoch) = (default, -1);
+        var header = new RecordBatchHeader(batch);
+        if (!header.IsControl || header.Compression != CompressionType.None || header.Count != 1)
+            return false;
+
+        var reader = new RecordReader(batch[RecordBatchHeader.Size..], 1);
+        if (!reader.TryRead(out RecordView record) || record.KeyLength < 4 || record.ValueLength < 6)
+            return false;
+
+        type = (ControlRecordType)BinaryPrimitives.ReadInt16BigEndian(record.Key[2..]);
+        coordinatorEpoch = BinaryPrimitives.ReadInt32BigEndian(record.Value[2..]);
+        return type is ControlRecordType.Abort or ControlRecordType.Commit;
+    }
 }

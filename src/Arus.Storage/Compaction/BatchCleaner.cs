@@ -4,9 +4,11 @@ namespace Arus.Storage;
 
 /// <summary>
 /// Decides what compaction keeps of a batch, and rewrites it when that is not all: the same offsets, producer and codec, fewer
-/// records. Tombstones are kept until their delete horizon (KIP-534), which the first pass that finds one sets.
+/// records. Tombstones, and the markers of transactions of which no batch is left, are kept until their delete horizon (KIP-534), which the
+/// first pass that finds one sets. Records of aborted transactions go.
 /// </summary>
-internal sealed class BatchCleaner(OffsetMap map, IReadOnlySet<long> lastOffsetsOfProducers, long nowMs, long deleteRetentionMs)
+internal sealed class BatchCleaner(
+    OffsetMap map, LastOfProducers producers, CleanedTransactions transactions, long nowMs, long deleteRetentionMs)
     : IDisposable
 {
     private readonly PooledBufferWriter _scratch = new();
@@ -15,6 +17,9 @@ internal sealed class BatchCleaner(OffsetMap map, IReadOnlySet<long> lastOffsets
 
     /// <summary>The earliest horizon of the tombstones that were kept; <see cref="long.MaxValue"/> for none.</summary>
     public long NextHorizonMs { get; private set; } = long.MaxValue;
+
+    /// <summary>The transaction that the last batch aborts, if that batch was kept and readers may still come upon its records.</summary>
+    public LogAbortedTransaction? Aborted { get; private set; }
 
     /// <summary>Whether any batch did not stay as it was.</summary>
     public bool HasChanged { get; private set; }
@@ -37,12 +42,17 @@ internal sealed class BatchCleaner(OffsetMap map, IReadOnlySet<long> lastOffsets
     private ReadOnlyMemory<byte> Keep(ReadOnlyMemory<byte> batch)
     {
         var header = new RecordBatchHeader(batch.Span);
-        if (header.IsControl || (header.Count > 0 && header.BaseOffset >= map.EndOffset))
+        Aborted = null;
+        if (header.IsControl)
+            return KeepMarker(header, batch);
+
+        bool isAborted = transactions.IsAborted(header);
+        if (header.Count > 0 && header.BaseOffset >= map.EndOffset)
             return batch;
 
         ReadOnlyMemory<byte> payload = CompactionKeys.Open(batch, _scratch);
-        bool hasTombstone = Select(header, payload.Span);
-        if (_kept.Count == 0 && !lastOffsetsOfProducers.Contains(header.LastOffset))
+        bool hasTombstone = Select(header, payload.Span, isAborted);
+        if (_kept.Count == 0 && !producers.Offsets.Contains(header.LastOffset))
             return ReadOnlyMemory<byte>.Empty;
 
         bool setsHorizon = hasTombstone && !header.HasDeleteHorizon;
@@ -52,12 +62,41 @@ internal sealed class BatchCleaner(OffsetMap map, IReadOnlySet<long> lastOffsets
         return _kept.Count == header.Count && !setsHorizon ? batch : Rewrite(header, payload.Span, setsHorizon);
     }
 
+    /// <summary>
+    /// A marker goes when no batch of its transaction is left, its horizon has passed, and it does not hold a producer's epoch.
+    /// </summary>
+    private ReadOnlyMemory<byte> KeepMarker(RecordBatchHeader header, ReadOnlyMemory<byte> batch)
+    {
+        bool isOfNothing = transactions.IsMarkerOfNothing(batch.Span, out LogAbortedTransaction? aborted);
+        Aborted = aborted;
+        bool isLast = producers.Markers.TryGetValue(header.ProducerId, out short epoch) && epoch == header.ProducerEpoch;
+        if (!isOfNothing || isLast || header.BaseOffset >= map.EndOffset)
+            return batch;
+
+        bool setsHorizon = !header.HasDeleteHorizon;
+        long horizon = setsHorizon ? Horizon : header.BaseTimestamp;
+        if (!setsHorizon && horizon <= nowMs)
+            return ReadOnlyMemory<byte>.Empty;
+
+        NextHorizonMs = Math.Min(NextHorizonMs, horizon);
+        if (!setsHorizon)
+            return batch;
+
+        ReadOnlyMemory<byte> payload = CompactionKeys.Open(batch, _scratch);
+        _kept.Clear();
+        _kept.AddRange(Enumerable.Range(0, header.Count));
+        return Rewrite(header, payload.Span, setsHorizon);
+    }
+
     private long Horizon => nowMs > long.MaxValue - deleteRetentionMs ? long.MaxValue : nowMs + deleteRetentionMs;
 
     /// <summary>Lists the records to keep; answers whether a tombstone is among them.</summary>
-    private bool Select(RecordBatchHeader header, ReadOnlySpan<byte> payload)
+    private bool Select(RecordBatchHeader header, ReadOnlySpan<byte> payload, bool isAborted)
     {
         _kept.Clear();
+        if (isAborted)
+            return false;
+
         bool hasTombstone = false;
         bool horizonPassed = header.HasDeleteHorizon && header.BaseTimestamp <= nowMs;
         var reader = new RecordReader(payload, header.Count);
@@ -100,6 +139,7 @@ internal sealed class BatchCleaner(OffsetMap map, IReadOnlySet<long> lastOffsets
             ProducerEpoch = header.ProducerEpoch,
             BaseSequence = header.BaseSequence,
             IsTransactional = header.IsTransactional,
+            IsControl = header.IsControl,
             HasDeleteHorizon = _kept.Count > 0 && (setsHorizon || header.HasDeleteHorizon),
             LastOffsetDelta = header.LastOffsetDelta,
             MaxTimestamp = _kept.Count == 0 || header.TimestampType == TimestampType.LogAppendTime ? header.MaxTimestamp : null,
@@ -120,7 +160,9 @@ internal static class CompactionKeys
     }
 
     /// <summary>Adds the keys of a batch's records to the map, unless it lies before an offset; false when the map is full.</summary>
-    public static bool TryAdd(OffsetMap map, ReadOnlyMemory<byte> batch, long fromOffset, PooledBufferWriter scratch)
+    /// <param name="transactions">Passed by all batches so far: records that were aborted do not count.</param>
+    public static bool TryAdd(
+        OffsetMap map, ReadOnlyMemory<byte> batch, long fromOffset, CleanedTransactions transactions, PooledBufferWriter scratch)
     {
         var header = new RecordBatchHeader(batch.Span);
         if (header.NextOffset <= fromOffset)
@@ -129,7 +171,11 @@ internal static class CompactionKeys
         if (map.IsFull(header.Count))
             return false;
 
-        if (!header.IsControl)
+        if (header.IsControl)
+        {
+            transactions.IsMarkerOfNothing(batch.Span, out _);
+        }
+        else if (!transactions.IsAborted(header))
         {
             var reader = new RecordReader(Open(batch, scratch).Span, header.Count);
             while (reader.TryRead(out RecordView record))

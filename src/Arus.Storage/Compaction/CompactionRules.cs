@@ -9,9 +9,15 @@ internal readonly record struct CompactionPiece(long NextOffset, long Size, long
 /// <param name="FirstDirtyOffset">Everything before it was cleaned in an earlier pass.</param>
 /// <param name="Generation">Of the log; the plan is void when the log was truncated since.</param>
 internal sealed record CompactionPlan<T>(
-    IReadOnlyList<T> Pieces, long FirstDirtyOffset, int Generation, IReadOnlySet<long> LastOffsetsOfProducers, long NowMs)
+    IReadOnlyList<T> Pieces, long FirstDirtyOffset, int Generation, LastOfProducers LastOfProducers, long NowMs)
     where T : IOffsetRange
 {
+    /// <summary>Where the pieces end.</summary>
+    public long EndOffset => Pieces.Count == 0 ? 0 : Pieces[^1].NextOffset;
+
+    /// <summary>The aborted transactions that have records in the pieces.</summary>
+    public IReadOnlyList<LogAbortedTransaction> Aborted { get; init; } = [];
+
     /// <summary>The pieces that an earlier pass did not clean.</summary>
     public IEnumerable<T> Dirty => Pieces.Where(piece => piece.NextOffset > FirstDirtyOffset);
 
@@ -19,8 +25,9 @@ internal sealed record CompactionPlan<T>(
     public IEnumerable<List<T>> Group(OffsetMap map, long maxBytes) =>
         CompactionRules.Group(Pieces.TakeWhile(piece => piece.BaseOffset < map.EndOffset), maxBytes);
 
-    public BatchCleaner NewCleaner(OffsetMap map, TopicConfig config) =>
-        new(map, LastOffsetsOfProducers, NowMs, (long)config.DeleteRetention.TotalMilliseconds);
+    /// <param name="transactions">One for all groups, as the transactions go on from one to the next.</param>
+    public BatchCleaner NewCleaner(OffsetMap map, CleanedTransactions transactions, TopicConfig config) =>
+        new(map, LastOfProducers, transactions, NowMs, (long)config.DeleteRetention.TotalMilliseconds);
 }
 
 /// <summary>What may be compacted, and when it is worth it, as the topic's configuration wants.</summary>

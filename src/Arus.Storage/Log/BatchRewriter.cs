@@ -49,6 +49,7 @@ internal sealed class BatchRewriter
             ProducerId = header.ProducerId,
             ProducerEpoch = header.ProducerEpoch,
             BaseSequence = header.BaseSequence,
+            IsTransactional = header.IsTransactional,
         }).ToArray();
         return ValidationResult.Ok;
     }

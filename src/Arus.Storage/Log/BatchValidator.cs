@@ -95,11 +95,7 @@ internal sealed class BatchValidator
 
         var header = new RecordBatchHeader(entry.Span);
         result = RecordBatches.ValidateForAppend(header);
-        return !result.IsOk ? AsProduceError(result)
-            : header.IsTransactional
-                ? new ValidationResult(
-                    ErrorCode.InvalidTxnState, "Transactional batches are not supported yet; produce without transactional.id.")
-            : ValidationResult.Ok;
+        return result.IsOk ? result : AsProduceError(result);
     }
 
     private ValidationResult ValidateRecords(

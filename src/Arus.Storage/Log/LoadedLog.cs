@@ -11,6 +11,9 @@ internal sealed class LoadedLog
 
     public ProducerStateManager Producers { get; set; } = new();
 
+    /// <summary>Those that are open at the log's end, or ended perhaps above the high watermark.</summary>
+    public TransactionOffsets Transactions { get; set; } = new();
+
     public long LogStartOffset { get; set; }
 
     public long LogEndOffset { get; set; }

@@ -31,12 +31,11 @@ internal sealed class LogAppender(
     /// <summary>Tells the I/O thread without the lock whether appends wait.</summary>
     private int _waitingCount;
 
-    public ValueTask<LogAppendResult[]> AppendAsync(ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin)
+    public ValueTask<LogAppendResult[]> AppendAsync(PendingAppend append)
     {
-        if (entries.Length == 0)
+        if (append.Entries.Length == 0)
             return new ValueTask<LogAppendResult[]>([]);
 
-        var append = new PendingAppend(entries, leaderEpoch, origin);
         append.Validate(log.Config, log.Shared.NowMs);
         using (_lock.Enter())
         {
@@ -53,6 +52,17 @@ internal sealed class LogAppender(
         log.ScheduleIo();
         log.Shared.Cache.Trim();
         return new ValueTask<LogAppendResult[]>(append.Task);
+    }
+
+    /// <summary>See <see cref="IPartitionLog.BeginVerificationAsync"/>.</summary>
+    public VerificationGuard? BeginVerification(long producerId, short producerEpoch, int sequence, bool beginsAtZero)
+    {
+        using (_lock.Enter())
+        {
+            return producers.NeedsNoVerification(producerId, producerEpoch)
+                ? null
+                : producers.Verifications.Begin(producerId, producerEpoch, sequence, beginsAtZero, log.Shared.NowMs);
+        }
     }
 
     /// <summary>Takes in the waiting appends for which there is room now. Called on the I/O thread.</summary>
@@ -178,7 +188,7 @@ internal sealed class LogAppender(
 
         bool logAppendTime = config.LogAppendTime && append.Origin != AppendOrigin.Replica;
         SegmentRoll? roll = DecideRoll(entry.Span, baseOffset, config, nowMs, logAppendTime);
-        if (producers.CheckSequences(entry.Span, append.Origin, baseOffset, nowMs, config.LogAppendTime) is { } outcome)
+        if (producers.Check(entry.Span, append, baseOffset, config.LogAppendTime) is { } outcome)
             return outcome;
 
         CopyToTail(entry.Span, append, logAppendTime, roll, nowMs, batches);
@@ -279,12 +289,13 @@ internal sealed class LogAppender(
             entry = entry[length..];
             BatchStamp.Write(batch, baseOffset, epoch, logAppendTime ? nowMs : null);
             var header = new RecordBatchHeader(batch.Span);
-            batches.Add(new PendingBatch(chunk, start, length, baseOffset, header.NextOffset, header.MaxTimestamp, nowMs, roll));
+            TransactionStep step = producers.Add(batch.Span, baseOffset, nowMs);
+            LogAbortedTransaction? aborted = segments.AssignOffsets(epoch, baseOffset, header.NextOffset, step);
+            batches.Add(new PendingBatch(chunk, start, length, baseOffset, header.NextOffset, header.MaxTimestamp, nowMs, roll, aborted));
             _active = _active.Size == 0
                 ? new ActiveSegment(baseOffset, length, nowMs, header.MaxTimestamp)
                 : _active with { Size = _active.Size + length };
             _sinceCheckpoint += length;
-            segments.AssignOffsets(epoch, baseOffset, header.NextOffset);
             roll = null;
         }
     }

@@ -122,7 +122,7 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
             if (isVoid || !segments.All.Contains(segment))
                 return;
 
-            byte[] snapshot = ProducerSnapshot.Serialize(producersThen);
+            StoredProducers snapshot = ProducerSnapshot.Serialize(producersThen);
             if (activeIndex is null)
             {
                 SyncSealed(segment);
@@ -140,7 +140,7 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
         }
     }
 
-    private void WriteSnapshot(long offset, byte[] snapshot) =>
+    private void WriteSnapshot(long offset, StoredProducers snapshot) =>
         ProducerSnapshot.Write(FileSystem, Segment.PathOf(log.Directory, offset, Segment.SnapshotSuffix), snapshot);
 
     private void FlushUnlessSynced(Segment segment)
@@ -151,7 +151,7 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
 
     private void WriteIndex(Segment segment, byte[] index) => FileSystem.ReplaceFile(segment.IndexPath, index, durable: false);
 
-    private void Store(RecoveryPoint point, byte[] snapshot)
+    private void Store(RecoveryPoint point, StoredProducers snapshot)
     {
         Debug.Assert(point.Offset <= segments.LogEndOffset && point.Segment <= point.Offset, "The recovery point lies in the log.");
         FileSystem.CreateDirectory(log.Directory);
@@ -164,7 +164,7 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
         _recovery = point;
     }
 
-    private void Write(RecoveryPoint point, long logStart, LogEpochStart[] epochs, byte[] snapshot, bool durable)
+    private void Write(RecoveryPoint point, long logStart, LogEpochStart[] epochs, StoredProducers snapshot, bool durable)
     {
         var checkpoint = new LogCheckpoint
         {
@@ -175,11 +175,16 @@ internal sealed class LogCheckpointer(LogContext log, SegmentList segments, Prod
             RecoveryPosition = point.Position,
             CleanedOffset = CleanedOffset,
             Epochs = ToStored(epochs),
-            Producers = snapshot,
+            Ended = ToStored(Array.FindAll(segments.EndedTransactions, ended => ended.LastOffset < point.Offset)),
+            Producers = snapshot.Bytes,
+            ProducersVersion = (sbyte)snapshot.Version,
         };
         LogCheckpointFile.Write(FileSystem, log.Directory, checkpoint, durable);
     }
 
     public static LogCheckpoint.EpochStart[] ToStored(LogEpochStart[] epochs) =>
         Array.ConvertAll(epochs, start => new LogCheckpoint.EpochStart { Epoch = start.Epoch, StartOffset = start.StartOffset });
+
+    public static LogCheckpoint.EndedTransaction[] ToStored(EndedTransaction[] ended) => Array.ConvertAll(
+        ended, one => new LogCheckpoint.EndedTransaction { FirstOffset = one.FirstOffset, LastOffset = one.LastOffset });
 }

@@ -22,11 +22,13 @@ internal sealed class LogCleaner(
         (int cleanedSegments, long freed, long horizon) = (0, 0, long.MaxValue);
         try
         {
+            plan = plan with { Aborted = await FindAbortedAsync(plan.EndOffset).ConfigureAwait(false) };
             OffsetMap map = await log.RunAsync(LogLane.Clean, () => MapKeys(plan)).ConfigureAwait(false);
+            var transactions = new CleanedTransactions(plan.Aborted);
             foreach (List<Segment> group in plan.Group(map, log.Config.SegmentBytes))
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                using BatchCleaner cleaner = plan.NewCleaner(map, log.Config);
+                using BatchCleaner cleaner = plan.NewCleaner(map, transactions, log.Config);
                 Segment cleaned = await log.RunAsync(LogLane.Clean, () => Rewrite(group, cleaner)).ConfigureAwait(false);
                 bool changed = cleaner.HasChanged || group.Count > 1;
                 long saved = await operations.RunAsync(() => Swap(plan, group, cleaned, changed)).ConfigureAwait(false);
@@ -68,7 +70,7 @@ internal sealed class LogCleaner(
             checkpointer.CheckpointEnd();
         }
 
-        (long recovery, long end) = (checkpointer.RecoverySegment, segments.VisibleEnd);
+        (long recovery, long end) = (checkpointer.RecoverySegment, segments.LastStableOffset);
         List<Segment> cleanable =
         [
             .. segments.All.SkipLast(1).TakeWhile(segment =>
@@ -76,9 +78,12 @@ internal sealed class LogCleaner(
                 && CompactionRules.IsOldEnough(config, PieceOf(segment), nowMs)),
         ];
         return CompactionRules.IsDue(config, cleanable.ConvertAll(PieceOf), checkpointer.CleanedOffset, _nextHorizonMs, nowMs)
-            ? new CompactionPlan<Segment>(cleanable, checkpointer.CleanedOffset, segments.Generation, producers.LastOffsets(), nowMs)
+            ? new CompactionPlan<Segment>(cleanable, checkpointer.CleanedOffset, segments.Generation, producers.Last(), nowMs)
             : null;
     }
+
+    private async Task<IReadOnlyList<LogAbortedTransaction>> FindAbortedAsync(long end) =>
+        await new LogReader(log, segments).FindAbortedAsync(0, end).ConfigureAwait(false);
 
     private static CompactionPiece PieceOf(Segment segment) =>
         new(segment.NextOffset, segment.Size, segment.LatestMs, segment.FirstAppendMs);
@@ -87,11 +92,12 @@ internal sealed class LogCleaner(
     {
         var map = new OffsetMap(log.Shared.Options.CompactionMapBytes) { EndOffset = plan.FirstDirtyOffset };
         using var scratch = new PooledBufferWriter();
+        var transactions = new CleanedTransactions(plan.Aborted);
         foreach (Segment segment in plan.Dirty)
         {
             using var scanner = new SegmentScanner(segment.File, 0, segment.Size);
             while (scanner.ReadNext(out _, out ReadOnlyMemory<byte> batch)
-                && CompactionKeys.TryAdd(map, batch, plan.FirstDirtyOffset, scratch))
+                && CompactionKeys.TryAdd(map, batch, plan.FirstDirtyOffset, transactions, scratch))
             {
             }
 
@@ -125,7 +131,8 @@ internal sealed class LogCleaner(
                     continue;
 
                 var header = new RecordBatchHeader(kept.Span);
-                cleaned.Add(header.BaseOffset, header.NextOffset, kept.Length, header.MaxTimestamp, segment.Header.LastAppendMs);
+                cleaned.Add(
+                    header.BaseOffset, header.NextOffset, kept.Length, header.MaxTimestamp, segment.Header.LastAppendMs, cleaner.Aborted);
                 kept.Span.CopyTo(buffer.GetSpan(kept.Length));
                 buffer.Advance(kept.Length);
                 if (buffer.WrittenCount >= RewriteBufferBytes)

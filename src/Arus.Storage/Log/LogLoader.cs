@@ -19,6 +19,11 @@ internal sealed class LogLoader(
     private readonly LoadedLog _log = new();
     private long _producersFrom;
 
+    /// <summary>
+    /// The producers before those of which the checkpoint tells, where a segment without an index is read; null while none needs them.
+    /// </summary>
+    private (ProducerStateManager Producers, TransactionOffsets Transactions)? _past;
+
     private ILogFileSystem FileSystem => shared.FileSystem;
 
     public LoadedLog Load()
@@ -88,7 +93,9 @@ internal sealed class LogLoader(
     private void ReadCheckpoint(long[] bases)
     {
         LogCheckpoint? checkpoint = LogCheckpointFile.Read(FileSystem, directory, out string? problem);
-        ProducerStateManager? producers = checkpoint is null ? null : ProducerSnapshot.Deserialize(checkpoint.Producers);
+        ProducerStateManager? producers = checkpoint is null
+            ? null
+            : ProducerSnapshot.Deserialize(checkpoint.Producers, checkpoint.ProducersVersion);
         if (checkpoint is null || producers is null)
         {
             if (bases.Length > 0)
@@ -105,6 +112,8 @@ internal sealed class LogLoader(
             _log.Epochs.TruncateTo(checkpoint.RecoveryOffset); // Later ones are read from the batches, which a crash may have taken.
 
         _log.Producers = producers;
+        _log.Transactions = TransactionOffsets.Of(
+            producers, checkpoint.Ended.Select(ended => new EndedTransaction(ended.FirstOffset, ended.LastOffset)));
         _producersFrom = checkpoint.RecoveryOffset;
     }
 
@@ -144,13 +153,46 @@ internal sealed class LogLoader(
     {
         long nowMs = shared.NowMs;
         long next = segment.NextOffset;
-        _recovery.Read(segment.File, segment.Size, end, EpochAt(next - 1), ref next, endOffset, header =>
+        _past = null;
+        _recovery.Read(segment.File, segment.Size, end, EpochAt(next - 1), ref next, endOffset, batch =>
         {
-            segment.Add(header, nowMs);
+            var header = new RecordBatchHeader(batch);
+            segment.Add(header, nowMs, AddToProducers(segment, batch, nowMs));
             _log.Epochs.Add(header.PartitionLeaderEpoch, header.BaseOffset);
-            if (header.BaseOffset >= _producersFrom)
-                _log.Producers.AddStored(header, nowMs);
         });
+    }
+
+    /// <returns>The transaction that the batch aborts; null for none.</returns>
+    private LogAbortedTransaction? AddToProducers(Segment segment, ReadOnlySpan<byte> batch, long nowMs)
+    {
+        var header = new RecordBatchHeader(batch);
+        if (header.BaseOffset >= _producersFrom)
+            return _log.Transactions.Apply(_log.Producers.AddStored(batch, nowMs), header.LastOffset);
+
+        if (_past is null)
+        {
+            if (!header.IsControl)
+                return null;
+
+            ProducerStateManager producers = RebuildProducers(segment, header.BaseOffset);
+            _past = (producers, TransactionOffsets.Of(producers, []));
+        }
+
+        (ProducerStateManager past, TransactionOffsets transactions) = _past.Value;
+        return transactions.Apply(past.AddStored(batch, nowMs), header.LastOffset);
+    }
+
+    /// <summary>The producers before an offset of a segment; where earlier segments are damaged, as far as they are known.</summary>
+    private ProducerStateManager RebuildProducers(Segment segment, long offset)
+    {
+        try
+        {
+            return ProducerRebuild.Run(shared, directory, [.. _log.Segments, segment], offset);
+        }
+        catch (LogException)
+        {
+            return ProducerRebuild.Run(shared, directory, [segment], offset);
+        }
     }
 
     /// <summary>The epoch in force at an offset, as far as it is known; -1 when it is not.</summary>
@@ -212,9 +254,11 @@ internal sealed class LogLoader(
             if (!segment.Synced && segment.Size > 0 && !IsRecoveryPoint(segment))
                 segment.File.Flush();
 
+            // Of what was not synced there is no index file, and readers need to know what was aborted.
+            bool isIndexed = segment.Synced || segment.Header.AbortedCount == 0;
             segment.Synced |= segment != active;
             segment.File.Close();
-            if (segment != active)
+            if (segment != active && isIndexed)
                 segment.Index = null;
         }
 
@@ -258,7 +302,11 @@ internal sealed class LogLoader(
         }
 
         if (_log.Segments.Count > 0 || replica is not null)
+        {
             _log.Producers = ProducerRebuild.Run(shared, directory, _log.Segments, _log.LogEndOffset); // Those of the checkpoint are ahead.
+            _log.Transactions = TransactionOffsets.Of(
+                _log.Producers, _log.Transactions.Ended.Where(ended => ended.LastOffset < _log.LogEndOffset));
+        }
 
         checkpoint.LogStartOffset = _log.LogStartOffset;
         checkpoint.RecoveryOffset = _log.LogEndOffset;
@@ -266,7 +314,9 @@ internal sealed class LogLoader(
         checkpoint.RecoveryPosition = 0;
         checkpoint.CleanedOffset = Math.Min(checkpoint.CleanedOffset, _log.LogEndOffset);
         checkpoint.Epochs = LogCheckpointer.ToStored(_log.Epochs.Entries);
-        checkpoint.Producers = ProducerSnapshot.Serialize(_log.Producers);
+        StoredProducers producers = ProducerSnapshot.Serialize(_log.Producers);
+        (checkpoint.Producers, checkpoint.ProducersVersion) = (producers.Bytes, (sbyte)producers.Version);
+        checkpoint.Ended = LogCheckpointer.ToStored(_log.Transactions.Ended);
         try
         {
             LogCheckpointFile.Write(FileSystem, directory, checkpoint, durable: true);

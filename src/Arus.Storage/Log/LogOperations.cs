@@ -49,6 +49,6 @@ internal sealed class LogOperations(LogContext log, SegmentList segments, LogApp
             }
         }
 
-        log.Waiters.Advance(segments.HighWatermark);
+        log.AdvanceWaiters(segments.HighWatermark, segments.LastStableOffset);
     }
 }

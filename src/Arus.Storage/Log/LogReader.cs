@@ -15,9 +15,13 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
             return new ValueTask<LogReadResult>(Answer([], ErrorCode.NotLeaderOrFollower));
 
         maxBytes = Math.Min(maxBytes, MaxReadBytes);
-        bool visible = upTo == LogReadLimit.HighWatermark;
-        long end = visible ? segments.VisibleEnd : long.MaxValue;
-        OffsetLookup lookup = segments.Find(offset, visible, out TailChunk? chunk, lease);
+        long end = upTo switch
+        {
+            LogReadLimit.HighWatermark => segments.VisibleEnd,
+            LogReadLimit.LastStable => segments.LastStableOffset,
+            _ => long.MaxValue,
+        };
+        OffsetLookup lookup = segments.Find(offset, upTo, out TailChunk? chunk, lease);
         if (lookup != OffsetLookup.Readable)
             return new ValueTask<LogReadResult>(Answer([], lookup == OffsetLookup.AtEnd ? ErrorCode.None : ErrorCode.OffsetOutOfRange));
 
@@ -27,11 +31,33 @@ internal sealed class LogReader(LogContext log, SegmentList segments)
         return ReadFileAsync(new Request(offset, maxBytes, minOneBatch, end));
     }
 
+    /// <summary>See <see cref="IPartitionLog.FindAbortedAsync"/>.</summary>
+    public ValueTask<LogAbortedTransaction[]> FindAbortedAsync(long from, long to)
+    {
+        Segment[] involved = segments.WithAborted(from, to);
+        var found = new List<LogAbortedTransaction>();
+        return Array.TrueForAll(involved, segment => segments.TryFindAborted(segment, from, to, null, found))
+            ? new ValueTask<LogAbortedTransaction[]>([.. found])
+            : new ValueTask<LogAbortedTransaction[]>(log.ReadAsync(() => ReadAborted(from, to)));
+    }
+
+    private LogAbortedTransaction[] ReadAborted(long from, long to)
+    {
+        var found = new List<LogAbortedTransaction>();
+        foreach (Segment segment in segments.WithAborted(from, to))
+        {
+            if (!segments.TryFindAborted(segment, from, to, null, found))
+                segments.TryFindAborted(segment, from, to, segment.LoadAborted(log), found);
+        }
+
+        return [.. found];
+    }
+
     /// <summary>Apart from <see cref="ReadAsync"/>, so that only a read from a file allocates a closure.</summary>
     private ValueTask<LogReadResult> ReadFileAsync(Request request) => new(log.ReadAsync(() => ReadFile(request)));
 
     private LogReadResult Answer(ReadOnlyMemory<byte>[] records, ErrorCode error = ErrorCode.None) =>
-        new(error, segments.HighWatermark, segments.LogStartOffset, segments.LogEndOffset, records);
+        new(error, segments.HighWatermark, segments.LogStartOffset, segments.LogEndOffset, records, segments.LastStableOffset);
 
     private LogReadResult ReadFile(Request request)
     {

@@ -8,7 +8,11 @@ internal abstract class LogState(TopicPartition partition, TopicConfig config, T
 
     public TopicPartition Partition { get; } = partition;
 
-    public OffsetWaiters Waiters { get; } = new(time);
+    /// <summary>Those who wait for the high watermark.</summary>
+    public OffsetWaiters Waiters { get; } = new(time, static log => log.HighWatermark);
+
+    /// <summary>Those who wait for the last stable offset.</summary>
+    public OffsetWaiters StableWaiters { get; } = new(time, static log => log.LastStableOffset);
 
     public TopicConfig Config
     {
@@ -26,6 +30,27 @@ internal abstract class LogState(TopicPartition partition, TopicConfig config, T
         Failure is { } failure ? LogAppendResult.Refused(ErrorCode.KafkaStorageError, DescribeFailure(failure))
         : IsClosing ? LogAppendResult.Refused(ErrorCode.NotLeaderOrFollower, $"The log of {Partition} is closed.")
         : null;
+
+    public OffsetWaiters WaitersOf(LogReadLimit upTo) => upTo switch
+    {
+        LogReadLimit.HighWatermark => Waiters,
+        LogReadLimit.LastStable => StableWaiters,
+        _ => throw new ArgumentOutOfRangeException(nameof(upTo), upTo, "Nobody waits for the durable end."),
+    };
+
+    /// <summary>Releases the waits whose offset can be read now.</summary>
+    public void AdvanceWaiters(long highWatermark, long lastStableOffset)
+    {
+        Waiters.Advance(highWatermark);
+        StableWaiters.Advance(lastStableOffset);
+    }
+
+    /// <summary>Releases all waits with "no".</summary>
+    public void CloseWaiters()
+    {
+        Waiters.Close();
+        StableWaiters.Close();
+    }
 
     public string DescribeFailure(Exception failure) => $"The log of {Partition} failed: {failure.Message}";
 
@@ -68,7 +93,7 @@ internal abstract class LogState(TopicPartition partition, TopicConfig config, T
     protected bool TryFail(Exception error)
     {
         bool isFirst = Interlocked.CompareExchange(ref _failure, error, null) is null;
-        Waiters.Close();
+        CloseWaiters();
         return isFirst;
     }
 }

@@ -13,12 +13,12 @@ internal sealed class LogTruncation(
             Segment[] all = segments.All;
             producers.ReplaceWith(ProducerRebuild.Run(log.Shared, log.Directory, all[..(index + 1)], end));
             checkpointer.CleanedOffset = Math.Min(checkpointer.CleanedOffset, end);
-            segments.TruncateTo(end, all[..(index + 1)]);
+            segments.TruncateTo(end, all[..(index + 1)], producers);
             Discard(all[(index + 1)..]);
             if (index < 0)
                 writer.StartSegment(end);
             else
-                segments.Replace(index, 1, Cut(all[index], position));
+                segments.Replace(index, 1, Cut(all[index], position, end));
 
             segments.Tail.Clear();
             checkpointer.DeleteSnapshots(checkpointer.ListSnapshots().Where(snapshot => snapshot > end));
@@ -70,14 +70,21 @@ internal sealed class LogTruncation(
     }
 
     /// <summary>Cuts a segment's file; what is known of the segment is made anew from the rest.</summary>
-    private Segment Cut(Segment segment, int size)
+    private Segment Cut(Segment segment, int size, long end)
     {
+        SegmentIndex? index = segment.Header.AbortedCount == 0 ? null : segment.Index ?? segment.LoadAborted(log);
         segment.File.SetLength(size);
         segment.File.Flush();
         Segment fresh = segment.Empty(log.Config);
         using var scanner = new SegmentScanner(fresh.File, 0, size);
         while (scanner.ReadNext(out RecordBatchHeader header, out _))
             fresh.Add(header, log.Shared.NowMs);
+
+        foreach (LogAbortedTransaction aborted in index is null ? [] : index.Aborted)
+        {
+            if (aborted.LastOffset < end)
+                fresh.Add(aborted);
+        }
 
         segment.File.Retire();
         return fresh;

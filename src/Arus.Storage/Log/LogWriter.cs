@@ -78,7 +78,7 @@ internal sealed class LogWriter(LogContext log, SegmentList segments, LogCheckpo
             _spare = group is { Batches.Capacity: <= KeptCapacity } || _queued is { Batches.Count: > 0 } ? group : null;
         }
 
-        log.Waiters.Advance(segments.HighWatermark);
+        log.AdvanceWaiters(segments.HighWatermark, segments.LastStableOffset);
     }
 
     /// <summary>Begins a new segment at an offset, which becomes the active one.</summary>

@@ -2,17 +2,18 @@ using System.Diagnostics;
 
 namespace Arus.Storage;
 
-/// <summary>The waits for the high watermark to pass an offset: a task and a timer each, no thread or exception. Thread-safe.</summary>
-internal sealed class OffsetWaiters(TimeProvider time)
+/// <summary>The waits for a log's end to pass an offset: a task and a timer each, no thread or exception. Thread-safe.</summary>
+/// <param name="endOf">Where those who wait stop reading.</param>
+internal sealed class OffsetWaiters(TimeProvider time, Func<IPartitionLog, long> endOf)
 {
     private readonly Lock _lock = new();
     private List<Waiter>? _waiters;
     private bool _closed;
 
-    /// <param name="log">Its high watermark is read once the waiter is listed, so that no advance is missed.</param>
+    /// <param name="log">Its end is read once the waiter is listed, so that no advance is missed.</param>
     public ValueTask<bool> WaitAsync(IPartitionLog log, long offset, TimeSpan timeout, CancellationToken cancellationToken)
     {
-        if (log.HighWatermark > offset)
+        if (endOf(log) > offset)
             return new ValueTask<bool>(true);
 
         if ((timeout <= TimeSpan.Zero && timeout != Timeout.InfiniteTimeSpan) || cancellationToken.IsCancellationRequested)
@@ -27,7 +28,7 @@ internal sealed class OffsetWaiters(TimeProvider time)
             (_waiters ??= []).Add(waiter);
         }
 
-        if (log.HighWatermark > offset)
+        if (endOf(log) > offset)
         {
             Forget(waiter);
             waiter.Complete(true);
@@ -41,14 +42,14 @@ internal sealed class OffsetWaiters(TimeProvider time)
     }
 
     /// <summary>Releases the waits whose offset can be read now.</summary>
-    public void Advance(long highWatermark)
+    public void Advance(long end)
     {
         List<Waiter>? released = null;
         lock (_lock)
         {
             for (int i = (_waiters?.Count ?? 0) - 1; i >= 0; i--)
             {
-                if (_waiters![i].Offset < highWatermark)
+                if (_waiters![i].Offset < end)
                 {
                     (released ??= []).Add(_waiters[i]);
                     _waiters[i] = _waiters[^1];
@@ -57,7 +58,7 @@ internal sealed class OffsetWaiters(TimeProvider time)
             }
 
             Debug.Assert(
-                _waiters is null || _waiters.TrueForAll(waiter => waiter.Offset >= highWatermark),
+                _waiters is null || _waiters.TrueForAll(waiter => waiter.Offset >= end),
                 "Waits are for what is not readable yet.");
         }
 

@@ -59,6 +59,8 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
 
     public long HighWatermark => _segments.HighWatermark;
 
+    public long LastStableOffset => _segments.LastStableOffset;
+
     public Guid LogId => _replica?.LogId ?? Guid.Empty;
 
     public int FencedEpoch => _replica?.FencedEpoch ?? RecordBatchHeader.NoLeaderEpoch;
@@ -87,18 +89,28 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
     private LogRetention Retention => new(_log, _segments, _producers, _checkpointer, _writer);
 
     public ValueTask<LogAppendResult[]> AppendAsync(
-        ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin = AppendOrigin.Client)
+        ReadOnlyMemory<byte>[] entries, int leaderEpoch, AppendOrigin origin = AppendOrigin.Client, VerificationGuard? guard = null)
     {
         ArgumentNullException.ThrowIfNull(entries);
-        return _appender.AppendAsync(entries, leaderEpoch, origin);
+        return _appender.AppendAsync(new PendingAppend(entries, leaderEpoch, origin) { Guard = guard });
     }
+
+    public async ValueTask<LogAppendResult> EndTransactionAsync(LogMarker marker, int leaderEpoch) =>
+        (await _appender.AppendAsync(marker.ToAppend(leaderEpoch, _log.Shared.NowMs)).ConfigureAwait(false))[0];
+
+    public ValueTask<VerificationGuard?> BeginVerificationAsync(
+        long producerId, short producerEpoch, int sequence, bool beginsAtZero) =>
+        new(_appender.BeginVerification(producerId, producerEpoch, sequence, beginsAtZero));
 
     public ValueTask<LogReadResult> ReadAsync(
         long offset, int maxBytes, bool minOneBatch, LogReadLimit upTo = LogReadLimit.HighWatermark, LogReadLease? lease = null) =>
         Reader.ReadAsync(offset, maxBytes, minOneBatch, upTo, lease);
 
-    public ValueTask<bool> WaitForAsync(long offset, TimeSpan timeout, CancellationToken cancellationToken = default) =>
-        _log.Waiters.WaitAsync(this, offset, timeout, cancellationToken);
+    public ValueTask<LogAbortedTransaction[]> FindAbortedAsync(long from, long to) => Reader.FindAbortedAsync(from, to);
+
+    public ValueTask<bool> WaitForAsync(
+        long offset, TimeSpan timeout, CancellationToken cancellationToken = default, LogReadLimit upTo = LogReadLimit.HighWatermark) =>
+        _log.WaitersOf(upTo).WaitAsync(this, offset, timeout, cancellationToken);
 
     public ValueTask<LogTimestamp?> FindByTimestampAsync(long timestamp) =>
         new(new TimestampSearch(_log, _segments).FindFirstAsync(timestamp));
@@ -123,7 +135,7 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
     public void AdvanceHighWatermark(long offset, long logStartOffset = -1)
     {
         if (_replica is not null && _segments.AdvanceHighWatermark(offset, logStartOffset))
-            _log.Waiters.Advance(_segments.HighWatermark);
+            _log.AdvanceWaiters(_segments.HighWatermark, _segments.LastStableOffset);
     }
 
     public async ValueTask PrepareAsync(int epoch, long truncateTo, long restartAt, bool renewLogId)
@@ -268,7 +280,7 @@ internal sealed class PartitionLog : IPartitionLog, ILogWork
 
         _segments.Tail.Clear();
         _writer.Close();
-        _log.Waiters.Close();
+        _log.CloseWaiters();
         return checkpoint;
     }
 }

@@ -21,6 +21,12 @@ internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEp
 
     public long Bytes => Entries.Sum(entry => (long)entry.Length);
 
+    /// <summary>Of a client that begins a transaction; null otherwise.</summary>
+    public VerificationGuard? Guard { get; init; }
+
+    /// <summary>Of the transaction that a coordinator's marker ends.</summary>
+    public short TransactionVersion { get; init; }
+
     public LogAppendResult[] Results { get; } = new LogAppendResult[entries.Length];
 
     /// <summary>
@@ -70,7 +76,8 @@ internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEp
     /// Whether a result depends on what the log knew at the time, so that it is void when the log was wrong. A validation error is final.
     /// </summary>
     public static bool DependsOnLog(ErrorCode result) =>
-        result is ErrorCode.None or ErrorCode.OutOfOrderSequenceNumber or ErrorCode.InvalidProducerEpoch;
+        result is ErrorCode.None or ErrorCode.OutOfOrderSequenceNumber or ErrorCode.InvalidProducerEpoch or ErrorCode.InvalidTxnState
+            or ErrorCode.TransactionCoordinatorFenced;
 
     /// <summary>Completes the call with the error for every entry that validation did not refuse.</summary>
     public void Fail(ErrorCode error, string message)
@@ -86,8 +93,10 @@ internal sealed class PendingAppend(ReadOnlyMemory<byte>[] entries, int leaderEp
 }
 
 /// <summary>A batch that has its offsets and lies in the tail cache, to be written.</summary>
+/// <param name="Aborted">The transaction that it aborts.</param>
 internal readonly record struct PendingBatch(
-    TailChunk Chunk, int Start, int Length, long BaseOffset, long NextOffset, long MaxTimestamp, long AppendMs, SegmentRoll? Roll)
+    TailChunk Chunk, int Start, int Length, long BaseOffset, long NextOffset, long MaxTimestamp, long AppendMs, SegmentRoll? Roll,
+    LogAbortedTransaction? Aborted = null)
 {
     public ReadOnlyMemory<byte> Bytes => Chunk.Bytes.AsMemory(Start, Length);
 }

@@ -11,11 +11,13 @@ internal sealed class SegmentList
 {
     private readonly LogLock _lock = new(LockRank.Leaf);
     private readonly LeaderEpochs _epochs;
+    private TransactionOffsets _transactions;
     private Segment[] _segments;
     private long _logStart;
     private long _logEnd;
     private long _durableEnd;
     private long _highWatermark;
+    private long _lastStable;
     private long _sizeBytes;
     private int _generation;
 
@@ -23,12 +25,13 @@ internal sealed class SegmentList
     {
         Tail = new TailCache(budget, _lock);
         _segments = [.. loaded.Segments];
-        _epochs = loaded.Epochs;
+        (_epochs, _transactions) = (loaded.Epochs, loaded.Transactions);
         _logStart = loaded.LogStartOffset;
         _durableEnd = _logEnd = loaded.LogEndOffset;
         IsReplicated = loaded.Replica is not null;
         _highWatermark = loaded.Replica?.HighWatermark ?? _durableEnd;
         _sizeBytes = _segments.Sum(segment => (long)segment.Size);
+        MoveLastStable();
         AssertInvariants();
     }
 
@@ -50,6 +53,9 @@ internal sealed class SegmentList
     /// <summary>Of a log that is not replicated, the durable end.</summary>
     public long HighWatermark => Volatile.Read(ref _highWatermark);
 
+    /// <summary>No record before it belongs to a transaction that is not decided; at most the high watermark.</summary>
+    public long LastStableOffset => Volatile.Read(ref _lastStable);
+
     public bool IsReplicated { get; }
 
     /// <summary>What consumers may see ends here; what is written does not end later unless the log is replicated.</summary>
@@ -66,17 +72,22 @@ internal sealed class SegmentList
 
     public LogEpochStart[] Epochs => _lock.Read(this, static list => list._epochs.Entries);
 
+    public EndedTransaction[] EndedTransactions => _lock.Read(this, static list => list._transactions.Ended);
+
     public LogEpochEnd EpochEnd(int leaderEpoch) =>
         _lock.Read((List: this, leaderEpoch), static key => key.List._epochs.End(key.leaderEpoch, key.List._logEnd));
 
-    /// <summary>What an append at the log's end will occupy once it is written.</summary>
-    public void AssignOffsets(int epoch, long baseOffset, long nextOffset)
+    /// <summary>What a batch at the log's end will occupy once it is written.</summary>
+    /// <param name="step">What it does to its producer's transaction.</param>
+    /// <returns>The transaction that it aborts; null for none.</returns>
+    public LogAbortedTransaction? AssignOffsets(int epoch, long baseOffset, long nextOffset, TransactionStep step = default)
     {
         using (_lock.Enter())
         {
             Debug.Assert((baseOffset >= _logEnd || _logEnd == _logStart) && nextOffset > _logEnd, "Offsets grow.");
             _epochs.Add(epoch, Math.Max(baseOffset, _logStart));
             Volatile.Write(ref _logEnd, nextOffset);
+            return _transactions.Apply(step, nextOffset - 1);
         }
     }
 
@@ -89,7 +100,7 @@ internal sealed class SegmentList
             long size = _sizeBytes;
             foreach (ref readonly PendingBatch batch in batches)
             {
-                active.Add(batch.BaseOffset, batch.NextOffset, batch.Length, batch.MaxTimestamp, batch.AppendMs);
+                active.Add(batch.BaseOffset, batch.NextOffset, batch.Length, batch.MaxTimestamp, batch.AppendMs, batch.Aborted);
                 batch.Chunk.Commit(batch.BaseOffset, batch.NextOffset, batch.Length);
                 size += batch.Length;
             }
@@ -100,7 +111,10 @@ internal sealed class SegmentList
             Volatile.Write(ref _sizeBytes, size);
             Volatile.Write(ref _durableEnd, batches[^1].NextOffset);
             if (!IsReplicated)
+            {
                 Volatile.Write(ref _highWatermark, batches[^1].NextOffset);
+                MoveLastStable();
+            }
         }
     }
 
@@ -151,13 +165,15 @@ internal sealed class SegmentList
             if (Math.Min(logStart, _highWatermark) is var start && start > _logStart)
                 AdvanceStart(start);
 
+            MoveLastStable();
             AssertInvariants();
             return moves;
         }
     }
 
     /// <summary>Ends the log earlier, with other segments.</summary>
-    public void TruncateTo(long end, Segment[] segments)
+    /// <param name="producers">As they are at the end.</param>
+    public void TruncateTo(long end, Segment[] segments, ProducerStateManager producers)
     {
         using (_lock.Enter())
         {
@@ -168,6 +184,8 @@ internal sealed class SegmentList
             Volatile.Write(ref _durableEnd, end);
             Volatile.Write(ref _highWatermark, Math.Min(_highWatermark, end));
             Volatile.Write(ref _logStart, Math.Min(_logStart, end));
+            _transactions = TransactionOffsets.Of(producers, _transactions.Ended.Where(ended => ended.LastOffset < end));
+            MoveLastStable();
             AssertInvariants();
         }
     }
@@ -184,6 +202,8 @@ internal sealed class SegmentList
             Volatile.Write(ref _durableEnd, offset);
             Volatile.Write(ref _highWatermark, offset);
             Volatile.Write(ref _logStart, offset);
+            _transactions = new TransactionOffsets();
+            MoveLastStable();
             AssertInvariants();
         }
     }
@@ -204,12 +224,11 @@ internal sealed class SegmentList
     }
 
     /// <summary>Looks an offset up for a reader.</summary>
-    /// <param name="visible">Whether the reader stops at the high watermark; otherwise at the durable end.</param>
     /// <param name="chunk">
     /// With <see cref="OffsetLookup.Readable"/>: the part of the tail cache that holds the offset; null when only the disk does.
     /// </param>
     /// <param name="lease">The reader's, which gets the chunk.</param>
-    public OffsetLookup Find(long offset, bool visible, out TailChunk? chunk, LogReadLease? lease = null)
+    public OffsetLookup Find(long offset, LogReadLimit upTo, out TailChunk? chunk, LogReadLease? lease = null)
     {
         using (_lock.Enter())
         {
@@ -217,11 +236,51 @@ internal sealed class SegmentList
             if (offset < _logStart || offset > _logEnd)
                 return OffsetLookup.OutOfRange;
 
-            if (offset >= (visible ? _highWatermark : _durableEnd))
+            if (offset >= EndOf(upTo))
                 return OffsetLookup.AtEnd;
 
             chunk = Tail.Find(offset, lease);
             return OffsetLookup.Readable;
+        }
+    }
+
+    /// <summary>Where a reader stops.</summary>
+    public long EndOf(LogReadLimit upTo) => upTo switch
+    {
+        LogReadLimit.HighWatermark => HighWatermark,
+        LogReadLimit.LastStable => LastStableOffset,
+        _ => DurableEndOffset,
+    };
+
+    /// <summary>The segments in which transactions were aborted that may have records between two offsets.</summary>
+    public Segment[] WithAborted(long from, long to)
+    {
+        using (_lock.Enter())
+            return Array.FindAll(_segments, segment => segment.MayHaveAborted(from, to));
+    }
+
+    /// <summary>Adds the aborted transactions of a segment that have records between two offsets.</summary>
+    /// <param name="loaded">Its index, if it had to be read.</param>
+    /// <returns>False when it has to be.</returns>
+    public bool TryFindAborted(Segment segment, long from, long to, SegmentIndex? loaded, List<LogAbortedTransaction> found)
+    {
+        using (_lock.Enter())
+        {
+            if ((loaded ?? segment.Index ?? segment.File.Index) is not { } index || index.Aborted.Length != segment.Header.AbortedCount)
+                return false;
+
+            ReadOnlySpan<LogAbortedTransaction> aborted = index.Aborted;
+            int at = OffsetRange.LastWhere(aborted, from, static (transaction, key) => transaction.LastOffset < key) + 1;
+            for (; at < aborted.Length; at++)
+            {
+                if (aborted[at].FirstOffset < to)
+                    found.Add(aborted[at]);
+
+                if (aborted[at].LastStableOffset >= to)
+                    break;
+            }
+
+            return true;
         }
     }
 
@@ -269,12 +328,20 @@ internal sealed class SegmentList
     {
         Volatile.Write(ref _logStart, Math.Max(_logStart, offset));
         _epochs.AdvanceStart(_logStart);
+        MoveLastStable();
+    }
+
+    private void MoveLastStable()
+    {
+        _transactions.Advance(_highWatermark);
+        Volatile.Write(ref _lastStable, Math.Max(_logStart, Math.Min(_highWatermark, _transactions.FirstUndecided)));
     }
 
     [Conditional("DEBUG")]
     private void AssertInvariants()
     {
         Debug.Assert(_logStart >= 0 && _logStart <= _highWatermark, "The log starts at or before its high watermark.");
+        Debug.Assert(_lastStable >= _logStart && _lastStable <= _highWatermark, "The last stable offset is what consumers may see.");
         Debug.Assert(_highWatermark <= _durableEnd && _durableEnd <= _logEnd, "High watermark, durable end, log end are in this order.");
         for (int i = 0; i < _segments.Length; i++)
         {

@@ -1,7 +1,8 @@
 namespace Arus.Storage;
 
 /// <summary>Takes a batch that recovery accepts.</summary>
-internal delegate void BatchFound(RecordBatchHeader header);
+/// <param name="batch">Of a batch without control records perhaps the header only.</param>
+internal delegate void BatchFound(ReadOnlySpan<byte> batch);
 
 /// <summary>
 /// Reads a segment batch by batch, and tells a torn tail from damage. Bytes at the log's end that are no whole batch are a torn tail:
@@ -46,7 +47,7 @@ internal sealed class SegmentRecovery(
                 if (header.BaseOffset < before.NextOffset || header.PartitionLeaderEpoch < before.PartitionLeaderEpoch)
                     return position;
 
-                Take(before, ref nextOffset);
+                Take(suspect, ref nextOffset);
                 suspect = null;
             }
 
@@ -54,22 +55,23 @@ internal sealed class SegmentRecovery(
                 return position;
 
             if (header.BaseOffset > nextOffset || header.PartitionLeaderEpoch > epoch)
-                suspect = batch[..RecordBatchHeader.Size].ToArray();
+                suspect = batch[..(header.IsControl ? batch.Length : RecordBatchHeader.Size)].ToArray();
             else
-                Take(header, ref nextOffset);
+                Take(batch.Span, ref nextOffset);
         }
 
-        if (suspect is not null && new RecordBatchHeader(suspect) is var last && IsPlausibleEnd(last, nextOffset, endOffset))
-            Take(last, ref nextOffset);
+        if (suspect is not null && IsPlausibleEnd(new RecordBatchHeader(suspect), nextOffset, endOffset))
+            Take(suspect, ref nextOffset);
 
         return position;
 
-        void Take(RecordBatchHeader header, ref long next)
+        void Take(ReadOnlySpan<byte> batch, ref long next)
         {
+            var header = new RecordBatchHeader(batch);
             position += header.SizeInBytes;
             next = header.NextOffset;
             epoch = header.PartitionLeaderEpoch;
-            found?.Invoke(header);
+            found?.Invoke(batch);
         }
     }
 

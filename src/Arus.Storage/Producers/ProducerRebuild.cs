@@ -24,10 +24,10 @@ internal static class ProducerRebuild
         foreach (Segment segment in segments.Where(segment => segment.NextOffset > from))
         {
             using var scanner = new SegmentScanner(segment.File, 0, segment.Size);
-            while (scanner.ReadNext(out RecordBatchHeader header, out _))
+            while (scanner.ReadNext(out RecordBatchHeader header, out ReadOnlyMemory<byte> batch))
             {
                 if (header.BaseOffset >= from && header.NextOffset <= end)
-                    rebuilt.AddStored(header, shared.NowMs);
+                    rebuilt.AddStored(batch.Span, shared.NowMs);
             }
         }
 

@@ -9,7 +9,8 @@ namespace Arus.Storage;
 /// </summary>
 internal static class ProducerSnapshot
 {
-    private const short Version = 1;
+    /// <summary>The first that has transactions; without any the one before is written, which older builds read.</summary>
+    private const short TransactionVersion = 2;
 
     private static ReadOnlySpan<byte> Magic => "APSN"u8;
 
@@ -23,36 +24,44 @@ internal static class ProducerSnapshot
         int count = 0;
         foreach ((long id, ProducerState state) in producers.All)
         {
-            snapshot.Producers[count++] =
-                new() { ProducerId = id, Epoch = state.Epoch, LastAppendMs = state.LastAppendMs, Batches = state.Share() };
+            snapshot.Producers[count++] = new()
+            {
+                ProducerId = id,
+                Epoch = state.Epoch,
+                CoordinatorEpoch = state.CoordinatorEpoch,
+                TransactionFirstOffset = state.TransactionFirstOffset,
+                LastAppendMs = state.LastAppendMs,
+                Batches = state.Share(),
+            };
         }
 
         return snapshot;
     }
 
-    public static byte[] Serialize(ProducerStateManager producers) => Serialize(Take(producers));
+    public static StoredProducers Serialize(ProducerStateManager producers) => Serialize(Take(producers));
 
     /// <summary>Brings the snapshot into the order of the file, and writes it.</summary>
-    public static byte[] Serialize(Format snapshot)
+    public static StoredProducers Serialize(Format snapshot)
     {
         Array.Sort(snapshot.Producers, static (left, right) => left.ProducerId.CompareTo(right.ProducerId));
-        return DataMessages.Write(snapshot, Version);
+        short version = Array.Exists(snapshot.Producers, HasTransactions) ? TransactionVersion : Format.MinVersion;
+        return new StoredProducers(DataMessages.Write(snapshot, version), version);
     }
 
     /// <summary>Writes what <see cref="Serialize(Format)"/> gave to a file of its own, durably: the records may be deleted next.</summary>
-    public static void Write(ILogFileSystem fileSystem, string path, byte[] snapshot) =>
-        fileSystem.ReplaceFile(path, DurableFile.Frame(Magic, Version, snapshot), durable: true);
+    public static void Write(ILogFileSystem fileSystem, string path, StoredProducers snapshot) =>
+        fileSystem.ReplaceFile(path, DurableFile.Frame(Magic, snapshot.Version, snapshot.Bytes), durable: true);
 
     /// <summary>Null when the file is missing or damaged.</summary>
     public static ProducerStateManager? Read(ILogFileSystem fileSystem, string path) =>
         DurableFile.Read<Format>(fileSystem, path, Magic, out _) is { } snapshot ? ToManager(snapshot) : null;
 
     /// <summary>Reads what <see cref="Serialize(Format)"/> wrote, behind a CRC, so that damage is not expected: null then.</summary>
-    public static ProducerStateManager? Deserialize(ReadOnlyMemory<byte> content)
+    public static ProducerStateManager? Deserialize(ReadOnlyMemory<byte> content, short version)
     {
         try
         {
-            return ToManager(DataMessages.Read<Format>(content, Version));
+            return ToManager(DataMessages.Read<Format>(content, version));
         }
         catch (InvalidDataException)
         {
@@ -69,9 +78,17 @@ internal static class ProducerSnapshot
             if (producer.Batches.Length > ProducerState.BatchesKept)
                 return null;
 
-            producers.Set(producer.ProducerId, new ProducerState(producer.Epoch, producer.LastAppendMs, producer.Batches));
+            producers.Set(
+                producer.ProducerId,
+                new ProducerState(
+                    producer.Epoch, producer.LastAppendMs, producer.Batches, producer.CoordinatorEpoch, producer.TransactionFirstOffset));
         }
 
         return producers;
     }
+
+    private static bool HasTransactions(Format.Producer producer) => producer.CoordinatorEpoch >= 0 || producer.TransactionFirstOffset >= 0;
 }
+
+/// <summary>A <see cref="Format"/> as bytes, and in which version.</summary>
+internal readonly record struct StoredProducers(byte[] Bytes, short Version);

@@ -1,4 +1,4 @@
-using System.Diagnostics;
+using Arus.Compression;
 using ProducerBatch = Arus.Protocol.ProducerSnapshot.Batch;
 using ProducerNode = System.Collections.Generic.LinkedListNode<
     System.Collections.Generic.KeyValuePair<long, Arus.Storage.ProducerState>>;
@@ -6,14 +6,16 @@ using ProducerNode = System.Collections.Generic.LinkedListNode<
 namespace Arus.Storage;
 
 /// <summary>
-/// The idempotent producers of one log (KIP-98, KIP-360): which batch may come next, and which came before. It covers every batch
-/// that was taken in, durable or not. Not thread-safe: the appender's lock guards it.
+/// The idempotent and transactional producers of one log (KIP-98, KIP-360): which batch may come next, which came before, and which
+/// transaction is open. It covers every batch that was taken in, durable or not. Not thread-safe: the appender's lock guards it.
 /// </summary>
 /// <param name="basis">Where the state of a producer is copied from that is not known here; it is left as it is.</param>
 internal sealed class ProducerStateManager(
     int maxProducers = ProducerStateManager.MaxProducers, ProducerStateManager? basis = null)
 {
-    /// <summary>Beyond it the producer that was silent for longest is forgotten, as if it had expired.</summary>
+    /// <summary>
+    /// Beyond it the producer that was silent for longest, and has no transaction open, is forgotten, as if it had expired.
+    /// </summary>
     public const int MaxProducers = 100_000;
 
     /// <summary>Null until it is needed, since most logs have no such producer.</summary>
@@ -22,6 +24,9 @@ internal sealed class ProducerStateManager(
     /// <summary>The same in the order of their last use, so that the limit costs the same however many there are.</summary>
     private LinkedList<KeyValuePair<long, ProducerState>>? _byUse;
 
+    /// <summary>The verifications that are under way.</summary>
+    public TransactionVerifications Verifications { get; } = basis?.Verifications ?? new();
+
     public int Count => _producers?.Count ?? 0;
 
     /// <summary>The one that was silent for longest first.</summary>
@@ -29,66 +34,41 @@ internal sealed class ProducerStateManager(
 
     public LogProducer[] Describe() => [.. All.Select(producer => new LogProducer(
         producer.Key, producer.Value.Epoch, producer.Value.LastSequence,
-        producer.Value.Batches is [.., var last] ? last.Timestamp : -1))];
+        producer.Value.Batches is [.., var last] ? last.Timestamp : -1,
+        producer.Value.CoordinatorEpoch, producer.Value.TransactionFirstOffset))];
 
-    /// <summary>
-    /// Checks the sequence of a client's batch, and adds the batches of an entry that is to be appended to their producers.
-    /// </summary>
-    /// <param name="entry">One batch of a client, or whole batches of others.</param>
-    /// <param name="baseOffset">What the first batch gets; its bytes may not say so yet.</param>
+    /// <summary>Checks a client's batch, or a marker of a coordinator, against what is known of its producer.</summary>
+    /// <param name="entry">One batch, unless its origin is a replica.</param>
+    /// <param name="logEndOffset">What the entry gets if it is appended.</param>
     /// <returns>The result of an entry that is refused or a duplicate; null when it is to be appended.</returns>
-    public LogAppendResult? CheckSequences(ReadOnlySpan<byte> entry, AppendOrigin origin, long baseOffset, long nowMs, bool logAppendTime)
+    public LogAppendResult? Check(ReadOnlySpan<byte> entry, PendingAppend append, long logEndOffset, bool logAppendTime)
     {
-        long offset = baseOffset;
-        while (!entry.IsEmpty)
-        {
-            var header = new RecordBatchHeader(entry);
-            entry = entry[header.SizeInBytes..];
-            Debug.Assert(origin != AppendOrigin.Client || entry.IsEmpty, "A client's entry is one batch, so that it is taken whole.");
-            offset = origin == AppendOrigin.Replica ? header.BaseOffset : offset;
-            if (header.HasProducerId)
-            {
-                if (origin == AppendOrigin.Client && CheckSequence(header, logAppendTime) is { } outcome)
-                    return outcome;
+        var header = new RecordBatchHeader(entry);
+        if (!header.HasProducerId || append.Origin == AppendOrigin.Replica)
+            return null;
 
-                Add(header, offset, nowMs);
-            }
-
-            offset += header.LastOffsetDelta + 1;
-        }
-
-        return null;
+        ProducerState? state = Find(header.ProducerId);
+        return append.Origin == AppendOrigin.Client ? ProducerChecks.Batch(header, state, Verifications, append.Guard, logAppendTime)
+            : state is not null && ControlRecord.TryReadMarker(entry, out _, out int coordinatorEpoch)
+                ? ProducerChecks.Marker(header, state, coordinatorEpoch, append.TransactionVersion, logEndOffset)
+            : null;
     }
 
-    /// <summary>Adds a batch that was accepted.</summary>
-    /// <param name="baseOffset">What the batch gets; its bytes may not say so yet.</param>
-    public void Add(RecordBatchHeader header, long baseOffset, long nowMs)
+    /// <summary>Adds a batch that is appended, or read back.</summary>
+    /// <param name="batch">Of a batch without control records the header is enough.</param>
+    /// <param name="baseOffset">What the batch gets.</param>
+    public TransactionStep Add(ReadOnlySpan<byte> batch, long baseOffset, long nowMs)
     {
-        if (header.IsControl)
-        {
-            Get(header.ProducerId).SetEpoch(header.ProducerEpoch, nowMs);
-            return;
-        }
-
-        Get(header.ProducerId).Add(
-            header.ProducerEpoch,
-            new ProducerBatch
-            {
-                FirstSequence = header.BaseSequence,
-                LastSequence = header.LastSequence,
-                FirstOffset = baseOffset,
-                LastOffset = baseOffset + header.LastOffsetDelta,
-                Timestamp = header.MaxTimestamp,
-            },
-            nowMs);
+        var header = new RecordBatchHeader(batch);
+        return !header.HasProducerId ? default : header.IsControl ? AddMarker(header, batch, nowMs) : AddBatch(header, baseOffset, nowMs);
     }
 
-    /// <summary>Adds a batch that was read back, if a producer id is in it.</summary>
-    public void AddStored(RecordBatchHeader header, long nowMs)
-    {
-        if (header.HasProducerId)
-            Add(header, header.BaseOffset, nowMs);
-    }
+    /// <summary>Adds a batch that was read back.</summary>
+    public TransactionStep AddStored(ReadOnlySpan<byte> batch, long nowMs) => Add(batch, new RecordBatchHeader(batch).BaseOffset, nowMs);
+
+    /// <summary>Whether a producer of this epoch, or of a later one, has a transaction open, or may not begin one.</summary>
+    public bool NeedsNoVerification(long producerId, short producerEpoch) =>
+        Find(producerId) is { } state && (state.Epoch > producerEpoch || (state.Epoch == producerEpoch && state.IsInTransaction));
 
     public ProducerState? Find(long producerId)
     {
@@ -102,8 +82,10 @@ internal sealed class ProducerStateManager(
         return copy;
     }
 
-    /// <summary>The last offset of every producer: compaction keeps these batches, since they hold the sequences.</summary>
-    public IReadOnlySet<long> LastOffsets() => All.Select(pair => pair.Value.LastOffset).ToHashSet();
+    /// <summary>What compaction keeps for the producers' sake.</summary>
+    public LastOfProducers Last() => new(
+        All.Select(pair => pair.Value.LastOffset).ToHashSet(),
+        All.Where(pair => pair.Value.LastOffset < 0).ToDictionary(pair => pair.Key, pair => pair.Value.Epoch));
 
     /// <summary>Sets a producer's state, which counts as its use, or forgets the producer (null).</summary>
     public void Set(long producerId, ProducerState? state)
@@ -117,44 +99,66 @@ internal sealed class ProducerStateManager(
     }
 
     /// <summary>Takes over the state of another one, which is used no more.</summary>
-    public void ReplaceWith(ProducerStateManager other) => (_producers, _byUse) = (other._producers, other._byUse);
+    public void ReplaceWith(ProducerStateManager other)
+    {
+        (_producers, _byUse) = (other._producers, other._byUse);
+        Verifications.Clear();
+    }
 
-    /// <summary>Forgets the producers that last appended before a time (Unix milliseconds).</summary>
+    /// <summary>
+    /// Forgets the producers that last appended before a time (Unix milliseconds), except those with an open transaction.
+    /// </summary>
     /// <returns>How many they were.</returns>
     public int Expire(long beforeMs)
     {
-        long[] expired = [.. All.Where(pair => pair.Value.LastAppendMs < beforeMs).Select(pair => pair.Key)];
+        long[] expired =
+            [.. All.Where(pair => pair.Value.LastAppendMs < beforeMs && !pair.Value.IsInTransaction).Select(pair => pair.Key)];
         Array.ForEach(expired, Remove);
         if (Count == 0)
             (_producers, _byUse) = (null, null);
 
+        Verifications.Expire(beforeMs);
         return expired.Length;
     }
 
-    private LogAppendResult? CheckSequence(RecordBatchHeader header, bool logAppendTime)
+    private TransactionStep AddBatch(RecordBatchHeader header, long baseOffset, long nowMs)
     {
-        (long id, short epoch) = (header.ProducerId, header.ProducerEpoch);
-        if (Find(id) is not { } state)
-        {
-            return null; // Its records may have been deleted; any sequence may be the first one (KIP-360).
-        }
+        ProducerState state = Get(header.ProducerId);
+        state.Add(
+            header.ProducerEpoch,
+            new ProducerBatch
+            {
+                FirstSequence = header.BaseSequence,
+                LastSequence = header.LastSequence,
+                FirstOffset = baseOffset,
+                LastOffset = baseOffset + header.LastOffsetDelta,
+                Timestamp = header.MaxTimestamp,
+            },
+            nowMs);
+        if (!header.IsTransactional || !state.TryBeginTransaction(baseOffset))
+            return default;
 
-        if (state.FindDuplicate(epoch, header.BaseSequence, header.LastSequence) is { } duplicate)
-            return new LogAppendResult(ErrorCode.None, duplicate.FirstOffset, logAppendTime ? duplicate.Timestamp : -1);
+        EndVerification(header.ProducerId);
+        return new TransactionStep(TransactionStepKind.Begins, header.ProducerId, baseOffset);
+    }
 
-        if (epoch < state.Epoch)
-        {
-            return LogAppendResult.Refused(
-                ErrorCode.InvalidProducerEpoch, $"Producer {id} has epoch {epoch}; a producer with epoch {state.Epoch} wrote here.");
-        }
+    /// <summary>One that compaction has emptied says nothing: its whole transaction is gone.</summary>
+    private TransactionStep AddMarker(RecordBatchHeader header, ReadOnlySpan<byte> batch, long nowMs)
+    {
+        if (!ControlRecord.TryReadMarker(batch, out ControlRecordType type, out int coordinatorEpoch))
+            return default;
 
-        int expected = epoch != state.Epoch || state.Batches.Length == 0 ? 0 : ProducerSequence.Add(state.LastSequence, 1);
-        bool fits = header.BaseSequence == expected || (epoch == state.Epoch && state.Batches.Length == 0);
-        return fits
-            ? null
-            : LogAppendResult.Refused(
-                ErrorCode.OutOfOrderSequenceNumber,
-                $"Producer {id}, epoch {epoch}, sent sequence {header.BaseSequence}; {expected} comes next.");
+        EndVerification(header.ProducerId);
+        long first = Get(header.ProducerId).EndTransaction(header.ProducerEpoch, coordinatorEpoch, nowMs);
+        TransactionStepKind kind = type == ControlRecordType.Commit ? TransactionStepKind.Commits : TransactionStepKind.Aborts;
+        return first < 0 ? default : new TransactionStep(kind, header.ProducerId, first);
+    }
+
+    /// <summary>What is only tried changes nothing of the basis.</summary>
+    private void EndVerification(long producerId)
+    {
+        if (basis is null)
+            Verifications.Remove(producerId);
     }
 
     private void Remove(long id)
@@ -173,11 +177,16 @@ internal sealed class ProducerStateManager(
             return known;
         }
 
-        if (Count >= maxProducers)
-            Remove(_byUse!.First!.Value.Key);
+        if (Count >= maxProducers && All.FirstOrDefault(pair => !pair.Value.IsInTransaction) is { Value: not null } silent)
+            Remove(silent.Key);
 
         var state = new ProducerState();
         Set(id, state);
         return state;
     }
 }
+
+/// <summary>What compaction keeps of producers although no record of it is kept.</summary>
+/// <param name="Offsets">The last offsets of their last batches, which hold the sequences.</param>
+/// <param name="Markers">Of producers of whom only a marker is known: the epoch, which only the marker holds.</param>
+internal sealed record LastOfProducers(IReadOnlySet<long> Offsets, IReadOnlyDictionary<long, short> Markers);

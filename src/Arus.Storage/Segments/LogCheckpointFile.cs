@@ -9,13 +9,20 @@ namespace Arus.Storage;
 internal static class LogCheckpointFile
 {
     public const string Name = "log.checkpoint";
-    private const short Version = 1;
+    private const short FirstVersion = 1;
+
+    /// <summary>The first that has transactions; without any the one before is written, which older builds read.</summary>
+    private const short TransactionVersion = 2;
 
     private static ReadOnlySpan<byte> Magic => "ALCP"u8;
 
     /// <param name="durable">As of <see cref="LogFileSystemExtensions.ReplaceFile"/>.</param>
     public static void Write(ILogFileSystem fileSystem, string directory, LogCheckpoint checkpoint, bool durable) =>
-        fileSystem.ReplaceFile(Path.Combine(directory, Name), DurableFile.Frame(Magic, Version, checkpoint), durable);
+        fileSystem.ReplaceFile(
+            Path.Combine(directory, Name),
+            DurableFile.Frame(
+                Magic, checkpoint.ProducersVersion > 1 || checkpoint.Ended.Length > 0 ? TransactionVersion : FirstVersion, checkpoint),
+            durable);
 
     /// <summary>Null with the reason when the file is missing or damaged.</summary>
     public static LogCheckpoint? Read(ILogFileSystem fileSystem, string directory, out string? problem) =>

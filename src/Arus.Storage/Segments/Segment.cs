@@ -72,7 +72,9 @@ internal sealed class Segment(string directory, long baseOffset, OpenFiles files
     }
 
     /// <summary>Adds a batch that was written at <see cref="Size"/>.</summary>
-    public void Add(long batchBaseOffset, long batchNextOffset, int length, long maxTimestamp, long nowMs)
+    /// <param name="aborted">The transaction that it aborts; null for none.</param>
+    public void Add(
+        long batchBaseOffset, long batchNextOffset, int length, long maxTimestamp, long nowMs, LogAbortedTransaction? aborted = null)
     {
         Debug.Assert(batchBaseOffset >= NextOffset && batchNextOffset > batchBaseOffset && length > 0, "Batches are in offset order.");
         Index!.Add(checked((int)(batchBaseOffset - BaseOffset)), Size, MaxTimestamp);
@@ -84,11 +86,23 @@ internal sealed class Segment(string directory, long baseOffset, OpenFiles files
         Header.LastAppendMs = nowMs;
         Header.Size += length;
         Header.NextOffset = batchNextOffset;
+        if (aborted is not null)
+            Add(aborted);
     }
 
     /// <summary>Adds a batch that was read back from the file.</summary>
-    public void Add(RecordBatchHeader header, long nowMs) =>
-        Add(header.BaseOffset, header.NextOffset, header.SizeInBytes, header.MaxTimestamp, Math.Min(nowMs, header.MaxTimestamp));
+    public void Add(RecordBatchHeader header, long nowMs, LogAbortedTransaction? aborted = null) =>
+        Add(header.BaseOffset, header.NextOffset, header.SizeInBytes, header.MaxTimestamp, Math.Min(nowMs, header.MaxTimestamp), aborted);
+
+    /// <summary>Adds a transaction whose abort marker is in the segment.</summary>
+    public void Add(LogAbortedTransaction aborted)
+    {
+        Index!.Add(aborted);
+        Header.LowestAborted = Header.AbortedCount++ == 0 ? aborted.FirstOffset : Math.Min(Header.LowestAborted, aborted.FirstOffset);
+    }
+
+    /// <summary>Whether a transaction that was aborted in the segment may have records between two offsets.</summary>
+    public bool MayHaveAborted(long from, long to) => NextOffset > from && Header.AbortedCount > 0 && Header.LowestAborted < to;
 
     /// <summary>Syncs what was written. Called on the I/O thread.</summary>
     public void Flush()
@@ -107,6 +121,22 @@ internal sealed class Segment(string directory, long baseOffset, OpenFiles files
         Segment loaded = Empty(log.Config);
         IndexFile.TryLoad(log.Shared.FileSystem, loaded, log.Config.IndexIntervalBytes, Size, out _);
         return File.Index = loaded.Index!;
+    }
+
+    /// <summary>The transactions that were aborted in the segment, of which it has some, from its index file.</summary>
+    /// <exception cref="LogException">The index file is not what it was.</exception>
+    public SegmentIndex LoadAborted(LogContext log)
+    {
+        SegmentIndex index = LoadIndex(log);
+        if (index.Aborted.Length == Header.AbortedCount)
+            return index;
+
+        if (File.Retired)
+            throw new FileRetiredException(File.Path);
+
+        throw new LogException(
+            $"{IndexPath} is damaged, so that it is not known which transactions of its segment were aborted. Restart the broker: it makes "
+            + "the file anew.");
     }
 
     /// <summary>

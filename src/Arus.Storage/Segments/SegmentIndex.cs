@@ -9,8 +9,8 @@ internal readonly record struct IndexEntry(int RelativeOffset, int Position, lon
 
 /// <summary>
 /// The sparse index of one segment, by offset and by time at once: both grow along it. It holds a bounded number of entries, and
-/// thins itself when it is full: every second entry goes and the interval doubles. Guarded by the
-/// <see cref="SegmentList"/>'s lock.
+/// thins itself when it is full: every second entry goes and the interval doubles. Beside them it has the transactions whose abort
+/// marker is in the segment. Guarded by the <see cref="SegmentList"/>'s lock.
 /// </summary>
 internal sealed class SegmentIndex(int intervalBytes, int maxEntries = SegmentIndex.MaxEntries)
 {
@@ -21,6 +21,9 @@ internal sealed class SegmentIndex(int intervalBytes, int maxEntries = SegmentIn
     private const int EntryBytes = 16;
 
     private readonly List<IndexEntry> _entries = [];
+
+    /// <summary>In the order of their markers; null while there is none.</summary>
+    private List<LogAbortedTransaction>? _aborted;
     private long _lastPosition = long.MinValue / 2;
     private long _interval = intervalBytes;
 
@@ -36,6 +39,11 @@ internal sealed class SegmentIndex(int intervalBytes, int maxEntries = SegmentIn
         new(config.IndexIntervalBytes, Math.Clamp(config.SegmentIndexBytes / EntryBytes, 2, MaxEntries));
 
     public ReadOnlySpan<IndexEntry> Entries => CollectionsMarshal.AsSpan(_entries);
+
+    public ReadOnlySpan<LogAbortedTransaction> Aborted => CollectionsMarshal.AsSpan(_aborted);
+
+    /// <summary>Adds a transaction whose marker lies behind those of all others.</summary>
+    public void Add(LogAbortedTransaction aborted) => (_aborted ??= []).Add(aborted);
 
     /// <summary>Adds an entry for a batch when the last entry lies far enough back.</summary>
     public void Add(int relativeOffset, int position, long maxTimestampBefore)

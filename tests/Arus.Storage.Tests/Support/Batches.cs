@@ -18,6 +18,12 @@ internal static class Batches
             Enumerable.Range(0, count).Select(i => ((string?)null, (string?)$"{producerId}/{epoch}/{sequence + i}")),
             new RecordBatchOptions { ProducerId = producerId, ProducerEpoch = epoch, BaseSequence = sequence });
 
+    /// <summary>A batch of a transaction; its records have these values, each under itself as its key.</summary>
+    public static ReadOnlyMemory<byte> Transactional(long producerId, short epoch, int sequence, params string[] values) =>
+        Build(
+            values.Select(value => ((string?)value, (string?)value)),
+            new RecordBatchOptions { ProducerId = producerId, ProducerEpoch = epoch, BaseSequence = sequence, IsTransactional = true });
+
     public static ReadOnlyMemory<byte> Build(
         IEnumerable<(string? Key, string? Value)> records, RecordBatchOptions options, Func<int, long>? timestamp = null)
     {
