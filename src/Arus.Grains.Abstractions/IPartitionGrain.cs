@@ -24,11 +24,22 @@ public interface IPartitionGrain : IGrainWithStringKey
     [Alias("Append"), AlwaysInterleave]
     Task<PartitionAppendResult> AppendAsync(PartitionAppend request);
 
+    /// <summary>
+    /// Ends a producer's transaction in the partition, and answers when the marker is below the high watermark; a marker that is sent again
+    /// is not refused. <see cref="ErrorCode.InvalidProducerEpoch"/>: a later epoch of the producer was seen.
+    /// <see cref="ErrorCode.TransactionCoordinatorFenced"/>: a later one of its coordinator. Anything else: send it again.
+    /// </summary>
+    [Alias("WriteMarker"), AlwaysInterleave]
+    Task<ErrorCode> WriteMarkerAsync(TransactionMarker marker);
+
     /// <summary>Reads record batches; at the end of the log it waits for more, up to <see cref="PartitionRead.MaxWaitMs"/>.</summary>
     [Alias("Fetch"), AlwaysInterleave]
     Task<PartitionReadResult> FetchAsync(PartitionRead request);
 
-    /// <summary>Waits until the high watermark passes an offset, as a delayed fetch does before it reads.</summary>
+    /// <summary>
+    /// Waits until the high watermark, or for committed records the last stable offset, passes an offset, as a delayed fetch does before it
+    /// reads.
+    /// </summary>
     [Alias("WaitForOffset"), AlwaysInterleave]
     Task<PartitionOffsets> WaitForOffsetAsync(PartitionWait request);
 
@@ -78,8 +89,27 @@ public static class PartitionKey
 /// <param name="TimeoutMs">How long to wait for the replicas; the append may still take effect after it.</param>
 /// <param name="Entries">Each segment is one entry: a record batch (magic 2), which is appended or refused by itself.</param>
 /// <param name="TopicId">The topic that the caller means; empty for whichever has the name.</param>
+/// <param name="Transaction">Of a producer with a transactional id, whose batches may be transactional; null of others.</param>
 [GenerateSerializer, Immutable, Alias("arus.PartitionAppend")]
-public sealed record PartitionAppend(short RequiredAcks, int TimeoutMs, RecordBytes Entries, Guid TopicId = default);
+public sealed record PartitionAppend(
+    short RequiredAcks, int TimeoutMs, RecordBytes Entries, Guid TopicId = default, AppendTransaction? Transaction = null);
+
+/// <summary>Whose transaction the batches of an append belong to.</summary>
+[GenerateSerializer, Immutable, Alias("arus.AppendTransaction")]
+public sealed record AppendTransaction(string TransactionalId, TransactionSupport Support);
+
+/// <summary>How a producer makes a partition take part in its transaction, and which refusals it understands.</summary>
+public enum TransactionSupport : byte
+{
+    /// <summary>It has told the coordinator before; the leader only asks whether it did (KIP-890). Produce before version 11.</summary>
+    Verified = 0,
+
+    /// <summary>The same, and it aborts its transaction on <see cref="ErrorCode.TransactionAbortable"/> (KIP-1050).</summary>
+    Abortable = 1,
+
+    /// <summary>The leader tells the coordinator for it: transaction version 2. Produce since version 12.</summary>
+    Added = 2,
+}
 
 /// <param name="Results">One for each entry, in their order.</param>
 [GenerateSerializer, Immutable, Alias("arus.PartitionAppendResult")]
@@ -113,16 +143,25 @@ public sealed record PartitionRead(
 }
 
 /// <param name="HighWatermark">Reads stop here; -1 on error.</param>
+/// <param name="LastStableOffset">Reads of committed records stop here; -1 on error.</param>
 /// <param name="Records">Whole batches in offset order; no batch is spread over two segments.</param>
 /// <param name="Diverging">
 /// Set when the reader's records are not this log's: the last epoch that both may have in common, and where it ends here. Nothing was read.
 /// </param>
+/// <param name="Aborted">
+/// For a reader of committed records: the aborted transactions that have some among these, in the order of their first offsets. Null for
+/// others, and where nothing was read.
+/// </param>
 [GenerateSerializer, Immutable, Alias("arus.PartitionReadResult")]
 public sealed record PartitionReadResult(
     ErrorCode Error, int LeaderEpoch, long HighWatermark, long LastStableOffset, long LogStartOffset, RecordBytes Records,
-    EpochEndResponse? Diverging = null);
+    EpochEndResponse? Diverging = null, AbortedTransaction[]? Aborted = null);
 
-/// <param name="AfterOffset">The wait ends when the high watermark is above it.</param>
+/// <summary>A transaction of which a reader of committed records leaves out the records, up to its abort marker.</summary>
+[GenerateSerializer, Immutable, Alias("arus.AbortedTransaction")]
+public readonly record struct AbortedTransaction(long ProducerId, long FirstOffset);
+
+/// <param name="AfterOffset">The wait ends when the high watermark, or for committed records the last stable offset, is above it.</param>
 /// <param name="CurrentLeaderEpoch">As in <see cref="PartitionRead"/>.</param>
 /// <param name="MaxBytes">Available bytes are counted up to about here, but with the first batch in any case.</param>
 /// <param name="MaxWaitMs">0 to answer at once. Servers cap it at <see cref="PartitionRead.MaxWaitLimitMs"/>.</param>
@@ -165,8 +204,11 @@ public sealed record PartitionProducers(ErrorCode Error, ProducerDescription[] P
 
 /// <param name="LastSequence">Of its last batch; -1 when it has none in this epoch.</param>
 /// <param name="LastTimestamp">The greatest of its last batch, Unix milliseconds; -1 without one.</param>
+/// <param name="CoordinatorEpoch">Of the coordinator that ended its last transaction here; -1 while none did.</param>
+/// <param name="TransactionStartOffset">Of its open transaction, which readers of committed records do not pass; -1 without one.</param>
 [GenerateSerializer, Immutable, Alias("arus.ProducerDescription")]
-public readonly record struct ProducerDescription(long ProducerId, short Epoch, int LastSequence, long LastTimestamp);
+public readonly record struct ProducerDescription(
+    long ProducerId, short Epoch, int LastSequence, long LastTimestamp, int CoordinatorEpoch = -1, long TransactionStartOffset = -1);
 
 /// <param name="Leader">The broker id of the silo that answers.</param>
 /// <param name="SizeBytes">Of the log's segments.</param>

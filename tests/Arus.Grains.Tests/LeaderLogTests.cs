@@ -108,6 +108,114 @@ public sealed class LeaderLogTests
     }
 
     [Fact]
+    public async Task A_marker_is_confirmed_once_it_is_below_the_high_watermark()
+    {
+        await using var logs = new MemoryLogs();
+        IPartitionLog log = await logs.OpenReplicaAsync();
+        (LeaderLog leader, Leadership leadership) = logs.Lead(log, View(inSync: 2));
+        var marker = new TransactionMarker(7, 3, 1, IsCommit: true, TransactionVersion: 2);
+        Task<ErrorCode> written = leader.WriteMarkerAsync(marker);
+        await Eventually.AsksAsync(
+            () => Task.FromResult(log.DurableEndOffset), end => end == 1, _ => false, TestTimeout.Value);
+        Task<ErrorCode> again = leader.WriteMarkerAsync(marker);
+        Assert.False(written.IsCompleted);
+        Assert.Equal(ErrorCode.InvalidProducerEpoch, await leader.WriteMarkerAsync(marker with { ProducerEpoch = 2 }));
+        log.AdvanceHighWatermark(1);
+        Assert.Equal((ErrorCode.None, ErrorCode.None), (await written, await again));
+        Assert.Equal(1, log.LogEndOffset);
+
+        Task<ErrorCode> lost = leader.WriteMarkerAsync(marker with { ProducerEpoch = 4 });
+        leadership.End();
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, await lost);
+        leadership.Update(View(inSync: 1));
+        Assert.Equal(ErrorCode.NotEnoughReplicas, await leader.WriteMarkerAsync(marker with { ProducerEpoch = 5 }));
+    }
+
+    [Fact]
+    public async Task Batches_behind_one_that_is_verified_keep_their_order_and_others_go_on()
+    {
+        await using var logs = new MemoryLogs();
+        IPartitionLog log = await logs.OpenAsync();
+        var verdicts = new Queue<TaskCompletionSource<ErrorCode>>([new(), new()]);
+        TaskCompletionSource<ErrorCode>[] asked = [.. verdicts];
+        LeaderLog leader = logs.Lead(log, 3, (_, _, _) => verdicts.Dequeue().Task);
+        Task<PartitionAppendResult> first = leader.AppendAsync(Transactional(0));
+        Task<PartitionAppendResult> second = leader.AppendAsync(Transactional(1));
+        Assert.Equal(0, Single(await leader.AppendAsync(Append(acks: 1))).BaseOffset);
+        Assert.False(first.IsCompleted || second.IsCompleted);
+        asked[0].SetResult(ErrorCode.None);
+        Assert.Equal((1, 2), (Single(await first).BaseOffset, Single(await second).BaseOffset));
+        Assert.Single(verdicts);
+        Assert.Equal(1, log.LastStableOffset);
+
+        Assert.Equal(ErrorCode.None, await leader.WriteMarkerAsync(new TransactionMarker(7, 0, 1, IsCommit: false, 1)));
+        PartitionAppend next = Transactional(2);
+        Task<PartitionAppendResult> mixed = leader.AppendAsync(next with { Entries = [next.Entries[0], Append(acks: 1).Entries[0]] });
+        asked[1].SetResult(ErrorCode.InvalidProducerEpoch);
+        Assert.Equal(
+            [(ErrorCode.InvalidProducerEpoch, -1), (ErrorCode.None, 4)],
+            (await mixed).Results.Select(result => (result.Error, result.BaseOffset)));
+
+        PartitionReadResult read = await leader.FetchAsync(
+            new PartitionRead(0, 3, 1 << 20, true, 0, IsolationLevel.ReadCommitted), CancellationToken.None);
+        Assert.Equal((5, 5), (read.HighWatermark, read.LastStableOffset));
+        Assert.Equal([new AbortedTransaction(7, 1)], read.Aborted!);
+    }
+
+    [Theory]
+    [InlineData(TransactionSupport.Verified, ErrorCode.TransactionAbortable, ErrorCode.InvalidTxnState)]
+    [InlineData(TransactionSupport.Abortable, ErrorCode.TransactionAbortable, ErrorCode.TransactionAbortable)]
+    [InlineData(TransactionSupport.Abortable, ErrorCode.ConcurrentTransactions, ErrorCode.NotEnoughReplicas)]
+    [InlineData(TransactionSupport.Added, ErrorCode.ProducerFenced, ErrorCode.InvalidProducerEpoch)]
+    [InlineData(TransactionSupport.Added, ErrorCode.NotCoordinator, ErrorCode.NotEnoughReplicas)]
+    [InlineData(TransactionSupport.Added, ErrorCode.None, ErrorCode.None)]
+    public async Task A_coordinators_answer_becomes_one_that_the_producer_understands(
+        TransactionSupport support, ErrorCode answer, ErrorCode expected)
+    {
+        var asked = new List<string>();
+        ITransactionGrain coordinator = Fake.Of<ITransactionGrain>((method, arguments) =>
+        {
+            asked.Add($"{method.Name} {string.Join(' ', (TransactionPartition[])arguments[2]!)}");
+            return Task.FromResult(answer);
+        });
+        IGrainFactory grains = Fake.Of<IGrainFactory>((_, arguments) => Equals(arguments[0], "t") ? coordinator : null);
+        var verifier = new TransactionVerifier(grains, new InMemoryCluster().LocalBroker, new ManualTimeProvider());
+        VerifyTransaction verify = verifier.For(new TopicPartition("topic", 4), Guid.Empty);
+        Assert.Equal(expected, await verify(new AppendTransaction("t", support), 7, 0));
+        string method = support == TransactionSupport.Added ? "AddPartitionsAsync" : "VerifyPartitionsAsync";
+        Assert.Equal([$"{method} {new TransactionPartition("topic", 4, Guid.Empty)}"], asked);
+    }
+
+    [Fact]
+    public async Task The_end_of_the_transaction_before_is_waited_for_a_moment()
+    {
+        var time = new ManualTimeProvider();
+        int calls = 0;
+        ITransactionGrain coordinator = Fake.Of<ITransactionGrain>(
+            (_, _) => Task.FromResult(++calls == 3 ? ErrorCode.None : ErrorCode.ConcurrentTransactions));
+        var verifier = new TransactionVerifier(Fake.Of<IGrainFactory>((_, _) => coordinator), new InMemoryCluster().LocalBroker, time);
+        Task<ErrorCode> verified = verifier.For(new TopicPartition("topic", 0), Guid.Empty)(
+            new AppendTransaction("t", TransactionSupport.Added), 7, 0);
+        for (int wait = 0; wait < 2; wait++)
+        {
+            await time.WaitForArmedTimersAsync(1);
+            time.Advance(TimeSpan.FromMilliseconds(20));
+        }
+
+        Assert.Equal(ErrorCode.None, await verified);
+        calls = 10;
+        verified = verifier.For(new TopicPartition("topic", 0), Guid.Empty)(
+            new AppendTransaction("t", TransactionSupport.Added), 7, 0);
+        for (int wait = 0; wait < 5; wait++)
+        {
+            await time.WaitForArmedTimersAsync(1);
+            time.Advance(TimeSpan.FromMilliseconds(20));
+        }
+
+        Assert.Equal((ErrorCode.ConcurrentTransactions, 16), (await verified, calls));
+    }
+
+    [Fact]
     public async Task Too_few_replicas_in_sync_refuse_before_the_append_or_are_told_after_it()
     {
         await using var logs = new MemoryLogs();
@@ -201,6 +309,12 @@ public sealed class LeaderLogTests
         return new PartitionAppend(acks, timeoutMs, [builder.Build(options ?? new RecordBatchOptions()).ToArray()]);
     }
 
+    private static PartitionAppend Transactional(int sequence)
+    {
+        var options = new RecordBatchOptions { ProducerId = 7, ProducerEpoch = 0, BaseSequence = sequence, IsTransactional = true };
+        return Append(acks: 1, options: options) with { Transaction = new AppendTransaction("t", TransactionSupport.Verified) };
+    }
+
     private static AppendEntryResult Single(PartitionAppendResult result) => Assert.Single(result.Results);
 
     private static async Task AppendAsync(IPartitionLog log, int leaderEpoch)
@@ -237,7 +351,8 @@ public sealed class LeaderLogTests
             return (new LeaderLog(leadership, _metrics), leadership);
         }
 
-        public LeaderLog Lead(IPartitionLog log, int leaderEpoch) => new(log, leaderEpoch, inSyncReplicas: 1, _metrics);
+        public LeaderLog Lead(IPartitionLog log, int leaderEpoch, VerifyTransaction? verify = null) =>
+            new(log, leaderEpoch, inSyncReplicas: 1, _metrics, verify: verify);
 
         public async ValueTask DisposeAsync()
         {

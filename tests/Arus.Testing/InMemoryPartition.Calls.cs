@@ -5,7 +5,9 @@ namespace Arus.Testing;
 /// <content>The calls of the grain.</content>
 public sealed partial class InMemoryPartition : IPartitionGrain
 {
-    /// <exception cref="InvalidOperationException">Another append is under way: a caller has one at a time.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// Another append without a transactional id is under way: a caller has one at a time.
+    /// </exception>
     public async Task<PartitionAppendResult> AppendAsync(PartitionAppend request)
     {
         bool isLost = LoseNextCall;
@@ -14,7 +16,7 @@ public sealed partial class InMemoryPartition : IPartitionGrain
         Record(() =>
         {
             _appends.Add(request with { Entries = [.. request.Entries.Select(entry => new ReadOnlyMemory<byte>(entry.ToArray()))] });
-            atOnce = isLost ? 1 : ++_appendsAtOnce;
+            atOnce = isLost || request.Transaction is not null ? 1 : ++_appendsAtOnce;
             MostAppendsAtOnce = Math.Max(MostAppendsAtOnce, atOnce);
         });
         if (isLost)
@@ -32,9 +34,11 @@ public sealed partial class InMemoryPartition : IPartitionGrain
         }
         finally
         {
-            Record(() => _appendsAtOnce--);
+            Record(() => _appendsAtOnce -= request.Transaction is null ? 1 : 0);
         }
     }
+
+    public Task<ErrorCode> WriteMarkerAsync(TransactionMarker marker) => AskAsync(leader => leader.WriteMarkerAsync(marker));
 
     public async Task<PartitionReadResult> FetchAsync(PartitionRead request)
     {

@@ -38,7 +38,7 @@ public sealed partial class InMemoryPartition
     public InMemoryPartition(TimeProvider? time = null, int leaderEpoch = 0)
     {
         _time = time ?? new ManualTimeProvider();
-        _opening = OpenAsync(_time, leaderEpoch);
+        _opening = OpenAsync(_time, leaderEpoch, (transaction, _, _) => Verify?.Invoke(transaction) ?? Task.FromResult(ErrorCode.None));
     }
 
     /// <summary>The append calls so far. Their bytes are copies: a caller only lends them until it is answered.</summary>
@@ -79,6 +79,9 @@ public sealed partial class InMemoryPartition
 
     /// <summary>Asked before a fetch: an error to answer with, or None.</summary>
     public Func<PartitionRead, ErrorCode>? RefuseFetch { get; set; }
+
+    /// <summary>Answers for the coordinator of a transaction that is to begin here; null for one that confirms it.</summary>
+    public Func<AppendTransaction, Task<ErrorCode>>? Verify { get; set; }
 
     /// <summary>The next append is neither carried out nor answered.</summary>
     public bool LoseNextCall { get; set; }
@@ -192,14 +195,14 @@ public sealed partial class InMemoryPartition
         return records;
     }
 
-    private static async Task<LeaderLog> OpenAsync(TimeProvider time, int leaderEpoch)
+    private static async Task<LeaderLog> OpenAsync(TimeProvider time, int leaderEpoch, VerifyTransaction verify)
     {
         var options = new LogProviderOptions { Directory = "/memory", Time = time, CacheBytes = 1 << 20 };
         var provider = new LogProvider(options, new MemoryFileSystem(), Threads);
         TopicConfig config = TopicConfig.Resolve(new Dictionary<string, string>(), BrokerConfig.Of());
         IPartitionLog log = await provider.OpenAsync(
             new TopicPartition("topic", 0), Guid.Empty, config with { MaxMessageBytes = int.MaxValue }, leaderEpoch);
-        return new LeaderLog(log, leaderEpoch, inSyncReplicas: 1, Metrics);
+        return new LeaderLog(log, leaderEpoch, inSyncReplicas: 1, Metrics, verify: verify);
     }
 
     private static byte[] Join(IEnumerable<ReadOnlyMemory<byte>> slices) => [.. slices.SelectMany(slice => slice.ToArray())];

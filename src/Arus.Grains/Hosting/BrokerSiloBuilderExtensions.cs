@@ -30,6 +30,7 @@ public static class BrokerSiloBuilderExtensions
         builder.Services.AddSingleton<ClusterIdentity>();
         builder.Services.AddSingleton<BrokerMembership>();
         builder.Services.AddSingleton<BrokerMetrics>();
+        builder.Services.AddSingleton<TransactionVerifier>();
         builder.Services.AddSingleton<TopicLogs>();
         builder.Services.TryAddKeyedSingleton<IPartitionLogProvider>(
             BrokerConfigs.LogTypeStorage,

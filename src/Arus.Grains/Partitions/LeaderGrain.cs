@@ -5,6 +5,8 @@ internal abstract class LeaderGrain : Grain, IPartitionGrain
 {
     public abstract Task<PartitionAppendResult> AppendAsync(PartitionAppend request);
 
+    public abstract Task<ErrorCode> WriteMarkerAsync(TransactionMarker marker);
+
     public Task<PartitionReadResult> FetchAsync(PartitionRead request) => ReadAsync(
         request, request.TopicId, static (leader, read, stopping) => leader.FetchAsync(read, stopping),
         static error => LeaderLog.RejectRead(error));

@@ -8,11 +8,15 @@ namespace Arus.Grains;
 /// nothing of grains; thread-safe as the log is.
 /// </summary>
 /// <param name="leadership">Of a replicated partition; null where there is one copy, which nobody else can lead.</param>
+/// <param name="verify">Asks a transaction's coordinator; null where every transaction is believed.</param>
 internal sealed class LeaderLog(
-    IPartitionLog log, int leaderEpoch, int inSyncReplicas, BrokerMetrics metrics, Leadership? leadership = null)
+    IPartitionLog log, int leaderEpoch, int inSyncReplicas, BrokerMetrics metrics, Leadership? leadership = null,
+    VerifyTransaction? verify = null)
 {
-    public LeaderLog(Leadership leadership, BrokerMetrics metrics)
-        : this(leadership.Log, leadership.Epoch, 0, metrics, leadership)
+    private readonly TransactionalAppends _transactions = new(log, leaderEpoch, verify);
+
+    public LeaderLog(Leadership leadership, BrokerMetrics metrics, VerifyTransaction? verify = null)
+        : this(leadership.Log, leadership.Epoch, 0, metrics, leadership, verify)
     {
     }
 
@@ -26,7 +30,9 @@ internal sealed class LeaderLog(
             return Reject(request, refusal.Error, refusal.Message, LeaderEpoch, Log.LogStartOffset);
 
         long started = metrics.Started();
-        LogAppendResult[] appended = await Log.AppendAsync(request.Entries.Segments, LeaderEpoch);
+        LogAppendResult[] appended = request.Transaction is null
+            ? await Log.AppendAsync(request.Entries.Segments, LeaderEpoch)
+            : await _transactions.AppendAsync(request.Transaction, request.Entries.Segments);
         Debug.Assert(appended.Length == request.Entries.Count, "Each entry has its result.");
         AppendEntryResult[] results = Array.ConvertAll(appended, static one => new AppendEntryResult(
             one.Error, one.BaseOffset, one.LogAppendTimeMs, one.Message, Convert(one.RecordErrors)));
@@ -35,6 +41,17 @@ internal sealed class LeaderLog(
 
         metrics.Appended(started, request.Entries, results);
         return new PartitionAppendResult(LeaderEpoch, Log.LogStartOffset, results);
+    }
+
+    public async Task<ErrorCode> WriteMarkerAsync(TransactionMarker marker)
+    {
+        if (CheckAcks(requiredAcks: -1) is { } refusal)
+            return refusal.Error;
+
+        var end = new LogMarker(
+            marker.ProducerId, marker.ProducerEpoch, marker.CoordinatorEpoch, marker.IsCommit, marker.TransactionVersion);
+        LogAppendResult appended = await Log.EndTransactionAsync(end, LeaderEpoch);
+        return leadership is null ? appended.Error : await leadership.AcknowledgeMarkerAsync(appended);
     }
 
     /// <exception cref="OperationCanceledException"><paramref name="stopping"/> ended the wait.</exception>
@@ -46,12 +63,13 @@ internal sealed class LeaderLog(
         if (request.LastFetchedEpoch is { } lastFetched && CheckLastFetched(request.Offset, lastFetched) is { } divergence)
             return GivesVerdicts ? divergence : RejectRead(ErrorCode.NotLeaderOrFollower, LeaderEpoch);
 
-        LogReadResult read = await Log.ReadAsync(request.Offset, Math.Max(0, request.MaxBytes), request.MinOneBatch);
-        if (request.MaxWaitMs > 0 && read.Error == ErrorCode.None && read.Records.Length == 0 && request.Offset >= read.HighWatermark)
+        LogReadLimit upTo = LimitOf(request.Isolation);
+        LogReadResult read = await Log.ReadAsync(request.Offset, Math.Max(0, request.MaxBytes), request.MinOneBatch, upTo);
+        if (request.MaxWaitMs > 0 && read.Error == ErrorCode.None && read.Records.Length == 0 && request.Offset >= EndOf(read, upTo))
         {
             var wait = TimeSpan.FromMilliseconds(Math.Min(request.MaxWaitMs, PartitionRead.MaxWaitLimitMs));
-            if (await Log.WaitForAsync(request.Offset, wait, stopping))
-                read = await Log.ReadAsync(request.Offset, request.MaxBytes, request.MinOneBatch);
+            if (await Log.WaitForAsync(request.Offset, wait, stopping, upTo))
+                read = await Log.ReadAsync(request.Offset, request.MaxBytes, request.MinOneBatch, upTo);
             else
                 stopping.ThrowIfCancellationRequested();
         }
@@ -59,14 +77,32 @@ internal sealed class LeaderLog(
         if (read.Error != ErrorCode.None)
             return RejectRead(Verdict(read.Error), LeaderEpoch);
 
-        if (request.MaxBytes < 0 && request.Offset < read.HighWatermark)
+        if (request.MaxBytes < 0 && request.Offset < EndOf(read, upTo))
             return RejectRead(ErrorCode.UnknownServerError, LeaderEpoch); // Kafka's code for a negative limit.
 
         RecordBytes records = new(read.Records);
         records = records.SizeInBytes < request.MinBytes ? [] : records;
         metrics.Fetched(records.Segments);
         return new PartitionReadResult(
-            ErrorCode.None, LeaderEpoch, read.HighWatermark, read.HighWatermark, read.LogStartOffset, records);
+            ErrorCode.None, LeaderEpoch, read.HighWatermark, read.LastStableOffset, read.LogStartOffset, records,
+            Aborted: upTo == LogReadLimit.LastStable ? await FindAbortedAsync(request.Offset, records) : null);
+    }
+
+    private async ValueTask<AbortedTransaction[]> FindAbortedAsync(long offset, RecordBytes records)
+    {
+        if (records.Count == 0)
+            return [];
+
+        long end = offset;
+        for (ReadOnlyMemory<byte> rest = records[records.Count - 1]; !rest.IsEmpty;)
+        {
+            var header = new RecordBatchHeader(rest.Span);
+            (end, rest) = (header.NextOffset, rest[header.SizeInBytes..]);
+        }
+
+        LogAbortedTransaction[] aborted = await Log.FindAbortedAsync(offset, end);
+        Array.Sort(aborted, static (one, other) => one.FirstOffset.CompareTo(other.FirstOffset));
+        return Array.ConvertAll(aborted, static one => new AbortedTransaction(one.ProducerId, one.FirstOffset));
     }
 
     /// <exception cref="OperationCanceledException"><paramref name="stopping"/> ended the wait.</exception>
@@ -76,18 +112,19 @@ internal sealed class LeaderLog(
             return RejectWait(epochError, LeaderEpoch);
 
         var wait = TimeSpan.FromMilliseconds(Math.Clamp(request.MaxWaitMs, 0, PartitionRead.MaxWaitLimitMs));
-        if (!await Log.WaitForAsync(request.AfterOffset, wait, stopping))
+        LogReadLimit upTo = LimitOf(request.Isolation);
+        if (!await Log.WaitForAsync(request.AfterOffset, wait, stopping, upTo))
         {
             stopping.ThrowIfCancellationRequested();
-            return Offsets(Log.HighWatermark, availableBytes: 0);
+            return Offsets(Log.LastStableOffset, Log.HighWatermark, availableBytes: 0);
         }
 
-        // What was waited for is in the tail cache, where a read is slices without copies. The high watermark comes first: what is appended
-        // during the read may be counted twice, but is not missed.
-        long highWatermark = Log.HighWatermark;
-        LogReadResult available = await Log.ReadAsync(request.AfterOffset, Math.Max(0, request.MaxBytes), minOneBatch: true);
+        // What was waited for is in the tail cache, where a read is slices without copies. The offsets come first: what is appended during
+        // the read may be counted twice, but is not missed.
+        (long lastStable, long highWatermark) = (Log.LastStableOffset, Log.HighWatermark);
+        LogReadResult available = await Log.ReadAsync(request.AfterOffset, Math.Max(0, request.MaxBytes), minOneBatch: true, upTo);
         return available.Error == ErrorCode.None
-            ? Offsets(highWatermark, new RecordBytes(available.Records).SizeInBytes)
+            ? Offsets(lastStable, highWatermark, new RecordBytes(available.Records).SizeInBytes)
             : RejectWait(Verdict(available.Error), LeaderEpoch);
     }
 
@@ -103,16 +140,17 @@ internal sealed class LeaderLog(
     private async ValueTask<ListOffsetResponse> FindOffsetAsync(ListOffsetRequest request)
     {
         long start = Log.LogStartOffset;
+        long end = request.Isolation == IsolationLevel.ReadCommitted ? Log.LastStableOffset : Log.HighWatermark;
         bool isFirst = request.Timestamp is ListOffsetRequest.Earliest or ListOffsetRequest.EarliestLocal;
         return !isFirst && leadership is { HasCaughtUp: false } ? new ListOffsetResponse(ErrorCode.OffsetNotAvailable)
             : request.Timestamp switch
             {
-                ListOffsetRequest.Latest => new ListOffsetResponse(ErrorCode.None, Log.HighWatermark, -1, LeaderEpoch),
+                ListOffsetRequest.Latest => new ListOffsetResponse(ErrorCode.None, end, -1, LeaderEpoch),
                 ListOffsetRequest.Earliest or ListOffsetRequest.EarliestLocal =>
                     new ListOffsetResponse(ErrorCode.None, start, -1, start == Log.LogEndOffset ? LeaderEpoch : Log.EarliestEpoch),
-                ListOffsetRequest.MaxTimestamp => Found(await Log.FindMaxTimestampAsync()),
+                ListOffsetRequest.MaxTimestamp => Found(await Log.FindMaxTimestampAsync(), end),
                 ListOffsetRequest.LatestTiered or ListOffsetRequest.EarliestPendingUpload => new ListOffsetResponse(ErrorCode.None),
-                >= 0 => Found(await Log.FindByTimestampAsync(request.Timestamp)),
+                >= 0 => Found(await Log.FindByTimestampAsync(request.Timestamp), end),
                 _ => new ListOffsetResponse(ErrorCode.UnsupportedVersion),
             };
     }
@@ -140,7 +178,8 @@ internal sealed class LeaderLog(
     public async Task<PartitionProducers> DescribeProducersAsync() => new(
         ErrorCode.None,
         Array.ConvertAll(await Log.DescribeProducersAsync(), producer => new ProducerDescription(
-            producer.ProducerId, producer.Epoch, producer.LastSequence, producer.LastTimestamp)));
+            producer.ProducerId, producer.Epoch, producer.LastSequence, producer.LastTimestamp, producer.CoordinatorEpoch,
+            producer.TransactionFirstOffset)));
 
     public PartitionDescription Describe(int brokerId) => new(
         ErrorCode.None, brokerId, LeaderEpoch, Log.LogStartOffset, Log.HighWatermark, Log.LogEndOffset, Log.SizeBytes, Log.SegmentCount);
@@ -165,7 +204,7 @@ internal sealed class LeaderLog(
             return RejectRead(ErrorCode.OffsetOutOfRange, LeaderEpoch);
 
         return end.LeaderEpoch == lastFetchedEpoch && end.EndOffset >= offset ? null : new PartitionReadResult(
-            ErrorCode.None, LeaderEpoch, Log.HighWatermark, Log.HighWatermark, Log.LogStartOffset, [],
+            ErrorCode.None, LeaderEpoch, Log.HighWatermark, Log.LastStableOffset, Log.LogStartOffset, [],
             new EpochEndResponse(ErrorCode.None, end.LeaderEpoch, end.EndOffset));
     }
 
@@ -180,8 +219,14 @@ internal sealed class LeaderLog(
             : Log.EpochEnd(leaderEpoch);
     }
 
-    private PartitionOffsets Offsets(long highWatermark, long availableBytes) =>
-        new(ErrorCode.None, LeaderEpoch, highWatermark, highWatermark, Log.LogStartOffset, availableBytes);
+    private PartitionOffsets Offsets(long lastStable, long highWatermark, long availableBytes) =>
+        new(ErrorCode.None, LeaderEpoch, highWatermark, lastStable, Log.LogStartOffset, availableBytes);
+
+    private static LogReadLimit LimitOf(IsolationLevel isolation) =>
+        isolation == IsolationLevel.ReadCommitted ? LogReadLimit.LastStable : LogReadLimit.HighWatermark;
+
+    private static long EndOf(in LogReadResult read, LogReadLimit upTo) =>
+        upTo == LogReadLimit.LastStable ? read.LastStableOffset : read.HighWatermark;
 
     private (ErrorCode Error, string Message)? CheckAcks(short requiredAcks)
     {
@@ -207,7 +252,8 @@ internal sealed class LeaderLog(
         : believed < LeaderEpoch ? ErrorCode.FencedLeaderEpoch
         : ErrorCode.UnknownLeaderEpoch;
 
-    private static ListOffsetResponse Found(LogTimestamp? found) => found is { } record
+    /// <param name="end">Where the reader stops.</param>
+    private static ListOffsetResponse Found(LogTimestamp? found, long end) => found is { } record && record.Offset < end
         ? new ListOffsetResponse(ErrorCode.None, record.Offset, record.Timestamp, record.LeaderEpoch)
         : new ListOffsetResponse(ErrorCode.None);
 

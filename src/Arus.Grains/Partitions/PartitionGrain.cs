@@ -15,7 +15,8 @@ namespace Arus.Grains;
 [PartitionPlacement]
 internal sealed class PartitionGrain(
     [PersistentState("partition", StorageNames.Metadata)] IPersistentState<PartitionLeadership> state,
-    LocalBroker broker, LocalPartitions partitions, BrokerMetrics metrics, ILogger<PartitionGrain> logger) : LeaderGrain
+    LocalBroker broker, LocalPartitions partitions, BrokerMetrics metrics, TransactionVerifier verifier, ILogger<PartitionGrain> logger)
+    : LeaderGrain
 {
     /// <summary>How often a broker that cannot write its metadata tries again to lead.</summary>
     private static readonly TimeSpan RecoveryInterval = TimeSpan.FromSeconds(5);
@@ -73,6 +74,19 @@ internal sealed class PartitionGrain(
         PartitionAppendResult response = await leader.AppendAsync(request);
         DeactivateOnFailure(leader, response.Results.Length > 0 ? response.Results[0].Error : ErrorCode.None);
         return response;
+    }
+
+    public override async Task<ErrorCode> WriteMarkerAsync(TransactionMarker marker)
+    {
+        if (!TryGetLeader(out LeaderLog? leader))
+            return _rejection.Error;
+
+        if ((_readOnly ?? await CheckTopicAsync(marker.TopicId)) is { } rejection)
+            return rejection.Error;
+
+        ErrorCode error = await leader.WriteMarkerAsync(marker);
+        DeactivateOnFailure(leader, error);
+        return error;
     }
 
     public override Task<PartitionDescription> DescribeAsync() => Task.FromResult(TryGetLeader(out LeaderLog? leader)
@@ -163,7 +177,8 @@ internal sealed class PartitionGrain(
 
         if (rejection is null)
         {
-            (_claim, _leader) = (claim, new LeaderLog(claim.Log!, epoch, spec.Replicas.Length, metrics));
+            VerifyTransaction verify = verifier.For(claim.Partition, spec.TopicId);
+            (_claim, _leader) = (claim, new LeaderLog(claim.Log!, epoch, spec.Replicas.Length, metrics, verify: verify));
             logger.LogDebug(
                 "Leading {Topic}-{Partition} in epoch {Epoch} from offset {Offset}", _topic, _partition, epoch, claim.Log!.LogEndOffset);
         }

@@ -13,6 +13,9 @@ internal sealed class Leadership(IPartitionLog log, ReplicaView view, LeaseTable
 {
     private const string Lost = "Another broker leads this partition now; whether the records are kept is not known.";
 
+    /// <summary>Less than the coordinator waits, so that it learns how it ended.</summary>
+    private static readonly TimeSpan MarkerPatience = TimeSpan.FromSeconds(10);
+
     /// <summary>Not disposed of, since several threads may be about to cancel it; without a timer it holds nothing.</summary>
     private readonly CancellationTokenSource _ended = new();
 
@@ -84,8 +87,7 @@ internal sealed class Leadership(IPartitionLog log, ReplicaView view, LeaseTable
         {
             // What a producer cannot repeat is a verdict, which a later leader may know better.
             ErrorCode error = results[i].Error;
-            bool isVerdict = error is ErrorCode.OutOfOrderSequenceNumber or ErrorCode.InvalidProducerEpoch;
-            if (error == ErrorCode.FencedLeaderEpoch || (isVerdict && !GivesVerdicts))
+            if (IsVoid(error))
                 results[i] = Refuse(ErrorCode.NotLeaderOrFollower, Lost);
 
             last = Math.Max(last, LastOffset(request, results, i));
@@ -111,6 +113,30 @@ internal sealed class Leadership(IPartitionLog log, ReplicaView view, LeaseTable
             }
         }
     }
+
+    /// <summary>Waits until a marker is below the high watermark.</summary>
+    /// <param name="marker">The result of its append here.</param>
+    /// <returns>An error unless it is; the coordinator sends it again then.</returns>
+    public async ValueTask<ErrorCode> AcknowledgeMarkerAsync(LogAppendResult marker)
+    {
+        if (marker.Error != ErrorCode.None)
+            return IsVoid(marker.Error) ? ErrorCode.NotLeaderOrFollower : marker.Error;
+
+        if (marker.BaseOffset >= Log.HighWatermark)
+            await Log.WaitForAsync(marker.BaseOffset, MarkerPatience, Ended).ConfigureAwait(false);
+
+        // In this order: once the leadership has ended, the high watermark may be that of other records.
+        long highWatermark = Log.HighWatermark;
+        return _ended.IsCancellationRequested || Log.Failure is not null ? ErrorCode.NotLeaderOrFollower
+            : marker.BaseOffset >= highWatermark ? ErrorCode.RequestTimedOut
+            : ErrorCode.None;
+    }
+
+    /// <summary>Whether a refusal is one that a later leader may know better.</summary>
+    private bool IsVoid(ErrorCode refusal) =>
+        refusal == ErrorCode.FencedLeaderEpoch
+        || (refusal is ErrorCode.OutOfOrderSequenceNumber or ErrorCode.InvalidProducerEpoch or ErrorCode.InvalidTxnState
+            or ErrorCode.TransactionCoordinatorFenced && !GivesVerdicts);
 
     private static long LastOffset(PartitionAppend request, AppendEntryResult[] results, int i) => results[i].Error != ErrorCode.None
         ? -1

@@ -216,7 +216,7 @@ internal sealed class Replica(PartitionState state, ReplicaWork work)
             {
                 EndLeadership();
                 var leadership = new Leadership(log.Log, view, work.Leases, work.Clock);
-                Leader = work.Lead(leadership);
+                Leader = work.Lead(this, leadership);
                 _leadership = leadership;
             }
         }

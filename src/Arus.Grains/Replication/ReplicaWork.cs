@@ -10,7 +10,7 @@ namespace Arus.Grains;
 /// </summary>
 internal sealed partial class ReplicaWork(
     TopicLogs logs, ReplicaConfigs configs, LocalBroker broker, BrokerMetrics metrics,
-    ReplicationMetrics replication, MachinePump pump, ILogger<ReplicaWork> logger)
+    ReplicationMetrics replication, MachinePump pump, TransactionVerifier verifier, ILogger<ReplicaWork> logger)
 {
     /// <summary>Told, between two steps of the machine, of replicas whose log is closed.</summary>
     public Action<Replica> Gone { get; set; } = _ => { };
@@ -50,7 +50,8 @@ internal sealed partial class ReplicaWork(
     /// <summary>The replica's log is closed.</summary>
     public void Closed(Replica replica) => pump.Post((_, _) => Gone(replica));
 
-    public LeaderLog Lead(Leadership leadership) => new(leadership, metrics);
+    public LeaderLog Lead(Replica replica, Leadership leadership) =>
+        new(leadership, metrics, verifier.For(replica.Partition, replica.Id.TopicId));
 
     /// <summary>The face of a follower's log for consumers; see <see cref="FollowerReads"/>.</summary>
     public LeaderLog Follow(IPartitionLog log, int leaderEpoch) => new(log, leaderEpoch, 0, metrics);

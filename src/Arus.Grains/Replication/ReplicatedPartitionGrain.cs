@@ -43,6 +43,11 @@ internal sealed class ReplicatedPartitionGrain(
             request.TimeoutMs <= MaxAcknowledgementWaitMs ? request : request with { TimeoutMs = MaxAcknowledgementWaitMs });
     }
 
+    public override async Task<ErrorCode> WriteMarkerAsync(TransactionMarker marker) =>
+        !TryFind(marker.TopicId, out LeaderLog? leader, out Leadership? leadership, out Rejection? rejection) ? rejection.Error
+        : leadership.View.HoldsAppends && !await leadership.WaitUntilAppendableAsync(MovePatience) ? Rejection.Moving.Error
+        : await leader.WriteMarkerAsync(marker);
+
     public override Task<PartitionDescription> DescribeAsync() => Task.FromResult(
         TryFind(Guid.Empty, out LeaderLog? leader, out _, out Rejection? rejection)
         ? leader.Describe(broker.BrokerId)

@@ -75,6 +75,9 @@ public static class BrokerConfigs
     public const string OffsetsRetentionMinutes = "offsets.retention.minutes";
     public const string OffsetsRetentionCheckIntervalMs = "offsets.retention.check.interval.ms";
     public const string OffsetMetadataMaxBytes = "offset.metadata.max.bytes";
+    public const string TransactionPartitionVerificationEnable = "transaction.partition.verification.enable";
+    public const string AddPartitionsToTxnRetryBackoffMs = "add.partitions.to.txn.retry.backoff.ms";
+    public const string AddPartitionsToTxnRetryBackoffMaxMs = "add.partitions.to.txn.retry.backoff.max.ms";
     public const string ReplicationCatchUpRate = "arus.replication.catch.up.rate";
     public const string ReplicaLagTimeMaxMs = "replica.lag.time.max.ms";
     public const string AutoLeaderRebalanceEnable = "auto.leader.rebalance.enable";
