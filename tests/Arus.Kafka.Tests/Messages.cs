@@ -17,6 +17,17 @@ internal static class Messages
         return builder.Build(new RecordBatchOptions { Compression = compression }).ToArray();
     }
 
+    /// <summary>A batch of one record that belongs to a transaction.</summary>
+    public static byte[] Transactional(long producerId, short epoch, int sequence, string value)
+    {
+        using var builder = new RecordBatchBuilder();
+        builder.Append(1_700_000_000_000, null, System.Text.Encoding.UTF8.GetBytes(value));
+        return builder.Build(new RecordBatchOptions
+        {
+            ProducerId = producerId, ProducerEpoch = epoch, BaseSequence = sequence, IsTransactional = true,
+        }).ToArray();
+    }
+
     public static ProduceRequest Produce(string topic, int partition, byte[] batch, short acks = -1) =>
         Produce(topic, [(partition, batch)], acks);
 

@@ -40,6 +40,35 @@ public sealed partial class GoldenTests
         }, 7, "00000000  00000001 00000001 0001 68 00002384 ffff  0001 63  00000001  "
             + "00000001 0000 0001 74 00  00000001 0000 00000000 00000001 00000003 00000001 00000001 00000001 00000001 00000000"),
 
+        (new WriteTxnMarkersRequest
+        {
+            Markers =
+            [
+                new()
+                {
+                    ProducerId = 7,
+                    ProducerEpoch = 2,
+                    TransactionResult = true,
+                    Topics = [new() { Name = "t", PartitionIndexes = [3] }],
+                    CoordinatorEpoch = 5,
+                    TransactionVersion = 2,
+                },
+            ],
+        }, 2, "02  0000000000000007 0002 01  02 02 74 02 00000003 00  00000005 02 00  00"),
+        (new WriteTxnMarkersResponse
+        {
+            Markers =
+            [
+                new()
+                {
+                    ProducerId = 7,
+                    Topics =
+                    [
+                        new() { Name = "t", Partitions = [new() { PartitionIndex = 3, ErrorCode = ErrorCode.InvalidProducerEpoch }] },
+                    ],
+                },
+            ],
+        }, 1, "02  0000000000000007  02 02 74  02 00000003 002f 00  00  00  00"),
         (new ProduceRequest
         {
             Acks = -1,

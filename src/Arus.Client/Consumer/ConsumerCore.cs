@@ -34,7 +34,7 @@ internal sealed class ConsumerCore(
         {
             foreach (TopicPartitionOffset place in added)
             {
-                var loop = new FetchLoop(this, grains, new PartitionFetcher(place.Partition, place.Offset));
+                var loop = new FetchLoop(this, grains, new PartitionFetcher(place.Partition, place.Offset, Options.IsolationLevel));
                 if (_partitions.TryAdd(place.Partition, loop))
                     loop.Start();
             }

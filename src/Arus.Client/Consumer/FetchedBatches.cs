@@ -11,7 +11,7 @@ internal sealed class FetchedBatches
 {
     private const int MaxFetches = 2;
 
-    private readonly Queue<ReadOnlyMemory<byte>> _waiting = new();
+    private readonly Queue<(ReadOnlyMemory<byte> Batch, bool IsAborted)> _waiting = new();
     private int _waitingRecords;
     private int _fetches;
     private ReadOnlyMemory<byte> _open;
@@ -35,6 +35,7 @@ internal sealed class FetchedBatches
     {
         int bytes = 0;
         problem = ValidationResult.Ok;
+        AbortedFilter? aborted = response.Aborted is { Length: > 0 } transactions ? new AbortedFilter(transactions) : null;
         foreach (ReadOnlyMemory<byte> chunk in response.Records)
         {
             ReadOnlyMemory<byte> rest = chunk;
@@ -43,7 +44,7 @@ internal sealed class FetchedBatches
                     ref rest, RecordBatches.MaxSizeLimit, out ReadOnlyMemory<byte> batch, out problem) == BatchReadStatus.Batch)
             {
                 var header = new RecordBatchHeader(batch.Span);
-                _waiting.Enqueue(batch);
+                _waiting.Enqueue((batch, aborted is not null && aborted.IsAborted(batch.Span)));
                 bytes += batch.Length;
                 _waitingRecords += header.Count;
                 end = header.NextOffset;
@@ -86,7 +87,7 @@ internal sealed class FetchedBatches
     /// <summary>Drops all batches, and returns the number of bytes that were held.</summary>
     public int Clear()
     {
-        int released = Release() + _waiting.Sum(batch => batch.Length);
+        int released = Release() + _waiting.Sum(waiting => waiting.Batch.Length);
         _waiting.Clear();
         _fetches = 0;
         _waitingRecords = 0;
@@ -96,19 +97,20 @@ internal sealed class FetchedBatches
     /// <summary>Opens the next batch, if there is one; one that is damaged stays where it is.</summary>
     private ValidationResult OpenNext(bool checkCrcs)
     {
-        if (!_waiting.TryPeek(out ReadOnlyMemory<byte> next))
+        if (!_waiting.TryPeek(out (ReadOnlyMemory<byte> Batch, bool IsAborted) waiting))
             return ValidationResult.Ok;
 
+        ReadOnlyMemory<byte> next = waiting.Batch;
         ValidationResult valid = checkCrcs ? RecordBatches.Validate(next.Span) : ValidationResult.Ok;
         if (!valid.IsOk)
             return valid;
 
         var header = new RecordBatchHeader(next.Span);
-        _open = _waiting.Dequeue();
+        _open = _waiting.Dequeue().Batch;
         _waitingRecords -= header.Count;
         _isOpen = true;
         _openRecords = ReadOnlyMemory<byte>.Empty;
-        _openRecordsLeft = header.IsControl ? 0 : header.Count;
+        _openRecordsLeft = header.IsControl || waiting.IsAborted ? 0 : header.Count;
         if (_openRecordsLeft == 0)
             return ValidationResult.Ok;
 

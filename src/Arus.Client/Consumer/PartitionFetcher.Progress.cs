@@ -28,7 +28,7 @@ internal sealed partial class PartitionFetcher
     public long Committed => Read(static f => f._committed);
 
     public long? Lag =>
-        Read(static f => f._highWatermark < 0 || f._delivered < 0 ? (long?)null : Math.Max(0, f._highWatermark - f._delivered));
+        Read(static f => f._end < 0 || f._delivered < 0 ? (long?)null : Math.Max(0, f._end - f._delivered));
 
     /// <summary>The application has records that it has not finished.</summary>
     public bool HasUnprocessed => Read(static f => f._delivered > f._processed);

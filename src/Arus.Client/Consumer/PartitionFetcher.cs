@@ -6,13 +6,16 @@ namespace Arus.Client;
 /// One partition that is read: what was fetched and not delivered yet, and (in the other part) how far the application is. The
 /// fetching itself is <see cref="FetchLoop"/>'s. Thread-safe.
 /// </summary>
-internal sealed partial class PartitionFetcher(TopicPartition partition, long startOffset)
+internal sealed partial class PartitionFetcher(
+    TopicPartition partition, long startOffset, IsolationLevel isolation = IsolationLevel.ReadUncommitted)
 {
     private readonly Lock _gate = new();
     private readonly FetchedBatches _batches = new();
     private CancellationTokenSource _interrupt = new();
     private long _fetchOffset = startOffset;
-    private long _highWatermark = -1;
+
+    /// <summary>Where reading ends for now; -1 while that is not known.</summary>
+    private long _end = -1;
     private int _version;
     private bool _isPaused;
 
@@ -106,7 +109,7 @@ internal sealed partial class PartitionFetcher(TopicPartition partition, long st
             if (atVersion != _version)
                 return 0;
 
-            _highWatermark = response.HighWatermark;
+            _end = isolation == IsolationLevel.ReadCommitted ? response.LastStableOffset : response.HighWatermark;
             int bytes = _batches.Add(response, ref _fetchOffset, out ValidationResult problem);
             _fetchFailure = problem.IsOk ? null : Unreadable(_fetchOffset, problem);
             return bytes;

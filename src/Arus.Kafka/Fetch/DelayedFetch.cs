@@ -113,7 +113,7 @@ internal sealed class DelayedFetch(
         _availableBytes -= watched.AvailableBytes;
         watched.AvailableBytes = Math.Min(CountedShare(index), watched.AvailableBytes + offsets.AvailableBytes);
         _availableBytes += watched.AvailableBytes;
-        watched.AfterOffset = Math.Max(watched.AfterOffset, offsets.HighWatermark);
+        watched.AfterOffset = Math.Max(watched.AfterOffset, limits.EndOf(offsets.HighWatermark, offsets.LastStableOffset));
     }
 
     /// <summary>A partition counts with no more than it may give, but with its first batch in any case.</summary>
@@ -122,7 +122,7 @@ internal sealed class DelayedFetch(
     /// <summary>What is known of a partition that the fetch waits for.</summary>
     private record struct Watched
     {
-        /// <summary>The high watermark up to which its bytes are counted.</summary>
+        /// <summary>The offset up to which its bytes are counted.</summary>
         public long AfterOffset;
 
         public long AvailableBytes;

@@ -10,7 +10,12 @@ internal readonly record struct FetchPosition(
     TopicPartition Partition, Guid TopicId, long Offset, int LeaderEpoch, int MaxBytes, int? LastFetchedEpoch = null, int Replica = -1);
 
 /// <param name="MinBytes">Below this the fetch waits, for <paramref name="MaxWait"/> at most.</param>
-internal readonly record struct FetchLimits(int MinBytes, int MaxBytes, TimeSpan MaxWait, IsolationLevel Isolation);
+internal readonly record struct FetchLimits(int MinBytes, int MaxBytes, TimeSpan MaxWait, IsolationLevel Isolation)
+{
+    /// <summary>Where the fetch stops reading a partition.</summary>
+    public long EndOf(long highWatermark, long lastStableOffset) =>
+        Isolation == IsolationLevel.ReadCommitted ? lastStableOffset : highWatermark;
+}
 
 /// <summary>
 /// One fetch over several partitions, within its limits. Where the minimum of bytes is there it reads at once; otherwise a
@@ -223,5 +228,5 @@ internal sealed class FetchReader(
     }
 
     private bool IsUnread(int index) => _results[index] is { Records.SizeInBytes: 0 } result && !IsFinal(index, result)
-        && result.HighWatermark > positions[index].Offset;
+        && limits.EndOf(result.HighWatermark, result.LastStableOffset) > positions[index].Offset;
 }

@@ -25,7 +25,7 @@ internal sealed class HandlerRegistry
     public static IReadOnlyList<Type> Types { get; } =
     [
         typeof(ProduceHandler), typeof(FetchHandler), typeof(ListOffsetsHandler), typeof(OffsetForLeaderEpochHandler),
-        typeof(DeleteRecordsHandler), typeof(InitProducerIdHandler),
+        typeof(DeleteRecordsHandler), typeof(InitProducerIdHandler), typeof(WriteTxnMarkersHandler),
         typeof(FindCoordinatorHandler), typeof(JoinGroupHandler), typeof(SyncGroupHandler), typeof(HeartbeatHandler),
         typeof(LeaveGroupHandler), typeof(OffsetCommitHandler), typeof(TxnOffsetCommitHandler), typeof(OffsetFetchHandler),
         typeof(OffsetDeleteHandler), typeof(DescribeGroupsHandler), typeof(ListGroupsHandler), typeof(DeleteGroupsHandler),

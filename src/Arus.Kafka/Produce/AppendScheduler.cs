@@ -4,7 +4,10 @@ using Microsoft.Extensions.Logging;
 
 namespace Arus.Kafka;
 
-/// <summary>The appenders of this silo, one for each partition that is being produced to through it. Safe for use by any thread.</summary>
+/// <summary>
+/// The appenders of this silo, one for each partition that is being produced to through it; and one more for each transactional id, so that
+/// a producer whose transaction has to be verified holds up nobody else. Safe for use by any thread.
+/// </summary>
 /// <param name="leaders">Null where partitions are not replicated.</param>
 internal sealed partial class AppendScheduler(
     PartitionGrains grains, KafkaListenerOptions options, TopicCache topics, RateLimitedFailureLogger failures, TimeProvider time,
@@ -12,15 +15,17 @@ internal sealed partial class AppendScheduler(
 {
     private static readonly TimeSpan IdleLife = TimeSpan.FromMinutes(5);
 
-    private readonly ConcurrentDictionary<TopicPartition, PartitionAppender> _appenders = new();
+    private readonly ConcurrentDictionary<Lane, PartitionAppender> _appenders = new();
     private readonly Lock _lifetime = new();
     private readonly LineLimit _lines = new(time);
 
     /// <summary>Queues an append; see <see cref="PartitionAppender.EnqueueAsync"/>.</summary>
     public ValueTask EnqueueAsync(TopicPartition partition, in QueuedAppend append)
     {
+        var lane = new Lane(partition, append.Transaction?.TransactionalId);
+
         // Under the lock only when the appender is new: removal must not let go of one that is being used.
-        if (_appenders.TryGetValue(partition, out PartitionAppender? appender)
+        if (_appenders.TryGetValue(lane, out PartitionAppender? appender)
             && time.GetUtcNow().UtcTicks - appender.LastUsed < IdleLife.Ticks / 2)
         {
             return appender.EnqueueAsync(append);
@@ -28,7 +33,7 @@ internal sealed partial class AppendScheduler(
 
         lock (_lifetime)
         {
-            appender = _appenders.GetOrAdd(partition, Create);
+            appender = _appenders.GetOrAdd(lane, Create);
             appender.LastUsed = time.GetUtcNow().UtcTicks;
             return appender.EnqueueAsync(append);
         }
@@ -40,16 +45,18 @@ internal sealed partial class AppendScheduler(
         lock (_lifetime)
         {
             long now = time.GetUtcNow().UtcTicks;
-            foreach ((TopicPartition partition, PartitionAppender appender) in _appenders)
+            foreach ((Lane lane, PartitionAppender appender) in _appenders)
             {
                 if (now - appender.LastUsed > IdleLife.Ticks && appender.IsIdle)
-                    _appenders.TryRemove(partition, out _);
+                    _appenders.TryRemove(lane, out _);
             }
         }
     }
 
-    private PartitionAppender Create(TopicPartition partition) => new(
-        partition, grains.Get(partition), leaders, options.MaxPartitionQueueBytes, time, OnFault);
+    private PartitionAppender Create(Lane lane) => new(
+        lane.Partition, grains.Get(lane.Partition), leaders, options.MaxPartitionQueueBytes, time, OnFault);
+
+    private readonly record struct Lane(TopicPartition Partition, string? TransactionalId);
 
     private void OnFault(PartitionAppender appender, ErrorCode error, Exception? failure)
     {

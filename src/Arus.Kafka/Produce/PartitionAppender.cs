@@ -8,8 +8,10 @@ internal readonly record struct AppendPart(int Topic, int Partition);
 
 /// <summary>One entry that waits for its append.</summary>
 /// <param name="Owner">Receives the result, as that of its part <paramref name="Part"/>.</param>
+/// <param name="Transaction">Of a producer with a transactional id.</param>
 internal readonly record struct QueuedAppend(
-    IAppendOwner Owner, AppendPart Part, ReadOnlyMemory<byte> Batches, short RequiredAcks, int TimeoutMs, Guid TopicId);
+    IAppendOwner Owner, AppendPart Part, ReadOnlyMemory<byte> Batches, short RequiredAcks, int TimeoutMs, Guid TopicId,
+    AppendTransaction? Transaction = null);
 
 /// <summary>Receives the results of a request's appends. The appender calls it exactly once for each part, from any thread.</summary>
 internal interface IAppendOwner
@@ -19,9 +21,10 @@ internal interface IAppendOwner
 }
 
 /// <summary>
-/// Sends this silo's appends to one partition in the order in which they were queued; what is queued in the meantime goes as the entries
-/// of the next call. Orleans does not keep the order of calls, so it is kept here: of the grain one call is in flight. A leader of this
-/// broker takes appends in their order, so that further ones go on while earlier ones wait for the replicas. Safe for use by any thread.
+/// Sends this silo's appends to one partition, those of one transactional id or those without, in the order in which they were queued; what
+/// is queued in the meantime goes as the entries of the next call. Orleans does not keep the order of calls, so it is kept here: of the
+/// grain one call is in flight. A leader of this broker takes appends in their order, so that further ones go on while earlier ones wait
+/// for the replicas. Safe for use by any thread.
 /// </summary>
 /// <param name="leaders">What this broker leads; null where partitions are not replicated.</param>
 /// <param name="onFault">Called for calls that failed, and for results that say that the partition moved or is gone.</param>
@@ -195,11 +198,12 @@ internal sealed class PartitionAppender(
             timeoutMs = Math.Max(timeoutMs, batch[i].TimeoutMs);
         }
 
-        return (new PartitionAppend(batch[0].RequiredAcks, timeoutMs, entries, batch[0].TopicId), bytes);
+        return (new PartitionAppend(batch[0].RequiredAcks, timeoutMs, entries, batch[0].TopicId, batch[0].Transaction), bytes);
     }
 
     /// <summary>
-    /// The entries of the next call, all with the same acks and for the same topic; null when there are none, and then sending has ended.
+    /// The entries of the next call, all with the same acks, for the same topic and of the same kind of producer; null when there are none,
+    /// and then sending has ended.
     /// </summary>
     private List<QueuedAppend>? Take()
     {
@@ -217,7 +221,7 @@ internal sealed class PartitionAppender(
             long bytes = 0;
             while (batch.Count < MaxEntriesPerCall && _queue.TryPeek(out QueuedAppend next) && (batch.Count == 0
                 || (next.RequiredAcks == batch[0].RequiredAcks && next.TopicId == batch[0].TopicId
-                    && bytes + next.Batches.Length <= MaxBytesPerCall)))
+                    && next.Transaction == batch[0].Transaction && bytes + next.Batches.Length <= MaxBytesPerCall)))
             {
                 batch.Add(_queue.Dequeue());
                 bytes += next.Batches.Length;

@@ -1,5 +1,6 @@
 using System.Text;
 using Arus.Compression;
+using Arus.Grains;
 using Arus.Testing;
 
 namespace Arus.Client.Tests;
@@ -27,6 +28,53 @@ public sealed class ConsumerPollingTests : ConsumerTestBase
         Task<IReadOnlyList<ConsumeResult<string, string>>> waiting = consumer.PollAsync(Forever, Bound).AsTask();
         partition.Put("d");
         Assert.Equal("d", Assert.Single(await waiting).Value);
+    }
+
+    [Fact]
+    public async Task Reads_committed_records_only_if_asked_to()
+    {
+        var cluster = new FakeCluster();
+        InMemoryPartition partition = cluster.Partition("t", 0);
+        await WriteAsync(7, 0, "aborted");
+        await WriteAsync(8, 0, "committed");
+        await partition.WriteMarkerAsync(new(7, 0, 0, IsCommit: false, 1));
+        await partition.WriteMarkerAsync(new(8, 0, 0, IsCommit: true, 1));
+        await WriteAsync(7, 1, "committed later");
+        await partition.WriteMarkerAsync(new(7, 0, 0, IsCommit: true, 1));
+        await WriteAsync(8, 1, "open");
+        partition.Put("behind");
+        foreach (IsolationLevel isolation in Enum.GetValues<IsolationLevel>())
+        {
+            await using IConsumer<string, string> consumer = cluster.Client.CreateConsumer<string, string>(
+                Plain with { IsolationLevel = isolation });
+            consumer.Assign(new TopicPartitionOffset("t", 0, TopicPartitionOffset.Beginning));
+            bool isCommitted = isolation == IsolationLevel.ReadCommitted;
+            string[] expected = isCommitted
+                ? ["committed", "committed later"]
+                : ["aborted", "committed", "committed later", "open", "behind"];
+            var read = new List<string>();
+            while (read.Count < expected.Length)
+                read.AddRange((await consumer.PollAsync(Forever, Bound)).Select(record => record.Value));
+
+            Assert.Equal(expected, read);
+            Assert.Empty(await consumer.PollAsync(TimeSpan.Zero));
+            Assert.Equal(isCommitted ? 6 : 8, consumer.Position(new("t", 0)));
+            Assert.Equal(0, consumer.Lag(new("t", 0)));
+        }
+
+        async Task WriteAsync(long producerId, int sequence, string value)
+        {
+            using var builder = new RecordBatchBuilder();
+            builder.Append(1_000, null, Encoding.UTF8.GetBytes(value));
+            var options = new RecordBatchOptions
+            {
+                ProducerId = producerId, ProducerEpoch = 0, BaseSequence = sequence, IsTransactional = true,
+            };
+            byte[] batch = builder.Build(options).ToArray();
+            PartitionAppendResult result = await partition.AppendAsync(new PartitionAppend(
+                1, 1_000, [batch], Transaction: new AppendTransaction($"{producerId}", TransactionSupport.Verified)));
+            Assert.Equal(ErrorCode.None, result.Results.Single().Error);
+        }
     }
 
     [Theory]

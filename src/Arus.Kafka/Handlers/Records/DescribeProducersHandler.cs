@@ -4,7 +4,7 @@ using PartitionResponse = Arus.Protocol.DescribeProducersResponse.PartitionRespo
 
 namespace Arus.Kafka;
 
-/// <summary>Describes the idempotent producers of partitions (KIP-664).</summary>
+/// <summary>Describes the idempotent and transactional producers of partitions (KIP-664).</summary>
 internal sealed class DescribeProducersHandler(PartitionGrains partitions) : ApiHandler<DescribeProducersRequest>(ApiScope.Partition)
 {
     protected override async Task<IApiMessage?> HandleAsync(DescribeProducersRequest request, KafkaRequestContext context) =>
@@ -40,7 +40,8 @@ internal sealed class DescribeProducersHandler(PartitionGrains partitions) : Api
                 ProducerEpoch = producer.Epoch,
                 LastSequence = producer.LastSequence,
                 LastTimestamp = producer.LastTimestamp,
-                CoordinatorEpoch = -1,
+                CoordinatorEpoch = producer.CoordinatorEpoch,
+                CurrentTxnStartOffset = producer.TransactionStartOffset,
             }),
         };
 

@@ -143,7 +143,9 @@ internal sealed class FetchHandler(
                 HighWatermark = result.HighWatermark,
                 LastStableOffset = result.LastStableOffset,
                 LogStartOffset = result.LogStartOffset,
-                AbortedTransactions = isolation == IsolationLevel.ReadCommitted && WasRead(positions[i], result) ? [] : null,
+                AbortedTransactions = isolation == IsolationLevel.ReadCommitted && WasRead(positions[i], result)
+                    ? Array.ConvertAll(result.Aborted ?? [], ToWire)
+                    : null,
                 Records = new Records(result.Records.Segments),
             };
             if (reader.ReplicaOf(i) is >= 0 and var replica)
@@ -155,6 +157,9 @@ internal sealed class FetchHandler(
 
         return read;
     }
+
+    private static FetchResponse.AbortedTransaction ToWire(AbortedTransaction aborted) =>
+        new() { ProducerId = aborted.ProducerId, FirstOffset = aborted.FirstOffset };
 
     /// <summary>
     /// Whether there was room for what is at the position, or nothing is there. Otherwise Kafka tells of no transactions.

@@ -26,6 +26,9 @@ internal sealed class ProduceHandler(TopicCache topicCache, AppendScheduler appe
         ProduceRequest request = context.Read<ProduceRequest>();
         request.TopicData = SentBatches.Merge(request.TopicData);
         var operation = new ProduceOperation(request, context);
+        AppendTransaction? transaction = request.TransactionalId is { } id
+            ? new AppendTransaction(id, SupportOf(context.Version))
+            : null;
 
         // Nobody may write to a transaction without naming it.
         ErrorCode refusal = request.TransactionalId is null && SentBatches.AnyTransactional(request.TopicData)
@@ -34,7 +37,7 @@ internal sealed class ProduceHandler(TopicCache topicCache, AppendScheduler appe
         try
         {
             for (int i = 0; i < request.TopicData.Length; i++)
-                await EnqueueAsync(request, i, operation, refusal, context);
+                await EnqueueAsync(request, i, operation, transaction, refusal, context);
         }
         catch
         {
@@ -47,8 +50,13 @@ internal sealed class ProduceHandler(TopicCache topicCache, AppendScheduler appe
         return operation.Response;
     }
 
+    /// <summary>What a version of Produce says of its producer (KIP-890, KIP-1050).</summary>
+    private static TransactionSupport SupportOf(short version) =>
+        version >= 12 ? TransactionSupport.Added : version >= 11 ? TransactionSupport.Abortable : TransactionSupport.Verified;
+
     private async ValueTask EnqueueAsync(
-        ProduceRequest request, int topicIndex, ProduceOperation operation, ErrorCode refusal, KafkaRequestContext context)
+        ProduceRequest request, int topicIndex, ProduceOperation operation, AppendTransaction? transaction, ErrorCode refusal,
+        KafkaRequestContext context)
     {
         ProduceRequest.TopicProduceData data = request.TopicData[topicIndex];
         TopicDescription? topic = context.Version >= 13 ? null : topicCache.TryGet(data.Name, TopicCache.DataMaxAge);
@@ -76,7 +84,7 @@ internal sealed class ProduceHandler(TopicCache topicCache, AppendScheduler appe
             var partition = new TopicPartition(topic!.Name, part.Index);
             context.Connection.Watches.Forget(partition);
             await appends.EnqueueAsync(
-                partition, new QueuedAppend(operation, place, batch, request.Acks, request.TimeoutMs, topic.Id));
+                partition, new QueuedAppend(operation, place, batch, request.Acks, request.TimeoutMs, topic.Id, transaction));
         }
     }
 }
