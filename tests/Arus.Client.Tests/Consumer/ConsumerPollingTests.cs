@@ -52,7 +52,7 @@ public sealed class ConsumerPollingTests : ConsumerTestBase
             string[] expected = isCommitted
                 ? ["committed", "committed later"]
                 : ["aborted", "committed", "committed later", "open", "behind"];
-            var read = new List<string>();
+            var read = new List<string?>();
             while (read.Count < expected.Length)
                 read.AddRange((await consumer.PollAsync(Forever, Bound)).Select(record => record.Value));
 
