@@ -31,6 +31,7 @@ public sealed class ServedApiTests
         [ApiKey.DeleteGroups] = (0, 3),
         [ApiKey.OffsetDelete] = (0, 0),
         [ApiKey.InitProducerId] = (0, 5),
+        [ApiKey.WriteTxnMarkers] = (1, 2),
         [ApiKey.CreateTopics] = (2, 7),
         [ApiKey.DeleteTopics] = (1, 6),
         [ApiKey.DeleteRecords] = (0, 2),

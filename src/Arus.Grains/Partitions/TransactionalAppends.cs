@@ -65,8 +65,7 @@ internal sealed class TransactionalAppends(IPartitionLog log, int leaderEpoch, V
         if (Array.FindIndex(entries, entry => TryGetProducer(entry, out _)) is var first and >= 0)
         {
             TryGetProducer(entries[first], out (long Id, short Epoch, int Sequence) producer);
-            guard = await log.BeginVerificationAsync(
-                producer.Id, producer.Epoch, producer.Sequence, beginsAtZero: transaction.Support == TransactionSupport.Added);
+            guard = await TryBeginAsync(producer, beginsAtZero: transaction.Support == TransactionSupport.Added);
             ErrorCode refusal = guard is null || verify is null ? ErrorCode.None
                 : await verify(transaction, producer.Id, producer.Epoch);
             if (refusal != ErrorCode.None)
@@ -74,6 +73,19 @@ internal sealed class TransactionalAppends(IPartitionLog log, int leaderEpoch, V
         }
 
         return log.AppendAsync(entries, leaderEpoch, guard: guard);
+    }
+
+    /// <summary>Without a guard where the log is closed or has failed: the append is refused for that.</summary>
+    private async ValueTask<VerificationGuard?> TryBeginAsync((long Id, short Epoch, int Sequence) producer, bool beginsAtZero)
+    {
+        try
+        {
+            return await log.BeginVerificationAsync(producer.Id, producer.Epoch, producer.Sequence, beginsAtZero);
+        }
+        catch (LogException)
+        {
+            return null;
+        }
     }
 
     /// <summary>Refuses the transactional batches; the others have nothing to do with the transaction.</summary>
