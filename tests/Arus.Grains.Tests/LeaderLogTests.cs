@@ -178,7 +178,8 @@ public sealed class LeaderLogTests
             asked.Add($"{method.Name} {string.Join(' ', (TransactionPartition[])arguments[2]!)}");
             return Task.FromResult(answer);
         });
-        IGrainFactory grains = Fake.Of<IGrainFactory>((_, arguments) => Equals(arguments[0], "t") ? coordinator : throw new KeyNotFoundException());
+        IGrainFactory grains = Fake.Of<IGrainFactory>(
+            (_, arguments) => Equals(arguments[0], "t") ? coordinator : throw new KeyNotFoundException());
         var verifier = new TransactionVerifier(grains, new InMemoryCluster().LocalBroker, new ManualTimeProvider());
         VerifyTransaction verify = verifier.For(new TopicPartition("topic", 4), Guid.Empty);
         Assert.Equal(expected, await verify(new AppendTransaction("t", support), 7, 0));
