@@ -16,7 +16,12 @@ internal sealed class ArusClient(
     {
         ProducerOptions chosen = options ?? new ProducerOptions { ClientId = clientOptions.ClientId };
         chosen.Validate();
-        var core = new ProducerCore(grains, losses, retry, _topics, chosen, time, loggers.CreateLogger("Arus.Client.Producer"));
+        ProducerCore core = null!;
+        core = new ProducerCore(grains, losses, retry, _topics, chosen, time, loggers.CreateLogger("Arus.Client.Producer"))
+        {
+            Transactions = chosen.TransactionalId is null ? null : new TransactionManager(
+                grains, new GrainRetry(clientOptions, losses, time, chosen.MaxBlock), chosen, () => core.FlushAsync()),
+        };
         return new Producer<TKey, TValue>(
             core, keySerializer ?? Serializers.Default<TKey>(), valueSerializer ?? Serializers.Default<TValue>());
     }

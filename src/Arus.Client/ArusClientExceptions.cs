@@ -25,6 +25,16 @@ public sealed class ConsumeException(
 /// <summary>Offsets were not committed: a rebalance has given the partitions to other members, or the coordinator refused.</summary>
 public sealed class CommitFailedException(ErrorCode code, string message) : ArusException(code, message);
 
+/// <summary>The transaction cannot be committed any more. Abort it: the producer can begin the next one then.</summary>
+public sealed class TransactionAbortableException(ErrorCode code, string message, Exception? innerException = null)
+    : ArusException(code, message, innerException);
+
+/// <summary>
+/// Another producer has begun with the same transactional id, or the coordinator has ended a transaction of this one that took too long.
+/// The producer can do nothing any more but be disposed.
+/// </summary>
+public sealed class ProducerFencedException(ErrorCode code, string message) : ArusException(code, message);
+
 /// <summary>A serializer threw; the inner exception is what it threw.</summary>
 public sealed class RecordSerializationException(string message, Exception innerException)
     : ArusException(ErrorCode.InvalidRecord, message, innerException)

@@ -26,13 +26,17 @@ internal sealed class GrainRetry(ArusClientOptions options, SiloLosses losses, T
         {
             cancellationToken.ThrowIfCancellationRequested();
             TimeSpan left = Limit - time.GetElapsedTime(start);
-            bool isLast = left <= backoff.Of(attempt);
+            TimeSpan pause = backoff.Of(attempt);
+            bool isLast = left <= pause;
             try
             {
                 T answer = await losses.CallAsync(
                     _ => call(), left > TimeSpan.Zero ? left : TimeSpan.Zero, cancellationToken).ConfigureAwait(false);
-                if (isLast || errorOf is null || !errorOf(answer).IsRetriable())
+                ErrorCode error = errorOf?.Invoke(answer) ?? ErrorCode.None;
+                if (isLast || !error.IsRetriable())
                     return answer;
+
+                pause = error == ErrorCode.ConcurrentTransactions ? TransactionManager.ConcurrentPause : pause;
             }
             catch (Exception failure) when (IsTransient(failure))
             {
@@ -43,7 +47,7 @@ internal sealed class GrainRetry(ArusClientOptions options, SiloLosses losses, T
                 }
             }
 
-            await Task.Delay(backoff.Of(attempt), time, cancellationToken).ConfigureAwait(false);
+            await Task.Delay(pause, time, cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -82,7 +86,8 @@ internal static class ErrorCodeExtensions
             or ErrorCode.NetworkException or ErrorCode.CoordinatorLoadInProgress or ErrorCode.CoordinatorNotAvailable
             or ErrorCode.NotCoordinator or ErrorCode.NotEnoughReplicas or ErrorCode.NotEnoughReplicasAfterAppend
             or ErrorCode.NotController or ErrorCode.KafkaStorageError or ErrorCode.FencedLeaderEpoch or ErrorCode.UnknownLeaderEpoch
-            or ErrorCode.OffsetNotAvailable or ErrorCode.UnstableOffsetCommit or ErrorCode.ThrottlingQuotaExceeded => true,
+            or ErrorCode.OffsetNotAvailable or ErrorCode.UnstableOffsetCommit or ErrorCode.ThrottlingQuotaExceeded
+            or ErrorCode.ConcurrentTransactions => true,
         _ => false,
     };
 

@@ -15,6 +15,16 @@ internal sealed partial class Consumer<TKey, TValue>(
 
     public string MemberId => core.Membership?.Identity.MemberId ?? "";
 
+    public ConsumerGroupMetadata GroupMetadata
+    {
+        get
+        {
+            string groupId = core.Options.GroupId ?? throw new InvalidOperationException("A consumer without group.id has no group.");
+            MemberIdentity member = core.Membership?.Identity ?? GroupMessages.NoMember;
+            return new ConsumerGroupMetadata(groupId, member.MemberId, member.GroupInstanceId, member.GenerationId);
+        }
+    }
+
     public void Subscribe(params IReadOnlyCollection<string> topics)
     {
         CheckMaySubscribe();

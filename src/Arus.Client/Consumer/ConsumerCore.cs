@@ -160,10 +160,11 @@ internal sealed class ConsumerCore(
         return answer.Offset;
     }
 
+    /// <summary>Waits for the end of transactions that may change the offsets, as long as one operation may take.</summary>
     public Task<CommittedOffset[]> FetchCommittedAsync(TopicPartition[] which, CancellationToken cancellationToken)
     {
         string group = Options.GroupId ?? throw new InvalidOperationException("Committed offsets need a consumer with group.id.");
-        return retry.CallAsync(() => grains.GetGroup(group).FetchOffsetsAsync(group, which), cancellationToken);
+        return retry.CallAsync(() => grains.GetGroup(group).FetchOffsetsAsync(group, which, requireStable: true), cancellationToken);
     }
 
     /// <summary>Commits, and returns an error for each offset; retriable ones were retried.</summary>

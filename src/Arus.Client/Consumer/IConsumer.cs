@@ -20,6 +20,13 @@ public interface IConsumer<TKey, TValue> : IAsyncDisposable
     /// <summary>The member id in the group; empty outside of one.</summary>
     string MemberId { get; }
 
+    /// <summary>
+    /// What a producer has to know of the group to commit this consumer's offsets in its transactions
+    /// (<see cref="IProducer{TKey, TValue}.SendOffsetsToTransactionAsync"/>), as of now.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">There is no <see cref="ConsumerOptions.GroupId"/>.</exception>
+    ConsumerGroupMetadata GroupMetadata { get; }
+
     /// <summary>Lets the group divide these topics among its members. Replaces an earlier subscription.</summary>
     /// <exception cref="InvalidOperationException">
     /// There is no <see cref="ConsumerOptions.GroupId"/>, or partitions were assigned by hand.

@@ -26,3 +26,9 @@ public sealed record GroupDescription(
 public sealed record GroupMemberDescription(
     string MemberId, string? GroupInstanceId, string ClientId, string ClientHost, ReadOnlyMemory<byte> Metadata,
     ReadOnlyMemory<byte> Assignment);
+
+/// <summary>A consumer's place in its group, by which commits of members that have lost their partitions are refused (KIP-447).</summary>
+/// <param name="MemberId">Empty outside of the group.</param>
+/// <param name="GroupInstanceId">Of a static member; otherwise null.</param>
+/// <param name="GenerationId">-1 outside of the group.</param>
+public sealed record ConsumerGroupMetadata(string GroupId, string MemberId, string? GroupInstanceId, int GenerationId);

@@ -11,9 +11,11 @@ internal static class GroupMessages
     public static readonly MemberIdentity NoMember = new("", GroupInstanceId: null, GenerationId: -1);
 
     /// <summary>Commits offsets.</summary>
+    /// <param name="transaction">In which they are committed; null for none.</param>
     /// <returns>The error of each, in order.</returns>
     public static async Task<ErrorCode[]> CommitOffsetsAsync(
-        this IGroupGrain group, string groupId, MemberIdentity member, IReadOnlyCollection<CommittedOffset> offsets)
+        this IGroupGrain group, string groupId, MemberIdentity member, IReadOnlyCollection<CommittedOffset> offsets,
+        CommittingTransaction? transaction = null)
     {
         var request = new OffsetCommitRequest
         {
@@ -34,7 +36,9 @@ internal static class GroupMessages
                     })],
                 })],
         };
-        OffsetCommitResponse response = await group.CommitOffsetsAsync(request, retentionMs: -1, topicIds: []).ConfigureAwait(false);
+        OffsetCommitResponse response = await (transaction is { } open
+            ? group.TxnCommitOffsetsAsync(request, open, topicIds: [])
+            : group.CommitOffsetsAsync(request, retentionMs: -1, topicIds: [])).ConfigureAwait(false);
         ILookup<TopicPartition, ErrorCode> errors = response.Topics
             .SelectMany(topic => topic.Partitions, (topic, partition) => (topic.Name, Partition: partition))
             .ToLookup(
@@ -45,8 +49,10 @@ internal static class GroupMessages
     }
 
     /// <summary>Fetches committed offsets, in order; null asks for all.</summary>
+    /// <param name="requireStable">Whether offsets that an open transaction may change are refused (KIP-447).</param>
+    /// <exception cref="ArusException"><see cref="ErrorCode.UnstableOffsetCommit"/>: ask again when the transaction has ended.</exception>
     public static async Task<CommittedOffset[]> FetchOffsetsAsync(
-        this IGroupGrain group, string groupId, IReadOnlyCollection<TopicPartition>? partitions)
+        this IGroupGrain group, string groupId, IReadOnlyCollection<TopicPartition>? partitions, bool requireStable = false)
     {
         var request = new OffsetFetchRequest.OffsetFetchRequestGroup
         {
@@ -54,7 +60,11 @@ internal static class GroupMessages
             Topics = partitions is null ? null : [.. ConsumerProtocol.ByTopic(partitions).Select(
                 topic => new OffsetFetchRequest.OffsetFetchRequestTopics { Name = topic.Topic, PartitionIndexes = topic.Partitions })],
         };
-        OffsetFetchResponse response = await group.FetchOffsetsAsync(new OffsetFetchRequest { Groups = [request] }).ConfigureAwait(false);
+        OffsetFetchResponse response = await group.FetchOffsetsAsync(
+            new OffsetFetchRequest { Groups = [request], RequireStable = requireStable }).ConfigureAwait(false);
+        response.Groups[0].Topics.SelectMany(topic => topic.Partitions)
+            .FirstOrDefault(partition => partition.ErrorCode != ErrorCode.None)?.ErrorCode
+            .ThrowIfError($"Fetching the committed offsets of '{groupId}'");
         CommittedOffset[] offsets =
         [
             .. response.Groups[0].Topics.SelectMany(topic => topic.Partitions, (topic, offset) => new CommittedOffset(

@@ -14,6 +14,8 @@ public interface IProducer<TKey, TValue> : IAsyncDisposable
     /// <see cref="ProducerOptions.MaxBlock"/> (<see cref="ErrorCode.RequestTimedOut"/>).</exception>
     /// <exception cref="RecordSerializationException">A serializer threw.</exception>
     /// <exception cref="ObjectDisposedException">The producer was disposed.</exception>
+    /// <exception cref="InvalidOperationException">The producer has a transactional id, and no transaction is open.</exception>
+    /// <exception cref="TransactionAbortableException">The open transaction has failed.</exception>
     ValueTask<PendingDelivery> EnqueueAsync(ProducerRecord<TKey, TValue> record, CancellationToken cancellationToken = default);
 
     /// <summary>Appends a record and answers when it is acknowledged as <see cref="ProducerOptions.Acks"/> asks.</summary>
@@ -23,6 +25,49 @@ public interface IProducer<TKey, TValue> : IAsyncDisposable
 
     /// <summary>Sends what is in the buffer without lingering, and answers when all of it is acknowledged or has failed.</summary>
     Task FlushAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Makes a producer that has a <see cref="ProducerOptions.TransactionalId"/> ready for transactions; to be called once. Earlier
+    /// producers with the same id are fenced, and a transaction that they left open is aborted.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">There is no transactional id, or this was done already.</exception>
+    /// <exception cref="ArusException">The coordinator refused, or did not answer in time; then it can be tried again.</exception>
+    Task InitTransactionsAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Opens a transaction: all records that are produced, and offsets that are sent, until its end count together, or not at all. One can
+    /// be open at a time. It has to end within <see cref="ProducerOptions.TransactionTimeout"/>.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">Transactions are not initialized, or one is open.</exception>
+    /// <exception cref="ProducerFencedException">Another producer has taken this one's place.</exception>
+    void BeginTransaction();
+
+    /// <summary>Commits offsets of a consumer's group with the open transaction: of each partition, the next record to read.</summary>
+    /// <param name="offsets">They count when the transaction is committed. The consumer must not commit them itself.</param>
+    /// <param name="consumer">What <see cref="IConsumer{TKey, TValue}.GroupMetadata"/> says now.</param>
+    /// <exception cref="CommitFailedException">The consumer has lost its partitions to others; abort the transaction.</exception>
+    /// <exception cref="TransactionAbortableException">The offsets were refused; abort the transaction.</exception>
+    /// <exception cref="ProducerFencedException">Another producer has taken this one's place.</exception>
+    Task SendOffsetsToTransactionAsync(
+        IReadOnlyCollection<TopicPartitionOffset> offsets, ConsumerGroupMetadata consumer, CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Sends what is in the buffer, and commits the open transaction. Consumers with
+    /// <see cref="IsolationLevel.ReadCommitted"/> read its records from then on.
+    /// </summary>
+    /// <exception cref="TransactionAbortableException">
+    /// A record or offset of it was not accepted: nothing is committed; abort it.
+    /// </exception>
+    /// <exception cref="ProducerFencedException">Another producer has taken this one's place; nothing is committed.</exception>
+    /// <exception cref="ArusException">The coordinator did not answer in time. Call again to find out.</exception>
+    Task CommitTransactionAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>Aborts the open transaction. Its records that were not sent yet fail.</summary>
+    /// <exception cref="ProducerFencedException">
+    /// Another producer has taken this one's place; the transaction is aborted all the same.
+    /// </exception>
+    /// <exception cref="ArusException">The coordinator did not answer in time. Call again.</exception>
+    Task AbortTransactionAsync(CancellationToken cancellationToken = default);
 }
 
 /// <summary>A record to append.</summary>

@@ -61,7 +61,8 @@ internal sealed class PartitionAccumulator(ProducerCore core, TopicAccumulator t
     private ProducerBatch Begin()
     {
         topic.Refresh();
-        return new ProducerBatch(core.RentBuilder(), new DeliveryOutcome(Partition), core.Time.GetTimestamp());
+        return new ProducerBatch(
+            core.RentBuilder(), new DeliveryOutcome(Partition), core.Time.GetTimestamp(), core.Transactions is not null);
     }
 
     private void Close()

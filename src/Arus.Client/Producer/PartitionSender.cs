@@ -17,6 +17,7 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
         PartitionKey.Format(partition.Topic, partition.Partition));
     private readonly PartitionSequence _sequence = new();
     private bool _topicIsDoubtful;
+    private bool _isConcurrent;
 
     /// <summary>Completes the outcome of every batch, and never throws.</summary>
     public async Task SendAsync(List<ProducerBatch> batches)
@@ -31,7 +32,8 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
                 if (!goesOn && pending.Count > 0)
                 {
                     attempt++;
-                    await Task.Delay(core.Backoff.Of(attempt), core.Time).ConfigureAwait(false);
+                    TimeSpan pause = _isConcurrent ? TransactionManager.ConcurrentPause : core.Backoff.Of(attempt);
+                    await Task.Delay(pause, core.Time).ConfigureAwait(false);
                 }
             }
         }
@@ -49,6 +51,9 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
     private async Task<bool> AttemptAsync(List<ProducerBatch> pending, int attempt)
     {
         Expire(pending);
+        if (pending.Count > 0 && core.Transactions?.BeginSend() is { } refusal)
+            FailAll(pending, refusal.Code, refusal.Message, refusal);
+
         if (pending.Count == 0)
             return true;
 
@@ -61,7 +66,8 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
         }
 
         var request = new PartitionAppend(
-            (short)core.Options.Acks, (int)core.Options.RequestTimeout.TotalMilliseconds, entries, core.Topics.IdOf(partition.Topic));
+            (short)core.Options.Acks, (int)core.Options.RequestTimeout.TotalMilliseconds, entries, core.Topics.IdOf(partition.Topic),
+            core.Transactions?.OfAppends);
         long start = core.Time.GetTimestamp();
         bool goesOn = false;
         try
@@ -116,6 +122,7 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
         if (!core.Options.IsIdempotent)
             return pending.Count;
 
+        core.Transactions?.SetProducer(_sequence);
         if (!_sequence.TryGoOn(pending, out int count))
             return count;
 
@@ -172,6 +179,7 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
         }
 
         var again = new List<ProducerBatch>();
+        _isConcurrent = Array.Exists(response.Results, result => result.Error == ErrorCode.ConcurrentTransactions);
         _sequence.BeginAnswer();
         bool goesOn = true;
         for (int i = 0; i < pending.Count; i++)
@@ -219,7 +227,8 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
                 Succeed(batch, -1, -1);
                 return true;
             case ErrorCode.OutOfOrderSequenceNumber or ErrorCode.UnknownProducerId or ErrorCode.InvalidProducerEpoch
-                when core.Options.IsIdempotent && (follows || (attempt < core.Options.Retries && IsCertainlyMissing(batch))):
+                when core.Options.IsIdempotent
+                    && (follows || (core.Transactions is null && attempt < core.Options.Retries && IsCertainlyMissing(batch))):
                 // One before it is missing, or the leader has lost what it knew of this producer. The batch itself is not on the log: the
                 // leader knows the last five, and no more are ever under way.
                 if (!follows)
@@ -267,6 +276,7 @@ internal sealed class PartitionSender(ProducerCore core, TopicPartition partitio
         if (batch.HasSequence)
             _sequence.Break();
 
+        core.Transactions?.NoteSendFailure(code, message);
         Finish(batch);
         batch.Outcome.Fail(code, message, batch.MayHaveBeenAppended, cause);
     }

@@ -38,6 +38,13 @@ internal sealed class PartitionSequence
 
     public void SetProducerId(long producerId) => (_producerId, _epoch, _isKnown) = (producerId, 0, false);
 
+    /// <summary>Begins the sequence anew, unless it is this producer's already: each transaction has an epoch of its own.</summary>
+    public void SetProducer(long producerId, short epoch)
+    {
+        if ((producerId, epoch) != (_producerId, _epoch))
+            (_producerId, _epoch, _next, _isKnown, IsBroken) = (producerId, epoch, 0, false, false);
+    }
+
     /// <summary>The leader has accepted a batch under its number.</summary>
     public void Accept() => _isKnown = true;
 

@@ -14,6 +14,9 @@ internal sealed class Producer<TKey, TValue>(
 
     private volatile bool _isDisposed;
 
+    private TransactionManager Transactions => core.Transactions
+        ?? throw new InvalidOperationException("A producer without transactional.id has no transactions.");
+
     public ValueTask<PendingDelivery> EnqueueAsync(ProducerRecord<TKey, TValue> record, CancellationToken cancellationToken = default)
     {
         using Activity? activity = ClientDiagnostics.StartSend(record.Topic, core.Options.ClientId);
@@ -64,17 +67,30 @@ internal sealed class Producer<TKey, TValue>(
         }
     }
 
-    public async Task FlushAsync(CancellationToken cancellationToken = default)
-    {
-        var outcomes = new List<Task>();
-        core.Flush(outcomes);
-        await Task.WhenAll(outcomes).WaitAsync(cancellationToken).ConfigureAwait(false);
-    }
+    public Task FlushAsync(CancellationToken cancellationToken = default) => core.FlushAsync().WaitAsync(cancellationToken);
 
-    /// <summary>Delivers what is in the buffer; after <see cref="ProducerOptions.DeliveryTimeout"/> all of it has an answer.</summary>
+    public Task InitTransactionsAsync(CancellationToken cancellationToken = default) => Transactions.InitAsync(cancellationToken);
+
+    public void BeginTransaction() => Transactions.Begin();
+
+    public Task SendOffsetsToTransactionAsync(
+        IReadOnlyCollection<TopicPartitionOffset> offsets, ConsumerGroupMetadata consumer, CancellationToken cancellationToken = default) =>
+        Transactions.SendOffsetsAsync(offsets, consumer, cancellationToken);
+
+    public Task CommitTransactionAsync(CancellationToken cancellationToken = default) => Transactions.CommitAsync(cancellationToken);
+
+    public Task AbortTransactionAsync(CancellationToken cancellationToken = default) => Transactions.AbortAsync(cancellationToken);
+
+    /// <summary>
+    /// Delivers what is in the buffer; after <see cref="ProducerOptions.DeliveryTimeout"/> all of it has an answer. An open transaction is
+    /// aborted.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         _isDisposed = true;
+        if (core.Transactions is { } transactions)
+            await transactions.CloseAsync().ConfigureAwait(false);
+
         await FlushAsync().ConfigureAwait(false);
     }
 
@@ -83,6 +99,7 @@ internal sealed class Producer<TKey, TValue>(
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         cancellationToken.ThrowIfCancellationRequested();
+        core.Transactions?.ThrowIfNotOpen();
         if (!core.TryGetTopic(record.Topic, out TopicAccumulator? topic))
             return AwaitTopicAsync(record, cancellationToken);
 

@@ -3,7 +3,7 @@ using Arus.Compression;
 namespace Arus.Client;
 
 /// <summary>A batch from its first record to its answer. Guarded by the accumulator that has it.</summary>
-internal sealed class ProducerBatch(RecordBatchBuilder builder, DeliveryOutcome outcome, long createdAt)
+internal sealed class ProducerBatch(RecordBatchBuilder builder, DeliveryOutcome outcome, long createdAt, bool isTransactional = false)
 {
     private Memory<byte> _bytes;
     private bool _isMemoryShared;
@@ -48,7 +48,7 @@ internal sealed class ProducerBatch(RecordBatchBuilder builder, DeliveryOutcome 
     public ReadOnlyMemory<byte> ToBytes(CompressionType compression)
     {
         if (_bytes.IsEmpty)
-            _bytes = Builder.Build(new RecordBatchOptions { Compression = compression });
+            _bytes = Builder.Build(new RecordBatchOptions { Compression = compression, IsTransactional = isTransactional });
 
         return _bytes;
     }
@@ -95,7 +95,7 @@ internal sealed class ProducerBatch(RecordBatchBuilder builder, DeliveryOutcome 
 
     private ProducerBatch Part(ProducerCore core, RecordBatchBuilder records, DeliveryOutcome outcomeOfPart, long reserved, int skipped)
     {
-        var part = new ProducerBatch(records, outcomeOfPart, CreatedAt)
+        var part = new ProducerBatch(records, outcomeOfPart, CreatedAt, isTransactional)
         {
             ReservedBytes = reserved,
             State = !MayHaveBeenAppended ? BatchState.Unsent : HasSequence ? BatchState.PartInDoubt : BatchState.InDoubt,

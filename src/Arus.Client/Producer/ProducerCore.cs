@@ -30,6 +30,9 @@ internal sealed class ProducerCore(
 
     public ILogger Logger { get; } = logger;
 
+    /// <summary>Null for a producer without a transactional id.</summary>
+    public TransactionManager? Transactions { get; init; }
+
     public ByteBudget Budget { get; } = new(options.BufferMemory, time);
 
     /// <summary>The topic, unless it was last seen missing. The age of that knowledge is checked once for each batch.</summary>
@@ -81,6 +84,14 @@ internal sealed class ProducerCore(
             Interlocked.Decrement(ref _pooledBuilders);
             builder.Dispose();
         }
+    }
+
+    /// <summary>Sends without lingering what there is now, and waits until all of it is answered.</summary>
+    public Task FlushAsync()
+    {
+        var outcomes = new List<Task>();
+        Flush(outcomes);
+        return Task.WhenAll(outcomes);
     }
 
     /// <summary>Sends without lingering what there is now.</summary>

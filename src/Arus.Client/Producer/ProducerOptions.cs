@@ -27,6 +27,15 @@ public sealed record ProducerOptions
     /// <summary><c>enable.idempotence</c>: retries neither duplicate nor reorder. Null means on, where <see cref="Acks"/> is All.</summary>
     public bool? EnableIdempotence { get; init; }
 
+    /// <summary>
+    /// <c>transactional.id</c>: names the producer over restarts, so that its successor fences it; no two that work at the same time may
+    /// have the same. Null for a producer without transactions.
+    /// </summary>
+    public string? TransactionalId { get; init; }
+
+    /// <summary><c>transaction.timeout.ms</c>: a transaction that is open for longer is aborted by its coordinator.</summary>
+    public TimeSpan TransactionTimeout { get; init; } = TimeSpan.FromMinutes(1);
+
     /// <summary><c>linger.ms</c>: how long an unfilled batch waits for records; 0 sends once the batch before is acknowledged.</summary>
     public TimeSpan Linger { get; init; } = TimeSpan.FromMilliseconds(5);
 
@@ -82,6 +91,11 @@ public sealed record ProducerOptions
         Check(DeliveryTimeout > Linger, "delivery.timeout.ms", "greater than linger.ms");
         Check(Enum.IsDefined(Compression), "compression.type", "none, gzip, snappy, lz4 or zstd");
         Check(Acks is Acks.None or Acks.Leader or Acks.All, "acks", "0, 1 or -1 (all)");
+        Check(TransactionalId is null || TransactionalId.Length > 0, "transactional.id", "null or not empty");
+        Check(TransactionalId is null || IsIdempotent, "enable.idempotence", "on with transactional.id");
+        Check(
+            TransactionTimeout > TimeSpan.Zero && TransactionTimeout.TotalMilliseconds <= int.MaxValue, "transaction.timeout.ms",
+            "greater than 0");
         Check(EnableIdempotence != true || Acks == Acks.All, "enable.idempotence", "off unless acks is all");
     }
 }
