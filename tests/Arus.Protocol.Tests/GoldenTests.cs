@@ -190,7 +190,10 @@ public sealed partial class GoldenTests
     }
 
     private static (IMessage Message, short Version, string Hex)[] AllBodies { get; } =
-        [.. Bodies, .. GroupBodies(), .. AdminBodies(), .. EmbeddedBodies(), .. PersistedBodies(), .. ReplicationBodies()];
+    [
+        .. Bodies, .. GroupBodies(), .. TransactionBodies(), .. AdminBodies(), .. EmbeddedBodies(), .. PersistedBodies(),
+        .. ReplicationBodies(),
+    ];
 
     [Theory, MemberData(nameof(Cases))]
     public void A_body_has_exactly_these_bytes(int index, string name)

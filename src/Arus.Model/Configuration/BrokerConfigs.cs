@@ -78,6 +78,10 @@ public static class BrokerConfigs
     public const string TransactionPartitionVerificationEnable = "transaction.partition.verification.enable";
     public const string AddPartitionsToTxnRetryBackoffMs = "add.partitions.to.txn.retry.backoff.ms";
     public const string AddPartitionsToTxnRetryBackoffMaxMs = "add.partitions.to.txn.retry.backoff.max.ms";
+    public const string TransactionMaxTimeoutMs = "transaction.max.timeout.ms";
+    public const string TransactionalIdExpirationMs = "transactional.id.expiration.ms";
+    public const string TransactionTimeoutCheckIntervalMs = "transaction.abort.timed.out.transaction.cleanup.interval.ms";
+    public const string TransactionExpiryCheckIntervalMs = "transaction.remove.expired.transaction.cleanup.interval.ms";
     public const string ReplicationCatchUpRate = "arus.replication.catch.up.rate";
     public const string ReplicaLagTimeMaxMs = "replica.lag.time.max.ms";
     public const string AutoLeaderRebalanceEnable = "auto.leader.rebalance.enable";
