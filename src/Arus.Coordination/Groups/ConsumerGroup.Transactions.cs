@@ -16,9 +16,14 @@ public sealed partial class ConsumerGroup
     public bool IsParticipant(long producerId, short producerEpoch) => _offsets.FindTransaction(producerId)?.ProducerEpoch == producerEpoch;
 
     /// <summary>Begins to watch for the end of the producer's transaction, until <see cref="Release"/>.</summary>
-    public TransactionGuard Guard(long producerId)
+    /// <param name="producerId">The producer.</param>
+    /// <param name="epochOfItsOwn">
+    /// From transaction version 2 on, the epoch of the transaction: its end has a later one, and what ends with it is the transaction
+    /// before. Otherwise -1.
+    /// </param>
+    public TransactionGuard Guard(long producerId, short epochOfItsOwn = -1)
     {
-        var guard = new TransactionGuard(producerId);
+        var guard = new TransactionGuard(producerId, epochOfItsOwn);
         _guards.Add(guard);
         return guard;
     }
@@ -60,7 +65,7 @@ public sealed partial class ConsumerGroup
     /// <param name="raisesEpoch">Whether every end raises the producer's epoch, as from transaction version 2 on.</param>
     public void EndTransaction(long call, OffsetTransaction marker, bool isCommit, bool raisesEpoch)
     {
-        foreach (TransactionGuard guard in _guards.Where(guard => guard.ProducerId == marker.ProducerId))
+        foreach (TransactionGuard guard in _guards.Where(guard => guard.IsBrokenBy(marker)))
             guard.IsBroken = true;
 
         _replies.SendWhenDurable(call, _offsets.EndTransaction(marker, isCommit, raisesEpoch));
@@ -76,9 +81,13 @@ public sealed partial class ConsumerGroup
 /// <summary>Whether a producer's transaction may have ended while the host asked its coordinator about it.</summary>
 public sealed class TransactionGuard
 {
-    internal TransactionGuard(long producerId) => ProducerId = producerId;
+    private readonly long _producerId;
+    private readonly short _epochOfItsOwn;
 
-    internal long ProducerId { get; }
+    internal TransactionGuard(long producerId, short epochOfItsOwn) => (_producerId, _epochOfItsOwn) = (producerId, epochOfItsOwn);
 
     internal bool IsBroken { get; set; }
+
+    internal bool IsBrokenBy(OffsetTransaction marker) =>
+        marker.ProducerId == _producerId && (_epochOfItsOwn < 0 || marker.ProducerEpoch > _epochOfItsOwn);
 }

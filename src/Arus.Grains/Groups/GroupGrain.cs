@@ -50,7 +50,8 @@ internal sealed partial class GroupGrain(
         if (Machine.IsParticipant(transaction.ProducerId, transaction.ProducerEpoch))
             return await CommitAsync(guard: null, coordinatorEpoch: 0);
 
-        TransactionGuard guard = Machine.Guard(transaction.ProducerId);
+        TransactionGuard guard = Machine.Guard(
+            transaction.ProducerId, transaction.AddsGroup ? transaction.ProducerEpoch : (short)-1);
         try
         {
             (ErrorCode error, int coordinatorEpoch) = await JoinTransactionAsync(transaction);
@@ -116,7 +117,7 @@ internal sealed partial class GroupGrain(
     /// </summary>
     private async Task<GroupParticipation> JoinTransactionAsync(CommittingTransaction transaction)
     {
-        ITransactionGrain coordinator = GrainFactory.GetGrain<ITransactionGrain>(transaction.TransactionalId);
+        ITransactionGrain coordinator = GrainFactory.GetTransaction(transaction.TransactionalId);
         GroupParticipation answer = await (transaction.AddsGroup
             ? coordinator.AddGroupAsync(transaction.ProducerId, transaction.ProducerEpoch, GroupId)
             : coordinator.VerifyGroupAsync(transaction.ProducerId, transaction.ProducerEpoch, GroupId))

@@ -138,7 +138,10 @@ internal sealed class ProducerStateManager(
         if (!header.IsTransactional || !state.TryBeginTransaction(baseOffset))
             return default;
 
-        EndVerification(header.ProducerId);
+        // What is only tried changes nothing of the basis.
+        if (basis is null)
+            Verifications.Remove(header.ProducerId);
+
         return new TransactionStep(TransactionStepKind.Begins, header.ProducerId, baseOffset);
     }
 
@@ -148,17 +151,12 @@ internal sealed class ProducerStateManager(
         if (!ControlRecord.TryReadMarker(batch, out ControlRecordType type, out int coordinatorEpoch))
             return default;
 
-        EndVerification(header.ProducerId);
+        if (basis is null)
+            Verifications.End(header.ProducerId, header.ProducerEpoch);
+
         long first = Get(header.ProducerId).EndTransaction(header.ProducerEpoch, coordinatorEpoch, nowMs);
         TransactionStepKind kind = type == ControlRecordType.Commit ? TransactionStepKind.Commits : TransactionStepKind.Aborts;
         return first < 0 ? default : new TransactionStep(kind, header.ProducerId, first);
-    }
-
-    /// <summary>What is only tried changes nothing of the basis.</summary>
-    private void EndVerification(long producerId)
-    {
-        if (basis is null)
-            Verifications.Remove(producerId);
     }
 
     private void Remove(long id)

@@ -14,7 +14,10 @@ public sealed class VerificationGuard
     /// <summary>Of the batches that were to begin the transaction: one behind it has overtaken an earlier one.</summary>
     internal int LowestSequence { get; set; }
 
-    /// <summary>Whether a producer of which nothing is known has to begin with sequence 0.</summary>
+    /// <summary>
+    /// Whether a producer of which nothing is known has to begin with sequence 0, since every transaction has an epoch of its own
+    /// (KIP-890).
+    /// </summary>
     internal bool BeginsAtZero { get; }
 
     internal long BegunMs { get; }
@@ -46,8 +49,18 @@ internal sealed class TransactionVerifications(int maxProducers = ProducerStateM
 
     public VerificationGuard? Find(long producerId) => _guards?.GetValueOrDefault(producerId);
 
-    /// <summary>The producer's transaction began or ended.</summary>
+    /// <summary>The producer's transaction began.</summary>
     public void Remove(long producerId) => _guards?.Remove(producerId);
+
+    /// <summary>
+    /// A marker ended a transaction of the producer. From transaction version 2 on it has a later epoch than the transaction: then one of
+    /// the epoch that is verified ended the transaction before, for which the verification of the next one usually waits.
+    /// </summary>
+    public void End(long producerId, short markerEpoch)
+    {
+        if (Find(producerId) is { } guard && !(guard.BeginsAtZero && markerEpoch <= guard.ProducerEpoch))
+            Remove(producerId);
+    }
 
     /// <summary>The log was cut: all are void.</summary>
     public void Clear() => _guards = null;

@@ -94,6 +94,22 @@ public abstract partial class LogConformanceTests
     }
 
     [Fact]
+    public async Task With_an_epoch_for_each_transaction_the_marker_of_the_one_before_leaves_the_guard_alone()
+    {
+        IPartitionLog log = await host.OpenAsync(leaderEpoch: 1);
+        VerificationGuard? first = await log.BeginVerificationAsync(7, 0, 0, beginsAtZero: true);
+        await log.AppendAsync([Batches.Transactional(7, 0, 0, "a")], 1, guard: first);
+        VerificationGuard? next = await log.BeginVerificationAsync(7, 1, 0, beginsAtZero: true);
+        await log.EndAsync(7, 1, commit: true);
+        Assert.Equal(ErrorCode.None, (await log.AppendAsync([Batches.Transactional(7, 1, 0, "b")], 1, guard: next))[0].Error);
+
+        VerificationGuard? late = await log.BeginVerificationAsync(7, 2, 0, beginsAtZero: true);
+        await log.EndAsync(7, 3, commit: false);
+        Assert.Equal(
+            ErrorCode.InvalidProducerEpoch, (await log.AppendAsync([Batches.Transactional(7, 2, 0, "c")], 1, guard: late))[0].Error);
+    }
+
+    [Fact]
     public async Task A_batch_that_overtook_the_first_of_its_transaction_is_refused()
     {
         IPartitionLog log = await host.OpenAsync(leaderEpoch: 1);
