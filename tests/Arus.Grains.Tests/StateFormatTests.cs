@@ -53,6 +53,15 @@ public sealed class StateFormatTests
     public void Producer_ids() => Frozen("""{"Next":12}""", new ProducerIdState { Next = 12 });
 
     [Fact]
+    public void A_transactional_id() => Frozen(
+        """{"CoordinatorEpoch":3,"Owner":"00112233-4455-6677-8899-aabbccddeeff","Metadata":"AQI="}""",
+        new TransactionRow { CoordinatorEpoch = 3, Owner = TopicId, Metadata = [1, 2] });
+
+    [Fact]
+    public void A_shard_of_the_list_of_transactional_ids() => Frozen(
+        """{"Ids":["a","b"],"Open":["b"]}""", new TransactionCatalogState { Ids = ["a", "b"], Open = ["b"] });
+
+    [Fact]
     public void The_dynamic_configuration() => Frozen(
         """{"Version":3,"Resources":[{"Type":4,"Name":"","Values":{"log.retention.ms":"5"}}]}""",
         new ConfigState

@@ -18,6 +18,7 @@ public sealed class InMemoryCluster
     private readonly ConcurrentDictionary<string, InMemoryPartition> _partitions = new();
     private readonly ConcurrentDictionary<string, InMemoryTopic> _topics = new();
     private readonly ConcurrentDictionary<string, InMemoryGroup> _groups = new();
+    private readonly ConcurrentDictionary<string, InMemoryTransaction> _transactions = new();
     private readonly TimeProvider? _logTime;
     private readonly TimeProvider? _groupTime;
     private readonly ConfigGrain _configs;
@@ -70,6 +71,9 @@ public sealed class InMemoryCluster
 
     public InMemoryGroup Group(string id) => _groups.GetOrAdd(id, _ => new InMemoryGroup(_groupTime ?? new ManualTimeProvider()));
 
+    public InMemoryTransaction Transaction(string id) => _transactions.GetOrAdd(id, _ => new InMemoryTransaction(
+        id, () => Grains.GetGrain<IProducerIdGrain>(0).AllocateBlockAsync(1), _groupTime ?? new ManualTimeProvider()));
+
     public TopicDescription AddTopic(string name, int partitions, bool isInternal = false) => Topic(name).Create(partitions, isInternal);
 
     private IEnumerable<TopicDescription> Topics => _topics.Values.Select(topic => topic.Description).OfType<TopicDescription>();
@@ -81,6 +85,8 @@ public sealed class InMemoryCluster
         (nameof(IPartitionGrain), string id) => Partition(id),
         (nameof(ITopicGrain), string name) => Topic(name),
         (nameof(IGroupGrain), string id) => Group(GroupKey.Parse(id)),
+        (nameof(ITransactionGrain), string id) => Transaction(GroupKey.Parse(id)),
+        (nameof(ITransactionCatalogGrain), long shard) => new FakeTransactionCatalog(this, (int)shard),
         (nameof(IBrokerGrain), _) => Broker,
         (nameof(IConfigGrain), _) => _configs,
         (nameof(IClusterGrain), _) => new FakeClusterGrain(this),
@@ -161,6 +167,16 @@ public sealed class InMemoryCluster
         public Task<CollidingTopic?> FindCollisionAsync(string name) => Task.FromResult<CollidingTopic?>(null);
 
         public Task<string?> FindNameAsync(Guid id) => Task.FromResult(cluster.Topics.FirstOrDefault(topic => topic.Id == id)?.Name);
+    }
+
+    private sealed class FakeTransactionCatalog(InMemoryCluster cluster, int shard) : ITransactionCatalogGrain
+    {
+        public Task SetAsync(string transactionalId, bool isOpen) => Task.CompletedTask;
+
+        public Task RemoveAsync(string transactionalId) => Task.CompletedTask;
+
+        public Task<string[]> ListAsync(bool onlyOpen) =>
+            Task.FromResult(cluster._transactions.Keys.Where(id => TopicCatalog.ShardOf(id) == shard).ToArray());
     }
 
     private sealed class FakeGroupCatalog(InMemoryCluster cluster, int shard) : IGroupCatalogGrain

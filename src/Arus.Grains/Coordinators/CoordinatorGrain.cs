@@ -41,7 +41,7 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
     protected TMachine Machine { get; private set; } = null!;
 
     /// <summary>Follows the wall clock from the activation on, but not its jumps: a session must not end because a clock was set.</summary>
-    private long NowMs => _startMs + (long)time.GetElapsedTime(_startTimestamp).TotalMilliseconds;
+    protected long NowMs => _startMs + (long)time.GetElapsedTime(_startTimestamp).TotalMilliseconds;
 
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
@@ -72,6 +72,11 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
 
     /// <summary>What was stored belongs to this activation now, and <see cref="Machine"/> coordinates.</summary>
     protected virtual void OnClaimed()
+    {
+    }
+
+    /// <summary>The effects of an input are carried out, and the activation coordinates. A machine may want more than these.</summary>
+    protected virtual void OnEffects()
     {
     }
 
@@ -191,6 +196,9 @@ internal abstract partial class CoordinatorGrain<TMachine, TRecords>(TimeProvide
         ArmTimer(effects.Deadline);
         if (effects.Records is { } records)
             _ = WriteAsync(records);
+
+        if (_isClaimed && !_hasEnded)
+            OnEffects();
     }
 
     private async Task WriteAsync(TRecords records)

@@ -48,6 +48,8 @@ public static class BrokerSiloBuilderExtensions
         builder.Services.AddHostedService(services => services.GetRequiredService<ConfigWatch>());
         builder.AddStartupTask((services, cancellation) => services.GetRequiredService<ConfigWatch>().StartAtSiloAsync(cancellation));
 
+        builder.Services.AddHostedService<TransactionWatch>();
+
         builder.Services.AddSingleton<PartitionLookup>();
         builder.Services.AddSingleton<LeaderElections>();
         builder.Services.AddSingleton<Reassignments>();

@@ -17,7 +17,7 @@ internal sealed class TransactionVerifier(IGrainFactory grains, LocalBroker brok
         if (support != TransactionSupport.Added && !broker.Config.GetBoolean(BrokerConfigs.TransactionPartitionVerificationEnable))
             return ErrorCode.None;
 
-        ITransactionGrain coordinator = grains.GetGrain<ITransactionGrain>(transaction.TransactionalId);
+        ITransactionGrain coordinator = grains.GetTransaction(transaction.TransactionalId);
         var patience = TimeSpan.FromMilliseconds(broker.Config.GetInt(BrokerConfigs.AddPartitionsToTxnRetryBackoffMaxMs));
         var backoff = TimeSpan.FromMilliseconds(broker.Config.GetInt(BrokerConfigs.AddPartitionsToTxnRetryBackoffMs));
         long started = time.GetTimestamp();

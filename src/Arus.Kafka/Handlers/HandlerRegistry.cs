@@ -29,6 +29,8 @@ internal sealed class HandlerRegistry
         typeof(FindCoordinatorHandler), typeof(JoinGroupHandler), typeof(SyncGroupHandler), typeof(HeartbeatHandler),
         typeof(LeaveGroupHandler), typeof(OffsetCommitHandler), typeof(TxnOffsetCommitHandler), typeof(OffsetFetchHandler),
         typeof(OffsetDeleteHandler), typeof(DescribeGroupsHandler), typeof(ListGroupsHandler), typeof(DeleteGroupsHandler),
+        typeof(AddPartitionsToTxnHandler), typeof(AddOffsetsToTxnHandler), typeof(EndTxnHandler),
+        typeof(DescribeTransactionsHandler), typeof(ListTransactionsHandler),
         typeof(MetadataHandler), typeof(CreateTopicsHandler), typeof(DeleteTopicsHandler), typeof(CreatePartitionsHandler),
         typeof(DescribeTopicPartitionsHandler), typeof(DescribeConfigsHandler), typeof(AlterConfigsHandler),
         typeof(IncrementalAlterConfigsHandler), typeof(ListConfigResourcesHandler),

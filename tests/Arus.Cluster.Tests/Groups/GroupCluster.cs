@@ -23,7 +23,8 @@ public sealed class GroupCluster : IAsyncLifetime
         {
             int id = int.Parse(options.SiloName.AsSpan(options.SiloName.LastIndexOf('_') + 1), CultureInfo.InvariantCulture) + 1;
             silo.AddArusBroker(BrokerConfig.Of(
-                (BrokerConfigs.BrokerId, $"{id}"), (BrokerConfigs.GroupInitialRebalanceDelayMs, "0")));
+                (BrokerConfigs.BrokerId, $"{id}"), (BrokerConfigs.GroupInitialRebalanceDelayMs, "0"),
+                (BrokerConfigs.TransactionTimeoutCheckIntervalMs, "100")));
             silo.Services.AddKeyedSingleton<IGrainStorage>(StorageNames.Metadata, Storage);
             silo.Services.AddSingleton<IPartitionLogProvider>(_ => LogProvider.InMemory());
         });
@@ -47,6 +48,8 @@ public sealed class GroupCluster : IAsyncLifetime
     public async Task DisposeAsync() => await _cluster.DisposeAsync();
 
     public Task<Grains.TopicDescription> CreateTopicAsync(string name) => Topic(name).CreateAsync(new TopicSpec(10, -1, null, [], false));
+
+    public IGrainFactory Grains => _cluster.Client;
 
     public ITopicGrain Topic(string name) => _cluster.Client.GetGrain<ITopicGrain>(name);
 

@@ -4,7 +4,8 @@ using Arus.Protocol;
 namespace Arus.Kafka;
 
 /// <summary>
-/// Answers which broker runs a group's coordinator. Any broker forwards to it; connecting to the right one saves the detour.
+/// Answers which broker runs the coordinator of a group or of a transactional id. Any broker forwards to it; connecting to the right one
+/// saves the detour.
 /// </summary>
 internal sealed class FindCoordinatorHandler(IGrainFactory grains, ClusterCache clusterCache)
     : ApiHandler<FindCoordinatorRequest>(ApiScope.Coordinator)
@@ -32,25 +33,23 @@ internal sealed class FindCoordinatorHandler(IGrainFactory grains, ClusterCache 
 
     private async Task<FindCoordinatorResponse.Coordinator> FindAsync(string key, sbyte type, KafkaRequestContext context) => type switch
     {
-        Group => await context.TryAsync(
-            key, () => LocateAsync(key, context), (error, message) => Fail(key, error, message)),
-
-        // Kafka's Java producer fails for good with this message. TRANSACTIONAL_ID_AUTHORIZATION_FAILED would send users after a
-        // permission, and a Connect worker tries again for ever.
-        Transaction => Fail(key, ErrorCode.UnsupportedVersion, $"Arus has no transactions yet (transactional.id '{key}')."),
+        Group or Transaction => await context.TryAsync(
+            key, () => LocateAsync(key, type, context), (error, message) => Fail(key, error, message)),
         _ => Fail(key, ErrorCode.InvalidRequest, $"Coordinators of type {type} are not supported."),
     };
 
-    private async Task<FindCoordinatorResponse.Coordinator> LocateAsync(string groupId, KafkaRequestContext context)
+    private async Task<FindCoordinatorResponse.Coordinator> LocateAsync(string key, sbyte type, KafkaRequestContext context)
     {
-        int broker = (await grains.GetGroup(groupId).LocateAsync()).BrokerId;
+        int broker = type == Group
+            ? (await grains.GetGroup(key).LocateAsync()).BrokerId
+            : await grains.GetTransaction(key).LocateAsync();
         return (await clusterCache.ViewAsync(context.Listener)).Find(broker) is { } node
             ? new()
             {
-                Key = groupId, NodeId = node.Id, Host = node.Host, Port = node.Port, ErrorMessage = context.Version < 4 ? "NONE" : "",
+                Key = key, NodeId = node.Id, Host = node.Host, Port = node.Port, ErrorMessage = context.Version < 4 ? "NONE" : "",
             }
             : Fail(
-                groupId, ErrorCode.CoordinatorNotAvailable,
+                key, ErrorCode.CoordinatorNotAvailable,
                 $"Broker {broker} cannot be reached through listener {context.Listener.Name}.");
     }
 

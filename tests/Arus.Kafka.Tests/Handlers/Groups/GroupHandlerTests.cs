@@ -22,10 +22,9 @@ public sealed class GroupHandlerTests
         Assert.Equal(
             [ErrorCode.None, ErrorCode.CoordinatorNotAvailable, ErrorCode.None],
             several.Coordinators.Select(found => found.ErrorCode));
-        FindCoordinatorResponse transaction = await connection.CallAsync<FindCoordinatorResponse>(
-            new FindCoordinatorRequest { Key = "tx-1", KeyType = 1 }, 2);
-        Assert.Equal(ErrorCode.UnsupportedVersion, transaction.ErrorCode);
-        Assert.Contains("tx-1", transaction.ErrorMessage, StringComparison.Ordinal);
+        FindCoordinatorResponse share = await connection.CallAsync<FindCoordinatorResponse>(
+            new FindCoordinatorRequest { Key = "tx-1", KeyType = 2 }, 2);
+        Assert.Equal(ErrorCode.InvalidRequest, share.ErrorCode);
         Assert.Equal("", several.Coordinators[0].ErrorMessage);
     }
 

@@ -151,7 +151,7 @@ public sealed class ProduceTests
     }
 
     [Fact]
-    public async Task Producer_ids_come_from_a_block_and_transactional_ids_are_refused()
+    public async Task Producer_ids_come_from_a_block()
     {
         await using var kafka = new KafkaHarness();
         TestConnection connection = kafka.Connect();
@@ -159,9 +159,6 @@ public sealed class ProduceTests
         InitProducerIdResponse second = await kafka.Connect().CallAsync<InitProducerIdResponse>(new InitProducerIdRequest(), 0);
         Assert.Equal((1_000_000L, 0, 1_000_001L), (first.ProducerId, (int)first.ProducerEpoch, second.ProducerId));
         Assert.Equal(1, kafka.Cluster.ProducerBlocks);
-        InitProducerIdResponse refused = await connection.CallAsync<InitProducerIdResponse>(
-            new InitProducerIdRequest { TransactionalId = "t" }, 4);
-        Assert.Equal(ErrorCode.UnsupportedVersion, refused.ErrorCode);
         foreach (InitProducerIdRequest half in new InitProducerIdRequest[] { new() { ProducerId = 5 }, new() { ProducerEpoch = 0 } })
         {
             InitProducerIdResponse response = await connection.CallAsync<InitProducerIdResponse>(half, 4);
