@@ -37,7 +37,7 @@ internal sealed class SimulatedParticipant(TransactionSimulation simulation, Tra
             int markers = producer.Markers;
             SimulatedAnswer? verified = await simulation.CallAsync(
                 () => version >= 2 ? simulation.AddAsync(producerId, epoch, name) : simulation.VerifyAsync(producerId, epoch, name),
-                mayBeLate: true);
+                mayBeLate: true, mayBeDoubled: true);
             if (verified is not { Error: ErrorCode.None })
                 return verified ?? new SimulatedAnswer(ErrorCode.NotCoordinator);
 
@@ -71,7 +71,9 @@ internal sealed class SimulatedParticipant(TransactionSimulation simulation, Tra
         if (marker.CoordinatorEpoch < producer.CoordinatorEpoch && simulation.Fault != TransactionFault.LateMarkerTaken)
             return new SimulatedAnswer(ErrorCode.TransactionCoordinatorFenced);
 
-        if (marker.ProducerEpoch < producer.Epoch)
+        // From version 2 on every end of a transaction has an epoch of its own.
+        bool isOfAnEarlierOne = marker.TransactionVersion >= 2 && producer.Open.Count > 0 && marker.ProducerEpoch == producer.Epoch;
+        if (marker.ProducerEpoch < producer.Epoch || isOfAnEarlierOne)
             return new SimulatedAnswer(ErrorCode.InvalidProducerEpoch);
 
         World.Note($"{name} has {marker}");

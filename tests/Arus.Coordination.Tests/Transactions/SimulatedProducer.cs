@@ -34,7 +34,8 @@ internal sealed class SimulatedProducer(TransactionSimulation simulation, string
     {
         for (int attempt = 0; attempt < MaxAttempts; attempt++)
         {
-            SimulatedAnswer? answer = await simulation.CallAsync(() => simulation.InitializeAsync(), mayBeLate: _version >= 2);
+            SimulatedAnswer? answer = await simulation.CallAsync(
+                () => simulation.InitializeAsync(), mayBeLate: _version >= 2, mayBeDoubled: _version >= 2);
             if (answer is { Error: ErrorCode.None })
             {
                 (_id, _epoch) = (answer.ProducerId, answer.ProducerEpoch);
@@ -113,7 +114,7 @@ internal sealed class SimulatedProducer(TransactionSimulation simulation, string
         // the connection keeps it from that.
         for (int attempt = 0; attempt < MaxAttempts; attempt++)
         {
-            SimulatedAnswer? answer = await simulation.CallAsync(ask, mayBeLate: _version >= 2);
+            SimulatedAnswer? answer = await simulation.CallAsync(ask, mayBeLate: _version >= 2, mayBeDoubled: _version >= 2);
             if (answer is not (null or { Error: ErrorCode.ConcurrentTransactions or ErrorCode.NotCoordinator }))
             {
                 if (answer.Error == ErrorCode.None)

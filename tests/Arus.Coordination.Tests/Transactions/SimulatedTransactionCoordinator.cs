@@ -136,7 +136,8 @@ internal sealed class SimulatedTransactionCoordinator
     private async Task SendAsync(MarkerToSend marker)
     {
         SimulatedAnswer? answer = await _simulation.CallAsync(
-            () => _simulation.Participant(marker.Participant).WriteMarkerAsync(marker), mayBeLate: true);
+            () => _simulation.Participant(marker.Participant).WriteMarkerAsync(marker), mayBeLate: true,
+            mayBeDoubled: marker.TransactionVersion >= 2);
         if (!IsAlive)
             return;
 

@@ -106,13 +106,15 @@ internal sealed class TransactionSimulation
     }
 
     /// <summary>Null if no answer came in time; the call may still be carried out then, and more than once.</summary>
-    /// <param name="mayBeLate">Whether it may come after the caller has given it up, or twice.</param>
-    public async Task<T?> CallAsync<T>(Func<Task<T?>> target, bool mayBeLate)
+    /// <param name="target">Carries it out.</param>
+    /// <param name="mayBeLate">Whether it may come after the caller has given it up.</param>
+    /// <param name="mayBeDoubled">Whether it may come twice, even if it was answered, which Orleans does not do to a call.</param>
+    public async Task<T?> CallAsync<T>(Func<Task<T?>> target, bool mayBeLate, bool mayBeDoubled)
         where T : class
     {
         var answer = new TaskCompletionSource<T?>();
         World.After(CallTimeoutMs, () => answer.TrySetResult(null));
-        for (int copies = mayBeLate && IsInTrouble && World.Chance(0.1) ? 2 : 1; copies > 0; copies--)
+        for (int copies = mayBeDoubled && IsInTrouble && World.Chance(0.1) ? 2 : 1; copies > 0; copies--)
         {
             bool isLate = mayBeLate && IsInTrouble && World.Chance(0.1);
             if (!IsInTrouble || !World.Chance(0.03))
