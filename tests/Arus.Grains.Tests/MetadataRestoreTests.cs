@@ -27,7 +27,7 @@ public sealed class MetadataRestoreTests
         PartitionState state = State(3, []) with { Target = [2, 3], Elr = [new ReplicaId(1, LogIds[1])] };
         PartitionState proposed = MetadataRestore.Propose(state, found, isUnclean: false);
         Assert.Equal((leader, found.Max(one => one.Log.FencedEpoch) + 1), (proposed.Leader, proposed.LeaderEpoch));
-        Assert.Equal([new ReplicaId(leader, LogIds[leader])], proposed.Isr);
+        Assert.Equal(new ReplicaId(leader, LogIds[leader]), Assert.Single(proposed.Isr));
         Assert.Empty(proposed.Elr);
         Assert.Empty(proposed.Target);
         Assert.Contains(leader, proposed.Replicas);

@@ -67,5 +67,20 @@ public sealed partial class GoldenTests
             UnknownStateFilters = ["u"],
             TransactionStates = [new() { TransactionalId = "x", ProducerId = 5, TransactionState = "s" }],
         }, 2, "00000000 0000  02 02 75  02 02 78 0000000000000005 02 73 00  00"),
+        (new TransactionMetadata
+        {
+            State = 1,
+            ProducerId = 5,
+            ProducerEpoch = 2,
+            LastProducerEpoch = -1,
+            PreviousProducerId = -1,
+            NextProducerId = -1,
+            TimeoutMs = 3,
+            TransactionVersion = 2,
+            StartedAtMs = 8,
+            UpdatedAtMs = 9,
+            Topics = [new() { Name = "t", Id = Guid.Parse("00112233-4455-6677-8899-aabbccddeeff"), Partitions = [1] }],
+            Groups = ["g"],
+        }, 1, "01 0a 0002 ffff 01 01 06 0002 10 12  02 04 74 00112233445566778899aabbccddeeff 02 02  02 04 67"),
     ];
 }

@@ -15,6 +15,8 @@ check "of both" arus produce state --file "$work/in" --key-separator $'\t'
 read_all() { arus consume lines --group readers --from-beginning --count 5000 --format key-value >"$work/read"; }
 check "a group reads them" read_all
 dump() { arus consume "$1" --from-beginning --exit-at-end --format key-value; }
+offsets() { arus group describe readers --json | grep -o '"offsets":.*'; }
+offsets >"$work/offsets"
 dump lines >"$work/before"
 dump state >"$work/state-before"
 
@@ -44,16 +46,17 @@ same() { # topic file
 }
 check "the records are there" wait_for 60 same lines "$work/before"
 check "the compacted topic's, too" wait_for 60 same state "$work/state-before"
-check "the group has read all" says '"lag":0' arus group describe readers --json
+check "the group's offsets are what they were" test "$(offsets)" = "$(cat "$work/offsets")"
 check "new records are taken" arus produce lines --file "$work/in" --key-separator $'\t'
 read_new() { arus consume lines --group readers --count 5000 --format key-value >"$work/more"; }
 check "the group goes on behind what it had read" read_new
-check "and reads each once" test "$(sort -u "$work/more" | wc -l)" -eq 5000
 for partition in 0 1 2; do
   check "partition $partition gets copies" arus cluster reassign lines -p "$partition" --replicas 2,3,1
 done
 moved() { [ "$(arus topic describe lines --json | grep -o '"isr":\[[^]]*\]' | grep -c ',.*,')" -eq 3 ]; }
 check "and all are in sync" wait_for 90 moved
+offsets() { arus group describe readers --json | grep -o '"offsets":.*'; }
+offsets >"$work/offsets"
 dump lines >"$work/before"
 kill_server 1
 export ARUS_CLI_GATEWAY="127.0.0.1:$(gateway_port 2)"

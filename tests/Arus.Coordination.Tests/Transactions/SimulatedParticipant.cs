@@ -42,7 +42,7 @@ internal sealed class SimulatedParticipant(TransactionSimulation simulation, Tra
                 return verified ?? new SimulatedAnswer(ErrorCode.NotCoordinator);
 
             // With version 2 a marker that ends the transaction raises the epoch, which is looked at below.
-            if (version < 2 && markers != producer.Markers && simulation.Fault != TransactionFault.NoVerificationGuard)
+            if (version < 2 && markers != producer.Markers)
                 return new SimulatedAnswer(ErrorCode.InvalidTxnState);
 
             if (_appended.Contains(record))

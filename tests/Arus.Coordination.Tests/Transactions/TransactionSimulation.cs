@@ -20,9 +20,6 @@ internal enum TransactionFault
 
     /// <summary>A coordinator that another has overtaken verifies, and fences.</summary>
     NotOwner,
-
-    /// <summary>A record is appended though a marker was written while it was verified.</summary>
-    NoVerificationGuard,
 }
 
 /// <summary>
