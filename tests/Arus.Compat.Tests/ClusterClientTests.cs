@@ -34,8 +34,7 @@ public sealed class ClusterClientTests
 
         void Read(Func<bool> isEnough)
         {
-            // librdkafka asks a replica that is gone again and again, ever less often, as long as the leader names it.
-            using var limit = new CancellationTokenSource(2 * ServerCluster.Limit);
+            using var limit = new CancellationTokenSource(ServerCluster.Limit);
             for (long end = read + Enough; read < end || !isEnough(); read++)
                 Assert.Equal(read, long.Parse(consumer.Consume(limit.Token).Message.Value, CultureInfo.InvariantCulture));
         }

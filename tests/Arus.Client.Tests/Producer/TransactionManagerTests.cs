@@ -47,12 +47,12 @@ public sealed class TransactionManagerTests : IDisposable
         await BeginAsync();
         Assert.Equal((7L, 3), Identity);
         Assert.Null(_transactions.BeginSend());
-        await _transactions.CommitAsync(CancellationToken.None);
+        await _transactions.CommitAsync(TestTimeout.Token);
         Assert.Equal((1, (7L, 4)), (_flushes, Identity));
 
         _transactions.Begin();
         Assert.Null(_transactions.BeginSend());
-        await _transactions.AbortAsync(CancellationToken.None);
+        await _transactions.AbortAsync(TestTimeout.Token);
         Assert.Equal((7L, 5), Identity);
         Assert.Equal([(true, (short)3), (false, (short)4)], _ends.Select(end => (end.Committed, end.ProducerEpoch)));
         Assert.All(_ends, end => Assert.Equal(("tx", 7L), (end.TransactionalId, end.ProducerId)));
@@ -62,9 +62,9 @@ public sealed class TransactionManagerTests : IDisposable
     public async Task What_held_nothing_ends_without_the_coordinator()
     {
         await BeginAsync();
-        await _transactions.CommitAsync(CancellationToken.None);
+        await _transactions.CommitAsync(TestTimeout.Token);
         _transactions.Begin();
-        await _transactions.AbortAsync(CancellationToken.None);
+        await _transactions.AbortAsync(TestTimeout.Token);
         Assert.Empty(_ends);
         _transactions.Begin();
     }
@@ -75,14 +75,14 @@ public sealed class TransactionManagerTests : IDisposable
         Assert.Throws<InvalidOperationException>(_transactions.Begin);
         Assert.Throws<InvalidOperationException>(_transactions.ThrowIfNotOpen);
         await BeginAsync();
-        await Assert.ThrowsAsync<InvalidOperationException>(() => _transactions.InitAsync(CancellationToken.None));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => _transactions.InitAsync(TestTimeout.Token));
         Assert.Throws<InvalidOperationException>(_transactions.Begin);
-        await _transactions.CommitAsync(CancellationToken.None);
+        await _transactions.CommitAsync(TestTimeout.Token);
         Assert.Throws<InvalidOperationException>(_transactions.ThrowIfNotOpen);
-        await Assert.ThrowsAsync<InvalidOperationException>(() => _transactions.CommitAsync(CancellationToken.None));
-        await Assert.ThrowsAsync<InvalidOperationException>(() => _transactions.AbortAsync(CancellationToken.None));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => _transactions.CommitAsync(TestTimeout.Token));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => _transactions.AbortAsync(TestTimeout.Token));
         await Assert.ThrowsAsync<InvalidOperationException>(
-            () => _transactions.SendOffsetsAsync([new("t", 0, 5)], Outside, CancellationToken.None));
+            () => _transactions.SendOffsetsAsync([new("t", 0, 5)], Outside, TestTimeout.Token));
     }
 
     [Fact]
@@ -92,14 +92,14 @@ public sealed class TransactionManagerTests : IDisposable
         _transactions.BeginSend();
         _onFlush = () => _transactions.NoteSendFailure(ErrorCode.RequestTimedOut, "too late");
         TransactionAbortableException failure =
-            await Assert.ThrowsAsync<TransactionAbortableException>(() => _transactions.CommitAsync(CancellationToken.None));
+            await Assert.ThrowsAsync<TransactionAbortableException>(() => _transactions.CommitAsync(TestTimeout.Token));
         Assert.Equal(ErrorCode.RequestTimedOut, failure.Code);
         Assert.Empty(_ends);
         Assert.Throws<TransactionAbortableException>(_transactions.ThrowIfNotOpen);
         Assert.Equal(ErrorCode.RequestTimedOut, _transactions.BeginSend()!.Code);
 
         _onFlush = () => { };
-        await _transactions.AbortAsync(CancellationToken.None);
+        await _transactions.AbortAsync(TestTimeout.Token);
         Assert.False(_ends.Single().Committed);
         _transactions.Begin();
         Assert.Null(_transactions.BeginSend());
@@ -112,7 +112,7 @@ public sealed class TransactionManagerTests : IDisposable
         _transactions.BeginSend();
         ArusException? refusal = null;
         _onFlush = () => refusal = _transactions.BeginSend();
-        await _transactions.AbortAsync(CancellationToken.None);
+        await _transactions.AbortAsync(TestTimeout.Token);
         Assert.Equal(ErrorCode.TransactionAbortable, refusal?.Code);
         Assert.NotNull(_transactions.BeginSend());
     }
@@ -125,10 +125,10 @@ public sealed class TransactionManagerTests : IDisposable
         await BeginAsync();
         _transactions.BeginSend();
         _answerEnd = _ => new EndTxnResponse { ErrorCode = answer };
-        await Assert.ThrowsAsync<ProducerFencedException>(() => _transactions.CommitAsync(CancellationToken.None));
+        await Assert.ThrowsAsync<ProducerFencedException>(() => _transactions.CommitAsync(TestTimeout.Token));
         Assert.Throws<ProducerFencedException>(_transactions.Begin);
         Assert.Throws<ProducerFencedException>(_transactions.ThrowIfNotOpen);
-        await Assert.ThrowsAsync<ProducerFencedException>(() => _transactions.AbortAsync(CancellationToken.None));
+        await Assert.ThrowsAsync<ProducerFencedException>(() => _transactions.AbortAsync(TestTimeout.Token));
         await _transactions.CloseAsync();
         Assert.Single(_ends);
     }
@@ -154,12 +154,12 @@ public sealed class TransactionManagerTests : IDisposable
             throw new TimeoutException("no answer");
         };
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _transactions.CommitAsync(impatience.Token));
-        await Assert.ThrowsAsync<InvalidOperationException>(() => _transactions.AbortAsync(CancellationToken.None));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => _transactions.AbortAsync(TestTimeout.Token));
         Assert.Throws<InvalidOperationException>(_transactions.Begin);
         Assert.NotNull(_transactions.BeginSend());
 
         _answerEnd = request => new EndTxnResponse { ProducerId = 8, ProducerEpoch = 0 };
-        await _transactions.CommitAsync(CancellationToken.None);
+        await _transactions.CommitAsync(TestTimeout.Token);
         Assert.Equal((1, (8L, 0)), (_flushes, Identity));
         Assert.All(_ends, end => Assert.True(end.Committed));
     }
@@ -172,7 +172,7 @@ public sealed class TransactionManagerTests : IDisposable
         _answerEnd = request => _ends.Count < 3
             ? new EndTxnResponse { ErrorCode = ErrorCode.ConcurrentTransactions }
             : new EndTxnResponse { ProducerId = 7, ProducerEpoch = 4 };
-        await _transactions.CommitAsync(CancellationToken.None);
+        await _transactions.CommitAsync(TestTimeout.Token);
         Assert.Equal(3, _ends.Count);
     }
 
@@ -183,8 +183,8 @@ public sealed class TransactionManagerTests : IDisposable
         _transactions.BeginSend();
         Func<EndTxnRequest, EndTxnResponse> accept = _answerEnd;
         _answerEnd = request => request.Committed ? new EndTxnResponse { ErrorCode = ErrorCode.TransactionAbortable } : accept(request);
-        await Assert.ThrowsAsync<TransactionAbortableException>(() => _transactions.CommitAsync(CancellationToken.None));
-        await _transactions.AbortAsync(CancellationToken.None);
+        await Assert.ThrowsAsync<TransactionAbortableException>(() => _transactions.CommitAsync(TestTimeout.Token));
+        await _transactions.AbortAsync(TestTimeout.Token);
         _transactions.Begin();
     }
 
@@ -192,14 +192,14 @@ public sealed class TransactionManagerTests : IDisposable
     public async Task Offsets_go_to_the_group_as_those_of_the_transaction()
     {
         await BeginAsync();
-        await _transactions.SendOffsetsAsync([new("t", 0, 5), new("u", 1, 6)], Outside, CancellationToken.None);
+        await _transactions.SendOffsetsAsync([new("t", 0, 5), new("u", 1, 6)], Outside, TestTimeout.Token);
         Assert.Equal(new CommittingTransaction("tx", 7, 3, AddsGroup: true), Assert.Single(_group.TransactionalCommits));
         Assert.Equal(-1, _group.CommittedOffset(new("t", 0)));
         Assert.Equal(ErrorCode.None, await _group.WriteMarkerAsync(new TransactionMarker(7, 4, 1, IsCommit: true, TransactionVersion: 2)));
         Assert.Equal((5, 6), (_group.CommittedOffset(new("t", 0)), _group.CommittedOffset(new("u", 1))));
 
         // The group is a participant, so that the coordinator has to hear of the end.
-        await _transactions.CommitAsync(CancellationToken.None);
+        await _transactions.CommitAsync(TestTimeout.Token);
         Assert.Single(_ends);
     }
 
@@ -210,13 +210,13 @@ public sealed class TransactionManagerTests : IDisposable
         await BeginAsync();
         var earlier = new ConsumerGroupMetadata("g", member.MemberId, null, member.GenerationId - 1);
         CommitFailedException failure = await Assert.ThrowsAsync<CommitFailedException>(
-            () => _transactions.SendOffsetsAsync([new("t", 0, 5)], earlier, CancellationToken.None));
+            () => _transactions.SendOffsetsAsync([new("t", 0, 5)], earlier, TestTimeout.Token));
         Assert.Equal(ErrorCode.IllegalGeneration, failure.Code);
-        await Assert.ThrowsAsync<TransactionAbortableException>(() => _transactions.CommitAsync(CancellationToken.None));
-        await _transactions.AbortAsync(CancellationToken.None);
+        await Assert.ThrowsAsync<TransactionAbortableException>(() => _transactions.CommitAsync(TestTimeout.Token));
+        await _transactions.AbortAsync(TestTimeout.Token);
         _transactions.Begin();
         await _transactions.SendOffsetsAsync(
-            [new("t", 0, 5)], earlier with { GenerationId = member.GenerationId }, CancellationToken.None);
+            [new("t", 0, 5)], earlier with { GenerationId = member.GenerationId }, TestTimeout.Token);
     }
 
     [Theory]
@@ -229,16 +229,16 @@ public sealed class TransactionManagerTests : IDisposable
         _group.Participation = new GroupParticipation(refusal, 1);
         await Assert.ThrowsAsync(
             isFatal ? typeof(ProducerFencedException) : typeof(TransactionAbortableException),
-            () => _transactions.SendOffsetsAsync([new("t", 0, 5)], Outside, CancellationToken.None));
+            () => _transactions.SendOffsetsAsync([new("t", 0, 5)], Outside, TestTimeout.Token));
         if (isFatal)
             Assert.Throws<ProducerFencedException>(_transactions.ThrowIfNotOpen);
         else
-            await _transactions.AbortAsync(CancellationToken.None);
+            await _transactions.AbortAsync(TestTimeout.Token);
     }
 
     private async Task BeginAsync()
     {
-        await _transactions.InitAsync(CancellationToken.None);
+        await _transactions.InitAsync(TestTimeout.Token);
         _transactions.Begin();
         _transactions.ThrowIfNotOpen();
     }

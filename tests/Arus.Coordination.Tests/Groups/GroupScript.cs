@@ -16,8 +16,8 @@ namespace Arus.Coordination.Tests.Groups;
 /// <c>sync TOKEN ID GENERATION [ID=assignment …]</c>, <c>heartbeat ID GENERATION</c>, <c>leave ID …</c>,
 /// <c>commit TOKEN ID GENERATION t-0=5 …</c>, where <c>t@2-0=5</c> is of the second topic of that name and <c>t@0-0=5</c> of none,
 /// <c>topics [NAME …]</c>, <c>keep NAME TOPIC</c>: the host says that this topic, or none (0), has the name,
-/// <c>guard PRODUCER</c>, <c>txn-commit TOKEN PRODUCER,EPOCH,COORDINATOR ID GENERATION t-0=5 …</c>, with <c>!</c> behind the coordinator's
-/// epoch under the guard, <c>end TOKEN PRODUCER,EPOCH,COORDINATOR commit|abort [raised]</c>: a pending offset is printed as
+/// <c>guard PRODUCER</c>, <c>txn-commit TOKEN PRODUCER,EPOCH,COORDINATOR ID GENERATION t-0=5 …</c>, with <c>!</c> behind the
+/// coordinator's epoch under the guard, <c>end TOKEN PRODUCER,EPOCH,COORDINATOR commit|abort [raised]</c>: a pending offset is printed as
 /// <c>?5(PRODUCER,EPOCH)</c>, <c>fetch TOKEN [t-0 …]</c>, <c>fetch-stable TOKEN [t-0 …]</c>,
 /// <c>delete-offsets TOKEN t-0 …</c>, <c>delete TOKEN</c>, <c>describe</c>, <c>advance MS</c>, <c>restart</c>;
 /// <c>hold</c>: writes are from now on taken by <c>write</c> and reported by <c>written</c>. An ID may be ID/INSTANCE; <c>-</c> is none.

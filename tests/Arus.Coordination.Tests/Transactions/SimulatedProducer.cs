@@ -10,6 +10,11 @@ internal sealed class SimulatedProducer(TransactionSimulation simulation, string
 {
     private const int MaxAttempts = 60;
 
+    /// <summary>
+    /// A record that is given up leaves its transaction to be aborted, and the next one may begin while the record is under way.
+    /// </summary>
+    private const int AppendAttempts = 2;
+
     private long _id;
     private short _epoch;
     private short _version;
@@ -84,7 +89,7 @@ internal sealed class SimulatedProducer(TransactionSimulation simulation, string
         foreach (SimulatedRecord record in records)
         {
             if (error == ErrorCode.None)
-                error = await RetryAsync(() => participant.AppendAsync(id, epoch, record, version));
+                error = await RetryAsync(() => participant.AppendAsync(id, epoch, record, version), AppendAttempts);
 
             if (error == ErrorCode.None)
                 simulation.Acknowledge(record, participant);
@@ -100,7 +105,8 @@ internal sealed class SimulatedProducer(TransactionSimulation simulation, string
 
         (long id, short epoch, short version) = (_id, _epoch, _version);
         ErrorCode error = await RetryAsync(
-            () => simulation.EndAsync(id, epoch, commit, version), answer => (_id, _epoch) = (answer.ProducerId, answer.ProducerEpoch));
+            () => simulation.EndAsync(id, epoch, commit, version),
+            onSuccess: answer => (_id, _epoch) = (answer.ProducerId, answer.ProducerEpoch));
         if (error == ErrorCode.None)
             simulation.NoteDecision(transaction, commit);
 
@@ -108,11 +114,12 @@ internal sealed class SimulatedProducer(TransactionSimulation simulation, string
     }
 
     /// <summary>Asks until it is answered; <see cref="ErrorCode.RequestTimedOut"/> when it gives up.</summary>
-    private async Task<ErrorCode> RetryAsync(Func<Task<SimulatedAnswer?>> ask, Action<SimulatedAnswer>? onSuccess = null)
+    private async Task<ErrorCode> RetryAsync(
+        Func<Task<SimulatedAnswer?>> ask, int attempts = MaxAttempts, Action<SimulatedAnswer>? onSuccess = null)
     {
         // A request of version 1 that comes after the producer has given it up may be taken for one of its next transaction: nothing but
         // the connection keeps it from that.
-        for (int attempt = 0; attempt < MaxAttempts; attempt++)
+        for (int attempt = 0; attempt < attempts; attempt++)
         {
             SimulatedAnswer? answer = await simulation.CallAsync(ask, mayBeLate: _version >= 2, mayBeDoubled: _version >= 2);
             if (answer is not (null or { Error: ErrorCode.ConcurrentTransactions or ErrorCode.NotCoordinator }))
@@ -130,5 +137,5 @@ internal sealed class SimulatedProducer(TransactionSimulation simulation, string
     }
 
     private static bool IsFatal(ErrorCode error) => error is ErrorCode.ProducerFenced or ErrorCode.InvalidProducerEpoch
-        or ErrorCode.InvalidProducerIdMapping or ErrorCode.RequestTimedOut;
+        or ErrorCode.InvalidProducerIdMapping;
 }

@@ -20,6 +20,9 @@ internal enum TransactionFault
 
     /// <summary>A coordinator that another has overtaken verifies, and fences.</summary>
     NotOwner,
+
+    /// <summary>A record is appended though a marker was written while it was verified.</summary>
+    NoVerificationGuard,
 }
 
 /// <summary>
@@ -106,11 +109,12 @@ internal sealed class TransactionSimulation
     /// <param name="target">Carries it out.</param>
     /// <param name="mayBeLate">Whether it may come after the caller has given it up.</param>
     /// <param name="mayBeDoubled">Whether it may come twice, even if it was answered, which Orleans does not do to a call.</param>
-    public async Task<T?> CallAsync<T>(Func<Task<T?>> target, bool mayBeLate, bool mayBeDoubled)
+    /// <param name="patienceMs">How long the caller waits.</param>
+    public async Task<T?> CallAsync<T>(Func<Task<T?>> target, bool mayBeLate, bool mayBeDoubled, int patienceMs = CallTimeoutMs)
         where T : class
     {
         var answer = new TaskCompletionSource<T?>();
-        World.After(CallTimeoutMs, () => answer.TrySetResult(null));
+        World.After(patienceMs, () => answer.TrySetResult(null));
         for (int copies = mayBeDoubled && IsInTrouble && World.Chance(0.1) ? 2 : 1; copies > 0; copies--)
         {
             bool isLate = mayBeLate && IsInTrouble && World.Chance(0.1);

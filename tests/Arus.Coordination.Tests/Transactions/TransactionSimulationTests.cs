@@ -25,6 +25,7 @@ public sealed class TransactionSimulationTests
     [InlineData(nameof(TransactionFault.LateMarkerTaken))]
     [InlineData(nameof(TransactionFault.EpochNotFenced))]
     [InlineData(nameof(TransactionFault.NotOwner))]
+    [InlineData(nameof(TransactionFault.NoVerificationGuard))]
     public void A_mistake_is_found(string fault) => WithoutContext(() => Assert.Contains(
         Enumerable.Range(0, SeedsToFindAMistake), seed => Breaks(seed, Enum.Parse<TransactionFault>(fault))));
 
