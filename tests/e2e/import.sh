@@ -50,6 +50,7 @@ check "the group's offsets are what they were" test "$(offsets)" = "$(cat "$work
 check "new records are taken" arus produce lines --file "$work/in" --key-separator $'\t'
 read_new() { arus consume lines --group readers --count 5000 --format key-value >"$work/more"; }
 check "the group goes on behind what it had read" read_new
+check "and reads each once" test "$(sort -u "$work/more" | wc -l)" -eq 5000
 for partition in 0 1 2; do
   check "partition $partition gets copies" arus cluster reassign lines -p "$partition" --replicas 2,3,1
 done

@@ -82,6 +82,9 @@ internal static class ConsumeCommand
         consumer.Subscribe(run.Get(Topic));
         while (!output.IsDone)
             output.Write(consumer, await consumer.PollAsync(PollTimeout, run.Cancellation));
+
+        // The last poll's records count as processed when the next one begins, and there is none.
+        await consumer.CommitAsync(run.Cancellation);
     }
 
     private static async Task AloneAsync(CommandRun run, ConsumeRun output)
