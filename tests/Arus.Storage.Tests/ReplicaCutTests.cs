@@ -98,6 +98,41 @@ public sealed class ReplicaCutTests
         }
     }
 
+    /// <summary>
+    /// A log that was restarted may begin with a batch from before its start. If a crash takes that away, the log ends before its start;
+    /// whatever it begins at then, it must begin at later, or it would hide what is appended up to the start of before.
+    /// </summary>
+    [Fact]
+    public async Task What_is_appended_to_a_log_that_ended_before_its_start_stays()
+    {
+        int steps = 0;
+        for (bool interrupted = true; interrupted; steps++)
+        {
+            var machine = new Machine();
+            IPartitionLog log = await machine.OpenReplicaAsync(Config);
+            await machine.PrepareAsync(log, 1, restartAt: 4, renewLogId: true);
+            byte[] sent = Batches.Of("a", "b", "c").ToArray();
+            BatchStamp.Write(sent, 2, 1, null);
+            machine.Disk.ChangesLeft = steps;
+            interrupted = await Record.ExceptionAsync(() => machine.MustAppendAsync(log, 1, sent, AppendOrigin.Replica)) is not null;
+            machine.Crash(new Random(steps));
+
+            log = await machine.OpenReplicaAsync(Config);
+            await machine.PrepareAsync(log, 2);
+            (long start, long end) = (log.LogStartOffset, log.LogEndOffset);
+            for (int i = 0; i < 5; i++)
+                await machine.MustAppendAsync(log, 2, Batches.Of($"{i}"));
+
+            machine.Kill();
+            log = await machine.OpenReplicaAsync(Config);
+            List<(long Offset, string? Value)> records = await machine.ReadAllAsync(log);
+            Assert.Equal(start, log.LogStartOffset);
+            Assert.Equal([.. Enumerable.Range(0, 5).Select(i => (end + i, (string?)$"{i}"))], records.TakeLast(5));
+        }
+
+        Assert.InRange(steps, 3, 50);
+    }
+
     /// <returns>Whether the cut was interrupted.</returns>
     private static async Task<bool> CrashAfterAsync(Random random, int steps, string hint)
     {

@@ -282,14 +282,21 @@ internal sealed class LogLoader(
 
     /// <summary>
     /// Reports a log that ends before its recovery point, because files were lost or removed (or a crash came in the middle of a
-    /// truncation). The recovery point moves back, or the next recovery would take what is appended now for synced.
+    /// truncation). The recovery point moves back, or the next recovery would take what is appended now for synced; and so does the start
+    /// of a log that ends before it, or the next opening would hide what is appended up to there.
     /// </summary>
+    /// <exception cref="IOException">The start cannot be moved back.</exception>
     private void ReportMissing(long found)
     {
-        if (_log.Checkpoint is not { } checkpoint || found >= checkpoint.RecoveryOffset)
+        if (_log.Checkpoint is not { } checkpoint)
             return;
 
-        if (replica is not { IsCutUnderWay: true })
+        bool isMissing = found < checkpoint.RecoveryOffset;
+        bool endsBeforeStart = _log.LogStartOffset < checkpoint.LogStartOffset;
+        if (!isMissing && !endsBeforeStart)
+            return;
+
+        if (isMissing && replica is not { IsCutUnderWay: true })
         {
             _log.IsTailMissing = true;
             shared.Report(
@@ -321,7 +328,7 @@ internal sealed class LogLoader(
         {
             LogCheckpointFile.Write(FileSystem, directory, checkpoint, durable: true);
         }
-        catch (IOException error)
+        catch (IOException error) when (!endsBeforeStart)
         {
             shared.Report(
                 LogEventKind.Failed, partition, directory,

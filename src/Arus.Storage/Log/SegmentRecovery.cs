@@ -148,7 +148,7 @@ internal sealed class SegmentRecovery(
     {
         long from = before.NextOffset;
         bool isKnown = config.Compact || from >= baseOffset
-            || shared.FileSystem.GetInfo(Segment.PathOf(directory, from, DamagedSuffix)) is not null;
+            || (!isReplica && shared.FileSystem.GetInfo(Segment.PathOf(directory, from, DamagedSuffix)) is not null);
         if (isKnown)
             return false;
 
